@@ -1,0 +1,1 @@
+"""The client: byte streams, the growing scene, the gap mask."""

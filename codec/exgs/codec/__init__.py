@@ -1,0 +1,1 @@
+"""The progressive file: importance, layers, proxies, quantization, chunks, container."""

@@ -1,0 +1,1 @@
+"""Scenes: Gaussians, readers and writers, cameras, rasterizers, image metrics."""

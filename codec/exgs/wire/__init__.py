@@ -1,0 +1,1 @@
+"""The streaming protocol without sockets: frames, events, sessions."""

@@ -1,0 +1,1 @@
+"""The aiohttp server: static ranges and the streaming profile."""
