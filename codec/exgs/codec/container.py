@@ -1,0 +1,241 @@
+"""The container, without files or sockets: writing a whole file, reading from any source.
+
+`FilePusher` is the push side (bytes in, chunks out: streams, prefixes, truncated files);
+`open_index` and `read_chunk` are the pull side (byte ranges on demand).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from exgs.codec.constants import HEADER_BYTES, MAX_CHUNK_RAW_BYTES, ROOT_TARGET_BYTES, ChunkKind
+from exgs.codec.errors import TruncatedError
+from exgs.codec.frame import Buffer, content_hash, unpack_frame
+from exgs.codec.header import Header, pack_header, parse_header
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef, RootIndex, SceneFacts
+from exgs.codec.index_io import pack_page, pack_root, parse_page, parse_root
+
+ReadRange = Callable[[int, int], bytes]  # (offset, length) -> up to `length` bytes
+
+# Rows per page: the root lists what the first picture needs, later pages grow with the layers.
+_PAGE_ROWS = (16, 64, 256, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChunk:
+    """A chunk ready to be written."""
+
+    kind: ChunkKind
+    layer: int
+    tile: int
+    count: int
+    gain: float
+    raw_bytes: int
+    packed: bytes
+
+
+def build_file(facts: SceneFacts, chunks: Sequence[PackedChunk]) -> Iterator[bytes]:
+    """The bytes of a whole file, piece by piece, with `chunks` in this order."""
+    groups = []
+    start = 0
+    for number in range(len(chunks) + 1):
+        size = _PAGE_ROWS[min(number, len(_PAGE_ROWS) - 1)]
+        if number and start >= len(chunks):
+            break
+        groups.append(chunks[start : start + size])
+        start += size
+    refs = [[_ref(chunk) for chunk in group] for group in groups]
+    page_frames = [pack_page(rows) for rows in refs[1:]]
+    pages = [
+        PageRef(
+            id=number,
+            first_chunk=0,
+            chunk_count=len(rows),
+            chunk_bytes=sum(row.packed_bytes for row in rows),
+            raw_bytes=raw_bytes,
+            packed_bytes=len(packed),
+            hash=content_hash(packed),
+            offset=0,
+        )
+        for number, (rows, (packed, raw_bytes)) in enumerate(
+            zip(refs[1:], page_frames, strict=True), start=1
+        )
+    ]
+    root, root_raw_bytes = pack_root(facts, refs[0], pages)
+    total = (
+        HEADER_BYTES
+        + len(root)
+        + sum(len(packed) for packed, _ in page_frames)
+        + sum(len(chunk.packed) for chunk in chunks)
+    )
+    yield pack_header(Header(total, len(root), root_raw_bytes, content_hash(root)))
+    yield root
+    for group, frame in zip(groups, [(b"", 0), *page_frames], strict=True):
+        yield frame[0]
+        for chunk in group:
+            yield chunk.packed
+
+
+def _ref(chunk: PackedChunk) -> ChunkRef:
+    return ChunkRef(
+        id=0,
+        kind=chunk.kind,
+        layer=chunk.layer,
+        tile=chunk.tile,
+        count=chunk.count,
+        raw_bytes=chunk.raw_bytes,
+        packed_bytes=len(chunk.packed),
+        gain=chunk.gain,
+        hash=content_hash(chunk.packed),
+        offset=0,
+    )
+
+
+def with_quality(facts: SceneFacts, **changes: object) -> SceneFacts:
+    """`facts` with some fields replaced."""
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class FileHead:
+    """Header and root index of a file, and the bytes that they came from."""
+
+    header: Header
+    root: RootIndex
+    packed: bytes
+
+    @property
+    def scene_hash(self) -> bytes:
+        """128 bits that name the file: the hash of header and root index, hence of every byte."""
+        return hashlib.sha256(self.packed).digest()[:16]
+
+
+def parse_head(data: Buffer) -> FileHead:
+    """Header and root index from the first bytes of a file.
+
+    Raises TruncatedError with the length that is needed, and the other FormatErrors.
+    """
+    header = parse_header(data)
+    if len(data) < header.root_end:
+        raise TruncatedError(
+            f"the index ends at byte {header.root_end}, the file at {len(data)}",
+            section="root index",
+            offset=HEADER_BYTES,
+            needed_bytes=header.root_end,
+        )
+    packed = bytes(data[: header.root_end])
+    return FileHead(header, parse_root(memoryview(packed)[HEADER_BYTES:], header), packed)
+
+
+def open_head(read: ReadRange) -> FileHead:
+    """Header and root index through `read`: one request for ordinary scenes."""
+    data = read(0, ROOT_TARGET_BYTES)
+    try:
+        return parse_head(data)
+    except TruncatedError as error:
+        if len(data) < ROOT_TARGET_BYTES:
+            raise
+        return parse_head(data + read(len(data), error.needed_bytes - len(data)))
+
+
+def open_table(read: ReadRange) -> tuple[FileHead, ChunkTable]:
+    """The head and the whole chunk table.
+
+    Raises TruncatedError where the source ends before the last page, and the other FormatErrors.
+    """
+    head = open_head(read)
+    table = ChunkTable(head.root)
+    for page in head.root.pages:
+        packed = _read_exactly(read, page.offset, page.packed_bytes, page.section)
+        table.add_page(page, parse_page(packed, page, head.root.facts))
+    return head, table
+
+
+def read_chunk(read: ReadRange, chunk: ChunkRef) -> bytes:
+    """The verified raw bytes of one chunk."""
+    packed = _read_exactly(read, chunk.offset, chunk.packed_bytes, chunk.section)
+    return unpack_chunk(chunk, packed)
+
+
+def unpack_chunk(chunk: ChunkRef, packed: Buffer) -> bytes:
+    """Verify and decompress the packed bytes of one chunk."""
+    return unpack_frame(
+        packed,
+        raw_bytes=chunk.raw_bytes,
+        expected_hash=chunk.hash,
+        limit_bytes=MAX_CHUNK_RAW_BYTES,
+        section=chunk.section,
+        offset=chunk.offset,
+    )
+
+
+def _read_exactly(read: ReadRange, offset: int, length: int, section: str) -> bytes:
+    data = read(offset, length)
+    if len(data) < length:
+        raise TruncatedError(
+            f"{len(data)} of {length} bytes",
+            section=section,
+            offset=offset,
+            needed_bytes=offset + length,
+        )
+    return data
+
+
+class FilePusher:
+    """Reads a file from the front, however its bytes are cut.
+
+    `receive_data` takes bytes and returns the chunks that they complete, each with its packed
+    bytes (not yet verified: `unpack_chunk` does that). `head` and `table` fill as they arrive.
+    """
+
+    def __init__(self) -> None:
+        self.head: FileHead | None = None
+        self.table: ChunkTable | None = None
+        self.position = 0  # bytes received
+        self._buffer = bytearray()
+        self._next_chunk = 0
+        self._pages: list[PageRef] = []
+
+    def receive_data(self, data: Buffer) -> list[tuple[ChunkRef, bytes]]:
+        """Take the next bytes of the file; raises FormatError where they are not what they claim."""
+        self._buffer += data
+        self.position += len(data)
+        if self.head is None and not self._parse_head():
+            return []
+        done = []
+        while (part := self._next_part()) is not None and len(self._buffer) >= part.packed_bytes:
+            packed = bytes(self._buffer[: part.packed_bytes])
+            del self._buffer[: part.packed_bytes]
+            if isinstance(part, PageRef):
+                assert self.head is not None and self.table is not None
+                self.table.add_page(part, parse_page(packed, part, self.head.root.facts))
+                self._pages.pop(0)
+            else:
+                self._next_chunk += 1
+                done.append((part, packed))
+        return done
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole file has been received."""
+        return self.head is not None and self.position >= self.head.header.file_bytes
+
+    def _parse_head(self) -> bool:
+        try:
+            self.head = parse_head(self._buffer)
+        except TruncatedError:
+            return False
+        self.table = ChunkTable(self.head.root)
+        self._pages = list(self.head.root.pages)
+        del self._buffer[: self.head.header.root_end]
+        return True
+
+    def _next_part(self) -> ChunkRef | PageRef | None:
+        assert self.head is not None and self.table is not None
+        if self._pages and self._next_chunk == self._pages[0].first_chunk:
+            return self._pages[0]
+        if self._next_chunk < self.head.root.chunk_count:
+            return self.table[self._next_chunk]
+        return None

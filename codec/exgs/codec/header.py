@@ -1,0 +1,108 @@
+"""The fixed header: 64 bytes that name the format and say where the root index lies.
+
+    0  8s  magic          8  u16 major    10 u16 minor   12 u32 flags (0)
+    16 u64 file length   24 u32 packed   28 u32 raw length of the root index
+    32 16s root hash     48 12s zero      60 u32 CRC-32C of bytes 0 to 59
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from exgs.codec.constants import (
+    FORMAT_MAJOR,
+    FORMAT_MINOR,
+    HASH_BYTES,
+    HEADER_BYTES,
+    MAGIC,
+    MAX_ROOT_RAW_BYTES,
+)
+from exgs.codec.errors import DamagedError, LimitError, TruncatedError, UnsupportedError
+
+_FIELDS = struct.Struct(f"<8sHHIQII{HASH_BYTES}s12s")
+_CRC = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first 64 bytes of a file say."""
+
+    file_bytes: int
+    root_packed_bytes: int
+    root_raw_bytes: int
+    root_hash: bytes
+    minor: int = FORMAT_MINOR
+
+    @property
+    def root_end(self) -> int:
+        """Offset of the first byte behind the root index."""
+        return HEADER_BYTES + self.root_packed_bytes
+
+
+def pack_header(header: Header) -> bytes:
+    """The 64 bytes of `header`."""
+    body = _FIELDS.pack(
+        MAGIC,
+        FORMAT_MAJOR,
+        header.minor,
+        0,
+        header.file_bytes,
+        header.root_packed_bytes,
+        header.root_raw_bytes,
+        header.root_hash,
+        bytes(12),
+    )
+    return body + _CRC.pack(crc32c(body))
+
+
+def parse_header(data: bytes | memoryview) -> Header:
+    """Read the header from the first bytes of a file.
+
+    Raises TruncatedError, DamagedError, UnsupportedError, LimitError.
+    """
+    if bytes(data[: len(MAGIC)]) != MAGIC[: len(data)]:
+        raise DamagedError("this is not an .exgs file", section="header", offset=0)
+    if len(data) < HEADER_BYTES:
+        raise TruncatedError(
+            f"the file ends after {len(data)} bytes", needed_bytes=HEADER_BYTES, section="header"
+        )
+    body = bytes(data[: _FIELDS.size])
+    (stored_crc,) = _CRC.unpack_from(data, _FIELDS.size)
+    _, major, minor, flags, file_bytes, packed, raw, root_hash, reserved = _FIELDS.unpack(body)
+    if crc32c(body) != stored_crc:
+        raise DamagedError("the checksum does not match", section="header", offset=0)
+    if major != FORMAT_MAJOR:
+        raise UnsupportedError(
+            f"format version {major}.{minor}, this software reads version {FORMAT_MAJOR}; "
+            "update exgs",
+            section="header",
+            offset=0,
+        )
+    if flags or any(reserved):
+        raise UnsupportedError("unknown flags are set; update exgs", section="header", offset=0)
+    if raw > MAX_ROOT_RAW_BYTES or packed > MAX_ROOT_RAW_BYTES:
+        raise LimitError(f"a root index of {max(raw, packed)} bytes", section="header", offset=0)
+    if file_bytes < HEADER_BYTES + packed:
+        raise DamagedError("the file length is less than the index", section="header", offset=0)
+    return Header(file_bytes, packed, raw, root_hash, minor)
+
+
+def _crc32c_table() -> tuple[int, ...]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+_CRC32C_TABLE = _crc32c_table()
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C (Castagnoli, RFC 3720 appendix B.4) of a few bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ _CRC32C_TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
