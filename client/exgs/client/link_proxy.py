@@ -1,0 +1,169 @@
+"""A TCP proxy on the loopback that makes every connection through it as slow as a `Link`.
+
+Its own socket buffers are kept small and it reads only what the lane has room for, so the
+server's socket fills as it would on the real link, and a server that chooses late stays late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from types import TracebackType
+
+from exgs.client.link import SEGMENT_BYTES, Lane, Link
+
+_RECEIVE_BUFFER_BYTES = 16 << 10
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+_CONNECT_TIMEOUT_S = 10.0
+
+
+class LinkProxy:
+    """Listens on 127.0.0.1 and passes each connection on to (host, port) over `link`.
+
+    `async with LinkProxy(link, host, port) as proxy:` then connect to `proxy.address`. The first
+    bytes of a connection wait for the round trip that opening it takes on the real link.
+    """
+
+    def __init__(self, link: Link, host: str, port: int, *, seed: int = 0) -> None:
+        self._link = link
+        self._target = (host, port)
+        self._seed = seed
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._connection_count = 0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to."""
+        if self._listener is None:
+            raise RuntimeError("the proxy is not open")
+        host, port = self._listener.getsockname()
+        return host, port
+
+    def reset_connections(self) -> None:
+        """Break every open connection, as a lost link does."""
+        for task in self._connections:
+            task.cancel()
+
+    async def __aenter__(self) -> LinkProxy:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        _keep_buffers_small(self._listener)
+        self._accepting = asyncio.create_task(self._accept(self._listener))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        tasks = [*self._connections, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            client, _ = await asyncio.get_running_loop().sock_accept(listener)
+            self._connection_count += 1
+            task = asyncio.create_task(self._carry(client, self._connection_count))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def _carry(self, client: socket.socket, number: int) -> None:
+        opened_s = asyncio.get_running_loop().time() + self._link.rtt_s
+        sockets = [client]
+        try:
+            server = await _connect(*self._target)
+            sockets.append(server)
+            lanes = [
+                Lane(self._link, random.Random(f"{self._seed}/{number}/{way}"), opened_s)
+                for way in ("up", "down")
+            ]
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_Pipe(client, server, lanes[0], self._link).run())
+                group.create_task(_Pipe(server, client, lanes[1], self._link).run())
+        except (OSError, TimeoutError, ExceptionGroup, asyncio.CancelledError):
+            for end in sockets:
+                with contextlib.suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        finally:
+            for end in sockets:
+                end.close()
+
+
+class _Pipe:
+    """Moves bytes one way: a task that takes them in as the lane allows, one that puts them out."""
+
+    def __init__(self, source: socket.socket, sink: socket.socket, lane: Lane, link: Link) -> None:
+        self._source = source
+        self._sink = sink
+        self._lane = lane
+        self._link = link
+        self._travelling: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take())
+            group.create_task(self._put())
+
+    async def _take(self) -> None:
+        while True:
+            while not self._lane.room:
+                self._room.clear()
+                await self._room.wait()
+            size = min(self._link.piece_bytes, self._lane.room)
+            data = await self._loop.sock_recv(self._source, size)
+            self._travelling.put_nowait((self._lane.send(self._loop.time(), len(data)), data))
+            if not data:
+                return
+
+    async def _put(self) -> None:
+        while True:
+            arrival_s, data = await self._travelling.get()
+            await asyncio.sleep(arrival_s - self._loop.time())
+            if not data:
+                self._sink.shutdown(socket.SHUT_WR)
+                return
+            await self._loop.sock_sendall(self._sink, data)
+            acknowledged_s = max(arrival_s, self._loop.time()) + self._link.delay_s
+            self._loop.call_at(acknowledged_s, self._acknowledge, len(data))
+
+    def _acknowledge(self, length_bytes: int) -> None:
+        self._lane.acknowledge(length_bytes)
+        self._room.set()
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"no address for {host}")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        server = socket.socket(family, kind, protocol)
+        server.setblocking(False)
+        try:
+            _keep_buffers_small(server)
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await loop.sock_connect(server, address)
+        except (OSError, TimeoutError) as error:
+            server.close()
+            failure = error if isinstance(error, OSError) else OSError("timed out")
+        else:
+            return server
+    raise failure
+
+
+def _keep_buffers_small(end: socket.socket) -> None:
+    """Before connecting or listening: loopback segments and buffers would hide a whole layer."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
