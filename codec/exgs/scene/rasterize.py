@@ -1,0 +1,90 @@
+"""Drawing Gaussians: what every rasterizer backend offers, and the choice between them.
+
+All backends follow gsplat 1.5.3's 'classic' rasterization (Kerbl et al. 2023 with the EWA
+filter of 0.3 pixels), so that a picture or a score means the same wherever it was computed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Render:
+    """One picture, float32."""
+
+    rgb: FloatArray  # [H, W, 3] composited on the background, not clamped
+    alpha: FloatArray  # [H, W] 1 - transmittance left at the back
+    depth: FloatArray  # [H, W] expected depth, sum(w * z) / max(alpha, 1e-10), world units
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contributions:
+    """What each Gaussian adds to one picture; w = alpha * T is its blending weight at a pixel."""
+
+    sum: DoubleArray  # [N] sum of w over the pixels
+    max: FloatArray  # [N] largest w of any pixel
+    hits: npt.NDArray[np.int64]  # [N] pixels where it is drawn (alpha >= 1/255 while T lives)
+
+
+class Backprojection(NamedTuple):
+    """A picture pushed back through the blending weights w onto the Gaussians, float64."""
+
+    sums: DoubleArray  # [N, 3] sum of w * image over the pixels
+    weights: DoubleArray  # [N] sum of w
+    squares: DoubleArray  # [N] sum of w^2
+
+
+class Rasterizer(Protocol):
+    """A backend. Pixel centres lie at +0.5; Gaussians are blended front to back."""
+
+    def render(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        colors: FloatArray | None = None,
+    ) -> Render:
+        """The picture of `scene` from `camera`.
+
+        `colors` [N, 3] are drawn instead of the SH colours, as they are (no 0.5 added, no clamp
+        at 0): for coverage and confidence maps. Raises ValueError where its shape is another.
+        """
+        ...
+
+    def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
+        """How much each Gaussian adds to the picture from `camera`."""
+        ...
+
+    def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
+        """The transpose of blending: `image` [H, W, C <= 3] gathered onto the Gaussians.
+
+        Rendering is linear in colour; with `render` as A this is A^T, what a closed-form colour
+        fit needs. Missing channels count as zero. Raises ValueError where `image` has another
+        size than the camera's picture.
+        """
+        ...
+
+
+def default_rasterizer() -> Rasterizer:
+    """gsplat where a CUDA device answers, else the CPU; neither torch nor gsplat is required."""
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        if torch.cuda.is_available():
+            from exgs.scene.cuda import CudaRasterizer
+
+            return CudaRasterizer()
+    from exgs.scene.cpu import CpuRasterizer
+
+    return CpuRasterizer()
