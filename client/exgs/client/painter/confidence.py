@@ -1,0 +1,48 @@
+"""The confidence map: how much of each pixel comes from leaves, from proxies, from nothing.
+
+The rasterizer itself measures it: one more render in which each Gaussian's colour says what it
+is, so that the channels are sums of blending weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exgs.codec.build import DrawnScene
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Rasterizer
+
+# A pixel counts as covered when what shines through can't change its 8-bit value by one step.
+COVERED_WEIGHT = 1 - 0.5 / 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confidence:
+    """Blending weights per pixel, float32 in [0, 1]; leaves + proxies + nothing = 1."""
+
+    leaves: FloatArray  # [H, W] true Gaussians
+    proxies: FloatArray  # [H, W] merged Gaussians that stand for what has not come
+    nothing: FloatArray  # [H, W] what shines through to the background
+    sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not come
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether leaves with all their detail cover every pixel: nothing is left to mask."""
+        return bool(
+            (self.leaves >= COVERED_WEIGHT).all() and self.sh_pending.max(initial=0.0) == 0.0
+        )
+
+
+def measure_confidence(rasterizer: Rasterizer, drawn: DrawnScene, camera: Camera) -> Confidence:
+    """Render which kind of Gaussian covers each pixel of `camera`'s picture."""
+    kinds = np.zeros((len(drawn.gaussians), 3), np.float32)
+    kinds[:, 0] = ~drawn.is_proxy
+    kinds[:, 1] = drawn.is_proxy
+    kinds[:, 2] = drawn.sh_pending
+    render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
+    leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
+    nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
+    return Confidence(leaves, proxies, nothing, sh_pending)

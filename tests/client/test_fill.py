@@ -1,0 +1,82 @@
+"""The push-pull fill: holes take the colour around them, covered pixels are not touched."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from exgs.client.painter import painter_named
+from exgs.client.painter.confidence import Confidence
+from exgs.client.painter.fill import FillPainter, push_pull
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Render
+
+_unit = st.floats(0, 1, width=32)
+_shapes = st.tuples(st.integers(1, 23), st.integers(1, 17))
+_weights = _shapes.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=_unit))
+
+
+def _paint(rgb: FloatArray, leaves: FloatArray, proxies: FloatArray | None = None) -> FloatArray:
+    proxies = np.zeros_like(leaves) if proxies is None else proxies
+    alpha = leaves + proxies
+    confidence = Confidence(leaves, proxies, 1 - alpha, np.zeros_like(leaves))
+    return FillPainter().paint(Render(rgb, alpha, np.zeros_like(alpha)), confidence)
+
+
+@given(weight=_weights, color=st.tuples(_unit, _unit, _unit))
+def test_a_constant_picture_stays_constant(
+    weight: FloatArray, color: tuple[float, float, float]
+) -> None:
+    weight[0, 0] = 1.0  # some colour must be known
+    premultiplied = weight[..., None] * np.array(color, np.float32)
+    filled = push_pull(premultiplied, weight)
+    np.testing.assert_allclose(filled, np.broadcast_to(color, filled.shape), atol=1e-5)
+
+
+@given(weight=_weights, seed=st.integers(0, 99))
+@settings(max_examples=50)
+def test_what_leaves_cover_is_as_rendered_bit_for_bit(weight: FloatArray, seed: int) -> None:
+    weight[weight > 0.5] = 1.0
+    colors = np.random.default_rng(seed).random((*weight.shape, 3), np.float32)
+    rgb = weight[..., None] * colors
+    painted = _paint(rgb, weight)
+    covered = weight == 1.0
+    assert painted[covered].tobytes() == rgb[covered].tobytes()
+
+
+@given(weight=_weights, seed=st.integers(0, 99))
+@settings(max_examples=50)
+def test_filled_colours_lie_within_those_that_are_known(weight: FloatArray, seed: int) -> None:
+    weight[0, 0] = 1.0
+    weight[weight < 0.01] = 0.0
+    colors = np.random.default_rng(seed).random((*weight.shape, 3), np.float32)
+    known = colors[weight > 0]
+    filled = push_pull(weight[..., None] * colors, weight)
+    assert filled.min() >= known.min() - 1e-4
+    assert filled.max() <= known.max() + 1e-4
+
+
+def test_a_hole_takes_the_colour_beside_it_and_not_that_far_away() -> None:
+    weight = np.ones((32, 64), np.float32)
+    colors = np.zeros((32, 64, 3), np.float32)
+    colors[:, :32, 0] = 1.0  # red on the left, blue on the right
+    colors[:, 32:, 2] = 1.0
+    weight[12:16, 4:8] = 0.0
+    filled = push_pull(weight[..., None] * colors, weight)
+    np.testing.assert_allclose(filled[12:16, 4:8], [[[1, 0, 0]] * 4] * 4, atol=1e-5)
+
+
+def test_a_full_picture_is_returned_as_it_is_and_an_empty_one_is_black() -> None:
+    rgb = np.random.default_rng(0).random((8, 9, 3), np.float32)
+    assert _paint(rgb, np.ones((8, 9), np.float32)) is rgb
+    empty = np.zeros((8, 9), np.float32)
+    assert not _paint(np.zeros((8, 9, 3), np.float32), empty).any()
+
+
+def test_proxies_are_not_painted_over() -> None:
+    rgb = np.random.default_rng(0).random((8, 9, 3), np.float32)
+    half = np.full((8, 9), 0.5, np.float32)
+    assert _paint(rgb, half, half).tobytes() == rgb.tobytes()
+    assert painter_named("none") is None
