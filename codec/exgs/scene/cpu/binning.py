@@ -1,4 +1,4 @@
-"""Which Gaussians reach which tile: one list of (depth, record) entries per tile.
+"""Which Gaussians reach which tile: one list of entries per tile, (bits of the depth, record).
 
 Entries are written in storage order whatever the number of threads, because each storage block
 knows beforehand where in every tile's list its own entries go.
@@ -7,92 +7,116 @@ knows beforehand where in every tile's list its own entries go.
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
+
+from exgs.scene.cpu.ellipse import columns_of_row
 from exgs.scene.cpu.intrinsics import float_bits, take_ticket
-from exgs.scene.cpu.projection import columns_of_row
-from exgs.scene.cpu.record import BLOCKS, DEPTH, FASTMATH, TILE
-from numba import njit, prange
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import (
+    BLOCKS,
+    DEPTH,
+    DEPTH_SHIFT,
+    TILE,
+    Entries,
+    Lists,
+    Longs,
+    Projected,
+)
+
+_DIGIT_BITS = np.uint64(8)
+_DIGIT = np.uint64(255)
+_KEY_BITS = np.uint64(64)
+_FEW = 32  # entries that insertion sort handles faster
 
 
-@njit(nogil=True, cache=True)
-def place_lists(tile_counts, starts):  # type: ignore[no-untyped-def]
-    """Turn counts [BLOCKS, tiles] into write positions, in place; number of all entries.
+@kernel()
+def place_lists(counts: Longs, first: int, most: int, starts: Longs) -> int:
+    """Lay out the lists of tiles from `first` on, up to `most` entries; one tile at least.
 
-    `starts` [tiles + 1] int64 receives where each tile's list begins.
+    `starts` [tiles + 1] receives where each list begins; the counts of these tiles become the
+    positions at which each block writes. Returns the end of this band of tiles.
     """
-    position = 0
-    for tile in range(tile_counts.shape[1]):
-        starts[tile] = position
+    position, tile, tiles = 0, first, counts.shape[1]
+    starts[0] = 0
+    while tile < tiles:
+        if tile > first and position + counts[:, tile].sum() > most:
+            break
         for block in range(BLOCKS):
-            count = tile_counts[block, tile]
-            tile_counts[block, tile] = position
+            count = counts[block, tile]
+            counts[block, tile] = position
             position += count
-    starts[tile_counts.shape[1]] = position
-    return position
+        tile += 1
+        starts[tile - first] = position
+    return tile
 
 
-@njit(parallel=True, nogil=True, cache=True, fastmath=FASTMATH)
-def fill_lists(  # type: ignore[no-untyped-def]
-    records, rects, visible, positions, width, entries, ticket, workers
-):
-    """Write an entry (bits of the depth above, record below, uint64) for each tile touched."""
+@kernel(parallel=True)
+def fill_lists(projected: Projected, lists: Lists, width: int, ticket: Longs, workers: int) -> None:
+    """Write the entries of the band's tiles."""
+    for _ in prange(workers):
+        _fill_blocks(projected, lists, width, ticket)
+
+
+@kernel()
+def _fill_blocks(projected: Projected, lists: Lists, width: int, ticket: Longs) -> None:
+    """One worker: write the entries of blocks until none is left."""
+    records, rects = projected.records, projected.rects
     size = records.shape[0] // BLOCKS
     columns = (width + TILE - 1) // TILE
-    for _ in prange(workers):
-        while True:
-            block = take_ticket(ticket)
-            if block >= BLOCKS:
-                break
-            position = positions[block]
-            for k in range(block * size, block * size + visible[block]):
-                depth = np.uint64(float_bits(records[k, DEPTH]))
-                entry = (depth << np.uint64(32)) | np.uint64(k)
-                for row in range(rects[k, 2], rects[k, 3]):
-                    first, stop = columns_of_row(records[k], rects[k], row, width)
-                    for tile in range(row * columns + first, row * columns + stop):
-                        entries[position[tile]] = entry
-                        position[tile] += 1
+    begin, end = lists.first, lists.first + lists.starts.shape[0] - 1
+    block = take_ticket(ticket)
+    while block < BLOCKS:
+        position = projected.counts[block]
+        for k in range(block * size, block * size + projected.visible[block]):
+            depth = np.uint64(float_bits(records[k, DEPTH]))
+            entry = (depth << DEPTH_SHIFT) | np.uint64(k)
+            for row in range(rects[k, 2], rects[k, 3]):
+                first, stop = columns_of_row(records[k], rects[k], row, width)
+                first, stop = row * columns + first, row * columns + stop
+                for tile in range(max(first, begin), min(stop, end)):
+                    lists.entries[position[tile]] = entry
+                    position[tile] += 1
+        block = take_ticket(ticket)
 
 
-@njit(nogil=True, cache=True)
-def sort_entries(entries, spare):  # type: ignore[no-untyped-def]
+@kernel()
+def sort_entries(entries: Entries, spare: Entries) -> None:
     """Sort one tile's entries by depth, in place and stable; `spare` is at least as long.
 
-    Radix sort, eight bits at a time, over the bits in which the depths differ.
+    Radix sort over those bytes of the depth in which the entries differ.
     """
     n = entries.shape[0]
-    if n <= 32:
+    if n <= _FEW:
         _insertion_sort(entries)
         return
     differing = np.uint64(0)
     for i in range(n):
         differing |= entries[i] ^ entries[0]
-    histogram = np.empty(256, np.int64)
-    source, target = entries, spare[:n]
-    moved = False
-    shift = np.uint64(32)
-    while shift < np.uint64(64):
-        if (differing >> shift) & np.uint64(255):
+    histogram = np.empty(int(_DIGIT) + 1, np.int64)
+    source, target, moved = entries, spare[:n], False
+    shift = DEPTH_SHIFT
+    while shift < _KEY_BITS:
+        if (differing >> shift) & _DIGIT:
             histogram[:] = 0
             for i in range(n):
-                histogram[(source[i] >> shift) & np.uint64(255)] += 1
+                histogram[(source[i] >> shift) & _DIGIT] += 1
             position = 0
-            for digit in range(256):
+            for digit in range(histogram.shape[0]):
                 count = histogram[digit]
                 histogram[digit] = position
                 position += count
             for i in range(n):
-                digit = (source[i] >> shift) & np.uint64(255)
-                target[histogram[digit]] = source[i]
-                histogram[digit] += 1
-            source, target = target, source
-            moved = not moved
-        shift += np.uint64(8)
+                key = (source[i] >> shift) & _DIGIT
+                target[histogram[key]] = source[i]
+                histogram[key] += 1
+            source, target, moved = target, source, not moved
+        shift += _DIGIT_BITS
     if moved:
         entries[:] = source
 
 
-@njit(nogil=True, cache=True)
-def _insertion_sort(entries):  # type: ignore[no-untyped-def]
+@kernel()
+def _insertion_sort(entries: Entries) -> None:
     for i in range(1, entries.shape[0]):
         entry = entries[i]
         j = i

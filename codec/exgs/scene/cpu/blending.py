@@ -3,90 +3,106 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
+
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.record import (
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import (
     ACROSS,
     BLUE,
     DEPTH,
-    FASTMATH,
     GREEN,
     LANES,
     LEAN_X,
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
+    RECORD_BITS,
     RED,
     RIDGE,
     STRIPS,
     TILE,
+    Entries,
+    Floats,
+    Lists,
+    Longs,
+    Picture,
 )
-from exgs.scene.cpu.rows import PIXELS, paint_row
-from exgs.scene.cpu.tiles import CHECK_EVERY, close_rows, open_tile
-from numba import njit, prange
+from exgs.scene.cpu.rows import paint_row
+from exgs.scene.cpu.tiles import (
+    AHEAD,
+    CHECK_EVERY,
+    HALF,
+    ONE,
+    PIXELS,
+    Frame,
+    close_rows,
+    frame_of,
+    open_tile,
+)
 
-AHEAD = 6  # entries between asking for a record and drawing it
-RECORD_BITS = np.uint64(0xFFFFFFFF)
-HALF, ONE, TINY = np.float32(0.5), np.float32(1), np.float32(1e-10)
+_PLANES = 5  # transmittance, red, green, blue, depth
+_TINY = np.float32(1e-10)
 
 
-@njit(parallel=True, nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy")
-def blend(  # type: ignore[no-untyped-def]
-    records,  # [M, RECORD] float32
-    entries,  # [E] uint64, sorted here
-    starts,  # [tiles + 1] int64
-    background,  # [3] float32
-    rgb,  # out [H, W, 3] float32
-    alpha,  # out [H, W] float32
-    depth,  # out [H, W] float32
-    spares,  # [workers, longest list] uint64
-    ticket,  # [1] int64, zero
-    workers,
-):
-    """Draw the whole picture."""
-    tiles = starts.shape[0] - 1
+@kernel(parallel=True)
+def blend(
+    records: Floats,
+    lists: Lists,
+    background: Floats,
+    picture: Picture,
+    ticket: Longs,
+    workers: int,
+) -> None:
+    """Draw the tiles of a band into `picture`; their lists are sorted on the way."""
     for worker in prange(workers):
-        planes = np.empty(5 * PIXELS, np.float32)
-        first_row, end_row = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
-        while True:
-            tile = take_ticket(ticket)
-            if tile >= tiles:
-                break
-            _blend_tile(
-                records,
-                entries[starts[tile] : starts[tile + 1]],
-                spares[worker],
-                tile,
-                background,
-                rgb,
-                alpha,
-                depth,
-                planes,
-                first_row,
-                end_row,
-            )
+        _blend_tiles(records, lists, lists.spares[worker], background, picture, ticket)
 
 
-@njit(cache=True, fastmath=FASTMATH, error_model="numpy")
-def _blend_tile(  # type: ignore[no-untyped-def]
-    records, entries, spare, tile, background, rgb, alpha, depth, planes, first_row, end_row
-):
-    height, width = alpha.shape
-    columns = (width + TILE - 1) // TILE
-    left, top = tile % columns * TILE, tile // columns * TILE
-    columns_inside, rows_inside = min(TILE, width - left), min(TILE, height - top)
-    open_tile(planes, first_row, end_row, columns_inside, rows_inside)
-    planes[PIXELS:] = np.float32(0)
-    sort_entries(entries, spare)
+@kernel()
+def _blend_tiles(
+    records: Floats,
+    lists: Lists,
+    spare: Entries,
+    background: Floats,
+    picture: Picture,
+    ticket: Longs,
+) -> None:
+    """One worker: draw tiles until none is left."""
+    height, width = picture.alpha.shape
+    planes = np.empty(_PLANES * PIXELS, np.float32)
+    first_row, end_row = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
+    tile = take_ticket(ticket)
+    while tile < lists.starts.shape[0] - 1:
+        entries = lists.entries[lists.starts[tile] : lists.starts[tile + 1]]
+        sort_entries(entries, spare)
+        frame = frame_of(lists.first + tile, width, height)
+        open_tile(planes, frame, first_row, end_row)
+        _paint_tile(records, entries, frame, planes, first_row, end_row)
+        _finish_tile(planes, frame, background, picture)
+        tile = take_ticket(ticket)
 
+
+@kernel()
+def _paint_tile(
+    records: Floats,
+    entries: Entries,
+    frame: Frame,
+    planes: Floats,
+    first_row: Longs,
+    end_row: Longs,
+) -> None:
+    """Blend the Gaussians of `entries` into the planes."""
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
             break
         if n + AHEAD < entries.shape[0]:
             prefetch_record(records, np.int64(entries[n + AHEAD] & RECORD_BITS))
         record = records[np.int64(entries[n] & RECORD_BITS)]
-        mean_x, mean_y = record[MEAN_X] - np.float32(left), record[MEAN_Y] - np.float32(top)
+        mean_x = record[MEAN_X] - np.float32(frame.left)
+        mean_y = record[MEAN_Y] - np.float32(frame.top)
         for strip in range(STRIPS):
             first, end = strip_rows(record, mean_x, mean_y, strip)
             for y in range(max(first, first_row[strip]), min(end, end_row[strip])):
@@ -103,14 +119,18 @@ def _blend_tile(  # type: ignore[no-untyped-def]
                     record[DEPTH],
                 )
 
-    for y in range(rows_inside):
-        for x in range(columns_inside):
+
+@kernel()
+def _finish_tile(planes: Floats, frame: Frame, background: Floats, picture: Picture) -> None:
+    """Composite the planes on the background and write them out."""
+    for y in range(frame.height):
+        for x in range(frame.width):
             pixel = y * TILE + x
-            behind = abs(planes[pixel])
+            row, column = frame.top + y, frame.left + x
+            behind = abs(planes[pixel])  # its sign says only whether the pixel is still open
+            alpha = ONE - behind
             for channel in range(3):
-                rgb[top + y, left + x, channel] = (
-                    planes[(1 + channel) * PIXELS + pixel] + behind * background[channel]
-                )
-            opaque = ONE - behind
-            alpha[top + y, left + x] = opaque
-            depth[top + y, left + x] = planes[4 * PIXELS + pixel] / max(opaque, TINY)
+                color = planes[(1 + channel) * PIXELS + pixel]
+                picture.rgb[row, column, channel] = color + behind * background[channel]
+            picture.alpha[row, column] = alpha
+            picture.depth[row, column] = planes[4 * PIXELS + pixel] / max(alpha, _TINY)

@@ -6,59 +6,56 @@ a tile ask for rows when it is drawn. What is skipped here would not have passed
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from exgs.scene.cpu.record import (
+
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import (
     CHORD_X,
     CHORD_Y,
     EXTENT_X,
     EXTENT_Y,
-    FASTMATH,
     LANES,
     LEAN_X,
     LEAN_Y,
     MEAN_X,
     MEAN_Y,
     TILE,
+    Floats,
+    Ints,
 )
-from numba import njit
+
+Scalar = np.float32
 
 HALF = np.float32(0.5)
 ZERO = np.float32(0)
 
 
-@njit(cache=True, fastmath=FASTMATH, inline="always")
-def _chord(low, high, extent, peak, lean, chord):  # type: ignore[no-untyped-def]
-    """Least and greatest offset across a slab low..high; the ellipse is widest at +-peak."""
-    d = min(max(peak, low), high)
-    greatest = lean * d + chord * math.sqrt(max((extent - d) * (extent + d), ZERO))
-    d = min(max(-peak, low), high)
-    least = lean * d - chord * math.sqrt(max((extent - d) * (extent + d), ZERO))
-    return least, greatest
+@kernel()
+def columns_of_row(record: Floats, rect: Ints, row: int, width: int) -> tuple[int, int]:
+    """Tile columns [first, end) in which a Gaussian reaches a pixel centre of a tile row.
 
-
-@njit(cache=True, fastmath=FASTMATH)
-def tile_columns(record, tile_row, width):  # type: ignore[no-untyped-def]
-    """Tile columns [first, end) of a tile row in which the ellipse reaches a pixel centre."""
+    `rect` is its rectangle of tiles and `row` one of its rows.
+    """
+    if rect[1] - rect[0] == 1 or rect[3] - rect[2] == 1:
+        return int(rect[0]), int(rect[1])
     extent = record[EXTENT_Y]
-    top = np.float32(tile_row * TILE) + HALF - record[MEAN_Y]
+    top = np.float32(row * TILE) + HALF - record[MEAN_Y]
     low = max(top, -extent)
     high = min(top + np.float32(TILE - 1), extent)
     peak = record[LEAN_Y] * record[EXTENT_X]
     least, greatest = _chord(low, high, extent, peak, record[LEAN_X], record[CHORD_X])
-    first = math.ceil(max(record[MEAN_X] + least - HALF, ZERO))
-    last = math.floor(min(record[MEAN_X] + greatest - HALF, np.float32(width - 1)))
+    first = int(np.ceil(max(record[MEAN_X] + least - HALF, ZERO)))
+    last = int(np.floor(min(record[MEAN_X] + greatest - HALF, np.float32(width - 1))))
     if last < first:
         return 0, 0
-    return int(first) // TILE, int(last) // TILE + 1
+    return first // TILE, last // TILE + 1
 
 
-@njit(cache=True, fastmath=FASTMATH, inline="always")
-def strip_rows(record, mean_x, mean_y, strip):  # type: ignore[no-untyped-def]
-    """Rows [first, end) of a tile that the ellipse reaches in a strip of LANES columns.
+@kernel()
+def strip_rows(record: Floats, mean_x: Scalar, mean_y: Scalar, strip: int) -> tuple[int, int]:
+    """Rows [first, end) of a tile in which a Gaussian reaches a pixel of a strip of LANES columns.
 
-    The mean is given from the tile's corner; rows outside the tile are not cut off below.
+    The mean is given from the tile's corner; `end` may lie below the tile.
     """
     extent = record[EXTENT_X]
     left = np.float32(strip * LANES) + HALF - mean_x
@@ -68,6 +65,22 @@ def strip_rows(record, mean_x, mean_y, strip):  # type: ignore[no-untyped-def]
         return 0, 0
     peak = record[LEAN_X] * record[EXTENT_Y]
     least, greatest = _chord(low, high, extent, peak, record[LEAN_Y], record[CHORD_Y])
-    first = math.ceil(max(mean_y + least - HALF, ZERO))
-    last = math.floor(min(mean_y + greatest - HALF, np.float32(TILE)))
+    first = np.ceil(max(mean_y + least - HALF, ZERO))
+    last = np.floor(min(mean_y + greatest - HALF, np.float32(TILE)))
     return int(first), int(last) + 1
+
+
+@kernel()
+def _chord(
+    low: Scalar, high: Scalar, extent: Scalar, peak: Scalar, lean: Scalar, chord: Scalar
+) -> tuple[Scalar, Scalar]:
+    """Least and greatest offset across a slab low..high of the ellipse.
+
+    Offsets are greatest at `peak` and least at -`peak`, so these are asked where the slab holds
+    them, and else the slab's nearer side.
+    """
+    at = min(max(peak, low), high)
+    greatest = lean * at + chord * np.sqrt(max((extent - at) * (extent + at), ZERO))
+    at = min(max(-peak, low), high)
+    least = lean * at - chord * np.sqrt(max((extent - at) * (extent + at), ZERO))
+    return least, greatest

@@ -7,106 +7,130 @@ in the order of the tiles, so that the sums do not depend on the number of threa
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
+
 from exgs.scene.cpu.binning import sort_entries
-from exgs.scene.cpu.blending import AHEAD, HALF, RECORD_BITS
 from exgs.scene.cpu.ellipse import strip_rows
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.record import (
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import (
     ACROSS,
-    FASTMATH,
     LANES,
     LEAN_X,
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
+    RECORD_BITS,
     RIDGE,
     STRIPS,
     TILE,
+    Doubles,
+    Entries,
+    Floats,
+    Ints,
+    Lists,
+    Longs,
 )
-from exgs.scene.cpu.rows import PIXELS, gather_row, score_row
-from exgs.scene.cpu.tiles import CHECK_EVERY, close_rows, open_tile
-from numba import njit, prange
+from exgs.scene.cpu.rows import gather_row, score_row
+from exgs.scene.cpu.tiles import (
+    AHEAD,
+    CHECK_EVERY,
+    HALF,
+    PIXELS,
+    ZERO,
+    Frame,
+    close_rows,
+    frame_of,
+    open_tile,
+)
 
 SCORES = 3  # totals of an entry without an image: sum, maximum and count of the weights
 GATHERED = 5  # with one: sums of weight * image (3 channels), of the weights, of their squares
-ZERO = np.float32(0)
+
+_MAXIMUM = 1  # the one score that is not a sum
+_PLANES = 4  # transmittance, and the image's red, green, blue
 
 
-@njit(parallel=True, nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy")
-def gather(  # type: ignore[no-untyped-def]
-    records,  # [M, RECORD] float32
-    entries,  # [E] uint64, sorted here
-    starts,  # [tiles + 1] int64
-    width,
-    height,
-    image,  # [H, W, 3] float32, or None for scores
-    shares,  # out [E, GATHERED or SCORES] float32
-    used,  # out [tiles] int64: entries of each tile that were reached; the rest have no share
-    spares,  # [workers, longest list] uint64
-    ticket,  # [1] int64, zero
-    workers,
-):
-    """The totals of every entry."""
-    tiles = starts.shape[0] - 1
+@kernel(parallel=True)
+def gather(
+    records: Floats,
+    lists: Lists,
+    width: int,
+    height: int,
+    image: Floats | None,
+    shares: Floats,
+    used: Longs,
+    ticket: Longs,
+    workers: int,
+) -> None:
+    """The totals of every entry of a band, with respect to `image` [H, W, 3] or as scores.
+
+    `shares` [E, GATHERED or SCORES] receives them for the first `used` [tiles] entries of each
+    tile; those behind were never reached. The lists are sorted on the way.
+    """
     for worker in prange(workers):
-        planes = np.empty(4 * PIXELS, np.float32)
-        totals = np.empty(GATHERED * LANES, np.float32)
-        first_row, end_row = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
-        while True:
-            tile = take_ticket(ticket)
-            if tile >= tiles:
-                break
-            used[tile] = _gather_tile(
-                records,
-                entries[starts[tile] : starts[tile + 1]],
-                spares[worker],
-                tile,
-                width,
-                height,
-                image,
-                shares[starts[tile] : starts[tile + 1]],
-                planes,
-                totals,
-                first_row,
-                end_row,
-            )
+        _gather_tiles(
+            records, lists, lists.spares[worker], width, height, image, shares, used, ticket
+        )
 
 
-@njit(cache=True, fastmath=FASTMATH, error_model="numpy")
-def _gather_tile(  # type: ignore[no-untyped-def]
-    records,
-    entries,
-    spare,
-    tile,
-    width,
-    height,
-    image,
-    shares,
-    planes,
-    totals,
-    first_row,
-    end_row,
-):
-    columns = (width + TILE - 1) // TILE
-    left, top = tile % columns * TILE, tile // columns * TILE
-    columns_inside, rows_inside = min(TILE, width - left), min(TILE, height - top)
-    open_tile(planes, first_row, end_row, columns_inside, rows_inside)
+@kernel()
+def _gather_tiles(
+    records: Floats,
+    lists: Lists,
+    spare: Entries,
+    width: int,
+    height: int,
+    image: Floats | None,
+    shares: Floats,
+    used: Longs,
+    ticket: Longs,
+) -> None:
+    """One worker: gather tiles until none is left."""
+    planes = np.empty(_PLANES * PIXELS, np.float32)
+    totals = np.empty(GATHERED * LANES, np.float32)
+    rows = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
+    tile = take_ticket(ticket)
+    while tile < lists.starts.shape[0] - 1:
+        begin, end = lists.starts[tile], lists.starts[tile + 1]
+        entries = lists.entries[begin:end]
+        sort_entries(entries, spare)
+        frame = frame_of(lists.first + tile, width, height)
+        open_tile(planes, frame, *rows)
+        used[tile] = _gather_tile(
+            records, entries, frame, image, shares[begin:end], planes, totals, *rows
+        )
+        tile = take_ticket(ticket)
+
+
+@kernel()
+def _gather_tile(
+    records: Floats,
+    entries: Entries,
+    frame: Frame,
+    image: Floats | None,
+    shares: Floats,
+    planes: Floats,
+    totals: Floats,
+    first_row: Longs,
+    end_row: Longs,
+) -> int:
+    """The totals of one tile's entries; how many were reached before all was opaque."""
     if image is not None:
-        planes[PIXELS:] = ZERO
-        for y in range(rows_inside):
-            for x in range(columns_inside):
+        for y in range(frame.height):
+            for x in range(frame.width):
                 for channel in range(3):
-                    pixel = (1 + channel) * PIXELS + y * TILE + x
-                    planes[pixel] = image[top + y, left + x, channel]
-    sort_entries(entries, spare)
-
+                    planes[(1 + channel) * PIXELS + y * TILE + x] = image[
+                        frame.top + y, frame.left + x, channel
+                    ]
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
             return n
         if n + AHEAD < entries.shape[0]:
             prefetch_record(records, np.int64(entries[n + AHEAD] & RECORD_BITS))
         record = records[np.int64(entries[n] & RECORD_BITS)]
-        mean_x, mean_y = record[MEAN_X] - np.float32(left), record[MEAN_Y] - np.float32(top)
+        mean_x = record[MEAN_X] - np.float32(frame.left)
+        mean_y = record[MEAN_Y] - np.float32(frame.top)
         totals[:] = ZERO
         for strip in range(STRIPS):
             first, end = strip_rows(record, mean_x, mean_y, strip)
@@ -122,41 +146,56 @@ def _gather_tile(  # type: ignore[no-untyped-def]
         for number in range(shares.shape[1]):
             share = ZERO
             for lane in range(LANES):
-                if image is None and number == 1:
-                    share = max(share, totals[number * LANES + lane])
+                total = totals[number * LANES + lane]
+                if image is None and number == _MAXIMUM:
+                    share = max(share, total)
                 else:
-                    share += totals[number * LANES + lane]
+                    share += total
             shares[n, number] = share
-    return entries.shape[0]
+    return int(entries.shape[0])
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def add_scores(  # type: ignore[no-untyped-def]
-    entries, starts, used, shares, sources, workers, weights, most, hits
-):
-    """Add the shares of `gather` without an image up per Gaussian."""
+@kernel(parallel=True)
+def add_scores(
+    lists: Lists,
+    used: Longs,
+    shares: Floats,
+    sources: Ints,
+    workers: int,
+    sums: Doubles,
+    most: Floats,
+    hits: Longs,
+) -> None:
+    """Add the shares of `gather` without an image to the totals of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
-    for worker in prange(workers):
-        for tile in range(starts.shape[0] - 1):
-            for p in range(starts[tile], starts[tile] + used[tile]):
-                k = np.int64(entries[p] & RECORD_BITS)
+    for worker in prange(workers):  # each adds for the Gaussians of its own span of records
+        for tile in range(lists.starts.shape[0] - 1):
+            for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
+                k = np.int64(lists.entries[p] & RECORD_BITS)
                 if k // span == worker:
                     i = sources[k]
-                    weights[i] += shares[p, 0]
+                    sums[i] += shares[p, 0]
                     most[i] = max(most[i], shares[p, 1])
                     hits[i] += np.int64(shares[p, 2])
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def add_gathered(  # type: ignore[no-untyped-def]
-    entries, starts, used, shares, sources, workers, sums, weights, squares
-):
-    """Add the shares of `gather` with an image up per Gaussian."""
+@kernel(parallel=True)
+def add_gathered(
+    lists: Lists,
+    used: Longs,
+    shares: Floats,
+    sources: Ints,
+    workers: int,
+    sums: Doubles,
+    weights: Doubles,
+    squares: Doubles,
+) -> None:
+    """Add the shares of `gather` with an image to the totals of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
     for worker in prange(workers):
-        for tile in range(starts.shape[0] - 1):
-            for p in range(starts[tile], starts[tile] + used[tile]):
-                k = np.int64(entries[p] & RECORD_BITS)
+        for tile in range(lists.starts.shape[0] - 1):
+            for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
+                k = np.int64(lists.entries[p] & RECORD_BITS)
                 if k // span == worker:
                     i = sources[k]
                     for channel in range(3):

@@ -6,9 +6,12 @@ in a scene, sh0 [N, 3] and shN [N, K, 3], so that nothing is concatenated for dr
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from exgs.scene.cpu.record import FASTMATH, RED
-from numba import njit
+
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import RED, Floats
 
 F = np.float32
 C0 = F(0.28209479177387814)
@@ -20,9 +23,13 @@ TWO, THREE, FOUR = F(2), F(3), F(4)
 HALF, ZERO = F(0.5), F(0)
 
 
-@njit(cache=True, fastmath=FASTMATH)
-def write_sh_color(sh0, shN, i, x, y, z, record):  # type: ignore[no-untyped-def]
-    """Write max(0, 0.5 + SH) of Gaussian i seen along the unit direction (x, y, z)."""
+@kernel()
+def write_sh_color(
+    sh0: Floats, shN: Floats, i: int, dx: float, dy: float, dz: float, record: Floats
+) -> None:
+    """Write max(0, 0.5 + SH) of Gaussian i, seen along (dx, dy, dz) of any length."""
+    scale = 1 / math.sqrt(dx * dx + dy * dy + dz * dz)
+    x, y, z = np.float32(dx * scale), np.float32(dy * scale), np.float32(dz * scale)
     k = shN.shape[1]
     for c in range(3):
         record[RED + c] = HALF + C0 * sh0[i, c]

@@ -1,17 +1,17 @@
 """Three machine operations that numba does not offer, as LLVM intrinsics.
 
 Bit casts for sortable depths, an atomic ticket counter for dealing out work, and prefetching.
-Numba's cache does not see a change here: touch the kernels' modules after editing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from exgs.scene.cpu.record import RECORD
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from exgs.scene.cpu.kernel import intrinsic
+from exgs.scene.cpu.layout import RECORD
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)

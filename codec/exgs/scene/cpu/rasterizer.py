@@ -1,25 +1,38 @@
-"""The CPU backend of `exgs.scene.rasterize`: kernels in order, and the memory they work in."""
+"""The CPU backend of `exgs.scene.rasterize`: the kernels in their order."""
 
 from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import numba
 import numpy as np
-import numpy.typing as npt
+
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
+from exgs.scene.cpu.layout import (
+    BLOCKS,
+    RECORD,
+    TILE,
+    Floats,
+    Lists,
+    Longs,
+    Picture,
+    Projected,
+    Splats,
+    View,
+)
 from exgs.scene.cpu.projection import GIVEN_COLORS, NO_COLORS, SH_COLORS, project
-from exgs.scene.cpu.record import BLOCKS, RECORD, TILE
+from exgs.scene.cpu.scratch import Scratch
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Backprojection, Contributions, Render
 
-_CACHE_LINE_BYTES = 64
+# Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
+# otherwise take memory without bound. 2^25 entries are 256 MiB.
+_ENTRIES_MAX = 1 << 25
 
 # Numba's work-queue threading layer aborts the process when two threads launch parallel kernels
 # at once; each launch uses all cores anyway.
@@ -27,14 +40,14 @@ _one_at_a_time = threading.Lock()
 
 
 class CpuRasterizer:
-    """Draws with numba on all threads that `numba.get_num_threads()` allows.
+    """Draws with numba on as many threads as `numba.get_num_threads()` says.
 
-    Pictures and sums are the same, to the bit, whatever the number of threads. Scratch memory is
-    kept between calls, because fresh pages cost more than the work; hence one object per thread.
+    Pictures and sums are the same, to the bit, whatever that number. Working memory is kept
+    between calls: use one object per thread, and one object for many frames.
     """
 
     def __init__(self) -> None:
-        self._scratch = _Scratch()
+        self._scratch = Scratch()
 
     def render(
         self,
@@ -48,93 +61,69 @@ class CpuRasterizer:
         if colors is not None and colors.shape != (len(scene), 3):
             raise ValueError(f"colors have shape {colors.shape}, expected ({len(scene)}, 3)")
         shape = (camera.height, camera.width)
-        rgb = np.empty((*shape, 3), np.float32)
-        alpha, depth = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        picture = Picture(
+            np.empty((*shape, 3), np.float32),
+            np.empty(shape, np.float32),
+            np.empty(shape, np.float32),
+        )
+        behind = np.array(background, np.float32)
+        workers = numba.get_num_threads()
         with _one_at_a_time:
-            lists = self._bin(scene, camera, SH_COLORS if colors is None else GIVEN_COLORS, colors)
-            blend(
-                lists.records,
-                lists.entries,
-                lists.starts,
-                np.asarray(background, np.float32),
-                rgb,
-                alpha,
-                depth,
-                lists.spares,
-                _ticket(),
-                lists.workers,
-            )
-        return Render(rgb, alpha, depth)
+            source = SH_COLORS if colors is None else GIVEN_COLORS
+            projected = self._project(scene, camera, source, colors)
+            for lists in self._bands(projected, camera):
+                blend(projected.records, lists, behind, picture, _ticket(), workers)
+        return Render(*picture)
 
     def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
         """See `Rasterizer.contributions`."""
         n = len(scene)
-        total, most = np.zeros(n, np.float64), np.zeros(n, np.float32)
-        hits = np.zeros(n, np.int64)
+        sums, most, hits = np.zeros(n), np.zeros(n, np.float32), np.zeros(n, np.int64)
+        workers = numba.get_num_threads()
         with _one_at_a_time:
-            lists = self._bin(scene, camera, NO_COLORS)
-            shares, used = self._gather(lists, camera, None)
-            add_scores(
-                lists.entries,
-                lists.starts,
-                used,
-                shares,
-                lists.sources,
-                lists.workers,
-                total,
-                most,
-                hits,
-            )
-        return Contributions(total, most, hits)
+            projected = self._project(scene, camera, NO_COLORS)
+            for lists in self._bands(projected, camera):
+                shares, used = self._gather(projected, lists, camera, None)
+                add_scores(lists, used, shares, projected.sources, workers, sums, most, hits)
+        return Contributions(sums, most, hits)
 
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
         """See `Rasterizer.backproject`."""
-        if image.ndim != 3 or image.shape[:2] != (camera.height, camera.width):
-            raise ValueError(
-                f"image has shape {image.shape}, expected ({camera.height}, {camera.width}, C)"
-            )
-        if image.shape[2] > 3:
-            raise ValueError(f"image has {image.shape[2]} channels, at most 3 can be gathered")
-        padded = np.zeros((*image.shape[:2], 3), np.float32)
+        size = (camera.height, camera.width)
+        if image.ndim != 3 or image.shape[:2] != size or image.shape[2] > 3:
+            raise ValueError(f"image has shape {image.shape}, expected {size} and 1 to 3 channels")
+        padded = np.zeros((*size, 3), np.float32)
         padded[..., : image.shape[2]] = image
         n = len(scene)
-        sums = np.zeros((n, 3), np.float64)
-        weights, squares = np.zeros(n, np.float64), np.zeros(n, np.float64)
+        sums, weights, squares = np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+        workers = numba.get_num_threads()
         with _one_at_a_time:
-            lists = self._bin(scene, camera, NO_COLORS)
-            shares, used = self._gather(lists, camera, padded)
-            add_gathered(
-                lists.entries,
-                lists.starts,
-                used,
-                shares,
-                lists.sources,
-                lists.workers,
-                sums,
-                weights,
-                squares,
-            )
+            projected = self._project(scene, camera, NO_COLORS)
+            for lists in self._bands(projected, camera):
+                shares, used = self._gather(projected, lists, camera, padded)
+                add_gathered(
+                    lists, used, shares, projected.sources, workers, sums, weights, squares
+                )
         return Backprojection(sums, weights, squares)
 
-    def _bin(
+    def _project(
         self,
         scene: Gaussians,
         camera: Camera,
         color_source: int,
         colors: FloatArray | None = None,
-    ) -> _Lists:
-        """Project the scene and list, for every tile, what reaches it."""
-        workers = numba.get_num_threads()
-        scratch = self._scratch
+    ) -> Projected:
+        take = self._scratch.take
         rows = BLOCKS * math.ceil(len(scene) / BLOCKS)
         tiles = math.ceil(camera.width / TILE) * math.ceil(camera.height / TILE)
-        records = scratch.take("records", (rows, RECORD), np.float32)
-        rects = scratch.take("rects", (rows, 4), np.int32)
-        sources = scratch.take("sources", (rows,), np.int32)
-        visible = scratch.take("visible", (BLOCKS,), np.int64)
-        positions = scratch.take("positions", (BLOCKS, tiles), np.int32)
-        starts = scratch.take("starts", (tiles + 1,), np.int64)
-        project(
+        projected = Projected(
+            records=take("records", (rows, RECORD), np.float32),
+            rects=take("rects", (rows, 4), np.int32),
+            sources=take("sources", (rows,), np.int32),
+            visible=take("visible", (BLOCKS,), np.int64),
+            counts=take("counts", (BLOCKS, tiles), np.int64),
+        )
+        splats = Splats(
             scene.means,
             scene.quats,
             scene.scales,
@@ -142,83 +131,59 @@ class CpuRasterizer:
             scene.sh0,
             scene.shN,
             scene.sh0 if colors is None else _read_only(colors),
-            color_source,
+        )
+        view = View(
             np.ascontiguousarray(camera.viewmat, np.float64),
             np.ascontiguousarray(camera.K, np.float64),
             camera.width,
             camera.height,
-            records,
-            rects,
-            sources,
-            visible,
-            positions,
-            _ticket(),
-            workers,
         )
-        count = place_lists(positions, starts)
-        entries = scratch.take("entries", (count,), np.uint64)
-        fill_lists(records, rects, visible, positions, camera.width, entries, _ticket(), workers)
-        longest = int(np.diff(starts).max())
-        spares = scratch.take("spares", (workers, longest), np.uint64)
-        return _Lists(records, sources, entries, starts, spares, workers)
+        project(splats, color_source, view, projected, _ticket(), numba.get_num_threads())
+        return projected
+
+    def _bands(self, projected: Projected, camera: Camera) -> Iterator[Lists]:
+        """The lists of all tiles, in as few bands as their entries allow: as a rule in one."""
+        take, workers = self._scratch.take, numba.get_num_threads()
+        tiles = projected.counts.shape[1]
+        starts = take("starts", (tiles + 1,), np.int64)
+        first = 0
+        while first < tiles:
+            end = place_lists(projected.counts, first, _ENTRIES_MAX, starts)
+            band = starts[: end - first + 1]
+            entries = take("entries", (int(band[-1]),), np.uint64)
+            spares = take("spares", (workers, int(np.diff(band).max())), np.uint64)
+            lists = Lists(entries, band, spares, first)
+            fill_lists(projected, lists, camera.width, _ticket(), workers)
+            yield lists
+            first = end
 
     def _gather(
-        self, lists: _Lists, camera: Camera, image: FloatArray | None
-    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        self, projected: Projected, lists: Lists, camera: Camera, image: FloatArray | None
+    ) -> tuple[Floats, Longs]:
         """The share of every entry, and how many entries of each tile have one."""
         totals = SCORES if image is None else GATHERED
         shares = self._scratch.take("shares", (len(lists.entries), totals), np.float32)
         used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
         gather(
-            lists.records,
-            lists.entries,
-            lists.starts,
+            projected.records,
+            lists,
             camera.width,
             camera.height,
             image,
             shares,
             used,
-            lists.spares,
             _ticket(),
-            lists.workers,
+            numba.get_num_threads(),
         )
         return shares, used
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Lists:
-    """What reaches which tile; views into the scratch memory, good until the next call."""
-
-    records: FloatArray  # [M, RECORD]
-    sources: npt.NDArray[np.int32]  # [M] index of each record's Gaussian
-    entries: npt.NDArray[np.uint64]  # [E]
-    starts: npt.NDArray[np.int64]  # [tiles + 1]
-    spares: npt.NDArray[np.uint64]  # [workers, longest list]
-    workers: int
-
-
-class _Scratch:
-    """Named arrays that only grow, each beginning on a cache line."""
-
-    def __init__(self) -> None:
-        self._bytes: dict[str, npt.NDArray[np.uint8]] = {}
-
-    def take(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        """Memory of this shape; its contents are whatever was left there."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        held = self._bytes.get(name)
-        if held is None or held.size < size:
-            raw = np.empty(size + size // 4 + _CACHE_LINE_BYTES, np.uint8)
-            held = self._bytes[name] = raw[-raw.ctypes.data % _CACHE_LINE_BYTES :]
-        return held[:size].view(dtype).reshape(shape)
-
-
-def _ticket() -> npt.NDArray[np.int64]:
+def _ticket() -> Longs:
     return np.zeros(1, np.int64)
 
 
 def _read_only(colors: FloatArray) -> FloatArray:
-    """As the arrays of a scene are: one compiled kernel serves both."""
+    """As the arrays of a scene are, so that one compiled kernel serves both."""
     view = np.ascontiguousarray(colors, np.float32).view()
     view.flags.writeable = False
     return view

@@ -2,7 +2,6 @@
 
 The auto-vectoriser cannot be relied on here. `Row` gives the shared arithmetic a readable form;
 the three intrinsics below are the three things that blending weights are used for.
-Numba's cache does not see a change here: touch the kernels' modules after editing.
 """
 
 from __future__ import annotations
@@ -10,18 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from exgs.scene.cpu.record import (
+from llvmlite import ir
+from numba import types
+
+from exgs.scene.cpu.kernel import intrinsic
+from exgs.scene.cpu.layout import (
     LANES,
     LOG2_ALPHA_MAX,
     LOG2_ALPHA_MIN,
-    TILE,
     TRANSMITTANCE_MIN,
 )
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-PIXELS = TILE * TILE  # floats of one plane of a tile
+from exgs.scene.cpu.tiles import PIXELS
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)

@@ -6,30 +6,52 @@ are left out from then on, and the sweep ends when nothing is open.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from exgs.scene.cpu.record import LANES, STRIPS, TILE
-from numba import njit
 
-CHECK_EVERY = 16  # Gaussians between two looks at what is still open; a power of two
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import LANES, STRIPS, TILE, Floats, Longs
 
-ONE, ZERO = np.float32(1), np.float32(0)
+PIXELS = TILE * TILE  # floats of one plane of a tile
+AHEAD = 6  # entries between asking for a record and drawing it
+CHECK_EVERY = 16  # Gaussians between two looks at what is still open
 
-
-@njit(cache=True)
-def open_tile(planes, first_row, end_row, width, height):  # type: ignore[no-untyped-def]
-    """Full transmittance in the `width` x `height` pixels inside the picture, none outside."""
-    for y in range(TILE):
-        for x in range(TILE):
-            planes[y * TILE + x] = ONE if x < width and y < height else ZERO
-    for strip in range(STRIPS):
-        first_row[strip] = 0
-        end_row[strip] = height
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
-@njit(cache=True)
-def close_rows(planes, first_row, end_row):  # type: ignore[no-untyped-def]
+class Frame(NamedTuple):
+    """Where a tile lies, in pixels; the last of a row or column may be cut by the picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@kernel()
+def frame_of(tile: int, width: int, height: int) -> Frame:
+    """The frame of tile number `tile` in a picture of this size."""
+    columns = (width + TILE - 1) // TILE
+    left, top = tile % columns * TILE, tile // columns * TILE
+    return Frame(left, top, min(TILE, width - left), min(TILE, height - top))
+
+
+@kernel()
+def open_tile(planes: Floats, frame: Frame, first_row: Longs, end_row: Longs) -> None:
+    """Full transmittance (plane 0) inside the picture, none outside; the other planes empty."""
+    planes[:] = ZERO
+    for y in range(frame.height):
+        for x in range(frame.width):
+            planes[y * TILE + x] = ONE
+    first_row[:] = 0
+    end_row[:] = frame.height
+
+
+@kernel()
+def close_rows(planes: Floats, first_row: Longs, end_row: Longs) -> bool:
     """Narrow each strip to its open rows; whether any is left."""
-    any_open = False
+    left = 0
     for strip in range(STRIPS):
         first, end = first_row[strip], end_row[strip]
         while first < end and not _row_open(planes, first, strip):
@@ -37,13 +59,13 @@ def close_rows(planes, first_row, end_row):  # type: ignore[no-untyped-def]
         while first < end and not _row_open(planes, end - 1, strip):
             end -= 1
         first_row[strip], end_row[strip] = first, end
-        any_open = any_open or first < end
-    return any_open
+        left += end - first
+    return left > 0
 
 
-@njit(cache=True)
-def _row_open(planes, row, strip):  # type: ignore[no-untyped-def]
+@kernel()
+def _row_open(planes: Floats, row: int, strip: int) -> bool:
     most = ZERO
     for lane in range(LANES):
         most = max(most, planes[row * TILE + strip * LANES + lane])
-    return most > ZERO
+    return bool(most > ZERO)

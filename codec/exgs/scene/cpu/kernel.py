@@ -1,0 +1,59 @@
+"""How every kernel of this package is compiled, and when a compiled kernel is out of date.
+
+Numba caches machine code per source file and does not notice that a helper in another file has
+changed: after an upgrade, old code would go on running. Here the whole package is the unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.extending import intrinsic as numba_intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Fused multiply-add is welcome; infinities and NaN keep their meaning, so that comparisons can
+# reject them.
+_FASTMATH = {"contract", "nsz"}
+
+
+def _package_stamp() -> str:
+    """Digest of all source files of this package."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+_STAMP = _package_stamp()
+
+
+def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
+    """Compile with numba at the first call, without the GIL, and keep the machine code on disk.
+
+    The body of a `prange` loop calls one function and does nothing else: numba drops stores into
+    the arrays of a named tuple when they stand in the loop itself.
+    """
+
+    def decorate(function: Function) -> Function:
+        dispatcher: Any = numba.njit(
+            cache=True,
+            nogil=True,
+            parallel=parallel,
+            fastmath=_FASTMATH,
+            error_model="numpy",
+        )(function)
+        dispatcher._cache._cache_file._source_stamp = _STAMP
+        compiled: Function = dispatcher
+        return compiled
+
+    return decorate
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """`numba.extending.intrinsic` for the type checker: callers leave out the typing context."""
+    return numba_intrinsic(function)
