@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 

@@ -107,7 +107,7 @@ def _project_range(
 
     k = begin
     for i in range(begin, end):
-        x, y, z = float(means[i, 0]), float(means[i, 1]), float(means[i, 2])
+        x, y, z = np.float64(means[i, 0]), np.float64(means[i, 1]), np.float64(means[i, 2])
         depth = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + t[2]
         opacity = splats.opacities[i]
         if not (depth >= NEAR and depth <= FAR and opacity >= ALPHA_MIN):
@@ -182,7 +182,7 @@ def _screen_covariance(
     `pixels_x` and `pixels_y` are focal lengths over depth; `toward` is the direction (x/z, y/z)
     at which the projection is linearised.
     """
-    w, a, b, c = float(quat[0]), float(quat[1]), float(quat[2]), float(quat[3])
+    w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
     s = 2 / (w * w + a * a + b * b + c * c)
     axes = (
         (1 - s * (b * b + c * c), s * (a * b + w * c), s * (a * c - w * b)),
