@@ -10,10 +10,19 @@ import socket
 import time
 
 import pytest
-from exgs.client.link import QUEUE_BYTES, SEGMENT_BYTES, Lane, Link, LinkError, parse_link
-from exgs.client.link_proxy import LinkProxy
 from hypothesis import given
 from hypothesis import strategies as st
+
+from exgs.client.link import (
+    QUEUE_BYTES,
+    SEGMENT_BYTES,
+    Bottleneck,
+    Lane,
+    Link,
+    LinkError,
+    parse_link,
+)
+from exgs.client.link_proxy import LinkProxy
 
 
 @pytest.mark.parametrize(
@@ -61,7 +70,7 @@ def test_bytes_come_in_order_and_never_faster_than_the_link(
     seed: int, loss: float, sizes: list[int]
 ) -> None:
     link = Link(1e6, 0.05, 0.01, loss)
-    lane = Lane(link, random.Random(seed), 0.0)
+    lane = Lane(link, Bottleneck(link), random.Random(seed))
     arrivals = [lane.send(0.0, size) for size in sizes]
     assert arrivals == sorted(arrivals)
     assert arrivals[-1] >= sum(sizes) * 8 / link.rate_bps + link.delay_s - link.jitter_s
@@ -69,9 +78,8 @@ def test_bytes_come_in_order_and_never_faster_than_the_link(
 
 def test_a_lost_segment_costs_a_round_trip_and_holds_up_what_follows() -> None:
     link = Link(8e6, 0.1, loss=0.5)
-    rng = random.Random(3)
-    lane = Lane(link, rng, 0.0)
-    clean = Lane(Link(8e6, 0.1), random.Random(0), 0.0)
+    lane = Lane(link, Bottleneck(link), random.Random(3))
+    clean = Lane(Link(8e6, 0.1), Bottleneck(link), random.Random(0))
     delays = [lane.send(0.0, 1000) - clean.send(0.0, 1000) for _ in range(40)]
     assert max(delays) > link.rtt_s
     assert any(b < a for a, b in itertools.pairwise(delays))  # caught up after a stall
@@ -79,13 +87,21 @@ def test_a_lost_segment_costs_a_round_trip_and_holds_up_what_follows() -> None:
 
 def test_the_window_opens_from_ten_segments_to_what_the_link_holds() -> None:
     link = Link(2e6, 0.1)
-    lane = Lane(link, random.Random(0), 0.0)
+    lane = Lane(link, Bottleneck(link), random.Random(0))
     assert lane.room == 10 * SEGMENT_BYTES
     for _ in range(200):
         size = min(lane.room, SEGMENT_BYTES)
         lane.send(0.0, size)
         lane.acknowledge(size)
     assert lane.room == link.window_bytes == 50_000 + QUEUE_BYTES
+
+
+def test_connections_share_the_rate() -> None:
+    link = Link(1e6, 0.05)
+    bottleneck = Bottleneck(link)
+    lanes = [Lane(link, bottleneck, random.Random(n)) for n in range(2)]
+    arrivals = [lanes[n % 2].send(0.0, 1000) for n in range(10)]
+    assert arrivals[-1] == pytest.approx(10 * 8000 / link.rate_bps + link.delay_s)
 
 
 async def _download(link: Link, total: int) -> list[tuple[float, int]]:

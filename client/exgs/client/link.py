@@ -114,6 +114,19 @@ def _number(digits: str, text: str) -> float:
         raise LinkError(f"link {text!r}: {digits!r} is not a number") from error
 
 
+class Bottleneck:
+    """One direction of a link's slowest hop, which all connections over the link share."""
+
+    def __init__(self, link: Link) -> None:
+        self._rate_bps = link.rate_bps
+        self._free_s = 0.0
+
+    def send(self, now_s: float, length_bytes: int) -> float:
+        """When `length_bytes` bytes that come at `now_s` have passed."""
+        self._free_s = max(self._free_s, now_s) + length_bytes * 8 / self._rate_bps
+        return self._free_s
+
+
 class Lane:
     """One direction of one TCP connection over a link.
 
@@ -125,11 +138,11 @@ class Lane:
     on any clock that only goes forward; draws come from `rng` alone.
     """
 
-    def __init__(self, link: Link, rng: random.Random, opened_s: float) -> None:
+    def __init__(self, link: Link, bottleneck: Bottleneck, rng: random.Random) -> None:
         self._link = link
+        self._bottleneck = bottleneck
         self._rng = rng
-        self._free_s = opened_s  # when the bottleneck has passed all that entered
-        self._arrival_s = opened_s
+        self._arrival_s = 0.0
         self._window_bytes = min(INITIAL_WINDOW_BYTES, link.window_bytes)
         self._unacknowledged_bytes = 0
 
@@ -149,10 +162,9 @@ class Lane:
             stall_s += link.rtt_s + _NOTICE_S
             repeated_bytes += min(SEGMENT_BYTES, length_bytes)
             segments = 1
-        sent_bytes = length_bytes + repeated_bytes
-        self._free_s = max(self._free_s, now_s) + sent_bytes * 8 / link.rate_bps
+        passed_s = self._bottleneck.send(now_s, length_bytes + repeated_bytes)
         jitter_s = self._rng.uniform(-link.jitter_s, link.jitter_s)
-        arrival_s = self._free_s + link.delay_s + jitter_s + stall_s
+        arrival_s = passed_s + link.delay_s + jitter_s + stall_s
         self._arrival_s = max(self._arrival_s, arrival_s)
         return self._arrival_s
 

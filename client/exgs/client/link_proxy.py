@@ -13,7 +13,7 @@ import socket
 import struct
 from types import TracebackType
 
-from exgs.client.link import SEGMENT_BYTES, Lane, Link
+from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane, Link
 
 _RECEIVE_BUFFER_BYTES = 16 << 10
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
@@ -31,6 +31,7 @@ class LinkProxy:
         self._link = link
         self._target = (host, port)
         self._seed = seed
+        self._bottlenecks = {way: Bottleneck(link) for way in ("up", "down")}
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -78,14 +79,14 @@ class LinkProxy:
             task.add_done_callback(self._connections.discard)
 
     async def _carry(self, client: socket.socket, number: int) -> None:
-        opened_s = asyncio.get_running_loop().time() + self._link.rtt_s
         sockets = [client]
         try:
             server = await _connect(*self._target)
             sockets.append(server)
+            await asyncio.sleep(self._link.rtt_s)
             lanes = [
-                Lane(self._link, random.Random(f"{self._seed}/{number}/{way}"), opened_s)
-                for way in ("up", "down")
+                Lane(self._link, bottleneck, random.Random(f"{self._seed}/{number}/{way}"))
+                for way, bottleneck in self._bottlenecks.items()
             ]
             async with asyncio.TaskGroup() as group:
                 group.create_task(_Pipe(client, server, lanes[0], self._link).run())

@@ -37,7 +37,7 @@ def push_pull(premultiplied: FloatArray, weight: FloatArray) -> FloatArray:
     """
     height, width = weight.shape
     if max(height, width) == 1:
-        return premultiplied / np.maximum(weight, _TINY)[..., None]
+        return np.divide(premultiplied, np.maximum(weight, _TINY)[..., None], dtype=np.float32)
     coarse_weight = _sum_quads(weight[..., None])
     coarse = _sum_quads(premultiplied)
     # Weight saturates: a coarse pixel that is full as a whole needs no help from coarser ones.

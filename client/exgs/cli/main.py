@@ -1,0 +1,99 @@
+"""The command line `exgs`: finds the command, runs it, and turns failures into exit statuses.
+
+0 success, 1 bad input (one line on stderr), 2 wrong usage, 130 interrupted. Each command is a
+module of its own with `add_arguments` and `run`, imported only when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from exgs.cli.output import Output
+from exgs.codec.errors import ExgsError
+
+COMMANDS = {
+    "encode": "make a progressive .exgs file of a scene",
+    "info": "layers, tiles, bytes and the rate-quality table of a file",
+    "verify": "check every hash and bound of a file",
+    "decode": "write the scene that a file, or its first bytes, gives as a .ply",
+    "render": "draw a picture of a scene",
+    "serve": "serve a folder of .exgs files",
+    "stream": "receive a scene, draw it while it arrives, measure it",
+    "demo": "all of it on a sample scene",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = _parser(argv).parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
+    try:
+        arguments.run(arguments, output)
+        output.flush()
+    except KeyboardInterrupt:
+        output.error("interrupted")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has gone, as `head` does. What is still buffered must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (ExgsError, OSError, MemoryError) as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        output.error(_one_line(error))
+        return 1
+    return 0
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="exgs",
+        description="A streaming codec for 3D Gaussian Splatting scenes.",
+        epilog="exgs COMMAND --help tells the options of a command.",
+    )
+    version = importlib.metadata.version("exgs")
+    parser.add_argument("--version", action="version", version=f"exgs {version}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
+        if name != chosen:
+            continue
+        module = importlib.import_module(f"exgs.cli.{name}")
+        module.add_arguments(command)
+        common = command.add_argument_group("output")
+        common.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+        common.add_argument(
+            "--verbose", action="store_true", help="say more, and show where an error arose"
+        )
+        common.add_argument("--no-tty", action="store_true", help="no progress bars, no colours")
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    match error:
+        case OSError() if error.strerror and error.filename is not None:
+            text = f"{error.filename}: {error.strerror}"
+        case MemoryError():
+            text = "out of memory"
+        case _:
+            text = str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The growing scene: where the network hands over chunks and the screen takes what they give.
+
+The network side only appends, so it never waits for decoding; decoding happens on the thread
+that draws. The chunk table here is the screen's own: pages reach it in order with the chunks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exgs.codec.build import DrawnScene, SceneBuilder
+from exgs.codec.container import FileHead
+from exgs.codec.errors import FormatError
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Growth:
+    """What there is to draw after some chunks, and how much had been received for it."""
+
+    drawn: DrawnScene
+    layer: int  # highest layer that is here everywhere, -1 before the first
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    ref: PageRef
+    rows: tuple[ChunkRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    ref: ChunkRef
+    packed: bytes
+
+
+class GrowingScene:
+    """A scene that grows on one thread as its parts arrive on another.
+
+    The network calls `open`, `add_page`, `add_chunk`, `count` and `close`; the screen calls `grow`.
+    """
+
+    def __init__(self) -> None:
+        self.received_bytes = 0
+        self._changed = threading.Condition()
+        self._arrived: list[_Page | _Chunk] = []
+        self._head: FileHead | None = None
+        self._closed = False
+        self._fault: Exception | None = None
+        self._builder: SceneBuilder | None = None
+        self._table: ChunkTable | None = None
+        self._version = 0
+
+    # The network's side.
+
+    @property
+    def head(self) -> FileHead | None:
+        """Header and root index, None until they have come."""
+        return self._head
+
+    def open(self, head: FileHead) -> None:
+        """Header and root index are here; said again after a reconnection, it changes nothing."""
+        with self._changed:
+            self._head = self._head or head
+            self._changed.notify()
+
+    def count(self, length_bytes: int) -> None:
+        """So many bytes have been received."""
+        self.received_bytes += length_bytes
+
+    def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
+        """A page of the chunk table has come."""
+        self._arrive(_Page(page, tuple(rows)))
+
+    def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
+        """A chunk has come; raises the screen's fault if decoding an earlier one failed."""
+        self._arrive(_Chunk(chunk, packed))
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _arrive(self, part: _Page | _Chunk) -> None:
+        with self._changed:
+            if self._fault is not None:
+                raise self._fault
+            self._arrived.append(part)
+            self._changed.notify()
+
+    # The screen's side.
+
+    def grow(self) -> Growth | None:
+        """Wait until there is something new to draw; None when nothing more will come.
+
+        Raises FormatError where a chunk is not what its hash or its index row says.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._arrived or self._closed)
+                arrived, self._arrived = self._arrived, []
+                received_bytes = self.received_bytes
+                head, closed = self._head, self._closed
+            if head is not None:
+                try:
+                    builder = self._decode(head, arrived)
+                except FormatError as fault:
+                    with self._changed:
+                        self._fault = fault
+                    raise
+                if builder.version != self._version:
+                    self._version = builder.version
+                    return Growth(builder.drawn(), builder.layer, received_bytes)
+            if closed:
+                return None
+
+    def _decode(self, head: FileHead, arrived: Sequence[_Page | _Chunk]) -> SceneBuilder:
+        if self._builder is None or self._table is None:
+            self._table = ChunkTable(head.root)
+            self._builder = SceneBuilder(head.root.facts, self._table)
+        for part in arrived:
+            match part:
+                case _Page(ref, rows):
+                    self._table.add_page(ref, rows)
+                case _Chunk(ref, packed):
+                    self._builder.add(ref, packed)
+        return self._builder
