@@ -7,6 +7,7 @@ filter of 0.3 pixels), so that a picture or a score means the same wherever it w
 from __future__ import annotations
 
 import importlib.util
+import logging
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
+
+_log = logging.getLogger(__name__)
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -78,14 +81,25 @@ class Rasterizer(Protocol):
 
 
 def default_rasterizer() -> Rasterizer:
-    """gsplat where a CUDA device answers, else the CPU; neither torch nor gsplat is required."""
-    if importlib.util.find_spec("torch") is not None:
-        import torch
+    """gsplat where a CUDA device answers and gsplat is ready for it, else the CPU.
 
-        if torch.cuda.is_available():
+    Neither torch nor gsplat is required. Logs a warning where there is a device but no way to it.
+    """
+    if _cuda_device():
+        try:
             from exgs.scene.cuda import CudaRasterizer
 
             return CudaRasterizer()
+        except (ImportError, RuntimeError) as error:
+            _log.warning("drawing on the CPU although there is a CUDA device: %s", error)
     from exgs.scene.cpu import CpuRasterizer
 
     return CpuRasterizer()
+
+
+def _cuda_device() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()

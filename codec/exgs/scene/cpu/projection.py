@@ -49,6 +49,7 @@ MARGIN = 0.15  # share of the picture by which the linearisation may leave it
 
 NO_COLORS, GIVEN_COLORS, SH_COLORS = 0, 1, 2
 
+_PIXELS_MAX = 1e15  # what reaches farther is not drawn: a record could not hold its square
 _LN2 = math.log(2.0)
 _EXPONENT = -0.5 / _LN2  # of base 2, per squared standard deviation
 # The cutoff ellipse is widened by this much exponent, so that rounding never cuts a pixel off.
@@ -129,11 +130,13 @@ def _project_range(
             quats[i], scales[i], R, fx * near, fy * near, toward_x, toward_y
         )
         det = var_x * var_y - cov * cov
-        if not (det > 0 and det < np.inf):
+        if not det > 0:
             continue
         log2_opacity = math.log2(opacity)
         sigmas2 = 2 * _LN2 * (log2_opacity - LOG2_ALPHA_MIN + _SLACK)
         extent_x, extent_y = math.sqrt(sigmas2 * var_x), math.sqrt(sigmas2 * var_y)
+        if not max(abs(u), abs(v)) + max(extent_x, extent_y) < _PIXELS_MAX:
+            continue
         first_x = math.ceil(max(u - extent_x - 0.5, 0.0))
         last_x = math.floor(min(u + extent_x - 0.5, width - 1.0))
         first_y = math.ceil(max(v - extent_y - 0.5, 0.0))

@@ -32,7 +32,7 @@ from exgs.scene.rasterize import Backprojection, Contributions, Render
 
 # Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
 # otherwise take memory without bound. 2^25 entries are 256 MiB.
-_ENTRIES_MAX = 1 << 25
+ENTRIES_MAX = 1 << 25
 
 # Numba's work-queue threading layer aborts the process when two threads launch parallel kernels
 # at once; each launch uses all cores anyway.
@@ -148,7 +148,7 @@ class CpuRasterizer:
         starts = take("starts", (tiles + 1,), np.int64)
         first = 0
         while first < tiles:
-            end = place_lists(projected.counts, first, _ENTRIES_MAX, starts)
+            end = place_lists(projected.counts, first, ENTRIES_MAX, starts)
             band = starts[: end - first + 1]
             entries = take("entries", (int(band[-1]),), np.uint64)
             spares = take("spares", (workers, int(np.diff(band).max())), np.uint64)

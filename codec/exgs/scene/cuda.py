@@ -1,0 +1,233 @@
+"""The CUDA backend of `exgs.scene.rasterize`: gsplat draws, and torch sums up what it drew.
+
+One backward pass through gsplat would give the sums of the blending weights, but neither their
+squares nor maxima nor counts. gsplat also lists the (Gaussian, pixel) pairs that it blends, in
+drawing order; all of these follow from that list, strip by strip to bound its memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import gsplat
+import numpy as np
+import torch
+from torch import Tensor
+
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.rasterize import Backprojection, Contributions, Render
+
+_TILE = 16  # pixels along the side of gsplat's tiles
+_STRIP_PIXELS = 1 << 18  # pairs are listed for so many pixels at once: some 100 MB a strip
+_EVERYTHING = 1 << 30  # batches of a tile's list: all of them
+_ALPHA_MAX = 0.999
+
+
+class CudaRasterizer:
+    """Draws with gsplat's 'classic' rasterization.
+
+    The last scene stays on the device, so that frame after frame is not sent again. Sums agree
+    with the CPU's to rounding; they are added in no fixed order, so not to the bit.
+    Raises RuntimeError where no CUDA device answers or gsplat has no compiled kernels.
+    """
+
+    def __init__(self, device: str = "cuda") -> None:
+        self._device = torch.device(device)
+        if self._device.type == "cuda":
+            require_kernels()
+        self._scene: Gaussians | None = None
+        self._splats: _Splats | None = None
+
+    @torch.no_grad()
+    def render(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        colors: FloatArray | None = None,
+    ) -> Render:
+        """See `Rasterizer.render`."""
+        if colors is not None and colors.shape != (len(scene), 3):
+            raise ValueError(f"colors have shape {colors.shape}, expected ({len(scene)}, 3)")
+        shape = (camera.height, camera.width)
+        if len(scene) == 0:
+            rgb = np.broadcast_to(np.array(background, np.float32), (*shape, 3)).copy()
+            return Render(rgb, np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+        splats = self._upload(scene)
+        viewmats, Ks = self._views(camera)
+        drawn, alphas, _ = gsplat.rasterization(
+            splats.means,
+            splats.quats,
+            splats.scales,
+            splats.opacities,
+            splats.sh if colors is None else self._tensor(colors),
+            viewmats,
+            Ks,
+            camera.width,
+            camera.height,
+            sh_degree=scene.sh_degree if colors is None else None,
+            packed=False,
+            tile_size=_TILE,
+            backgrounds=torch.tensor([background], dtype=torch.float32, device=self._device),
+            render_mode="RGB+ED",
+        )
+        picture = drawn[0].cpu().numpy()
+        return Render(
+            np.ascontiguousarray(picture[..., :3]),
+            np.ascontiguousarray(alphas[0, ..., 0].cpu().numpy()),
+            np.ascontiguousarray(picture[..., 3]),
+        )
+
+    @torch.no_grad()
+    def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
+        """See `Rasterizer.contributions`."""
+        n = len(scene)
+        sums, most = self._zeros(n), self._zeros(n)
+        hits = torch.zeros(n, dtype=torch.int64, device=self._device)
+        for pairs in self._blended(scene, camera):
+            sums.index_add_(0, pairs.gaussians, pairs.weights)
+            most.scatter_reduce_(0, pairs.gaussians, pairs.weights, "amax")
+            hits += torch.bincount(pairs.gaussians, minlength=n)
+        return Contributions(
+            sums.cpu().numpy(), most.cpu().numpy().astype(np.float32), hits.cpu().numpy()
+        )
+
+    @torch.no_grad()
+    def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
+        """See `Rasterizer.backproject`."""
+        size = (camera.height, camera.width)
+        if image.ndim != 3 or image.shape[:2] != size or image.shape[2] > 3:
+            raise ValueError(f"image has shape {image.shape}, expected {size} and 1 to 3 channels")
+        channels = image.shape[2]
+        pixels = self._tensor(image).double().reshape(-1, channels)
+        n = len(scene)
+        sums, weights, squares = self._zeros(n, 3), self._zeros(n), self._zeros(n)
+        for pairs in self._blended(scene, camera):
+            weighted = pairs.weights[:, None] * pixels[pairs.pixels]
+            sums[:, :channels].index_add_(0, pairs.gaussians, weighted)
+            weights.index_add_(0, pairs.gaussians, pairs.weights)
+            squares.index_add_(0, pairs.gaussians, pairs.weights**2)
+        return Backprojection(sums.cpu().numpy(), weights.cpu().numpy(), squares.cpu().numpy())
+
+    def _blended(self, scene: Gaussians, camera: Camera) -> Iterator[_Pairs]:
+        """All pairs that `render` blends, in strips of whole tile rows."""
+        if len(scene) == 0:
+            return
+        splats = self._upload(scene)
+        viewmats, Ks = self._views(camera)
+        radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
+            splats.means,
+            None,
+            splats.quats,
+            splats.scales,
+            viewmats,
+            Ks,
+            camera.width,
+            camera.height,
+            packed=False,
+            opacities=splats.opacities,
+        )
+        rows = max(1, _STRIP_PIXELS // (camera.width * _TILE)) * _TILE
+        tile_columns = math.ceil(camera.width / _TILE)
+        for top in range(0, camera.height, rows):
+            height = min(rows, camera.height - top)
+            tile_rows = math.ceil(height / _TILE)
+            inside = means2d - torch.tensor([0.0, top], device=self._device)
+            _, isect_ids, flatten_ids = gsplat.isect_tiles(
+                inside, radii, depths, _TILE, tile_columns, tile_rows
+            )
+            gaussians, pixels, _ = gsplat.rasterize_to_indices_in_range(
+                0,
+                _EVERYTHING,
+                torch.ones(1, height, camera.width, device=self._device),
+                inside,
+                conics,
+                splats.opacities[None],
+                camera.width,
+                height,
+                _TILE,
+                gsplat.isect_offset_encode(isect_ids, 1, tile_columns, tile_rows),
+                flatten_ids,
+            )
+            x, y = pixels % camera.width + 0.5, pixels // camera.width + 0.5
+            delta_x = inside[0, gaussians, 0].double() - x
+            delta_y = inside[0, gaussians, 1].double() - y
+            xx, xy, yy = conics[0, gaussians].double().unbind(-1)
+            sigma = 0.5 * (xx * delta_x**2 + yy * delta_y**2) + xy * delta_x * delta_y
+            alphas = splats.opacities[gaussians].double() * torch.exp(-sigma)
+            weights = blending_weights(alphas.clamp_max(_ALPHA_MAX), pixels)
+            yield _Pairs(gaussians, pixels + top * camera.width, weights)
+
+    def _upload(self, scene: Gaussians) -> _Splats:
+        """The scene on the device; held by identity, which its read-only arrays allow."""
+        if self._splats is None or self._scene is not scene:
+            sh = np.concatenate([scene.sh0[:, None], scene.shN], axis=1)
+            arrays = (scene.means, scene.quats, scene.scales, scene.opacities, sh)
+            self._splats = _Splats(*(self._tensor(array) for array in arrays))
+            self._scene = scene
+        return self._splats
+
+    def _views(self, camera: Camera) -> tuple[Tensor, Tensor]:
+        """View matrix [1, 4, 4] and intrinsics [1, 3, 3]."""
+        viewmat, K = (np.asarray(m, np.float32)[None] for m in (camera.viewmat, camera.K))
+        return self._tensor(viewmat), self._tensor(K)
+
+    def _tensor(self, array: FloatArray) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device=self._device)
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64, device=self._device)
+
+
+def require_kernels() -> None:
+    """Raise RuntimeError, with the remedy, unless CUDA answers and gsplat can use it.
+
+    That gsplat imports says nothing: it does so on any machine and compiles on first use.
+    """
+    if not torch.cuda.is_available():
+        raise RuntimeError("no CUDA device answers: use exgs.scene.cpu.CpuRasterizer instead")
+    from gsplat.cuda import _backend
+
+    if _backend._C is None:
+        raise RuntimeError(
+            "gsplat has no compiled kernels: install the CUDA toolkit (nvcc) or one of gsplat's "
+            "prebuilt wheels, or use exgs.scene.cpu.CpuRasterizer"
+        )
+
+
+def blending_weights(alphas: Tensor, pixels: Tensor) -> Tensor:
+    """Weights alpha * T of blended pairs; float64 [M].
+
+    `alphas` [M] float64 in front-to-back order within each run of equal `pixels` [M].
+    """
+    if len(alphas) == 0:
+        return alphas
+    fading = torch.log1p(-alphas)
+    before = torch.cumsum(fading, 0) - fading
+    position = torch.arange(len(pixels), device=pixels.device)
+    begins = torch.ones_like(pixels, dtype=torch.bool)
+    begins[1:] = pixels[1:] != pixels[:-1]
+    run = torch.cummax(torch.where(begins, position, 0), 0).values
+    return alphas * torch.exp(before - before[run])
+
+
+class _Splats(NamedTuple):
+    """A scene on the device, float32."""
+
+    means: Tensor  # [N, 3]
+    quats: Tensor  # [N, 4]
+    scales: Tensor  # [N, 3]
+    opacities: Tensor  # [N]
+    sh: Tensor  # [N, 1 + K, 3]
+
+
+class _Pairs(NamedTuple):
+    """A Gaussian and a pixel that it is blended into, M times."""
+
+    gaussians: Tensor  # [M] int64
+    pixels: Tensor  # [M] int64, row-major in the whole picture
+    weights: Tensor  # [M] float64, alpha * T
