@@ -20,6 +20,7 @@ from exgs.scene.cpu.layout import (
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
+    PIXELS,
     RECORD_BITS,
     RIDGE,
     STRIPS,
@@ -31,12 +32,11 @@ from exgs.scene.cpu.layout import (
     Lists,
     Longs,
 )
-from exgs.scene.cpu.rows import gather_row, score_row
+from exgs.scene.cpu.rows import gather_row, lane_max, lane_sum, score_row
 from exgs.scene.cpu.tiles import (
     AHEAD,
     CHECK_EVERY,
     HALF,
-    PIXELS,
     ZERO,
     Frame,
     close_rows,
@@ -144,14 +144,10 @@ def _gather_tile(
                 else:
                     gather_row(planes, totals, offset, center, base, record[ACROSS])
         for number in range(shares.shape[1]):
-            share = ZERO
-            for lane in range(LANES):
-                total = totals[number * LANES + lane]
-                if image is None and number == _MAXIMUM:
-                    share = max(share, total)
-                else:
-                    share += total
-            shares[n, number] = share
+            if image is None and number == _MAXIMUM:
+                shares[n, number] = lane_max(totals, number * LANES)
+            else:
+                shares[n, number] = lane_sum(totals, number * LANES)
     return int(entries.shape[0])
 
 
@@ -169,10 +165,11 @@ def add_scores(
     """Add the shares of `gather` without an image to the totals of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
     for worker in prange(workers):  # each adds for the Gaussians of its own span of records
+        begin, end = worker * span, worker * span + span
         for tile in range(lists.starts.shape[0] - 1):
             for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
                 k = np.int64(lists.entries[p] & RECORD_BITS)
-                if k // span == worker:
+                if begin <= k < end:
                     i = sources[k]
                     sums[i] += shares[p, 0]
                     most[i] = max(most[i], shares[p, 1])
@@ -193,10 +190,11 @@ def add_gathered(
     """Add the shares of `gather` with an image to the totals of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
     for worker in prange(workers):
+        begin, end = worker * span, worker * span + span
         for tile in range(lists.starts.shape[0] - 1):
             for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
                 k = np.int64(lists.entries[p] & RECORD_BITS)
-                if k // span == worker:
+                if begin <= k < end:
                     i = sources[k]
                     for channel in range(3):
                         sums[i, channel] += shares[p, channel]

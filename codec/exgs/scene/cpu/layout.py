@@ -20,6 +20,7 @@ Longs = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.uint64]
 
 TILE = 16  # pixels along the side of a tile
+PIXELS = TILE * TILE
 LANES = 8  # pixels of one vector row: 8 float32 fill 256 bits
 STRIPS = TILE // LANES  # columns of vector rows in a tile
 BLOCKS = 32  # parts of the scene, in storage order, that are dealt out to the threads

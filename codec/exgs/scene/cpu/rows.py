@@ -6,6 +6,7 @@ the three intrinsics below are the three things that blending weights are used f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from exgs.scene.cpu.layout import (
     LANES,
     LOG2_ALPHA_MAX,
     LOG2_ALPHA_MIN,
+    PIXELS,
     TRANSMITTANCE_MIN,
 )
-from exgs.scene.cpu.tiles import PIXELS
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
@@ -71,6 +72,19 @@ class Row:
 
     def greater(self, a: Any, b: Any) -> Any:
         return self.builder.fcmp_ordered(">", a, b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return self.where(self.greater(a, b), a, b)
+
+    def fold(self, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
+        """One float from all lanes: upper half on lower half, until one lane is left."""
+        builder, lanes = self.builder, LANES
+        while lanes > 1:
+            lanes //= 2
+            picks = ir.VectorType(_I32, lanes)
+            halves = [ir.Constant(picks, list(range(i, i + lanes))) for i in (0, lanes)]
+            value = combine(*(builder.shuffle_vector(value, value, half) for half in halves))
+        return builder.extract_element(value, ir.Constant(_I32, 0))
 
     def plane(self, number: int) -> Any:
         """Address of this row in plane `number`."""
@@ -177,7 +191,7 @@ def score_row(
         weight = row.blend(*args[3:])
         sums.add_to(sums.total(0), weight)
         most = row.load(sums.total(1))
-        row.store(row.where(row.greater(weight, most), weight, most), sums.total(1))
+        row.store(row.maximum(weight, most), sums.total(1))
         hit = row.greater(weight, row.constant(0))
         sums.add_to(sums.total(2), row.where(hit, row.constant(1), row.constant(0)))
         return context.get_dummy_value()
@@ -203,3 +217,25 @@ def gather_row(
         return context.get_dummy_value()
 
     return types.void(planes, totals, types.int64, *_GEOMETRY), codegen
+
+
+@intrinsic
+def lane_sum(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Sum of the LANES floats of `array` from `offset` on, halves first: always in one order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        row = Row(context, builder, signature.args[0], *args)
+        return row.fold(row.load(row.plane(0)), row.add)
+
+    return types.float32(array, types.int64), codegen
+
+
+@intrinsic
+def lane_max(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Greatest of the LANES floats of `array` from `offset` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        row = Row(context, builder, signature.args[0], *args)
+        return row.fold(row.load(row.plane(0)), row.maximum)
+
+    return types.float32(array, types.int64), codegen

@@ -12,8 +12,8 @@ import numpy as np
 
 from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import LANES, STRIPS, TILE, Floats, Longs
+from exgs.scene.cpu.rows import lane_max
 
-PIXELS = TILE * TILE  # floats of one plane of a tile
 AHEAD = 6  # entries between asking for a record and drawing it
 CHECK_EVERY = 16  # Gaussians between two looks at what is still open
 
@@ -53,19 +53,11 @@ def close_rows(planes: Floats, first_row: Longs, end_row: Longs) -> bool:
     """Narrow each strip to its open rows; whether any is left."""
     left = 0
     for strip in range(STRIPS):
-        first, end = first_row[strip], end_row[strip]
-        while first < end and not _row_open(planes, first, strip):
+        first, end, column = first_row[strip], end_row[strip], strip * LANES
+        while first < end and lane_max(planes, first * TILE + column) <= ZERO:
             first += 1
-        while first < end and not _row_open(planes, end - 1, strip):
+        while first < end and lane_max(planes, (end - 1) * TILE + column) <= ZERO:
             end -= 1
         first_row[strip], end_row[strip] = first, end
         left += end - first
     return left > 0
-
-
-@kernel()
-def _row_open(planes: Floats, row: int, strip: int) -> bool:
-    most = ZERO
-    for lane in range(LANES):
-        most = max(most, planes[row * TILE + strip * LANES + lane])
-    return bool(most > ZERO)
