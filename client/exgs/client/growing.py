@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from exgs.codec.build import DrawnScene, SceneBuilder
 from exgs.codec.container import FileHead
-from exgs.codec.errors import FormatError
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef, SceneFacts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Growth:
     """What there is to draw after some chunks, and how much had been received for it."""
 
+    facts: SceneFacts
     drawn: DrawnScene
     layer: int  # highest layer that is here everywhere, -1 before the first
     received_bytes: int
@@ -76,7 +76,7 @@ class GrowingScene:
         self._arrive(_Page(page, tuple(rows)))
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
-        """A chunk has come; raises the screen's fault if decoding an earlier one failed."""
+        """A chunk has come; raises the screen's fault if it has failed."""
         self._arrive(_Chunk(chunk, packed))
 
     def close(self) -> None:
@@ -94,6 +94,11 @@ class GrowingScene:
 
     # The screen's side.
 
+    def fail(self, fault: Exception) -> None:
+        """Drawing has ended with a fault, which the network's next call raises."""
+        with self._changed:
+            self._fault = fault
+
     def grow(self) -> Growth | None:
         """Wait until there is something new to draw; None when nothing more will come.
 
@@ -106,15 +111,10 @@ class GrowingScene:
                 received_bytes = self.received_bytes
                 head, closed = self._head, self._closed
             if head is not None:
-                try:
-                    builder = self._decode(head, arrived)
-                except FormatError as fault:
-                    with self._changed:
-                        self._fault = fault
-                    raise
+                builder = self._decode(head, arrived)
                 if builder.version != self._version:
                     self._version = builder.version
-                    return Growth(builder.drawn(), builder.layer, received_bytes)
+                    return Growth(builder.facts, builder.drawn(), builder.layer, received_bytes)
             if closed:
                 return None
 

@@ -1,0 +1,210 @@
+"""The on-disk cache: what has come of a scene, so that the next run does not fetch it again.
+
+One append-only file per scene, named by its hash: the head, then a record per fragment. Opening
+it verifies every record's checksum and every whole part's hash, and cuts the file at the first
+fault. A disk that fails ends the caching, never the stream.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exgs.codec.container import FileHead, parse_head
+from exgs.codec.errors import FormatError
+from exgs.codec.frame import content_hash
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+from exgs.codec.index_io import parse_page
+from exgs.wire.client import Resume
+from exgs.wire.parts import is_page, page_id
+
+_MAGIC = b"EXGSCAC1"
+_HEAD_LENGTH = struct.Struct("<I")
+_RECORD = struct.Struct("<III")  # part, offset in the part, length of the data that follow
+_CHECKSUM = struct.Struct("<I")  # CRC-32 of record and data, behind them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """What a cache file holds of a scene, verified."""
+
+    resume: Resume
+    pages: list[tuple[PageRef, tuple[ChunkRef, ...]]]
+    chunks: list[tuple[ChunkRef, bytes]]
+    good_bytes: int  # of the cache file; what follows is damaged
+
+
+class Cache:
+    """The cached part of the scene behind one URL.
+
+    `note` is told once, in a line, why caching has ended if it has.
+    """
+
+    def __init__(self, folder: Path, url: str, note: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._pointer = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.url"
+        self._note = note
+        self._file: int | None = None
+        self._hash: bytes | None = None
+        self._failed = False
+
+    def load(self) -> Stored | None:
+        """What was kept of the scene that this URL had last; None where there is nothing."""
+        try:
+            scene_hash = bytes.fromhex(self._pointer.read_text())
+            stored = read_cache(self._path(scene_hash).read_bytes())
+            if stored is None or stored.resume.head.scene_hash != scene_hash:
+                return None
+            self._open(stored.resume.head)
+            if self._file is not None:
+                os.ftruncate(self._file, stored.good_bytes)
+            return stored
+        except (FileNotFoundError, ValueError):
+            return None
+        except OSError as error:
+            self._give_up(error)
+            return None
+
+    def begin(self, head: FileHead) -> None:
+        """Keep what comes of the file with this head from now on."""
+        if self._failed or self._hash == head.scene_hash:
+            return
+        try:
+            self.close()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._open(head)
+            if self._file is not None:
+                os.ftruncate(self._file, 0)
+                start = _MAGIC + _HEAD_LENGTH.pack(len(head.packed)) + head.packed
+                _write_all(self._file, start)
+            fresh = self._pointer.with_suffix(f".{os.getpid()}")
+            fresh.write_text(head.scene_hash.hex())
+            fresh.replace(self._pointer)
+        except OSError as error:
+            self._give_up(error)
+
+    def add(self, part: int, offset: int, data: bytes) -> None:
+        """Keep one fragment."""
+        if self._file is None:
+            return
+        record = _RECORD.pack(part, offset, len(data)) + data
+        try:
+            _write_all(self._file, record + _CHECKSUM.pack(zlib.crc32(record)))
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Stop keeping."""
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
+        self._hash = None
+
+    def _path(self, scene_hash: bytes) -> Path:
+        return self._folder / f"{scene_hash.hex()}.cache"
+
+    def _open(self, head: FileHead) -> None:
+        path = self._path(head.scene_hash)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._hash = head.scene_hash
+
+    def _give_up(self, error: OSError) -> None:
+        self.close()
+        self._failed = True
+        reason = "another run uses it" if isinstance(error, BlockingIOError) else error.strerror
+        self._note(f"not caching in {self._folder}: {reason}")
+
+
+def read_cache(data: bytes) -> Stored | None:
+    """Verify the bytes of a cache file; None where not even its head can be read."""
+    start = len(_MAGIC) + _HEAD_LENGTH.size
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        return None
+    (head_bytes,) = _HEAD_LENGTH.unpack_from(data, len(_MAGIC))
+    try:
+        head = parse_head(data[start : start + head_bytes])
+    except FormatError:
+        return None
+    reader = _Reader(head)
+    position = start + head_bytes
+    while True:
+        body = position + _RECORD.size
+        if body > len(data):
+            break
+        part, offset, length = _RECORD.unpack_from(data, position)
+        end = body + length
+        if end + _CHECKSUM.size > len(data):
+            break
+        (checksum,) = _CHECKSUM.unpack_from(data, end)
+        if zlib.crc32(data[position:end]) != checksum or not reader.take(
+            part, offset, data[body:end]
+        ):
+            break
+        position = end + _CHECKSUM.size
+    whole = frozenset(reader.chunks)
+    partial = {part: bytes(held) for part, held in reader.partial.items() if part not in whole}
+    return Stored(
+        Resume(head, reader.table, whole, partial),
+        reader.pages,
+        [(reader.table[chunk], packed) for chunk, packed in reader.chunks.items()],
+        position,
+    )
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Puts records together into parts."""
+
+    head: FileHead
+    table: ChunkTable = field(init=False)
+    partial: dict[int, bytearray] = field(default_factory=dict)
+    pages: list[tuple[PageRef, tuple[ChunkRef, ...]]] = field(default_factory=list)
+    chunks: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.table = ChunkTable(self.head.root)
+
+    def take(self, part: int, offset: int, data: bytes) -> bool:
+        """Enter one record; False where it can't follow those before it."""
+        ref = self._ref(part)
+        if offset == 0:  # the first fragment, or the part came once more from its start
+            self.partial[part] = bytearray()
+        held = self.partial.get(part)
+        if ref is None or held is None or offset != len(held):
+            return False
+        if offset + len(data) > ref.packed_bytes:
+            return False
+        held += data
+        if len(held) < ref.packed_bytes:
+            return True
+        packed = bytes(self.partial.pop(part))
+        if content_hash(packed) != ref.hash:
+            return True  # the stream has noticed it too: the part follows once more
+        if isinstance(ref, ChunkRef):
+            self.chunks[part] = packed
+            return True
+        try:
+            rows = parse_page(packed, ref, self.head.root.facts)
+        except FormatError:
+            return False
+        self.table.add_page(ref, rows)
+        self.pages.append((ref, rows))
+        return True
+
+    def _ref(self, part: int) -> ChunkRef | PageRef | None:
+        if is_page(part):
+            return next((p for p in self.head.root.pages if p.id == page_id(part)), None)
+        return self.table.get(part)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

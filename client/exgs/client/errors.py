@@ -1,0 +1,25 @@
+"""What can go wrong between a client and its server, by what the user can do about it."""
+
+from __future__ import annotations
+
+from exgs.codec.errors import ExgsError
+
+
+class StreamError(ExgsError):
+    """The server refuses, or can't be reached any more."""
+
+
+class SceneChangedError(StreamError):
+    """The file on the server is not the one that was begun: start again."""
+
+
+class ConnectionLostError(StreamError):
+    """This connection is over; another one may go on from here.
+
+    Attributes:
+        retry_after_s: how long the server asks to stay away.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

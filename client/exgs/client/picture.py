@@ -1,0 +1,58 @@
+"""From a scene that is arriving to 8-bit pixels: render, mask the gaps, round, store as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from exgs.client.painter import Painter
+from exgs.client.painter.confidence import measure_confidence
+from exgs.codec.build import DrawnScene
+from exgs.codec.index import SceneFacts
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Rasterizer
+
+Pixels = npt.NDArray[np.uint8]
+Color = tuple[float, float, float]
+
+
+def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
+    """Whether every Gaussian of the file is drawn with all its detail."""
+    leaf_count = int(np.count_nonzero(~drawn.is_proxy))
+    return leaf_count == facts.leaf_count and not drawn.sh_pending.any()
+
+
+def draw_picture(
+    rasterizer: Rasterizer,
+    drawn: DrawnScene,
+    camera: Camera,
+    *,
+    complete: bool,
+    painter: Painter | None = None,
+    background: Color = (0.0, 0.0, 0.0),
+) -> FloatArray:
+    """The picture [H, W, 3] of what has arrived; a `complete` scene is never painted over."""
+    if painter is None or complete:
+        return rasterizer.render(drawn.gaussians, camera, background=background).rgb
+    render = rasterizer.render(drawn.gaussians, camera)
+    return painter.paint(render, measure_confidence(rasterizer, drawn, camera))
+
+
+def to_pixels(image: FloatArray) -> Pixels:
+    """Pixels [H, W, 3] of a picture in which 1.0 is white, clamped."""
+    return np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Store pixels quickly: frames are written while others wait to be drawn."""
+    Image.fromarray(pixels).save(path, compress_level=1)
+
+
+def read_png(path: Path) -> Pixels:
+    """Pixels [H, W, 3] of a picture that `write_png` stored."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,109 @@
+"""The screen: a thread that draws the growing scene whenever it has changed, and keeps frames.
+
+It always draws the newest state: what arrives while it is busy is drawn next, all at once. The
+network thread never waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exgs.client.growing import GrowingScene, Growth
+from exgs.client.painter import Painter
+from exgs.client.picture import Color, draw_picture, is_complete, to_pixels, write_png
+from exgs.codec.build import DrawnScene
+from exgs.codec.index import SceneFacts
+from exgs.scene.camera import Camera
+from exgs.scene.rasterize import Rasterizer
+
+ChooseCamera = Callable[[int, SceneFacts, DrawnScene], Camera]  # by the frame's number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture that was shown."""
+
+    path: Path
+    camera: Camera
+    time_s: float  # when it was ready, since connecting began
+    received_bytes: int  # when its drawing began
+    layer: int
+    complete: bool
+
+
+class Screen:
+    """Draws `scene` on a thread of its own into frame_0000.png, frame_0001.png, …
+
+    `clock` gives the seconds since connecting began. `on_frame` is called on the drawing thread.
+    """
+
+    def __init__(
+        self,
+        scene: GrowingScene,
+        rasterizer: Rasterizer,
+        choose_camera: ChooseCamera,
+        folder: Path,
+        clock: Callable[[], float],
+        *,
+        painter: Painter | None = None,
+        background: Color = (0.0, 0.0, 0.0),
+        on_frame: Callable[[Frame], None] = lambda _: None,
+    ) -> None:
+        self.frames: list[Frame] = []
+        self.last: Growth | None = None  # what the last frame shows
+        self._scene = scene
+        self._rasterizer = rasterizer
+        self._choose_camera = choose_camera
+        self._folder = folder
+        self._clock = clock
+        self._painter = painter
+        self._background = background
+        self._on_frame = on_frame
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for the last frame of a closed scene; raises what went wrong on the thread."""
+        self.join()
+        if self._fault is not None:
+            raise self._fault
+
+    def join(self) -> None:
+        """Wait for the thread to end, whatever it met."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (growth := self._scene.grow()) is not None:
+                self._show(growth)
+        except Exception as fault:  # the thread's end: `finish` raises it where it can be seen
+            self._fault = fault
+            self._scene.fail(fault)
+
+    def _show(self, growth: Growth) -> None:
+        number = len(self.frames)
+        camera = self._choose_camera(number, growth.facts, growth.drawn)
+        complete = is_complete(growth.drawn, growth.facts)
+        image = draw_picture(
+            self._rasterizer,
+            growth.drawn,
+            camera,
+            complete=complete,
+            painter=self._painter,
+            background=self._background,
+        )
+        time_s = self._clock()
+        path = self._folder / f"frame_{number:04d}.png"
+        write_png(path, to_pixels(image))
+        frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, complete)
+        self.frames.append(frame)
+        self.last = growth
+        self._on_frame(frame)

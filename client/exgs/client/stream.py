@@ -1,0 +1,233 @@
+"""Streaming a scene: receive it, draw it while it arrives, measure the frames afterwards.
+
+`stream` joins the parts: a profile receives on the event loop, a `Screen` draws on its thread,
+and when all is done the frames are compared with the full scene.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from yarl import URL
+
+from exgs.client.cache import Cache
+from exgs.client.delivery import Delivery
+from exgs.client.errors import StreamError
+from exgs.client.growing import GrowingScene
+from exgs.client.link import Link
+from exgs.client.painter import Painter
+from exgs.client.picture import Color
+from exgs.client.quality import QualityRow, measure_frames, plot, write_csv
+from exgs.client.receive import receive
+from exgs.client.route import open_route, parse_url
+from exgs.client.screen import ChooseCamera, Screen
+from exgs.client.static_profile import StaticProfile
+from exgs.client.streaming_profile import StreamingProfile
+from exgs.codec.index import SceneFacts
+from exgs.scene.camera import look_at, pinhole
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import Rasterizer, default_rasterizer
+from exgs.wire.client import Resume
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamOptions:
+    """How to receive and what to draw."""
+
+    choose_camera: ChooseCamera
+    link: Link | None = None
+    painter: Painter | None = None
+    background: Color = (0.0, 0.0, 0.0)
+    max_bytes: int | None = None
+    reference: Gaussians | None = None  # to measure against; the full streamed scene where None
+    token: str | None = None
+    cache: Path | None = None  # folder
+    seed: int = 0  # of the link's losses
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamReport:
+    """What a run gave. Times are seconds since connecting began."""
+
+    facts: SceneFacts
+    scene_hash: bytes
+    file_bytes: int
+    received_bytes: int
+    received_s: float  # when the last byte was here
+    reconnections: int
+    rows: list[QualityRow]
+    files: list[Path]  # frames, quality.csv, quality.png
+
+    @property
+    def first_picture_s(self) -> float:
+        """When the first picture was there."""
+        return self.rows[0].time_s
+
+
+def stream(
+    url: str,
+    folder: Path,
+    options: StreamOptions,
+    *,
+    progress: Callable[[str, float], None] = lambda _stage, _fraction: None,
+    note: Callable[[str], None] = lambda _: None,
+) -> StreamReport:
+    """Stream the scene at `url` into `folder`: frame_0000.png, …, quality.csv, quality.png.
+
+    ws://HOST/scenes/NAME/stream is streamed; any other URL is that of the file itself, read by
+    ranges. `progress` takes a stage and the fraction that is done, `note` a line for people.
+    Raises StreamError, FormatError, OSError.
+    """
+    rasterizer = default_rasterizer()
+    _warm_up(rasterizer)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(parse_url(url), folder, options, rasterizer, note)
+    try:
+        asyncio.run(run.receive(progress))
+    finally:
+        run.close()
+    return run.measure(progress)
+
+
+class _Run:
+    """One run of `stream`."""
+
+    def __init__(
+        self,
+        url: URL,
+        folder: Path,
+        options: StreamOptions,
+        rasterizer: Rasterizer,
+        note: Callable[[str], None],
+    ) -> None:
+        self._url = url
+        self._folder = folder
+        self._options = options
+        self._rasterizer = rasterizer
+        self._note = note
+        self._start_s = time.perf_counter()
+        self._received_s = 0.0
+        self._received_bytes = 0
+        self._reconnections = 0
+        self._scene = GrowingScene()
+        self._screen = Screen(
+            self._scene,
+            rasterizer,
+            options.choose_camera,
+            folder,
+            self._clock,
+            painter=options.painter,
+            background=options.background,
+        )
+        self._cache = Cache(options.cache, str(url), note) if options.cache else None
+        stored = self._cache.load() if self._cache else None
+        self._delivery = Delivery(self._scene, self._cache, stored)
+        self._profile = _profile(url, self._delivery, options, stored.resume if stored else None)
+
+    async def receive(self, progress: Callable[[str, float], None]) -> None:
+        """Receive and draw; then, for the reference, what a limit has left out."""
+        ticking = asyncio.create_task(self._tick(progress))
+        try:
+            async with open_route(self._url, self._options.link, seed=self._options.seed) as route:
+                self._start_s = time.perf_counter()
+                self._screen.start()
+                self._reconnections = await receive(
+                    self._profile, route, self._delivery, self._note
+                )
+            self._received_s = self._clock()
+            self._received_bytes = self._scene.received_bytes
+            self._scene.close()
+            await asyncio.to_thread(self._screen.finish)
+            if self._reference_is_missing():
+                self._note("fetching the rest of the scene, to measure against")
+                self._profile.limit_bytes = None
+                async with open_route(self._url, None) as route:
+                    await receive(self._profile, route, self._delivery, self._note)
+        finally:
+            ticking.cancel()
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._scene.close()
+        self._screen.join()
+        if self._cache is not None:
+            self._cache.close()
+
+    def measure(self, progress: Callable[[str, float], None]) -> StreamReport:
+        """Compare the frames with the full scene and write the measurements."""
+        head = self._scene.head
+        if head is None or not self._screen.frames:
+            raise StreamError(
+                f"{self._received_bytes} bytes hold no picture yet; allow more of them"
+            )
+        rows = measure_frames(
+            self._screen.frames,
+            self._options.reference or self._full_scene(),
+            self._rasterizer,
+            background=self._options.background,
+            progress=lambda fraction: progress("measuring", fraction),
+        )
+        table, curve = self._folder / "quality.csv", self._folder / "quality.png"
+        write_csv(table, rows)
+        link = f" over {self._options.link}" if self._options.link else ""
+        plot(curve, rows, f"{head.root.facts.name}{link}")
+        return StreamReport(
+            facts=head.root.facts,
+            scene_hash=head.scene_hash,
+            file_bytes=head.header.file_bytes,
+            received_bytes=self._received_bytes,
+            received_s=self._received_s,
+            reconnections=self._reconnections,
+            rows=rows,
+            files=[*(frame.path for frame in self._screen.frames), table, curve],
+        )
+
+    def _reference_is_missing(self) -> bool:
+        frames = self._screen.frames
+        return self._options.reference is None and bool(frames) and not frames[-1].complete
+
+    def _full_scene(self) -> Gaussians:
+        growth = self._scene.grow() or self._screen.last
+        if growth is None:
+            raise StreamError("nothing has been drawn")
+        return growth.drawn.gaussians
+
+    def _clock(self) -> float:
+        return time.perf_counter() - self._start_s
+
+    async def _tick(self, progress: Callable[[str, float], None]) -> None:
+        while True:
+            head = self._scene.head
+            total = head.header.file_bytes if head else 0
+            if self._options.max_bytes is not None:
+                total = min(total, self._options.max_bytes)
+            progress("receiving", min(1.0, self._scene.received_bytes / total) if total else 0.0)
+            await asyncio.sleep(0.1)
+
+
+def _profile(
+    url: URL, delivery: Delivery, options: StreamOptions, resume: Resume | None
+) -> StaticProfile | StreamingProfile:
+    limit = options.max_bytes
+    if url.name == "stream" and len(url.parts) > 2:
+        return StreamingProfile(
+            url.parts[-2], delivery, token=options.token, limit_bytes=limit, resume=resume
+        )
+    if url.scheme in ("ws", "wss"):
+        raise StreamError(f"{url}: a stream is at ws://HOST/scenes/NAME/stream")
+    return StaticProfile(delivery, token=options.token, limit_bytes=limit, resume=resume)
+
+
+def _warm_up(rasterizer: Rasterizer) -> None:
+    """Load what the rasterizer loads on first use, so that the first picture does not wait."""
+    one = np.ones((1, 3), np.float32)
+    quat = np.array([[1, 0, 0, 0]], np.float32)
+    scene = Gaussians(one, quat, one, one[:, 0], one, np.zeros((1, 3, 3), np.float32))
+    rasterizer.render(
+        scene, look_at((0, 0, -3), (1, 1, 1), (0, -1, 0), pinhole(16, 16, 60), 16, 16)
+    )

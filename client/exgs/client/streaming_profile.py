@@ -1,0 +1,132 @@
+"""The streaming profile: one WebSocket, and a ClientSession that says what its bytes mean."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from exgs.client.delivery import Delivery
+from exgs.client.errors import ConnectionLostError, SceneChangedError, StreamError
+from exgs.client.route import Route
+from exgs.codec.constants import MAX_WELCOME_BYTES, ROOT_TARGET_BYTES, ErrorCode
+from exgs.scene.camera import Camera
+from exgs.wire.client import ClientSession, Resume
+from exgs.wire.events import ChunkArrived, Error, Event, Fragment, GoAway, PageArrived, Welcome
+
+_CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
+_SILENCE_S = 30.0
+_PASSING = (  # a fault that another connection may not meet
+    ErrorCode.BUSY,
+    ErrorCode.DAMAGED,
+    ErrorCode.INTERNAL,
+    ErrorCode.SHUTDOWN,
+    ErrorCode.SLOW_READER,
+    ErrorCode.TIMEOUT,
+)
+
+
+class StreamingProfile:
+    """Receives a scene from .../scenes/NAME/stream; connects anew with what it has.
+
+    `camera`, if there is one, lets the server send first what it sees. With `limit_bytes` it
+    stops after about so many received bytes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        delivery: Delivery,
+        *,
+        token: str | None = None,
+        camera: Camera | None = None,
+        limit_bytes: int | None = None,
+        resume: Resume | None = None,
+    ) -> None:
+        self._name = name
+        self._delivery = delivery
+        self._token = token
+        self._camera = camera
+        self.limit_bytes = limit_bytes
+        self._resume = resume
+
+    async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
+        """Receive until everything is here; raises StreamError, FormatError."""
+        session = ClientSession(
+            self._name,
+            credit_bytes=self._more_credit(0),
+            token=self._token,
+            camera=self._camera,
+            resume=self._resume,
+        )
+        try:
+            async with http.ws_connect(
+                route.url,
+                headers=route.headers,
+                server_hostname=route.server_hostname,
+                compress=0,
+                max_msg_size=MAX_WELCOME_BYTES,
+            ) as socket:
+                await self._exchange(session, socket)
+        finally:
+            self._resume = session.resume() or self._resume
+
+    async def _exchange(
+        self, session: ClientSession, socket: aiohttp.ClientWebSocketResponse[bool]
+    ) -> None:
+        while True:
+            for frame in session.data_to_send():
+                await socket.send_bytes(frame)
+            if self._is_done(session):
+                await socket.close()
+                return
+            message = await socket.receive(timeout=_SILENCE_S)
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                session.receive_eof()
+                raise ConnectionLostError("the server closed the connection")
+            self._delivery.count(len(message.data))
+            for event in session.receive_data(message.data):
+                self._handle(event)
+            more = self._more_credit(session.credit_bytes)
+            if more and not session.closed:
+                session.send_credit(more)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Welcome(head=head):
+                self._delivery.open(head)
+            case Fragment(part, offset, data):
+                self._delivery.add_fragment(part, offset, data)
+            case PageArrived(page, rows):
+                self._delivery.add_page(page, rows)
+            case ChunkArrived(chunk, packed):
+                self._delivery.add_chunk(chunk, packed)
+            case GoAway(message=message, retry_after_s=retry_after_s):
+                raise ConnectionLostError(
+                    f"the server goes away: {message}", retry_after_s=retry_after_s
+                )
+            case Error(code, message, fatal) if fatal:
+                self._refused(code, message)
+
+    def _refused(self, code: int, message: str) -> None:
+        if code == ErrorCode.SCENE_CHANGED:
+            if not self._delivery.is_open:  # what was held came from a cache
+                self._resume = None
+                raise ConnectionLostError("the cached scene has changed on the server")
+            raise SceneChangedError("the scene on the server has changed; start again")
+        if code in _PASSING:
+            raise ConnectionLostError(f"the server says: {message}")
+        raise StreamError(f"the server says: {message}")
+
+    def _more_credit(self, outstanding_bytes: int) -> int:
+        """Credit to give on top of what is outstanding, in portions worth a frame."""
+        more = _CREDIT_WINDOW_BYTES - outstanding_bytes
+        if self.limit_bytes is not None:
+            head_bytes = 0 if self._delivery.is_open else ROOT_TARGET_BYTES
+            left = self.limit_bytes - self._delivery.received_bytes - head_bytes
+            return max(0, min(more, left - outstanding_bytes))
+        return more if more >= _CREDIT_WINDOW_BYTES // 2 else 0
+
+    def _is_done(self, session: ClientSession) -> bool:
+        if not self._delivery.is_open:
+            return False
+        spent = session.credit_bytes == 0 and self._more_credit(0) == 0
+        return session.missing_bytes == 0 or spent

@@ -1,0 +1,107 @@
+"""A small .exgs file for tests of the client, put together without the encoder.
+
+A coloured box seen from inside its front: three layers of 1, 2 and 4 tiles, proxies in the first
+two, degree-1 SH at the end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.constants import ChunkKind
+from exgs.codec.container import PackedChunk, build_file
+from exgs.codec.frame import pack_frame
+from exgs.codec.geometry import GeometrySteps, pack_geometry
+from exgs.codec.index import Layer, QualityPoint, SceneFacts
+from exgs.codec.sh import ShBasis, pack_basis, pack_sh
+from exgs.scene.gaussians import Gaussians
+
+LEVELS = (0, 1, 2)
+SH_STEP = 0.02
+_SHARES = (0.1, 0.3, 0.6)
+_STEPS = GeometrySteps(0.002, 0.05, 10, 8, 0.02, 0.02)
+
+
+def box_scene(count: int = 3000, seed: int = 0) -> Gaussians:
+    """Gaussians on the walls of a box of 4 x 3 x 4 around the origin, each wall of its colour."""
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(-1, 1, (count, 3))
+    wall = rng.integers(0, 5, count)  # no wall at -z: the camera looks in from there
+    axis = np.array([0, 0, 1, 1, 2])[wall]
+    means[np.arange(count), axis] = np.array([-1, 1, -1, 1, 1])[wall]
+    means *= [2.0, 1.5, 2.0]
+    hues = np.array([[2, 0, 0], [0, 2, 0], [0, 0, 2], [2, 2, 0], [1, 1, 1]])[wall]
+    quats = rng.normal(size=(count, 4))
+    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    size = 1.5 * np.sqrt(50 / count)
+    return Gaussians(
+        means.astype(np.float32),
+        quats.astype(np.float32),
+        rng.uniform(0.3 * size, size, (count, 3)).astype(np.float32),
+        rng.uniform(0.5, 1, count).astype(np.float32),
+        (hues * rng.uniform(-1, 1, (count, 1))).astype(np.float32),
+        rng.normal(0, 0.1, (count, 3, 3)).astype(np.float32),
+    )
+
+
+def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int = 0) -> Gaussians:
+    """Write the box as an .exgs file; returns the scene that went in."""
+    scene = box_scene(count, seed)
+    rng = np.random.default_rng(seed + 1)
+    tile = 2 * (scene.means[:, 0] >= 0) + (scene.means[:, 2] >= 0)
+    bounds = [scene.means[tile == number] for number in range(4)]
+    cuts = np.cumsum([0, *(int(share * count) for share in _SHARES)])
+    cuts[-1] = count
+    order = rng.permutation(count)
+    layers, chunks, refinements = [], [], []
+    for layer, level in enumerate(LEVELS):
+        members = order[cuts[layer] : cuts[layer + 1]]
+        waiting = order[cuts[layer + 1] :]
+        stand_ins = waiting[: len(waiting) // 10] if proxies else waiting[:0]
+        for cell in range(1 << level):
+            span = 1 << (LEVELS[-1] - level)
+            tiles = range(cell * span, (cell + 1) * span)
+            here = members[(tile[members] >= tiles.start) & (tile[members] < tiles.stop)]
+            packed = pack_geometry(scene.select(here), tile[here], tiles, _STEPS)
+            chunks.append(_chunk(ChunkKind.LEAF, layer, cell, len(here), packed.columns))
+            vectors = scene.shN[here[packed.order]].reshape(len(here), -1)
+            coefficients = np.pad(np.rint(vectors / SH_STEP).astype(np.int64), ((0, 0), (3, 0)))
+            columns = pack_sh(coefficients, SH_STEP)
+            refinements.append(_chunk(ChunkKind.SH, layer, cell, len(here), columns))
+            there = stand_ins[(tile[stand_ins] >= tiles.start) & (tile[stand_ins] < tiles.stop)]
+            if len(there):
+                merged = scene.select(there)
+                merged = Gaussians(
+                    merged.means,
+                    merged.quats,
+                    merged.scales * np.float32(2.5),
+                    merged.opacities,
+                    merged.sh0,
+                    merged.shN,
+                )
+                packed = pack_geometry(merged, tile[there], tiles, _STEPS)
+                chunks.append(_chunk(ChunkKind.PROXY, layer, cell, len(there), packed.columns))
+        layers.append(Layer(level, len(members), len(stand_ins)))
+    basis = pack_basis(ShBasis(np.eye(12, dtype=np.float32)))
+    chunks += [_chunk(ChunkKind.BASIS, 0, 0, 0, basis), *refinements]
+    facts = SceneFacts(
+        name="box",
+        credit="made for a test",
+        license="CC0-1.0",
+        encoder="test",
+        leaf_count=count,
+        sh_degree=1,
+        up=(0.0, -1.0, 0.0),
+        layers=tuple(layers),
+        tile_bounds=np.array([[b.min(axis=0), b.max(axis=0)] for b in bounds], np.float32),
+        quality=(QualityPoint(20_000, 20.0, 0.7), QualityPoint(60_000, 30.0, 0.9)),
+    )
+    path.write_bytes(b"".join(build_file(facts, chunks)))
+    return scene
+
+
+def _chunk(kind: ChunkKind, layer: int, tile: int, count: int, columns: list[bytes]) -> PackedChunk:
+    packed, raw_bytes = pack_frame(columns, level=3)
+    return PackedChunk(kind, layer, tile, count, 1.0, raw_bytes, packed)

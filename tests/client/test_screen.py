@@ -1,0 +1,80 @@
+"""The screen draws a growing scene, and its frames can be measured afterwards."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exgs.client.growing import GrowingScene
+from exgs.client.quality import layer_steps, measure_frames, plot, write_csv
+from exgs.client.screen import Screen
+from exgs.codec.container import FilePusher
+from exgs.codec.errors import DamagedError
+from exgs.scene.camera import look_at, pinhole
+from exgs.scene.rasterize import default_rasterizer
+from tests.client.scenes import LEVELS, write_box
+
+CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
+
+
+def _push(scene: GrowingScene, data: bytes, step: int) -> None:
+    """Hand a file over piece by piece, as a network would."""
+    pusher = FilePusher()
+    pages = 0
+    for start in range(0, len(data), step):
+        arrived = pusher.receive_data(data[start : start + step])
+        scene.count(min(step, len(data) - start))
+        if pusher.head is None or pusher.table is None:
+            continue
+        scene.open(pusher.head)
+        all_pages = pusher.head.root.pages
+        known = len(all_pages) - len(pusher.table.missing_pages)
+        for page in all_pages[pages:known]:
+            ids = range(page.first_chunk, page.first_chunk + page.chunk_count)
+            scene.add_page(page, [pusher.table[i] for i in ids])
+        pages = known
+        for chunk, packed in arrived:
+            scene.add_chunk(chunk, packed)
+
+
+def test_frames_get_better_until_they_equal_the_whole_scene(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs")
+    growing = GrowingScene()
+    ticks = itertools.count()
+    screen = Screen(
+        growing, default_rasterizer(), lambda *_: CAMERA, tmp_path, lambda: float(next(ticks))
+    )
+    screen.start()
+    _push(growing, (tmp_path / "box.exgs").read_bytes(), 4096)
+    growing.close()
+    screen.finish()
+    assert screen.last is not None
+    assert screen.frames[-1].complete
+    assert screen.frames[-1].layer == len(LEVELS) - 1
+    rows = measure_frames(screen.frames, screen.last.drawn.gaussians, default_rasterizer())
+    assert rows[-1].psnr_db == np.inf
+    assert rows[-1].ssim == pytest.approx(1.0)
+    assert [row.time_s for row in rows] == sorted(row.time_s for row in rows)
+    assert layer_steps(rows)[-1] == rows[-1]
+    write_csv(tmp_path / "quality.csv", rows)
+    lines = (tmp_path / "quality.csv").read_text().splitlines()
+    assert lines[0] == "time_s,bytes,layer,psnr_db,ssim,frame"
+    assert len(lines) == len(rows) + 1
+    plot(tmp_path / "quality.png", rows, "box")
+    assert (tmp_path / "quality.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_damaged_chunk_ends_the_stream_with_its_error(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs")
+    data = bytearray((tmp_path / "box.exgs").read_bytes())
+    data[-10] ^= 1
+    growing = GrowingScene()
+    screen = Screen(growing, default_rasterizer(), lambda *_: CAMERA, tmp_path, lambda: 0.0)
+    screen.start()
+    _push(growing, bytes(data), len(data))
+    growing.close()
+    with pytest.raises(DamagedError, match="hash"):
+        screen.finish()

@@ -1,0 +1,172 @@
+"""Streaming end to end: from a server through links that are slow or break, to measured frames."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from exgs.client.errors import SceneChangedError, StreamError
+from exgs.client.link import Link, parse_link
+from exgs.client.link_proxy import LinkProxy
+from exgs.client.stream import StreamOptions, stream
+from exgs.scene.camera import look_at, pinhole
+from tests.client.scenes import write_box
+
+CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
+OPTIONS = StreamOptions(choose_camera=lambda *_: CAMERA)
+
+
+class Site:
+    """A plain static server, and a proxy to it whose connections can be broken."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ranges: list[str] = []  # of the requests, "" where there was none
+        self.break_after_s: list[float] = []
+        self.ignore_ranges = False
+        self.on_request: Callable[[], None] = lambda: None
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.ranges.append(request.headers.get("Range", ""))
+        self.on_request()
+        path = self.folder / request.match_info["name"]
+        if self.ignore_ranges:
+            return web.Response(body=path.read_bytes())
+        return web.FileResponse(path)
+
+    async def run(self, ready: threading.Event, stop: asyncio.Event) -> None:
+        app = web.Application()
+        app.router.add_get("/{name}", self.answer)
+        runner = web.AppRunner(app, handler_cancellation=True)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        async with LinkProxy(Link(20e6), host, port) as proxy:
+            self.url = "http://{}:{}".format(*proxy.address)
+            breaking = asyncio.create_task(self._break(proxy))
+            ready.set()
+            await stop.wait()
+            breaking.cancel()
+        await runner.cleanup()
+
+    async def _break(self, proxy: LinkProxy) -> None:
+        for wait_s in self.break_after_s:
+            await asyncio.sleep(wait_s)
+            proxy.reset_connections()
+
+
+@contextmanager
+def served(folder: Path, break_after_s: list[float] | None = None) -> Iterator[Site]:
+    """A Site on a thread of its own."""
+    site = Site(folder)
+    site.break_after_s = break_after_s or []
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(site.run(ready, stop)))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield site
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    write_box(folder / "box.exgs", 6000)
+    return folder
+
+
+def test_a_static_server_streams_frames_and_measurements(box: Path, tmp_path: Path) -> None:
+    with served(box) as site:
+        report = stream(
+            f"{site.url}/box.exgs", tmp_path, replace(OPTIONS, link=parse_link("4mbit,10ms"))
+        )
+    size = (box / "box.exgs").stat().st_size
+    assert site.ranges == ["bytes=0-"]
+    assert report.received_bytes == report.file_bytes == size
+    assert report.received_s >= size * 8 / 4e6 + 0.04
+    with (tmp_path / "quality.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == sorted(p.name for p in tmp_path.glob("frame_*.png"))
+    assert rows[-1]["psnr_db"] == "inf"
+    assert len(rows) >= 3
+    assert all(path.exists() for path in report.files)
+
+
+def test_a_server_without_ranges_does_as_well(box: Path, tmp_path: Path) -> None:
+    with served(box) as site:
+        site.ignore_ranges = True
+        report = stream(f"{site.url}/box.exgs", tmp_path, OPTIONS)
+    assert report.rows[-1].psnr_db == float("inf")
+
+
+def test_a_broken_connection_resumes_and_fetches_nothing_twice(box: Path, tmp_path: Path) -> None:
+    link = parse_link("2mbit,5ms")
+    with served(box, break_after_s=[0.15, 0.3]) as site:
+        report = stream(f"{site.url}/box.exgs", tmp_path, replace(OPTIONS, link=link))
+    assert report.reconnections >= 1
+    assert report.received_bytes == report.file_bytes
+    assert report.rows[-1].psnr_db == float("inf")
+
+
+def test_a_file_that_changes_meanwhile_is_never_mixed_in(box: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "changing"
+    folder.mkdir()
+    (folder / "box.exgs").write_bytes((box / "box.exgs").read_bytes())
+    with served(folder, break_after_s=[0.2]) as site:
+
+        def change() -> None:
+            if len(site.ranges) == 2:
+                write_box(folder / "box.exgs", 6000, seed=5)
+
+        site.on_request = change
+        options = replace(OPTIONS, link=parse_link("2mbit,5ms"))
+        with pytest.raises(SceneChangedError, match="start again"):
+            stream(f"{site.url}/box.exgs", tmp_path / "out", options)
+
+
+def test_a_byte_limit_stops_early_and_measures_against_the_whole(box: Path, tmp_path: Path) -> None:
+    with served(box) as site:
+        report = stream(f"{site.url}/box.exgs", tmp_path, replace(OPTIONS, max_bytes=60_000))
+    assert report.received_bytes == 60_000
+    assert report.rows[-1].psnr_db < 60
+
+
+def test_the_cache_spares_the_second_run_the_network(box: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, cache=tmp_path / "cache")
+    with served(box) as site:
+        first = stream(f"{site.url}/box.exgs", tmp_path / "a", replace(options, max_bytes=80_000))
+        second = stream(f"{site.url}/box.exgs", tmp_path / "b", options)
+    assert first.received_bytes == 80_000
+    assert second.rows[-1].psnr_db == float("inf")
+    assert second.received_bytes < first.file_bytes // 10
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x/y.exgs", "box.exgs", "http://", "ws://127.0.0.1:1/box.exgs"]
+)
+def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StreamError):
+        stream(url, tmp_path, OPTIONS)
+
+
+def test_a_scene_that_is_not_there_is_a_stream_error(box: Path, tmp_path: Path) -> None:
+    with served(box) as site, pytest.raises(StreamError, match="404"):
+        stream(f"{site.url}/none.exgs", tmp_path, OPTIONS)
+    with pytest.raises(StreamError, match="refused"):
+        stream(f"{site.url}/none.exgs", tmp_path, OPTIONS)
