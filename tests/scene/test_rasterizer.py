@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
@@ -285,33 +282,6 @@ def test_wrong_shapes_are_refused(rasterizer):
     for shape in ((2, 1, 3), (1, 1, 4), (1, 1)):
         with pytest.raises(ValueError, match="image has shape"):
             rasterizer.backproject(scene, cam, np.zeros(shape, np.float32))
-
-
-def test_compiled_kernels_are_found_again_by_the_next_process(tmp_path):
-    """What one process compiles, the next one loads."""
-    program = (
-        "import sys, numpy as np\n"
-        "from exgs.scene.cpu import rasterizer\n"
-        "from tests.scene.test_rasterizer import VIEWS\n"
-        "scene, cam = VIEWS['one pixel']\n"
-        "rasterizer.CpuRasterizer().render(scene, cam)\n"
-        "kernels = (rasterizer.project, rasterizer.fill_lists, rasterizer.blend)\n"
-        "print(sum(sum(k.stats.cache_hits.values()) for k in kernels))\n"
-    )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    hits = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=240,
-        )
-        hits.append(int(done.stdout))
-    assert hits == [0, 3]
 
 
 def test_threads_with_a_rasterizer_each_may_draw_at_once():

@@ -6,8 +6,10 @@ filter of 0.3 pixels), so that a picture or a score means the same wherever it w
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import logging
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -98,7 +100,15 @@ def default_rasterizer() -> Rasterizer:
 
 
 def _cuda_device() -> bool:
+    """Whether torch can use a CUDA device.
+
+    Torch takes seconds to import, so it is asked only where the driver is installed at all.
+    """
     if importlib.util.find_spec("torch") is None:
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
         return False
     import torch
 

@@ -112,7 +112,8 @@ def sort_entries(entries: Entries, spare: Entries) -> None:
             source, target, moved = target, source, not moved
         shift += _DIGIT_BITS
     if moved:
-        entries[:] = source
+        for i in range(n):
+            entries[i] = source[i]
 
 
 @kernel()

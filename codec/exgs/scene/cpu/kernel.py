@@ -7,12 +7,15 @@ changed: after an upgrade, old code would go on running. Here the whole package 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.extending import intrinsic as numba_intrinsic
+
+_log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,19 +38,20 @@ _STAMP = _package_stamp()
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
     """Compile with numba at the first call, without the GIL, and keep the machine code on disk.
 
-    The body of a `prange` loop calls one function and does nothing else: numba drops stores into
-    the arrays of a named tuple when they stand in the loop itself.
+    The body of a `prange` loop must only call a function: numba drops stores into the arrays of
+    a named tuple when they stand in the loop itself.
     """
 
     def decorate(function: Function) -> Function:
         dispatcher: Any = numba.njit(
-            cache=True,
-            nogil=True,
-            parallel=parallel,
-            fastmath=_FASTMATH,
-            error_model="numpy",
+            nogil=True, parallel=parallel, fastmath=_FASTMATH, error_model="numpy"
         )(function)
-        dispatcher._cache._cache_file._source_stamp = _STAMP
+        try:
+            dispatcher.enable_caching()
+        except RuntimeError:  # no directory to write to: every process compiles for itself
+            _log.warning("compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a directory")
+        else:
+            dispatcher._cache._cache_file._source_stamp = _STAMP
         compiled: Function = dispatcher
         return compiled
 

@@ -97,7 +97,9 @@ def _project_range(
     means, quats, scales = splats.means, splats.quats, splats.scales
     R, t, width, height = view.viewmat[:3, :3], view.viewmat[:3, 3], view.width, view.height
     fx, fy, cx, cy = view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]
-    eye = -(R.T.copy() @ t.copy())
+    eye_x = -(R[0, 0] * t[0] + R[1, 0] * t[1] + R[2, 0] * t[2])
+    eye_y = -(R[0, 1] * t[0] + R[1, 1] * t[1] + R[2, 1] * t[2])
+    eye_z = -(R[0, 2] * t[0] + R[1, 2] * t[1] + R[2, 2] * t[2])
     right, left = (width - cx) / fx + MARGIN * width / fx, -cx / fx - MARGIN * width / fx
     bottom, top = (height - cy) / fy + MARGIN * height / fy, -cy / fy - MARGIN * height / fy
     # Bounds on the half size of a footprint: pixels per (largest scale / depth), and pixels.
@@ -153,7 +155,7 @@ def _project_range(
         record[EXTENT_X], record[EXTENT_Y] = extent_x, extent_y
         record[LOG2_OPACITY], record[DEPTH] = log2_opacity, depth
         if color_source == SH_COLORS:
-            write_sh_color(splats.sh0, splats.shN, i, x - eye[0], y - eye[1], z - eye[2], record)
+            write_sh_color(splats.sh0, splats.shN, i, x - eye_x, y - eye_y, z - eye_z, record)
         elif color_source == GIVEN_COLORS:
             for channel in range(3):
                 record[RED + channel] = splats.colors[i, channel]

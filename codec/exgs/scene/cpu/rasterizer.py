@@ -135,8 +135,8 @@ class CpuRasterizer:
         view = View(
             np.ascontiguousarray(camera.viewmat, np.float64),
             np.ascontiguousarray(camera.K, np.float64),
-            camera.width,
-            camera.height,
+            int(camera.width),
+            int(camera.height),
         )
         project(splats, color_source, view, projected, _ticket(), numba.get_num_threads())
         return projected
