@@ -21,7 +21,8 @@ _weights = _shapes.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=
 def _paint(rgb: FloatArray, leaves: FloatArray, proxies: FloatArray | None = None) -> FloatArray:
     proxies = np.zeros_like(leaves) if proxies is None else proxies
     alpha = leaves + proxies
-    confidence = Confidence(leaves, proxies, 1 - alpha, np.zeros_like(leaves))
+    reach = np.ones(leaves.shape, bool)
+    confidence = Confidence(leaves, proxies, 1 - alpha, np.zeros_like(leaves), reach)
     return FillPainter().paint(Render(rgb, alpha, np.zeros_like(alpha)), confidence)
 
 

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 
 from exgs.cli.output import Output
-from exgs.codec.errors import ExgsError
+from exgs.codec.errors import ExgsError, FormatError
 
 COMMANDS = {
     "encode": "make a progressive .exgs file of a scene",
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments, output)
         output.flush()
     except KeyboardInterrupt:
+        output.subject = ""
         output.error("interrupted")
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ExgsError, OSError, MemoryError) as error:
         if arguments.verbose:
             traceback.print_exc()
+        if not isinstance(error, FormatError):  # only these do not name their file
+            output.subject = ""
         output.error(_one_line(error))
         return 1
     return 0

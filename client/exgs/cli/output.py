@@ -28,6 +28,7 @@ class Output:
     def __init__(self, *, quiet: bool = False, verbose: bool = False, tty: bool = True) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.subject = ""  # the input that messages are about
         self._tty = tty
         self._start_s = time.perf_counter()
 
@@ -66,7 +67,9 @@ class Output:
             print(text, file=sys.stderr)
 
     def error(self, text: str) -> None:
-        """The one line that says what went wrong."""
+        """The one line that says what went wrong, with the input that it is about."""
+        if self.subject and not text.startswith(self.subject):
+            text = f"{self.subject}: {text}"
         print(f"exgs: {text}", file=sys.stderr)
 
     def done(self, *paths: Path, what: str = "") -> None:

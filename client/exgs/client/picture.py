@@ -29,17 +29,21 @@ def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
 def draw_picture(
     rasterizer: Rasterizer,
     drawn: DrawnScene,
+    facts: SceneFacts,
     camera: Camera,
     *,
-    complete: bool,
     painter: Painter | None = None,
     background: Color = (0.0, 0.0, 0.0),
 ) -> FloatArray:
-    """The picture [H, W, 3] of what has arrived; a `complete` scene is never painted over."""
-    if painter is None or complete:
+    """The picture [H, W, 3] of what has arrived; a complete scene is never painted over."""
+    if painter is None or is_complete(drawn, facts):
         return rasterizer.render(drawn.gaussians, camera, background=background).rgb
     render = rasterizer.render(drawn.gaussians, camera)
-    return painter.paint(render, measure_confidence(rasterizer, drawn, camera))
+    confidence = measure_confidence(rasterizer, drawn, facts, camera)
+    image = painter.paint(render, confidence)
+    behind = np.where(confidence.reach, np.float32(0), confidence.nothing)
+    shown: FloatArray = image + behind[..., None] * np.array(background, np.float32)
+    return shown
 
 
 def to_pixels(image: FloatArray) -> Pixels:

@@ -95,8 +95,8 @@ class Screen:
         image = draw_picture(
             self._rasterizer,
             growth.drawn,
+            growth.facts,
             camera,
-            complete=complete,
             painter=self._painter,
             background=self._background,
         )

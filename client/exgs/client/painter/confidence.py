@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exgs.client.painter.reach import Mask, reach
 from exgs.codec.build import DrawnScene
+from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Rasterizer
@@ -27,16 +29,17 @@ class Confidence:
     proxies: FloatArray  # [H, W] merged Gaussians that stand for what has not come
     nothing: FloatArray  # [H, W] what shines through to the background
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not come
+    reach: Mask  # [H, W] where the scene may have something; elsewhere nothing is no gap
 
     @property
-    def is_certain(self) -> bool:
-        """Whether leaves with all their detail cover every pixel: nothing is left to mask."""
-        return bool(
-            (self.leaves >= COVERED_WEIGHT).all() and self.sh_pending.max(initial=0.0) == 0.0
-        )
+    def gaps(self) -> Mask:
+        """Pixels that something should cover and that shine through visibly."""
+        return self.reach & (self.nothing > 1 - COVERED_WEIGHT)
 
 
-def measure_confidence(rasterizer: Rasterizer, drawn: DrawnScene, camera: Camera) -> Confidence:
+def measure_confidence(
+    rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
+) -> Confidence:
     """Render which kind of Gaussian covers each pixel of `camera`'s picture."""
     kinds = np.zeros((len(drawn.gaussians), 3), np.float32)
     kinds[:, 0] = ~drawn.is_proxy
@@ -45,4 +48,4 @@ def measure_confidence(rasterizer: Rasterizer, drawn: DrawnScene, camera: Camera
     render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
-    return Confidence(leaves, proxies, nothing, sh_pending)
+    return Confidence(leaves, proxies, nothing, sh_pending, reach(facts, camera))

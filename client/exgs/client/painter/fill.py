@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exgs.client.painter.confidence import COVERED_WEIGHT, Confidence
+from exgs.client.painter.confidence import Confidence
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
@@ -20,11 +20,10 @@ class FillPainter:
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """See Painter."""
-        covered = 1.0 - confidence.nothing
-        gaps = covered < COVERED_WEIGHT
+        gaps = confidence.gaps
         if not gaps.any():
             return render.rgb
-        filled = push_pull(render.rgb, covered)
+        filled = push_pull(render.rgb, 1.0 - confidence.nothing)
         filled[~gaps] = render.rgb[~gaps]
         return filled
 

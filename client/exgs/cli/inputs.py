@@ -1,0 +1,126 @@
+"""What a command reads: a file, or an http(s) URL, of which only the bytes that are needed come.
+
+`open_input` gives random access (one range request for the head of a file); `local_file` gives a
+path for readers that want one, and fetches no more than they may use.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from exgs.codec.errors import ExgsError
+
+_TIMEOUT_S = 30.0
+_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
+
+
+class InputError(ExgsError):
+    """An input that can't be had, or is of no known kind."""
+
+
+class Input(Protocol):
+    """Bytes at a name."""
+
+    name: str
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end."""
+        ...
+
+
+def is_url(text: str) -> bool:
+    """Whether an argument is an http(s) URL and not a path."""
+    return text.startswith(("http://", "https://"))
+
+
+def extension(text: str) -> str:
+    """The extension that tells the format, lower case, of a path or URL."""
+    path = urllib.parse.urlsplit(text).path if is_url(text) else text
+    return Path(path).suffix.lower()
+
+
+def require_extension(text: str, *known: str) -> str:
+    """The extension of `text`; raises InputError where it is none of `known`."""
+    found = extension(text)
+    if found not in known:
+        raise InputError(f"{text}: expected a name that ends in {' or '.join(known)}")
+    return found
+
+
+@contextmanager
+def open_input(text: str) -> Iterator[Input]:
+    """Random access to a file or URL; raises InputError, OSError."""
+    if is_url(text):
+        yield _Url(text)
+        return
+    with Path(text).open("rb") as file:
+        yield _File(text, file)
+
+
+@contextmanager
+def local_file(text: str, *, max_bytes: int | None = None) -> Iterator[Path]:
+    """A path with the contents of a file or URL; a URL's first `max_bytes` bytes are enough.
+
+    Raises InputError.
+    """
+    if not is_url(text):
+        yield Path(text)
+        return
+    with tempfile.TemporaryDirectory(prefix="exgs-") as folder:
+        path = Path(folder) / f"input{extension(text)}"
+        with _get(text, 0, max_bytes) as response, path.open("wb") as file:
+            if max_bytes is None:
+                shutil.copyfileobj(response, file)
+            else:
+                file.write(response.read(max_bytes))
+        yield path
+
+
+class _File:
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name = name
+        self._file = file
+
+    def read(self, offset: int, length: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(length)
+
+
+class _Url:
+    """Range requests; a server that ignores ranges costs a read from the start each time."""
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+
+    def read(self, offset: int, length: int) -> bytes:
+        if not length:
+            return b""
+        with _get(self.name, offset, length) as response:
+            if response.status == 200 and offset:
+                response.read(offset)
+            return response.read(length)
+
+
+def _get(url: str, offset: int, length: int | None) -> HTTPResponse:
+    request = urllib.request.Request(url)
+    if offset or length is not None:
+        end = "" if length is None else offset + length - 1
+        request.add_header("Range", f"bytes={offset}-{end}")
+    try:
+        return cast(HTTPResponse, urllib.request.urlopen(request, timeout=_TIMEOUT_S))
+    except urllib.error.HTTPError as error:
+        raise InputError(f"{url}: the server answers {error.code} {error.reason}") from error
+    except (urllib.error.URLError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        text = getattr(reason, "strerror", None) or str(reason)
+        raise InputError(f"{url}: {text}") from error

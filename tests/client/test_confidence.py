@@ -1,0 +1,99 @@
+"""The confidence map: what the rasterizer says about where a picture can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exgs.client.painter import PainterError, painter_named
+from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.reach import reach
+from exgs.client.picture import draw_picture, is_complete
+from exgs.codec.build import DrawnScene, SceneBuilder
+from exgs.codec.container import FileHead, FilePusher
+from exgs.scene.camera import look_at, pinhole
+from exgs.scene.metrics import psnr
+from exgs.scene.rasterize import default_rasterizer
+from tests.client.scenes import write_box
+
+INSIDE = look_at((0, 0, -1.5), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
+OUTSIDE = look_at((0, 0, -30), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
+RASTERIZER = default_rasterizer()
+
+
+def _prefix(folder: Path, share: float, *, proxies: bool = True) -> tuple[FileHead, DrawnScene]:
+    write_box(folder / "box.exgs", 6000, proxies=proxies)
+    data = (folder / "box.exgs").read_bytes()
+    pusher = FilePusher()
+    arrived = pusher.receive_data(data[: int(share * len(data))])
+    assert pusher.head is not None
+    assert pusher.table is not None
+    builder = SceneBuilder(pusher.head.root.facts, pusher.table)
+    for chunk, packed in arrived:
+        builder.add(chunk, packed)
+    return pusher.head, builder.drawn()
+
+
+def test_the_weights_of_each_pixel_add_up_to_one(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 0.4)
+    confidence = measure_confidence(RASTERIZER, drawn, head.root.facts, INSIDE)
+    total = confidence.leaves + confidence.proxies + confidence.nothing
+    np.testing.assert_allclose(total, 1.0, atol=1e-5)
+    alpha = RASTERIZER.render(drawn.gaussians, INSIDE).alpha
+    np.testing.assert_allclose(confidence.nothing, 1 - alpha, atol=1e-5)
+    assert confidence.proxies.max() > 0.1
+    assert (confidence.sh_pending <= confidence.leaves + 1e-6).all()
+
+
+def test_a_complete_scene_is_shown_as_rendered_whatever_the_painter(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 1.0)
+    facts = head.root.facts
+    assert is_complete(drawn, facts)
+    painted = draw_picture(RASTERIZER, drawn, facts, INSIDE, painter=painter_named("fill"))
+    assert painted.tobytes() == RASTERIZER.render(drawn.gaussians, INSIDE).rgb.tobytes()
+
+
+def test_filling_helps_where_pruning_left_gaps(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 0.15, proxies=False)
+    _, whole = _prefix(tmp_path, 1.0, proxies=False)
+    facts = head.root.facts
+    reference = draw_picture(RASTERIZER, whole, facts, INSIDE)
+    raw = draw_picture(RASTERIZER, drawn, facts, INSIDE)
+    filled = draw_picture(RASTERIZER, drawn, facts, INSIDE, painter=painter_named("fill"))
+    assert psnr(filled, reference) > psnr(raw, reference) + 1
+
+
+def test_the_empty_background_is_not_a_gap(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 0.15, proxies=False)
+    facts = head.root.facts
+    mask = reach(facts, OUTSIDE)
+    assert 0.001 < mask.mean() < 0.2
+    assert mask[32, 48]
+    alpha = RASTERIZER.render(drawn.gaussians, OUTSIDE).alpha
+    assert mask[alpha > 0.5].mean() > 0.8  # but for what reaches beyond the means
+    white = draw_picture(
+        RASTERIZER, drawn, facts, OUTSIDE, painter=painter_named("fill"), background=(1, 1, 1)
+    )
+    np.testing.assert_array_equal(white[:8], 1.0)
+
+
+@pytest.mark.parametrize("eye", [(0, 0, 0), (1.9, 0, 1.9), (-0.3, 0.2, -1)])
+def test_from_inside_a_scene_everything_is_within_reach(
+    tmp_path: Path, eye: tuple[float, float, float]
+) -> None:
+    head, _ = _prefix(tmp_path, 0.2)
+    camera = look_at(eye, (5, 0.3, 5), (0, -1, 0), pinhole(40, 30, 80), 40, 30)
+    assert reach(head.root.facts, camera).all()
+    behind = replace(camera, viewmat=np.diag([-1.0, 1, -1, 1]) @ OUTSIDE.viewmat)
+    assert not reach(head.root.facts, behind).any()
+
+
+def test_a_painter_that_is_not_there_says_so_in_one_line() -> None:
+    with pytest.raises(PainterError) as caught:
+        painter_named("gauss")
+    assert "not in this version" in str(caught.value)
+    with pytest.raises(PainterError, match="none, fill, gauss"):
+        painter_named("oil")
