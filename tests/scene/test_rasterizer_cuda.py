@@ -123,6 +123,32 @@ def standin(monkeypatch) -> CudaRasterizer:
 SMALL = (cloud(60, 20, 1), camera(37, 41))
 
 
+@pytest.mark.parametrize("name", ["SH degree 1", "SH degree 2", "SH degree 3", "inside the cloud"])
+def test_the_twin_projects_and_colours_as_gsplats_plain_code_does(name):
+    from gsplat.cuda import _torch_impl as plain
+
+    scene, view = VIEWS[name]
+    means, quats, scales = (
+        torch.tensor(getattr(scene, field)).double() for field in ("means", "quats", "scales")
+    )
+    viewmats, Ks = torch.tensor(view.viewmat)[None], torch.tensor(view.K)[None]
+    covars, _ = plain._quat_scale_to_covar_preci(quats, scales, True, False, triu=False)
+    radii, means2d, depths, conics, _ = plain._fully_fused_projection(
+        means, covars, viewmats, Ks, view.width, view.height
+    )
+    for i in range(len(scene)):
+        if (radii[0, i] > 0).all():
+            mean, covariance, depth = twin.project(scene, view, i)
+            (xx, xy), (_, yy) = np.linalg.inv(covariance)
+            assert np.allclose(means2d[0, i], mean, rtol=1e-9)
+            assert np.allclose(conics[0, i], [xx, xy, yy], rtol=1e-6, atol=1e-9)
+            assert depths[0, i] == pytest.approx(depth, rel=1e-12)
+    coefficients = torch.tensor(np.concatenate([scene.sh0[:, None], scene.shN], 1)).double()
+    directions = means - torch.tensor(view.position)
+    colors = plain._spherical_harmonics(scene.sh_degree, directions, coefficients)
+    assert np.allclose(colors.add(0.5).clamp_min(0), twin.sh_colors(scene, view), atol=1e-9)
+
+
 def test_weights_are_alpha_times_what_is_left_of_the_pixel():
     alphas = torch.tensor([0.5, 0.5, 0.999, 0.25, 0.5, 0.1], dtype=torch.float64)
     weights = blending_weights(alphas, torch.tensor([3, 3, 3, 7, 8, 8]))

@@ -34,8 +34,8 @@ from exgs.scene.rasterize import Backprojection, Contributions, Render
 # otherwise take memory without bound. 2^25 entries are 256 MiB.
 ENTRIES_MAX = 1 << 25
 
-# Numba's work-queue threading layer aborts the process when two threads launch parallel kernels
-# at once; each launch uses all cores anyway.
+# Guards the working memory, and the process: numba's work-queue threading layer aborts it when two
+# threads launch parallel kernels at once.
 _one_at_a_time = threading.Lock()
 
 
@@ -43,7 +43,8 @@ class CpuRasterizer:
     """Draws with numba on as many threads as `numba.get_num_threads()` says.
 
     Pictures and sums are the same, to the bit, whatever that number. Working memory is kept
-    between calls: use one object per thread, and one object for many frames.
+    between calls, so use one object for many frames. Calls from several threads, on one object or
+    many, take turns: each uses all cores anyway.
     """
 
     def __init__(self) -> None:
