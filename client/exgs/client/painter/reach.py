@@ -47,7 +47,7 @@ def reach(facts: SceneFacts, camera: Camera) -> Mask:
 def _join(bounds: Points) -> Points:
     """At most _BOXES_MAX boxes around the finest tiles' ones, without those of empty tiles."""
     group = max(1, len(bounds) // _BOXES_MAX)
-    empty = ~bounds.reshape(len(bounds), -1).any(axis=1)[:, None]
+    empty = np.logical_not(bounds.reshape(len(bounds), -1).any(axis=1, keepdims=True))
     low = np.where(empty, np.inf, bounds[:, 0]).reshape(-1, group, 3).min(axis=1)
     high = np.where(empty, -np.inf, bounds[:, 1]).reshape(-1, group, 3).max(axis=1)
     joined = np.stack([low, high], axis=1)
