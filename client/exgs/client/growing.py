@@ -111,21 +111,33 @@ class GrowingScene:
                 received_bytes = self.received_bytes
                 head, closed = self._head, self._closed
             if head is not None:
-                builder = self._decode(head, arrived)
+                builder, left = self._decode(head, arrived)
+                if left:
+                    with self._changed:
+                        self._arrived[:0] = left
                 if builder.version != self._version:
                     self._version = builder.version
                     return Growth(builder.facts, builder.drawn(), builder.layer, received_bytes)
             if closed:
                 return None
 
-    def _decode(self, head: FileHead, arrived: Sequence[_Page | _Chunk]) -> SceneBuilder:
+    def _decode(
+        self, head: FileHead, arrived: list[_Page | _Chunk]
+    ) -> tuple[SceneBuilder, list[_Page | _Chunk]]:
+        """Enter what has arrived; returns what is left for later.
+
+        The first picture shows the first cells and no more, so that it comes soon, and so that a
+        view that is chosen by it is the same in every run.
+        """
         if self._builder is None or self._table is None:
             self._table = ChunkTable(head.root)
             self._builder = SceneBuilder(head.root.facts, self._table)
-        for part in arrived:
+        for number, part in enumerate(arrived, start=1):
             match part:
                 case _Page(ref, rows):
                     self._table.add_page(ref, rows)
                 case _Chunk(ref, packed):
                     self._builder.add(ref, packed)
-        return self._builder
+            if self._version == 0 and self._builder.version:
+                return self._builder, arrived[number:]
+        return self._builder, []
