@@ -49,3 +49,61 @@ MAX_SCENE_COUNT: Final = 1 << 28  # Gaussians in one file
 MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence
 
 ROOT_TARGET_BYTES: Final = 16 << 10  # header and root index of a file lie in its first 16 KiB
+
+# --- Protocol (spec/protocol.md) --------------------------------------------------------------
+
+PROTOCOL_VERSION: Final = 1
+FRAME_HEAD_BYTES: Final = 8
+CHUNK_HEAD_BYTES: Final = 12
+
+
+class FrameType(IntEnum):
+    """First byte of a frame. A receiver skips unknown types from IGNORABLE_FRAME_TYPE on."""
+
+    HELLO = 1  # client: who I am, what I want, what I have
+    WELCOME = 2  # server: version, scene, limits, head of the file
+    VIEW = 3  # client: what I look at now
+    CREDIT = 4  # client: bytes that may still be sent
+    CANCEL = 5  # client: don't send these parts
+    WANT = 6  # client: send these parts after all, or again
+    CHUNK = 7  # server: a fragment of a part
+    ERROR = 8  # both: what went wrong
+    GOAWAY = 9  # both: I am about to close
+
+
+IGNORABLE_FRAME_TYPE: Final = 0x80
+
+
+class ErrorCode(IntEnum):
+    """Why an exchange failed; a WebSocket closes with 4000 + code."""
+
+    NONE = 0
+    PROTOCOL = 1  # a malformed frame, or one that its state does not allow
+    VERSION = 2  # no common version
+    UNAUTHORIZED = 3  # the token is missing or wrong
+    NOT_FOUND = 4  # no such scene
+    SCENE_CHANGED = 5  # the have-set is that of another file
+    LIMIT = 6  # a size or rate beyond what was announced
+    CREDIT = 7  # more sent than credit was given for
+    TIMEOUT = 8  # nothing came in time
+    SLOW_READER = 9  # the receiver takes too little
+    BUSY = 10  # too many connections; come back later
+    SHUTDOWN = 11  # the server stops; come back
+    DAMAGED = 12  # bytes that don't match their hash
+    INTERNAL = 13  # a fault of the sender's own
+
+
+WEBSOCKET_CLOSE_BASE: Final = 4000  # private use, RFC 6455 section 7.4.2
+
+PAGE_PART_BIT: Final = 1 << 31  # part ids: chunk c is c, page p is PAGE_PART_BIT + p
+MAX_FRAGMENT_BYTES: Final = 16 << 10  # data in one CHUNK frame
+MIN_FRAGMENT_BYTES: Final = 1 << 10  # least that a client may ask fragments to be cut to
+MAX_HELLO_BYTES: Final = 256 << 10
+MAX_WELCOME_BYTES: Final = MAX_ROOT_RAW_BYTES + (64 << 10)
+MAX_CONTROL_BYTES: Final = 64 << 10  # payload of every other control frame
+MAX_PART_LIST: Final = 1 << 12  # parts in one CANCEL or WANT, partial parts in a have-set
+MAX_CREDIT_BYTES: Final = 1 << 48  # that may be outstanding
+MAX_VIEWPORT: Final = 1 << 16  # pixels along one side
+MAX_NAME_BYTES: Final = 256  # scene name, agent
+MAX_TOKEN_BYTES: Final = 4 << 10
+MAX_MESSAGE_BYTES: Final = 1 << 10  # text of ERROR and GOAWAY

@@ -51,6 +51,7 @@ _CHUNK_COLUMNS = {
     "packed": "<u4",
     "gain": "<f4",
 }
+_KINDS = frozenset(ChunkKind)
 _PAGE_COLUMNS = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
 _LAYER_COLUMNS = {"level": "<u1", "leaves": "<u4", "proxies": "<u4"}
 _QUALITY_COLUMNS = {"bytes": "<u8", "psnr": "<f4", "ssim": "<f4"}
@@ -164,6 +165,8 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
     ):
         if raw_bytes > MAX_PAGE_RAW_BYTES or packed_bytes > MAX_PAGE_RAW_BYTES:
             raise LimitError(f"page {number} is too large", section=section, offset=offset)
+        if not packed_bytes:
+            raise fields.damaged(f"page {number} is empty")
         page_refs.append(
             PageRef(number, first_chunk, count, total, raw_bytes, packed_bytes, digest, position)
         )
@@ -224,10 +227,12 @@ def _read_chunks(
         zip(rows, fields.hashes(len(rows)), strict=True), start=first_id
     ):
         kind, layer, tile, count, raw_bytes, packed_bytes, gain = row
-        if kind not in ChunkKind:
+        if kind not in _KINDS:
             raise fields.damaged(f"chunk {number} is of unknown kind {kind}")
         if layer >= len(facts.layers) or tile >= 1 << facts.layers[layer].tile_level:
             raise fields.damaged(f"chunk {number} lies in no cell ({layer}, {tile})")
+        if not packed_bytes:
+            raise fields.damaged(f"chunk {number} is empty")
         if not math.isfinite(gain):
             raise fields.damaged(f"chunk {number} has gain {gain}")
         if raw_bytes > MAX_CHUNK_RAW_BYTES or packed_bytes > MAX_CHUNK_RAW_BYTES:
@@ -261,7 +266,7 @@ def _read_chunks(
 
 def _load(raw: bytes, section: str, offset: int) -> dict[str, Any]:
     try:
-        value = msgpack.unpackb(raw, raw=False, strict_map_key=True, max_buffer_size=len(raw))
+        value = msgpack.unpackb(raw, raw=False, strict_map_key=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise DamagedError(f"MessagePack: {error}", section=section, offset=offset) from error
     if not isinstance(value, dict):

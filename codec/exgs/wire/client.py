@@ -1,0 +1,245 @@
+"""The client's side of an exchange: what it asks for, and the parts as they become whole.
+
+Every fragment is checked against the chunk table before its bytes are kept, and every whole part
+against its hash. `resume` gives what the next session needs to go on where this one ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from exgs.codec.constants import MAX_PART_LIST, PROTOCOL_VERSION, ErrorCode, FrameType
+from exgs.codec.container import FileHead
+from exgs.codec.errors import FormatError
+from exgs.codec.frame import content_hash
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+from exgs.codec.index_io import parse_page
+from exgs.scene.camera import Camera
+from exgs.wire.errors import LocalProtocolError, RemoteProtocolError
+from exgs.wire.events import (
+    Cancel,
+    ChunkArrived,
+    Credit,
+    Event,
+    Fragment,
+    Hello,
+    Limits,
+    PageArrived,
+    View,
+    Want,
+    Welcome,
+)
+from exgs.wire.frames import Frame
+from exgs.wire.messages import (
+    pack_cancel,
+    pack_credit,
+    pack_hello,
+    pack_view,
+    pack_want,
+    parse_fragment,
+    parse_welcome,
+)
+from exgs.wire.parts import HaveSet, is_page, page_id, part_name
+from exgs.wire.session import Session
+from exgs.wire.states import CLIENT_FRAMES, SERVER_FRAMES
+
+AGENT = "exgs"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resume:
+    """What a client holds of a file when an exchange ends."""
+
+    head: FileHead
+    table: ChunkTable
+    chunks: frozenset[int] = frozenset()  # whole
+    partial: Mapping[int, bytes] = field(default_factory=dict)  # part -> its first bytes
+
+    @property
+    def have(self) -> HaveSet:
+        """How HELLO says it."""
+        missing = {page.id for page in self.table.missing_pages}
+        return HaveSet(
+            scene_hash=self.head.scene_hash,
+            chunks=self.chunks,
+            pages=frozenset(page.id for page in self.head.root.pages) - missing,
+            partial={part: len(data) for part, data in self.partial.items()},
+        )
+
+
+class ClientSession(Session):
+    """One exchange with a server about one scene; its HELLO is ready to be sent at once."""
+
+    def __init__(
+        self,
+        scene: str,
+        *,
+        credit_bytes: int,
+        token: str | None = None,
+        limits: Limits = Limits(),  # noqa: B008 (a frozen value)
+        camera: Camera | None = None,
+        resume: Resume | None = None,
+    ) -> None:
+        super().__init__(sends=CLIENT_FRAMES, receives=SERVER_FRAMES)
+        self.limits = limits  # after WELCOME: what both sides take
+        self.credit_bytes = credit_bytes  # data bytes that the server may still send
+        self.head: FileHead | None = resume.head if resume else None
+        self.table: ChunkTable | None = resume.table if resume else None
+        self._chunks: set[int] = set(resume.chunks) if resume else set()
+        partial = resume.partial if resume else {}
+        self._partial = {part: bytearray(data) for part, data in partial.items()}
+        self._view_serial = 0
+        hello = Hello(
+            versions=(PROTOCOL_VERSION,),
+            scene=scene,
+            agent=AGENT,
+            token=token,
+            limits=limits,
+            credit_bytes=credit_bytes,
+            have=resume.have if resume else None,
+            view=self._next_view(camera) if camera else None,
+        )
+        self._send(FrameType.HELLO, pack_hello(hello))
+
+    # Public: what this side has
+
+    @property
+    def missing_bytes(self) -> int | None:
+        """Bytes of the file that have not come; None before WELCOME."""
+        if self.head is None or self.table is None:
+            return None
+        pages = {page.id for page in self.table.missing_pages}
+        held = (
+            sum(self.table[chunk].packed_bytes for chunk in self._chunks)
+            + sum(p.packed_bytes for p in self.head.root.pages if p.id not in pages)
+            + sum(len(data) for data in self._partial.values())
+        )
+        return self.head.root.file_bytes - self.head.header.root_end - held
+
+    def resume(self) -> Resume | None:
+        """What the next session needs to go on from here; None before the first WELCOME."""
+        if self.head is None or self.table is None:
+            return None
+        partial = {part: bytes(data) for part, data in self._partial.items() if data}
+        most = dict(sorted(partial.items(), key=lambda item: -len(item[1]))[:MAX_PART_LIST])
+        return Resume(self.head, self.table, frozenset(self._chunks), most)
+
+    # Public: sending
+
+    def send_view(self, camera: Camera) -> int:
+        """Look from here from now on; returns the serial that fragments chosen for it carry."""
+        view = self._next_view(camera)
+        self._send(FrameType.VIEW, pack_view(view))
+        return view.serial
+
+    def send_credit(self, add_bytes: int) -> None:
+        """Let the server send this many data bytes on top."""
+        if not 0 < add_bytes <= self.limits.credit_bytes - self.credit_bytes:
+            raise LocalProtocolError(f"{add_bytes} bytes of credit", code=ErrorCode.LIMIT)
+        self._send(FrameType.CREDIT, pack_credit(Credit(add_bytes)))
+        self.credit_bytes += add_bytes
+
+    def send_cancel(self, parts: Iterable[int]) -> None:
+        """Leave these chunks out for now; what is on its way still comes."""
+        for some in _batches(parts):
+            self._send(FrameType.CANCEL, pack_cancel(Cancel(some)))
+
+    def send_want(self, parts: Iterable[int], *, again: bool = False) -> None:
+        """Take cancels back; with `again` whole chunks that were dropped here come once more."""
+        for some in _batches(parts):
+            if again and not self._chunks.issuperset(some):
+                raise LocalProtocolError("only a chunk that was whole can come again")
+            self._send(FrameType.WANT, pack_want(Want(some, again)))
+            if again:
+                self._chunks.difference_update(some)
+
+    # Private
+
+    def _next_view(self, camera: Camera) -> View:
+        self._view_serial += 1
+        return View(self._view_serial, camera)
+
+    def _receive(self, frame: Frame) -> list[Event]:
+        match frame.type:
+            case FrameType.WELCOME:
+                return [self._receive_welcome(parse_welcome(frame.payload, self.head))]
+            case FrameType.CHUNK:
+                return self._receive_fragment(parse_fragment(frame.payload))
+            case FrameType.ERROR:
+                return [self._receive_error(frame)]
+            case _:
+                return [self._receive_goaway(frame)]
+
+    def _receive_welcome(self, welcome: Welcome) -> Welcome:
+        if welcome.version != PROTOCOL_VERSION:
+            raise RemoteProtocolError(
+                f"WELCOME: version {welcome.version} was not offered", code=ErrorCode.VERSION
+            )
+        if self.head is not None and not welcome.resumed:
+            raise RemoteProtocolError("WELCOME: the server forgets what is held")
+        self.limits = self.limits.smaller(welcome.limits)
+        if self.table is None:
+            self.head, self.table = welcome.head, ChunkTable(welcome.head.root)
+        return welcome
+
+    def _receive_fragment(self, fragment: Fragment) -> list[Event]:
+        part, size = fragment.part, len(fragment.data)
+        ref = self._ref(part)
+        if size > self.credit_bytes:
+            raise RemoteProtocolError(
+                f"{part_name(part)}: more was sent than credit was given", code=ErrorCode.CREDIT
+            )
+        if size > self.limits.fragment_bytes:
+            raise RemoteProtocolError(
+                f"{part_name(part)}: a fragment of {size} bytes", code=ErrorCode.LIMIT
+            )
+        held = self._partial.setdefault(part, bytearray())
+        if fragment.offset != len(held) or fragment.offset + size > ref.packed_bytes:
+            raise RemoteProtocolError(
+                f"{part_name(part)}: bytes {fragment.offset} to {fragment.offset + size}, "
+                f"{len(held)} of {ref.packed_bytes} are here"
+            )
+        self.credit_bytes -= size
+        held += fragment.data
+        if len(held) < ref.packed_bytes:
+            return [fragment]
+        packed = bytes(self._partial.pop(part))
+        if content_hash(packed) != ref.hash:
+            raise RemoteProtocolError(
+                f"{ref.section}: the hash does not match; connect anew", code=ErrorCode.DAMAGED
+            )
+        if isinstance(ref, PageRef):
+            return [fragment, self._enter_page(ref, packed)]
+        self._chunks.add(part)
+        return [fragment, ChunkArrived(ref, packed, fragment.view_serial)]
+
+    def _ref(self, part: int) -> ChunkRef | PageRef:
+        """Where a part lies that the server may send now."""
+        head, table = self.head, self.table
+        if head is None or table is None:
+            raise LocalProtocolError("no scene is open")
+        known: ChunkRef | PageRef | None = None
+        if is_page(part):
+            known = next((page for page in table.missing_pages if page.id == page_id(part)), None)
+        elif part in table and part not in self._chunks:
+            known = table[part]
+        if known is None:
+            raise RemoteProtocolError(f"{part_name(part)} is unknown or was sent before")
+        return known
+
+    def _enter_page(self, page: PageRef, packed: bytes) -> PageArrived:
+        head, table = self.head, self.table
+        if head is None or table is None:
+            raise LocalProtocolError("no scene is open")
+        try:
+            rows = parse_page(packed, page, head.root.facts)
+        except FormatError as error:
+            raise RemoteProtocolError(str(error), code=ErrorCode.DAMAGED) from error
+        table.add_page(page, rows)
+        return PageArrived(page, rows)
+
+
+def _batches(parts: Iterable[int]) -> Iterable[tuple[int, ...]]:
+    items = tuple(parts)
+    return (items[i : i + MAX_PART_LIST] for i in range(0, len(items), MAX_PART_LIST))

@@ -1,0 +1,98 @@
+"""Frames: an 8-byte head and a payload, on any transport that keeps bytes in order.
+
+    0 u8 type    1 u8 flags (0)    2 u16 reserved (0)    4 u32 payload length    8 payload
+
+The parser takes the stream in any cuts, refuses a frame by its head alone, and never holds more
+than one frame.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from exgs.codec.constants import (
+    CHUNK_HEAD_BYTES,
+    FRAME_HEAD_BYTES,
+    IGNORABLE_FRAME_TYPE,
+    MAX_CONTROL_BYTES,
+    MAX_FRAGMENT_BYTES,
+    MAX_HELLO_BYTES,
+    MAX_WELCOME_BYTES,
+    ErrorCode,
+    FrameType,
+)
+from exgs.codec.frame import Buffer
+from exgs.wire.errors import RemoteProtocolError
+
+_HEAD = struct.Struct("<BBHI")
+_PAYLOAD_LIMITS = {
+    FrameType.HELLO: MAX_HELLO_BYTES,
+    FrameType.WELCOME: MAX_WELCOME_BYTES,
+    FrameType.CHUNK: CHUNK_HEAD_BYTES + MAX_FRAGMENT_BYTES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it travels."""
+
+    type: FrameType
+    payload: bytes = field(repr=False)
+
+
+def pack_frame(kind: FrameType, payload: Buffer) -> bytes:
+    """The bytes of one frame."""
+    return _HEAD.pack(kind, 0, 0, len(payload)) + payload
+
+
+def payload_limit(kind: FrameType) -> int:
+    """The longest payload that a frame of this type may have, in bytes."""
+    return _PAYLOAD_LIMITS.get(kind, MAX_CONTROL_BYTES)
+
+
+class FrameParser:
+    """Cuts a byte stream into the frames that this side expects to receive."""
+
+    def __init__(self, expected: frozenset[FrameType]) -> None:
+        self._expected = expected
+        self._buffer = bytearray()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._buffer)
+
+    def feed(self, data: Buffer) -> Iterator[Frame]:
+        """Take bytes and yield the frames that they complete.
+
+        Raises RemoteProtocolError, as soon as a head is wrong; parsing can't go on after that.
+        """
+        self._buffer += data
+        while len(self._buffer) >= FRAME_HEAD_BYTES:
+            kind, length = self._parse_head()
+            end = FRAME_HEAD_BYTES + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(memoryview(self._buffer)[FRAME_HEAD_BYTES:end])
+            del self._buffer[:end]
+            if kind is not None:
+                yield Frame(kind, payload)
+
+    def _parse_head(self) -> tuple[FrameType | None, int]:
+        number, flags, reserved, length = _HEAD.unpack_from(self._buffer)
+        if flags or reserved:
+            raise RemoteProtocolError(f"frame type {number}: unknown flags are set")
+        if number >= IGNORABLE_FRAME_TYPE:
+            kind, limit, name = None, MAX_CONTROL_BYTES, f"frame of type {number}"
+        else:
+            kind = next((known for known in self._expected if known == number), None)
+            if kind is None:
+                raise RemoteProtocolError(f"frame type {number} is not expected here")
+            limit, name = payload_limit(kind), f"{kind.name} frame"
+        if length > limit:
+            raise RemoteProtocolError(
+                f"a {name} of {length} bytes, the limit is {limit}", code=ErrorCode.LIMIT
+            )
+        return kind, length
