@@ -7,9 +7,10 @@ from collections import Counter
 from typing import Any
 
 from exgs.cli.inputs import Input, is_url, open_input, require_extension
-from exgs.cli.output import Output, format_bytes
+from exgs.cli.output import Output, format_bytes, printable
 from exgs.codec.constants import FORMAT_MAJOR
 from exgs.codec.container import FileHead, open_head, open_table
+from exgs.codec.errors import TruncatedError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,10 @@ def _read(source: Input) -> tuple[FileHead, list[int] | None]:
     """The head, and the packed bytes of each layer where the whole table is at hand."""
     if is_url(source.name):
         return open_head(source.read), None
-    head, table = open_table(source.read)
+    try:
+        head, table = open_table(source.read)
+    except TruncatedError:  # the table is cut, the head may be whole
+        return open_head(source.read), None
     sizes: Counter[int] = Counter()
     for chunk in table.values():
         sizes[chunk.layer] += chunk.packed_bytes
@@ -76,14 +80,14 @@ def _as_json(name: str, head: FileHead, layer_bytes: list[int] | None) -> dict[s
 def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Output) -> None:
     facts = head.root.facts
     output.result(
-        f"{name}: {facts.name or 'unnamed'}, {facts.leaf_count:,} Gaussians of SH degree"
+        f"{name}: {printable(facts.name) or 'unnamed'}, {facts.leaf_count:,} Gaussians of SH degree"
         f" {facts.sh_degree}, {format_bytes(head.header.file_bytes)} in {head.root.chunk_count}"
         " chunks"
     )
     for label, text in (("credit", facts.credit), ("license", facts.license)):
         if text:
-            output.result(f"{label}: {text}")
-    output.result(f"hash: {head.scene_hash.hex()}, written by {facts.encoder}")
+            output.result(f"{label}: {printable(text)}")
+    output.result(f"hash: {head.scene_hash.hex()}, written by {printable(facts.encoder)}")
     rows = []
     for number, layer in enumerate(facts.layers):
         sizes = [format_bytes(layer_bytes[number])] if layer_bytes else []

@@ -83,7 +83,12 @@ def local_file(text: str, *, max_bytes: int | None = None) -> Iterator[Path]:
                 shutil.copyfileobj(response, file)
             else:
                 file.write(response.read(max_bytes))
-        yield path
+        try:
+            yield path
+        except ExgsError as error:  # what names the copy shall name the URL
+            if str(path) in str(error):
+                raise InputError(str(error).replace(str(path), text)) from error
+            raise
 
 
 class _File:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from exgs.cli.output import Output
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
+    warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
     try:
         arguments.run(arguments, output)
         output.flush()

@@ -7,6 +7,7 @@ size, the time and the peak memory.
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import time
@@ -122,6 +123,21 @@ def format_bytes(size: float) -> str:
         if size >= scale:
             return f"{size / scale:.3g} {unit}"
     return f"{size:.0f} bytes"
+
+
+def printable(text: str) -> str:
+    """Text from a file, in one line and without the codes that steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def format_db(value: float) -> str:
+    """A PSNR for people."""
+    return f"{value:.1f}" if math.isfinite(value) else "equal"
+
+
+def json_db(value: float) -> float | None:
+    """A PSNR for scripts: JSON has no infinity, so equal pictures give null."""
+    return round(value, 2) if math.isfinite(value) else None
 
 
 def peak_memory_bytes() -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from exgs.client.quality import QualityRow
+from exgs.scene.files import atomic_write
 
 _COLUMNS = 3
 _MARGIN = 8  # pixels
@@ -55,4 +56,5 @@ def contact_sheet(
         y = _MARGIN + line * (height + _CAPTION + _MARGIN)
         sheet.paste(frame, (x, y))
         draw.text((x, y + height + 3), caption, fill=_INK, font=font)
-    sheet.save(path)
+    with atomic_write(path) as file:
+        sheet.save(file, "png")

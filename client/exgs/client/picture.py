@@ -1,7 +1,8 @@
-"""From a scene that is arriving to 8-bit pixels: render, mask the gaps, round, store as PNG."""
+"""From a scene that is arriving to 8-bit pixels: render, mask the gaps, round, pack as PNG."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +52,14 @@ def to_pixels(image: FloatArray) -> Pixels:
     return np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def write_png(path: Path, pixels: Pixels) -> None:
-    """Store pixels quickly: frames are written while others wait to be drawn."""
-    Image.fromarray(pixels).save(path, compress_level=1)
+def encode_png(pixels: Pixels) -> bytes:
+    """The PNG of pixels, packed quickly: frames wait to be drawn meanwhile."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "png", compress_level=1)
+    return data.getvalue()
 
 
 def read_png(path: Path) -> Pixels:
-    """Pixels [H, W, 3] of a picture that `write_png` stored."""
+    """Pixels [H, W, 3] of a picture in a PNG file."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

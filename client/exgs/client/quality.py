@@ -9,6 +9,7 @@ against the full scene from the same camera ("inf" for equal pictures), `frame` 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 from exgs.client.picture import Color, Pixels, read_png, to_pixels
 from exgs.client.screen import Frame
 from exgs.scene.camera import Camera
+from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr, ssim
 from exgs.scene.rasterize import Rasterizer
@@ -99,10 +101,12 @@ def layer_steps(rows: Sequence[QualityRow]) -> list[QualityRow]:
 
 def write_csv(path: Path, rows: Sequence[QualityRow]) -> None:
     """Write quality.csv."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(row.cells() for row in rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row.cells() for row in rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
@@ -127,20 +131,31 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
             axis.axvline(place(step), color="0.85", zorder=0)
             axis.annotate(
                 str(step.layer),
-                (place(step), 0.01),
+                (place(step), 1.0),
                 xycoords=("data", "axes fraction"),
-                fontsize=7,
+                ha="center",
+                va="bottom",
+                fontsize=8,
                 color="0.4",
             )
+        axis.annotate(
+            "layer ",
+            (0, 1.0),
+            xycoords="axes fraction",
+            va="bottom",
+            fontsize=8,
+            color="0.4",
+        )
         if exact:
             axis.axvspan(place(exact[0]), place(rows[-1]), color="#2da44e", alpha=0.25, lw=0)
             axis.axvline(place(exact[0]), color="#2da44e", label="equal to the full scene")
-            axis.legend(loc="lower right", fontsize=8)
+            axis.legend(loc="lower right", fontsize=8, framealpha=1)
         axis.set_xlabel(label)
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("PSNR against the full scene (dB)")
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
 def _unit(pixels: Pixels) -> FloatArray:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.picture import Color, draw_picture, is_complete, to_pixels, write_png
+from exgs.client.picture import Color, draw_picture, encode_png, is_complete, to_pixels
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -102,7 +102,7 @@ class Screen:
         )
         time_s = self._clock()
         path = self._folder / f"frame_{number:04d}.png"
-        write_png(path, to_pixels(image))
+        path.write_bytes(encode_png(to_pixels(image)))
         frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, complete)
         self.frames.append(frame)
         self.last = growth

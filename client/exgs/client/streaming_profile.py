@@ -10,6 +10,7 @@ from exgs.client.route import Route
 from exgs.codec.constants import MAX_WELCOME_BYTES, ROOT_TARGET_BYTES, ErrorCode
 from exgs.scene.camera import Camera
 from exgs.wire.client import ClientSession, Resume
+from exgs.wire.errors import RemoteProtocolError
 from exgs.wire.events import ChunkArrived, Error, Event, Fragment, GoAway, PageArrived, Welcome
 
 _CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
@@ -66,6 +67,10 @@ class StreamingProfile:
                 max_msg_size=MAX_WELCOME_BYTES,
             ) as socket:
                 await self._exchange(session, socket)
+        except RemoteProtocolError as fault:
+            if fault.code is ErrorCode.DAMAGED:  # that part will come anew
+                raise ConnectionLostError(str(fault)) from fault
+            raise
         finally:
             self._resume = session.resume() or self._resume
 
@@ -83,8 +88,13 @@ class StreamingProfile:
                 session.receive_eof()
                 raise ConnectionLostError("the server closed the connection")
             self._delivery.count(len(message.data))
-            for event in session.receive_data(message.data):
-                self._handle(event)
+            try:
+                for event in session.receive_data(message.data):
+                    self._handle(event)
+            except RemoteProtocolError:
+                for frame in session.data_to_send():
+                    await socket.send_bytes(frame)
+                raise
             more = self._more_credit(session.credit_bytes)
             if more and not session.closed:
                 session.send_credit(more)

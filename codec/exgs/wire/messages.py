@@ -310,9 +310,7 @@ def _error_code(fields: _Fields) -> ErrorCode | int:
 
 def _load(kind: FrameType, payload: bytes) -> _Fields:
     try:
-        value = msgpack.unpackb(
-            payload, raw=False, strict_map_key=True, max_buffer_size=len(payload)
-        )
+        value = msgpack.unpackb(payload, raw=False, strict_map_key=True)
     except (ValueError, OverflowError, msgpack.exceptions.UnpackException) as error:
         raise RemoteProtocolError(f"{kind.name}: MessagePack: {error}") from error
     if not isinstance(value, dict):

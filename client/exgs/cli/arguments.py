@@ -1,0 +1,65 @@
+"""Argument types and options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from exgs.client.painter import PAINTERS
+
+_SIZE = re.compile(r"(\d{1,5})[xX](\d{1,5})")
+_NAMED_COLORS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
+
+
+def positive(text: str) -> int:
+    """A whole number above zero."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return value
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height, as in 640x360."""
+    found = _SIZE.fullmatch(text)
+    if found is None or not all(16 <= int(side) <= 8192 for side in found.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 640x360 (16 to 8192 pixels)")
+    return int(found[1]), int(found[2])
+
+
+def color(text: str) -> tuple[float, float, float]:
+    """black, white, or three numbers from 0 to 1, as in 0.2,0.2,0.25."""
+    if text in _NAMED_COLORS:
+        return _NAMED_COLORS[text]
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        red = green = blue = -1.0
+    if not all(0 <= value <= 1 for value in (red, green, blue)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not black, white or three numbers from 0 to 1 like 0.2,0.2,0.25"
+        )
+    return red, green, blue
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """How pictures are drawn: --size, --painter, --background."""
+    parser.add_argument(
+        "--size", type=picture_size, default=(640, 360), metavar="WxH", help="default 640x360"
+    )
+    parser.add_argument(
+        "--painter",
+        choices=PAINTERS,
+        default="none",
+        help="what masks the gaps of a scene that is not complete (default none)",
+    )
+    parser.add_argument(
+        "--background",
+        type=color,
+        default=(0.0, 0.0, 0.0),
+        metavar="COLOR",
+        help="black, white or R,G,B from 0 to 1 (default black)",
+    )

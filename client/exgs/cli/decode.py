@@ -1,0 +1,53 @@
+"""`exgs decode`: the scene that a file, or its first bytes, gives, as an INRIA-style .ply."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from exgs.cli.arguments import positive
+from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.output import Output
+from exgs.cli.outputs import add_overwrite, check_output
+from exgs.codec.decode import decode
+from exgs.scene.ply import write_ply
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    parser.add_argument("out", metavar="OUT.ply", type=Path)
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--max-bytes", type=positive, metavar="N", help="what the first N bytes give, with proxies"
+    )
+    part.add_argument(
+        "--max-layer", type=int, metavar="L", help="layers 0 to L, with the proxies of layer L"
+    )
+    add_overwrite(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    output.subject = arguments.file
+    require_extension(arguments.file, ".exgs")
+    require_extension(str(arguments.out), ".ply")
+    check_output(arguments.out, arguments)
+    with local_file(arguments.file, max_bytes=arguments.max_bytes) as path:
+        drawn = decode(path, max_bytes=arguments.max_bytes, max_layer=arguments.max_layer)
+    write_ply(arguments.out, drawn.gaussians)
+    if arguments.json:
+        output.json(
+            {
+                "file": str(arguments.out),
+                "bytes": arguments.out.stat().st_size,
+                "gaussians": len(drawn.gaussians),
+                "proxies": int(np.count_nonzero(drawn.is_proxy)),
+                **output.costs(),
+            }
+        )
+    else:
+        output.done(arguments.out)

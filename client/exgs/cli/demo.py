@@ -1,0 +1,128 @@
+"""`exgs demo`: all of it on the bundled sample scene, over an emulated slow link.
+
+Makes the scene, encodes it, serves it from a process of its own, streams it at 2 Mbit/s, and
+leaves pictures and measurements to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exgs.cli.output import Output, format_bytes, format_db
+from exgs.cli.outputs import add_overwrite, check_folder
+from exgs.cli.stream import step_table
+from exgs.cli.view import fixed_view
+from exgs.client.contact import contact_sheet, pick_rows
+from exgs.client.link import parse_link
+from exgs.client.stream import StreamOptions, StreamReport, stream
+from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.errors import ExgsError
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.ply import write_ply
+from exgs.scene.sample import sample_scene
+
+_LINK = "2mbit,100ms"
+_SIZE = (640, 360)
+_SERVING = re.compile(r"at http://(\S+)/scenes$")
+
+
+class DemoError(ExgsError):
+    """A part of the demo did not start."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "-o", "--out", metavar="OUTDIR", type=Path, default=Path("demo"), help="default: demo"
+    )
+    add_overwrite(parser)
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    folder: Path = arguments.out
+    frames = folder / "frames"
+    check_folder(folder, arguments, ("sample.ply", "sample.exgs", "contact.png"))
+    check_folder(frames, arguments, ("frame_*.png", "quality.csv", "quality.png"))
+    scene = _make(folder / "sample.ply", output)
+    _encode(scene, folder, output)
+    with output.progress() as progress, _server(folder) as address:
+        report = stream(
+            f"ws://{address}/scenes/sample/stream",
+            frames,
+            StreamOptions(choose_camera=fixed_view(_SIZE), link=parse_link(_LINK), reference=scene),
+            progress=progress,
+            note=output.note,
+        )
+    _say(output, report, frames)
+    picked = pick_rows(report.rows)
+    captions = [
+        f"{row.time_s:.1f} s, {format_bytes(row.received_bytes)}, {format_db(row.psnr_db)} dB"
+        for row in picked
+    ]
+    contact_sheet(folder / "contact.png", frames, picked, captions)
+    output.result(f"look at   {folder / 'contact.png'}  the scene as it sharpens")
+    output.result(f"          {frames / 'quality.png'}  quality over time and bytes")
+    written = [folder / name for name in ("sample.ply", "sample.exgs", "contact.png")]
+    output.done(*written, *report.files, what=f"{len(report.files) + 3} files in {folder}")
+
+
+def _make(path: Path, output: Output) -> Gaussians:
+    start_s = time.perf_counter()
+    scene = sample_scene()
+    write_ply(path, scene)
+    output.result(
+        f"scene     {path}  {len(scene):,} Gaussians, {format_bytes(path.stat().st_size)},"
+        f" made in {time.perf_counter() - start_s:.1f} s"
+    )
+    output.flush()
+    return scene
+
+
+def _encode(scene: Gaussians, folder: Path, output: Output) -> None:
+    start_s = time.perf_counter()
+    path = folder / "sample.exgs"
+    with output.progress() as progress:
+        encode(scene, path, EncodeOptions(name="sample"), progress)
+    size, before = path.stat().st_size, (folder / "sample.ply").stat().st_size
+    output.result(
+        f"encoded   {path}  {format_bytes(size)}, {before / size:.0f} times smaller,"
+        f" in {time.perf_counter() - start_s:.1f} s"
+    )
+    output.flush()
+
+
+def _say(output: Output, report: StreamReport, frames: Path) -> None:
+    output.result(
+        f"streamed  {frames}  {len(report.rows)} frames over {_LINK}: first picture after"
+        f" {report.first_picture_s:.2f} s, everything after {report.received_s:.1f} s"
+    )
+    output.result("")
+    output.table(*step_table(report))
+    output.result("")
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """host:port of `exgs serve` on `folder`, in a process of its own as a real one is."""
+    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _address(process)
+        finally:
+            process.terminate()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    line = process.stdout.readline() if process.stdout else ""
+    found = _SERVING.search(line)
+    if found is None:
+        raise DemoError("the server did not start; try `exgs serve` by itself")
+    return found[1]

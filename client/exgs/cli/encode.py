@@ -1,0 +1,58 @@
+"""`exgs encode`: make a progressive .exgs file of a scene."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from exgs.cli.arguments import positive
+from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.output import Output
+from exgs.cli.outputs import add_overwrite, check_output
+from exgs.codec.encode import EncodeOptions, encode
+from exgs.scene.cameras import read_cameras
+from exgs.scene.ply import read_ply
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("scene", metavar="IN.ply", help="an INRIA-style .ply or its http(s) URL")
+    parser.add_argument("out", metavar="OUT.exgs", type=Path)
+    parser.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="FILE",
+        help="cameras.json or transforms.json of the scene's photographs (default: made up)",
+    )
+    parser.add_argument(
+        "--views", type=positive, default=40, metavar="N", help="views to score from (default 40)"
+    )
+    parser.add_argument("--quality", choices=("low", "default", "high"), default="default")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
+    parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
+    add_overwrite(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    output.subject = arguments.scene
+    require_extension(arguments.scene, ".ply")
+    require_extension(str(arguments.out), ".exgs")
+    check_output(arguments.out, arguments)
+    options = EncodeOptions(
+        quality=arguments.quality,
+        seed=arguments.seed,
+        views=arguments.views,
+        cameras=read_cameras(arguments.cameras) if arguments.cameras else None,
+        name=arguments.out.stem,
+        credit=arguments.credit,
+        license=arguments.license,
+    )
+    with local_file(arguments.scene) as path, output.progress() as progress:
+        progress("reading", 0.0)
+        scene = read_ply(path)
+        input_bytes = path.stat().st_size
+        report = encode(scene, arguments.out, options, progress)
+    ...

@@ -1,0 +1,86 @@
+"""`exgs render`: draw a picture of a scene, whole or of its first bytes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from exgs.cli.arguments import add_picture_options, positive
+from exgs.cli.inputs import InputError, extension, local_file, require_extension
+from exgs.cli.output import Output
+from exgs.cli.outputs import add_overwrite, check_output
+from exgs.cli.view import one_view
+from exgs.client.painter import painter_named
+from exgs.client.picture import draw_picture, encode_png, to_pixels
+from exgs.codec.build import DrawnScene
+from exgs.codec.decode import decode, open_scene
+from exgs.codec.index import SceneFacts
+from exgs.scene.files import atomic_write
+from exgs.scene.ply import read_ply
+from exgs.scene.rasterize import default_rasterizer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("scene", metavar="FILE.exgs|FILE.ply", help="a file or its http(s) URL")
+    parser.add_argument("-o", "--out", metavar="OUT.png", type=Path, required=True)
+    parser.add_argument(
+        "--camera",
+        metavar="CAMERA",
+        help="orbit:DEG[,ELEVATION[,RADIUS]] around the scene's middle, or FILE:INDEX of a"
+        " cameras.json or transforms.json (default: a view that shows much)",
+    )
+    parser.add_argument(
+        "--max-bytes", type=positive, metavar="N", help="what the first N bytes of an .exgs give"
+    )
+    add_picture_options(parser)
+    add_overwrite(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    output.subject = arguments.scene
+    require_extension(arguments.scene, ".exgs", ".ply")
+    require_extension(str(arguments.out), ".png")
+    check_output(arguments.out, arguments)
+    painter = painter_named(arguments.painter)
+    drawn, facts = _load(arguments.scene, arguments.max_bytes)
+    camera = one_view(arguments.camera, drawn.gaussians, facts, arguments.size)
+    rasterizer = default_rasterizer()
+    if facts is None:
+        image = rasterizer.render(drawn.gaussians, camera, background=arguments.background).rgb
+    else:
+        image = draw_picture(
+            rasterizer, drawn, facts, camera, painter=painter, background=arguments.background
+        )
+    with atomic_write(arguments.out) as file:
+        file.write(encode_png(to_pixels(image)))
+    if arguments.json:
+        output.json(
+            {
+                "file": str(arguments.out),
+                "bytes": arguments.out.stat().st_size,
+                "width": camera.width,
+                "height": camera.height,
+                "gaussians": len(drawn.gaussians),
+                **output.costs(),
+            }
+        )
+    else:
+        output.done(arguments.out)
+
+
+def _load(scene: str, max_bytes: int | None) -> tuple[DrawnScene, SceneFacts | None]:
+    """What there is to draw, and the facts of an .exgs file."""
+    if extension(scene) == ".exgs":
+        with local_file(scene, max_bytes=max_bytes) as path:
+            return decode(path, max_bytes=max_bytes), open_scene(path).facts
+    if max_bytes is not None:
+        raise InputError(f"{scene}: --max-bytes is for .exgs files; a .ply has no order")
+    with local_file(scene) as path:
+        gaussians = read_ply(path)
+    none = np.zeros(len(gaussians), bool)
+    return DrawnScene(gaussians, none, none), None

@@ -1,0 +1,147 @@
+"""`exgs stream`: receive a scene, draw it while it arrives, measure the frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from exgs.cli.arguments import add_picture_options, positive
+from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.output import Output, format_bytes, format_db, json_db
+from exgs.cli.outputs import add_overwrite, check_folder
+from exgs.cli.view import fixed_view, path_view
+from exgs.client.link import Link, LinkError, parse_link
+from exgs.client.painter import painter_named
+from exgs.client.quality import layer_steps
+from exgs.client.stream import StreamOptions, StreamReport, stream
+from exgs.scene.ply import read_ply
+
+RESULTS = ("frame_*.png", "quality.csv", "quality.png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        help="ws://HOST/scenes/NAME/stream, or http(s)://.../NAME.exgs on any server",
+    )
+    parser.add_argument("-o", "--out", metavar="OUTDIR", type=Path, required=True)
+    parser.add_argument(
+        "--link",
+        type=_link,
+        metavar="RATE,DELAY,LOSS",
+        help="shape the traffic: 2mbit,100ms,1%% is a rate, a one-way delay (100ms±20ms with"
+        " jitter) and a loss of segments, each of which stalls the stream for a round trip",
+    )
+    parser.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="FILE",
+        help="walk through the cameras of a cameras.json or transforms.json, one a frame"
+        " (default: one good view for all frames, so that they compare)",
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=positive,
+        metavar="N",
+        help="stop after N bytes; what is missing for the reference is fetched afterwards",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE.ply",
+        help="measure against this scene (default: the full scene as streamed)",
+    )
+    parser.add_argument("--token", metavar="T", help="the server's bearer token")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the link's losses")
+    add_picture_options(parser)
+    add_overwrite(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    painter = painter_named(arguments.painter)
+    reference = None
+    if arguments.reference is not None:
+        require_extension(str(arguments.reference), ".ply")
+        with local_file(str(arguments.reference)) as path:
+            reference = read_ply(path)
+    choose_camera = (
+        path_view(arguments.cameras, arguments.size)
+        if arguments.cameras
+        else fixed_view(arguments.size)
+    )
+    options = StreamOptions(
+        choose_camera=choose_camera,
+        link=arguments.link,
+        painter=painter,
+        background=arguments.background,
+        max_bytes=arguments.max_bytes,
+        reference=reference,
+        token=arguments.token,
+        cache=arguments.cache,
+        seed=arguments.seed,
+    )
+    check_folder(arguments.out, arguments, RESULTS)
+    with output.progress() as progress:
+        report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
+    if arguments.json:
+        output.json({"url": arguments.url, **as_json(report), **output.costs()})
+        return
+    output.table(*step_table(report))
+    written = f"{len(report.rows)} frames, quality.csv and quality.png in {arguments.out}"
+    output.done(*report.files, what=written)
+
+
+def as_json(report: StreamReport) -> dict[str, Any]:
+    """A report for scripts."""
+    return {
+        "hash": report.scene_hash.hex(),
+        "file_bytes": report.file_bytes,
+        "received_bytes": report.received_bytes,
+        "received_s": round(report.received_s, 3),
+        "first_picture_s": round(report.first_picture_s, 3),
+        "reconnections": report.reconnections,
+        "frames": [
+            {
+                "time_s": round(row.time_s, 3),
+                "bytes": row.received_bytes,
+                "layer": row.layer,
+                "psnr_db": json_db(row.psnr_db),
+                "ssim": round(row.ssim, 4),
+                "file": row.frame,
+            }
+            for row in report.rows
+        ],
+    }
+
+
+def step_table(report: StreamReport) -> tuple[list[str], list[list[str]]]:
+    """What had come, and how good it was, as each layer became complete."""
+    columns = ["shown", "after", "received", "PSNR (dB)", "SSIM", "frame"]
+    last = report.rows[-1]
+    rows = []
+    for row in layer_steps(report.rows):
+        label = "the last frame" if row is last else f"layer {row.layer}"
+        rows.append(
+            [
+                label,
+                f"{row.time_s:.2f} s",
+                format_bytes(row.received_bytes),
+                format_db(row.psnr_db),
+                f"{row.ssim:.3f}",
+                row.frame,
+            ]
+        )
+    return columns, rows
+
+
+def _link(text: str) -> Link:
+    try:
+        return parse_link(text)
+    except LinkError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,29 @@
+"""`exgs verify`: every hash and bound of a file; the first fault ends it with status 1."""
+
+from __future__ import annotations
+
+import argparse
+
+from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.output import Output, format_bytes
+from exgs.codec.decode import open_scene, verify
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    output.subject = arguments.file
+    require_extension(arguments.file, ".exgs")
+    with local_file(arguments.file) as path:
+        verify(path)
+        scene = open_scene(path)
+        chunks, size = len(scene.table), scene.file_bytes
+    if arguments.json:
+        output.json({"file": arguments.file, "ok": True, "chunks": chunks, "bytes": size})
+    else:
+        output.note(f"{arguments.file}: sound, {chunks} chunks, {format_bytes(size)}")

@@ -1,0 +1,212 @@
+"""The growing scene: chunks in, the Gaussians to draw out.
+
+The rules of spec/format.md, section 7: a cell is active when its LEAF and PROXY chunks are here
+and its ancestor in the layer below is active. Drawn are the leaves of active cells and, in each
+finest tile, the proxies of its highest active layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.constants import ChunkKind
+from exgs.codec.container import unpack_chunk
+from exgs.codec.errors import DamagedError
+from exgs.codec.frame import Buffer
+from exgs.codec.geometry import unpack_geometry
+from exgs.codec.index import ChunkRef, SceneFacts
+from exgs.codec.sh import ShBasis, unpack_basis, unpack_sh
+from exgs.scene.gaussians import FloatArray, Gaussians
+
+Cell = tuple[int, int]  # (layer, tile)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnScene:
+    """What the chunks received so far give to draw."""
+
+    gaussians: Gaussians
+    is_proxy: npt.NDArray[np.bool_]  # [N] merged Gaussian, stands for what has not come yet
+    sh_pending: npt.NDArray[np.bool_]  # [N] leaf whose view dependence has not come yet
+
+
+@dataclass(slots=True)
+class _Cell:
+    """What has arrived of one cell, and what the chunk table says belongs to it."""
+
+    expected: set[ChunkKind] = field(default_factory=set)
+    leaves: Gaussians | None = None
+    leaf_count: int = 0
+    proxies: Gaussians | None = None
+    proxy_tiles: npt.NDArray[np.uint32] | None = None
+    sh_payload: bytes | None = None
+    residuals: FloatArray | None = None
+    active: bool = False
+
+
+class SceneBuilder:
+    """Decodes chunks in any order and keeps the set of Gaussians to draw.
+
+    The chunk table may still grow while chunks come (pages): a cell is judged by the rows that
+    are known, and the file order puts a cell's rows in one page or in pages before its chunks.
+    """
+
+    def __init__(self, facts: SceneFacts, table: Mapping[int, ChunkRef]) -> None:
+        self.facts = facts
+        self.version = 0  # rises whenever what is drawn changes
+        self._table = table
+        self._rows_seen = 0
+        self._cells: dict[Cell, _Cell] = {}
+        self._received: set[int] = set()
+        self._basis: ShBasis | None = None
+        self._active_layer = np.full(1 << facts.tile_level, -1, np.int64)  # per finest tile
+        self._drawn: tuple[int, DrawnScene] | None = None
+
+    @property
+    def layer(self) -> int:
+        """The highest layer whose cells are all active, -1 before the first."""
+        return int(self._active_layer.min())
+
+    @property
+    def active_layers(self) -> npt.NDArray[np.int64]:
+        """The highest active layer of each finest tile, -1 where nothing has come."""
+        return self._active_layer.copy()
+
+    def has(self, chunk_id: int) -> bool:
+        """Whether this chunk has been added."""
+        return chunk_id in self._received
+
+    def add(self, chunk: ChunkRef, packed: Buffer) -> None:
+        """Verify, decode and enter one chunk; raises FormatError and changes nothing on a fault."""
+        if chunk.id in self._received:
+            return
+        payload = unpack_chunk(chunk, packed)
+        self._learn_rows()
+        cell = self._cells.setdefault((chunk.layer, chunk.tile), _Cell())
+        tiles = self.facts.fine_tiles(chunk.layer, chunk.tile)
+        match chunk.kind:
+            case ChunkKind.LEAF:
+                cell.leaves, _ = unpack_geometry(
+                    payload, tiles=tiles, count=chunk.count, section=chunk.section
+                )
+                cell.leaf_count = chunk.count
+            case ChunkKind.PROXY:
+                cell.proxies, cell.proxy_tiles = unpack_geometry(
+                    payload, tiles=tiles, count=chunk.count, section=chunk.section
+                )
+            case ChunkKind.SH:
+                cell.sh_payload = payload
+            case ChunkKind.BASIS:
+                self._basis = unpack_basis(
+                    payload, sh_degree=self.facts.sh_degree, section=chunk.section
+                )
+        self._received.add(chunk.id)
+        if chunk.kind is ChunkKind.BASIS:
+            for other in self._cells.values():
+                self._decode_sh(other, chunk.section)
+        else:
+            self._decode_sh(cell, chunk.section)
+        self._activate(chunk.layer, chunk.tile)
+
+    def drawn(self) -> DrawnScene:
+        """The Gaussians to draw now; the same object until `version` rises."""
+        if self._drawn is None or self._drawn[0] != self.version:
+            self._drawn = (self.version, self._assemble())
+        return self._drawn[1]
+
+    def _learn_rows(self) -> None:
+        if len(self._table) == self._rows_seen:
+            return
+        self._rows_seen = len(self._table)
+        for row in self._table.values():
+            if row.kind is not ChunkKind.BASIS:
+                self._cells.setdefault((row.layer, row.tile), _Cell()).expected.add(row.kind)
+
+    def _decode_sh(self, cell: _Cell, section: str) -> None:
+        if cell.sh_payload is None or cell.leaves is None or self._basis is None:
+            return
+        residuals = unpack_sh(
+            cell.sh_payload, self._basis, count=cell.leaf_count, section=section
+        )
+        cell.residuals, cell.sh_payload = residuals, None
+        if cell.active:
+            self.version += 1
+
+    def _activate(self, layer: int, tile: int) -> None:
+        """Activate this cell if it can be, then those that waited for it."""
+        pending = [(layer, tile)]
+        while pending:
+            layer, tile = pending.pop()
+            cell = self._cells.get((layer, tile), _Cell())
+            if cell.active or not self._ready(layer, tile, cell):
+                continue
+            cell.active = True
+            self._cells[layer, tile] = cell
+            tiles = self.facts.fine_tiles(layer, tile)
+            self._active_layer[tiles.start : tiles.stop] = layer
+            self.version += 1
+            if layer + 1 < len(self.facts.layers):
+                step = self.facts.layers[layer + 1].tile_level - self.facts.layers[layer].tile_level
+                pending += [(layer + 1, child) for child in range(tile << step, (tile + 1) << step)]
+
+    def _ready(self, layer: int, tile: int, cell: _Cell) -> bool:
+        if ChunkKind.LEAF in cell.expected and cell.leaves is None:
+            return False
+        if ChunkKind.PROXY in cell.expected and cell.proxies is None:
+            return False
+        if cell.leaves is None and cell.proxies is None:
+            return False
+        if layer == 0:
+            return True
+        step = self.facts.layers[layer].tile_level - self.facts.layers[layer - 1].tile_level
+        below = self._cells.get((layer - 1, tile >> step))
+        return below is not None and below.active
+
+    def _assemble(self) -> DrawnScene:
+        parts: list[Gaussians] = [Gaussians.empty()]
+        proxy_flags = [np.zeros(0, bool)]
+        pending_flags = [np.zeros(0, bool)]
+
+        def enter(part: Gaussians, *, proxy: bool, pending: bool) -> None:
+            parts.append(part)
+            proxy_flags.append(np.full(len(part), proxy))
+            pending_flags.append(np.full(len(part), pending))
+
+        for (layer, tile), cell in sorted(self._cells.items()):
+            if not cell.active:
+                continue
+            if cell.leaves is not None:
+                waiting = ChunkKind.SH in cell.expected and cell.residuals is None
+                enter(self._with_sh(cell), proxy=False, pending=waiting)
+            if cell.proxies is not None and cell.proxy_tiles is not None:
+                tiles = self.facts.fine_tiles(layer, tile)
+                shown = self._active_layer[tiles.start : tiles.stop] == layer
+                if shown.any():
+                    keep = np.repeat(shown, cell.proxy_tiles)
+                    enter(cell.proxies.select(keep), proxy=True, pending=False)
+        return DrawnScene(
+            Gaussians.concatenate(parts),
+            np.concatenate(proxy_flags),
+            np.concatenate(pending_flags),
+        )
+
+    @staticmethod
+    def _with_sh(cell: _Cell) -> Gaussians:
+        leaves = cell.leaves
+        if leaves is None:
+            raise DamagedError("a cell without leaves", section="scene")
+        if cell.residuals is None:
+            return leaves
+        vectors = cell.residuals.reshape(len(leaves), -1, 3)
+        return Gaussians(
+            leaves.means,
+            leaves.quats,
+            leaves.scales,
+            leaves.opacities,
+            leaves.sh0 + vectors[:, 0],
+            vectors[:, 1:],
+        )

@@ -1,0 +1,154 @@
+"""Divisive clustering: which Gaussians are merged into one proxy.
+
+Starting from the tiles, the cluster with the largest weighted variance along its principal axis
+is halved at its mean, until there are as many clusters as asked for. Features are the direction
+under which a viewer sees the Gaussian (position over viewing distance) and its colour.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+# Colour against visual angle: an SH unit of degree 0 counts like this many radians.
+COLOR_WEIGHT = 0.012
+_POWER_STEPS = 12  # power iterations for a principal axis
+
+
+def cluster(
+    means: npt.NDArray[np.float32],
+    colors: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.floating],
+    distances: npt.NDArray[np.floating],
+    first: npt.NDArray[np.int64],
+    count: int,
+) -> npt.NDArray[np.int64]:
+    """Labels [N] of about `count` clusters, numbered in the order of `first`.
+
+    Args:
+        means: [N, 3] world units.
+        colors: [N, 3] degree-0 coefficients.
+        weights: [N] > 0, how much a Gaussian matters.
+        distances: [N] > 0, typical viewing distance, world units.
+        first: [N] clusters to start from (tiles); no cluster spans two of them.
+        count: clusters to reach; at least one per tile, at most N.
+    """
+    features = np.concatenate([means, colors * COLOR_WEIGHT], axis=1).astype(np.float64)
+    order = np.argsort(first, kind="stable")
+    starts = np.flatnonzero(np.diff(first[order], prepend=-1))
+    leaf = _divide(
+        features, weights.astype(np.float64), 1.0 / distances**2, order, starts, max(count, 1)
+    )
+    # Number the clusters by tile, so that a tile's proxies lie together.
+    owner = np.full(leaf.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(owner, leaf, first)
+    used = np.flatnonzero(owner != np.iinfo(np.int64).max)
+    rank = np.empty(len(owner), np.int64)
+    rank[used[np.argsort(owner[used], kind="stable")]] = np.arange(len(used))
+    return rank[leaf]
+
+
+@njit(cache=True)
+def _divide(features, weights, inverse_square, order, starts, count):  # type: ignore[no-untyped-def]
+    """Cluster slot [N] of each point; `order` is permuted so that clusters are contiguous."""
+    n, dims = features.shape
+    slots = len(starts) + 2 * count + 2
+    begin = np.zeros(slots, np.int64)
+    end = np.zeros(slots, np.int64)
+    axes = np.zeros((slots, dims))
+    cut = np.zeros(slots)
+    used = len(starts)
+    for k in range(used):
+        begin[k] = starts[k]
+        end[k] = starts[k + 1] if k + 1 < used else n
+    heap = [(0.0, 0)]
+    heap.pop()
+    for k in range(used):
+        spread = _principal_axis(features, weights, inverse_square, order, begin[k], end[k], axes[k])
+        cut[k] = axes[k] @ _mean(features, weights, order, begin[k], end[k])
+        heapq.heappush(heap, (-spread, k))
+    live = used
+    while live < count and len(heap) > 0:
+        spread, slot = heapq.heappop(heap)
+        low, high = begin[slot], end[slot] - 1
+        while low <= high:
+            point = order[low]
+            if axes[slot] @ features[point] < cut[slot]:
+                low += 1
+            else:
+                order[low] = order[high]
+                order[high] = point
+                high -= 1
+        if low == begin[slot] or low == end[slot]:
+            continue  # all points coincide: it can't be divided
+        live += 1
+        stop = end[slot]
+        end[slot] = begin[slot]
+        for half in range(2):
+            begin[used] = begin[slot] if half == 0 else low
+            end[used] = low if half == 0 else stop
+            if end[used] - begin[used] > 1:
+                spread = _principal_axis(
+                    features, weights, inverse_square, order, begin[used], end[used], axes[used]
+                )
+                cut[used] = axes[used] @ _mean(features, weights, order, begin[used], end[used])
+                heapq.heappush(heap, (-spread, used))
+            used += 1
+    labels = np.zeros(n, np.int64)
+    for slot in range(used):
+        for k in range(begin[slot], end[slot]):
+            labels[order[k]] = slot
+    return labels
+
+
+@njit(cache=True)
+def _mean(features, weights, order, start, stop):  # type: ignore[no-untyped-def]
+    total = 0.0
+    mean = np.zeros(features.shape[1])
+    for k in range(start, stop):
+        i = order[k]
+        total += weights[i]
+        for d in range(len(mean)):
+            mean[d] += weights[i] * features[i, d]
+    return mean / max(total, 1e-300)
+
+
+@njit(cache=True)
+def _principal_axis(features, weights, inverse_square, order, start, stop, axis):  # type: ignore[no-untyped-def]
+    """Weighted variance sum along the principal axis, which goes to `axis` in feature units."""
+    dims = features.shape[1]
+    mean = _mean(features, weights, order, start, stop)
+    total = 0.0
+    closeness = 0.0
+    for k in range(start, stop):
+        i = order[k]
+        total += weights[i]
+        closeness += weights[i] * inverse_square[i]
+    scale = np.ones(dims)
+    scale[:3] = np.sqrt(closeness / max(total, 1e-300))
+    moments = np.zeros((dims, dims))
+    for k in range(start, stop):
+        i = order[k]
+        for d in range(dims):
+            x = (features[i, d] - mean[d]) * scale[d] * weights[i]
+            for e in range(d, dims):
+                moments[d, e] += x * (features[i, e] - mean[e]) * scale[e]
+    widest = 0
+    for d in range(dims):
+        for e in range(d):
+            moments[d, e] = moments[e, d]
+        if moments[d, d] > moments[widest, widest]:
+            widest = d
+    vector = moments[widest].copy()
+    for _ in range(_POWER_STEPS):
+        product = moments @ vector
+        norm = np.sqrt(product @ product)
+        if norm < 1e-300:
+            break
+        vector = product / norm
+    spread = vector @ (moments @ vector)
+    axis[:] = vector * scale
+    return spread

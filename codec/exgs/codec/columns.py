@@ -1,0 +1,72 @@
+"""Integer columns as byte planes: what a chunk's payload is made of.
+
+A column of N unsigned integers is stored as `width` planes of N bytes, least significant first,
+so that bytes that behave alike lie together. Signed integers are folded by zigzag first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.errors import DamagedError
+
+Unsigned = npt.NDArray[np.uint64]
+Signed = npt.NDArray[np.int64]
+
+
+def zigzag(values: npt.NDArray[np.integer]) -> Unsigned:
+    """0, -1, 1, -2, 2, … as 0, 1, 2, 3, 4, …"""
+    v = values.astype(np.int64)
+    return ((v << 1) ^ (v >> 63)).astype(np.uint64)
+
+
+def unzigzag(values: npt.NDArray[np.unsignedinteger]) -> Signed:
+    """The inverse of `zigzag`."""
+    v = values.astype(np.uint64)
+    return (v >> np.uint64(1)).astype(np.int64) ^ -(v & np.uint64(1)).astype(np.int64)
+
+
+def column_width(values: npt.NDArray[np.unsignedinteger]) -> int:
+    """Bytes that hold the largest value: 0 to 8; a column of zeros takes none."""
+    return (int(values.max(initial=0)).bit_length() + 7) // 8
+
+
+def split_planes(values: npt.NDArray[np.unsignedinteger], width: int) -> list[bytes]:
+    """`width` byte planes of a column, least significant first."""
+    raw = np.ascontiguousarray(values, "<u8").view(np.uint8).reshape(len(values), 8)
+    return [raw[:, plane].tobytes() for plane in range(width)]
+
+
+class PlaneReader:
+    """Takes columns of `count` values from a payload, one after another."""
+
+    def __init__(self, data: bytes, start: int, count: int, section: str) -> None:
+        self._planes = np.frombuffer(data, np.uint8)
+        self._position = start
+        self._count = count
+        self._section = section
+
+    def column(self, width: int) -> npt.NDArray[np.unsignedinteger]:
+        """The next column, in the smallest dtype that holds it; raises DamagedError past the end."""
+        if width > 8:
+            raise DamagedError(f"a column of {width} planes", section=self._section)
+        end = self._position + width * self._count
+        if end > len(self._planes):
+            raise DamagedError("the columns do not fit the payload", section=self._section)
+        planes = self._planes[self._position : end].reshape(width, self._count)
+        self._position = end
+        if width == 1:
+            return planes[0]
+        size = 2 if width <= 2 else 4 if width <= 4 else 8
+        wide = np.zeros((self._count, size), np.uint8)
+        wide[:, :width] = planes.T
+        return wide.view(f"<u{size}")[:, 0]
+
+    def finish(self) -> None:
+        """Raises DamagedError unless every byte has been read."""
+        if self._position != len(self._planes):
+            raise DamagedError(
+                f"{len(self._planes) - self._position} bytes behind the last column",
+                section=self._section,
+            )

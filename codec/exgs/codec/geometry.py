@@ -1,0 +1,263 @@
+"""LEAF and PROXY payloads: Gaussians with a base colour, quantized column by column.
+
+Each payload carries its own quantizer steps, so an encoder chooses precision per cell. Axes are
+sorted by length and the quaternion is turned so that w is its largest component: an ellipsoid
+looks the same under these changes, and what is left is cheaper to code.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
+from exgs.codec.constants import (
+    OPACITY_BITS_MAX,
+    POSITION_BITS,
+    ROTATION_BITS_MAX,
+    SCALE_LOG_MAX,
+    SCALE_LOG_MIN,
+)
+from exgs.codec.errors import DamagedError
+from exgs.codec.morton import morton_decode, morton_encode
+from exgs.scene.gaussians import FloatArray, Gaussians
+
+_COLUMNS = 11  # morton, 3 scales, 3 rotations, opacity, luma, 2 chromas
+_HEAD = struct.Struct(f"<{_COLUMNS}Bx3f f ff BBH ff")
+
+# Luma and chromas of a degree-0 colour, rows orthogonal: Y, red against blue, green against both.
+COLOR_TRANSFORM = np.array([[1 / 3, 1 / 3, 1 / 3], [1, 0, -1], [-0.5, 1, -0.5]])
+COLOR_INVERSE = np.linalg.inv(COLOR_TRANSFORM)
+
+
+@dataclass(frozen=True, slots=True)
+class GeometrySteps:
+    """Quantizer steps of one payload."""
+
+    position: float  # world units
+    scale: float  # natural log
+    rotation_bits: int  # per component
+    opacity_bits: int
+    luma: float  # degree-0 coefficient units
+    chroma: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedGeometry:
+    """A payload before zstd, with the order in which it holds the Gaussians that went in."""
+
+    columns: list[bytes]
+    order: npt.NDArray[np.int64]  # [N] index into the input
+
+
+def pack_geometry(
+    scene: Gaussians, fine_tile: npt.NDArray[np.integer], tiles: range, steps: GeometrySteps
+) -> PackedGeometry:
+    """Quantize `scene` (shN is left out); `fine_tile` [N] says which of `tiles` each one is in."""
+    means = scene.means.astype(np.float64)
+    origin = means.min(axis=0, initial=np.inf) if len(means) else np.zeros(3)
+    origin = origin.astype(np.float32).astype(np.float64)
+    extent = float((means - origin).max(initial=0.0))
+    position_step = float(
+        np.float32(max(steps.position, extent / ((1 << POSITION_BITS) - 2), 1e-30))
+    )
+    grid = np.clip(np.rint((means - origin) / position_step), 0, (1 << POSITION_BITS) - 1)
+    code = morton_encode(grid.astype(np.int64))
+    order = np.lexsort((code, fine_tile))
+    code, fine_tile = code[order], fine_tile[order]
+    counts = np.bincount(fine_tile - tiles.start, minlength=len(tiles)).astype("<u4")
+    first = (np.cumsum(counts, dtype=np.int64) - counts)[counts > 0]
+    delta = np.diff(code, prepend=np.uint64(0))
+    delta[first] = code[first]
+
+    scales, quats = canonical_axes(scene.scales[order], scene.quats[order])
+    logs = np.log(np.clip(scales.astype(np.float64), np.exp(SCALE_LOG_MIN), np.exp(SCALE_LOG_MAX)))
+    scale_step = float(np.float32(steps.scale))
+    scale_origin = float(np.float32(np.floor(logs.min(initial=0.0))))
+    level = np.rint((logs - scale_origin) / scale_step).astype(np.int64)
+    level = np.maximum(level, 0)
+    sizes = [level[:, 0], level[:, 0] - level[:, 1], level[:, 1] - level[:, 2]]
+
+    half = (1 << (steps.rotation_bits - 1)) - 1
+    turns = np.clip(np.rint(quats[:, 1:] * np.sqrt(2.0) * half), -half, half).astype(np.int64)
+
+    top = (1 << steps.opacity_bits) - 1
+    opacity = np.clip(np.rint(scene.opacities[order].astype(np.float64) * top), 0, top)
+
+    color_steps = np.array([steps.luma, steps.chroma, steps.chroma], np.float32).astype(np.float64)
+    color = np.rint(scene.sh0[order].astype(np.float64) @ COLOR_TRANSFORM.T / color_steps)
+
+    columns = [
+        delta,
+        *sizes,
+        *(zigzag(turns[:, i]) for i in range(3)),
+        opacity.astype(np.uint64),
+        *(zigzag(color[:, i].astype(np.int64)) for i in range(3)),
+    ]
+    widths = [column_width(c.astype(np.uint64)) for c in columns]
+    head = _HEAD.pack(
+        *widths,
+        *origin,
+        position_step,
+        scale_origin,
+        scale_step,
+        steps.rotation_bits,
+        steps.opacity_bits,
+        0,
+        color_steps[0],
+        color_steps[1],
+    )
+    planes = [
+        plane
+        for column, width in zip(columns, widths, strict=True)
+        for plane in split_planes(column.astype(np.uint64), width)
+    ]
+    return PackedGeometry([head + counts.tobytes(), *planes], order)
+
+
+def unpack_geometry(
+    payload: bytes, *, count: int, tiles: range, section: str
+) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
+    """Gaussians (degree 0) of a payload, and how many lie in each of `tiles`.
+
+    Raises DamagedError where the payload contradicts itself or the index.
+    """
+    counts_end = _HEAD.size + 4 * len(tiles)
+    if len(payload) < counts_end:
+        raise DamagedError("the payload is shorter than its head", section=section)
+    head = _HEAD.unpack_from(payload)
+    widths = head[:_COLUMNS]
+    *origin, position_step, scale_origin, scale_step = head[_COLUMNS : _COLUMNS + 6]
+    rotation_bits, opacity_bits, reserved, luma_step, chroma_step = head[_COLUMNS + 6 :]
+    numbers = np.array([*origin, position_step, scale_origin, scale_step, luma_step, chroma_step])
+    if not np.isfinite(numbers).all() or (np.abs(numbers) > 1e30).any():
+        raise DamagedError("a quantizer step is not finite", section=section)
+    if (
+        not 2 <= rotation_bits <= ROTATION_BITS_MAX
+        or not 1 <= opacity_bits <= OPACITY_BITS_MAX
+        or reserved
+    ):
+        raise DamagedError("bit depths are out of range", section=section)
+    tile_counts = np.frombuffer(payload, "<u4", len(tiles), _HEAD.size)
+    if int(tile_counts.sum(dtype=np.uint64)) != count:
+        raise DamagedError("the tiles do not add up to the chunk", section=section)
+    reader = PlaneReader(payload, counts_end, count, section)
+    columns = [reader.column(width) for width in widths]
+    reader.finish()
+
+    code = _undo_deltas(columns[0].astype(np.uint64), tile_counts)
+    means = morton_decode(code) * np.float64(position_step) + np.array(origin)
+
+    level = np.empty((count, 3), np.float64)
+    level[:, 0] = columns[1]
+    level[:, 1] = level[:, 0] - columns[2]
+    level[:, 2] = level[:, 1] - columns[3]
+    logs = np.clip(level * scale_step + scale_origin, SCALE_LOG_MIN, SCALE_LOG_MAX)
+
+    half = (1 << (rotation_bits - 1)) - 1
+    quats = np.empty((count, 4), np.float32)
+    for axis in range(3):
+        quats[:, axis + 1] = unzigzag(columns[4 + axis]) / (half * np.sqrt(2.0))
+    norm = np.einsum("ni,ni->n", quats[:, 1:], quats[:, 1:])
+    quats[:, 0] = np.sqrt(np.maximum(0.0, 1.0 - norm))
+    quats /= np.sqrt(np.maximum(norm, 1.0))[:, None]
+
+    opacities = np.minimum(columns[7] / np.float64((1 << opacity_bits) - 1), 1.0)
+    color = np.empty((count, 3), np.float64)
+    color[:, 0] = unzigzag(columns[8]) * luma_step
+    color[:, 1] = unzigzag(columns[9]) * chroma_step
+    color[:, 2] = unzigzag(columns[10]) * chroma_step
+    scene = Gaussians(
+        means=np.clip(means, -3e38, 3e38).astype(np.float32),
+        quats=quats,
+        scales=np.exp(logs).astype(np.float32),
+        opacities=opacities.astype(np.float32),
+        sh0=np.clip(color @ COLOR_INVERSE.T, -1e30, 1e30).astype(np.float32),
+        shN=np.zeros((count, 0, 3), np.float32),
+    )
+    return scene, tile_counts
+
+
+def _undo_deltas(
+    delta: npt.NDArray[np.uint64], tile_counts: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.uint64]:
+    """Morton codes from differences that start anew in each tile, modulo 2^63."""
+    code = np.cumsum(delta, dtype=np.uint64)
+    starts = np.cumsum(tile_counts, dtype=np.int64) - tile_counts
+    filled = tile_counts > 0
+    before = code[starts[filled]] - delta[starts[filled]]
+    code -= np.repeat(before, tile_counts[filled])
+    return code & np.uint64((1 << 3 * POSITION_BITS) - 1)
+
+
+def canonical_axes(scales: FloatArray, quats: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The same ellipsoids with scales [N, 3] descending and w the largest of each quaternion.
+
+    Renaming the axes multiplies the rotation by one of the cube's 24 rotations; turning by 180°
+    about an axis changes nothing, and brings any component of the quaternion to the first place.
+    """
+    order = np.argsort(-scales, axis=1, kind="stable")
+    code = order[:, 0] * 3 + order[:, 1]
+    quats = _multiply(quats, _AXIS_TURNS[code])
+    largest = np.abs(quats).argmax(axis=1)
+    quats = _multiply(quats, _HALF_TURNS[largest])
+    quats *= np.where(quats[:, :1] < 0, -1, 1).astype(np.float32)
+    return np.take_along_axis(scales, order, axis=1), quats
+
+
+def _multiply(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Hamilton product of quaternions [N, 4], wxyz."""
+    aw, ax, ay, az = a.T
+    bw, bx, by, bz = b.T
+    return np.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        axis=1,
+    ).astype(np.float32)
+
+
+def _axis_turns() -> FloatArray:
+    """For each (first, second) longest axis, the rotation whose columns are these unit axes."""
+    turns = np.zeros((9, 4))
+    for first in range(3):
+        for second in range(3):
+            if first == second:
+                continue
+            matrix = np.zeros((3, 3))
+            matrix[first, 0] = matrix[second, 1] = 1
+            matrix[:, 2] = np.cross(matrix[:, 0], matrix[:, 1])
+            turns[first * 3 + second] = quats_from_matrices(matrix[None])[0]
+    return turns.astype(np.float32)
+
+
+def quats_from_matrices(matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unit quaternions [N, 4] (wxyz) of rotation matrices [N, 3, 3] (Shepperd 1978)."""
+    m = matrices
+    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
+    squares = np.stack(
+        [trace, m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]], axis=1
+    )
+    best = squares.argmax(axis=1)
+    quats = np.empty((len(m), 4))
+    w = best == 0
+    quats[w, 0] = 1 + trace[w]
+    for axis in range(3):
+        j, k = (axis + 1) % 3, (axis + 2) % 3
+        quats[w, axis + 1] = m[w, k, j] - m[w, j, k]
+        s = best == axis + 1
+        quats[s, axis + 1] = 1 + m[s, axis, axis] - m[s, j, j] - m[s, k, k]
+        quats[s, 0] = m[s, k, j] - m[s, j, k]
+        quats[s, j + 1] = m[s, j, axis] + m[s, axis, j]
+        quats[s, k + 1] = m[s, k, axis] + m[s, axis, k]
+    return quats / np.linalg.norm(quats, axis=1, keepdims=True)
+
+
+_AXIS_TURNS = _axis_turns()
+_HALF_TURNS = np.eye(4, dtype=np.float32)

@@ -1,0 +1,102 @@
+"""Importance: what each Gaussian adds to pictures of the scene, measured by rendering.
+
+With w = alpha * T, the blending weight at a pixel: `contribution`, the sum of w, is how much of
+the pictures a Gaussian makes up; `energy`, the sum of w^2, is by how much the squared error grows
+for an error in its colour, and orders better (bench/notes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
+from exgs.scene.rasterize import Rasterizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Importance:
+    """Scores of N Gaussians over M views, and the light that they show on average."""
+
+    contribution: FloatArray  # [N] sum of w per pixel of the views
+    energy: FloatArray  # [N] sum of w^2 per pixel of the views
+    base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
+    distance: FloatArray  # [N] mean viewing distance, world units
+
+
+def measure_importance(
+    scene: Gaussians,
+    cameras: Sequence[Camera],
+    rasterizer: Rasterizer,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Importance:
+    """Render `scene` from `cameras` and gather what each Gaussian adds.
+
+    The base colour is the contribution-weighted mean of the view-dependent colour over the
+    directions from which the Gaussian is seen, so that it looks right before its SH arrive.
+    """
+    n = len(scene)
+    contribution, energy, distance_sum = np.zeros(n), np.zeros(n), np.zeros(n)
+    basis_sum = np.zeros((n, scene.shN.shape[1]))
+    pixels = 0
+    for number, camera in enumerate(cameras):
+        blank = np.zeros((camera.height, camera.width, 1), np.float32)
+        back = rasterizer.backproject(scene, camera, blank)
+        seen = np.flatnonzero(back.weights)
+        weights = back.weights[seen]
+        contribution[seen] += weights
+        energy[seen] += back.squares[seen]
+        pixels += camera.width * camera.height
+        offsets = scene.means[seen] - camera.position
+        distances = np.linalg.norm(offsets, axis=1)
+        distance_sum[seen] += weights * distances
+        if scene.sh_degree:
+            directions = offsets / distances[:, None]
+            basis_sum[seen] += weights[:, None] * sh_basis(directions, scene.sh_degree)
+        progress((number + 1) / len(cameras))
+    shown = contribution > 0
+    safe = np.where(shown, contribution, 1.0)[:, None]
+    shift = np.einsum("nk,nkc->nc", basis_sum / safe, scene.shN) / SH_C0
+    usual = np.median(distance_sum[shown] / contribution[shown]) if shown.any() else 1.0
+    distance = np.where(shown, distance_sum / safe[:, 0], usual)
+    return Importance(
+        (contribution / max(pixels, 1)).astype(np.float32),
+        (energy / max(pixels, 1)).astype(np.float32),
+        (scene.sh0 + shift).astype(np.float32),
+        distance.astype(np.float32),
+    )
+
+
+def sh_basis(directions: npt.NDArray[np.floating], degree: int) -> npt.NDArray[np.float64]:
+    """Real SH of degrees 1 to `degree` in unit directions [N, 3]: [N, (degree + 1)^2 - 1].
+
+    Signs and order are those of 3DGS (Sloan 2013, Efficient Spherical Harmonic Evaluation).
+    """
+    x, y, z = np.asarray(directions, np.float64).T
+    terms = []
+    if degree >= 1:
+        c = 0.4886025119029199
+        terms += [-c * y, c * z, -c * x]
+    if degree >= 2:
+        terms += [
+            1.0925484305920792 * x * y,
+            -1.0925484305920792 * y * z,
+            0.31539156525252005 * (2 * z * z - x * x - y * y),
+            -1.0925484305920792 * x * z,
+            0.5462742152960396 * (x * x - y * y),
+        ]
+    if degree >= 3:
+        terms += [
+            -0.5900435899266435 * y * (3 * x * x - y * y),
+            2.890611442640554 * x * y * z,
+            -0.4570457994644658 * y * (4 * z * z - x * x - y * y),
+            0.3731763325901154 * z * (2 * z * z - 3 * x * x - 3 * y * y),
+            -0.4570457994644658 * x * (4 * z * z - x * x - y * y),
+            1.445305721320277 * z * (x * x - y * y),
+            -0.5900435899266435 * x * (x * x - 3 * y * y),
+        ]
+    return np.stack(terms, axis=1) if terms else np.zeros((len(x), 0))

@@ -1,0 +1,77 @@
+"""Remainder proxies: few merged Gaussians that stand for all that have not arrived yet.
+
+Each cluster becomes one Gaussian by moment matching: mean and covariance of the mixture, mean
+colour, and the opacity that conserves the area that the members cover.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.geometry import quats_from_matrices
+from exgs.scene.gaussians import FloatArray, Gaussians
+
+_OPACITY_MIN = 0.02
+_OPACITY_MAX = 0.995
+
+
+def merge(
+    scene: Gaussians,
+    colors: FloatArray,
+    weights: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    count: int,
+) -> Gaussians:
+    """`count` proxies of the clusters `labels` [N] of `scene`; SH are left out.
+
+    Args:
+        colors: [N, 3] degree-0 coefficients to average.
+        weights: [N] > 0, weights of the averages.
+        labels: [N] in [0, count), each value at least once.
+    """
+    total = np.bincount(labels, weights, count)
+
+    def averaged(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        return np.bincount(labels, weights * values, count) / total
+
+    means = np.stack([averaged(scene.means[:, i]) for i in range(3)], axis=1)
+    axes = rotation_matrices(scene.quats) * scene.scales[:, None, :].astype(np.float64)
+    offsets = scene.means - means[labels]
+    covariances = np.empty((count, 3, 3))
+    for i in range(3):
+        for j in range(i, 3):
+            second = np.einsum("nk,nk->n", axes[:, i], axes[:, j]) + offsets[:, i] * offsets[:, j]
+            covariances[:, i, j] = covariances[:, j, i] = averaged(second)
+    variances, vectors = np.linalg.eigh(covariances)
+    vectors[:, :, 0] *= np.sign(np.linalg.det(vectors))[:, None]
+    largest = variances.max(axis=1, keepdims=True)
+    scales = np.sqrt(np.maximum(variances, 1e-12 * largest + 1e-30))
+    covered = np.bincount(labels, scene.opacities * mean_area(scene.scales), count)
+    opacities = np.clip(covered / mean_area(scales), _OPACITY_MIN, _OPACITY_MAX)
+    sh0 = np.stack([averaged(colors[:, i]) for i in range(3)], axis=1)
+    return Gaussians(
+        means.astype(np.float32),
+        quats_from_matrices(vectors).astype(np.float32),
+        scales.astype(np.float32),
+        opacities.astype(np.float32),
+        sh0.astype(np.float32),
+        np.zeros((count, 0, 3), np.float32),
+    )
+
+
+def mean_area(scales: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Silhouette area of ellipsoids [N, 3] up to a constant: largest face plus half the others."""
+    s = np.sort(scales.astype(np.float64), axis=1)
+    return s[:, 2] * s[:, 1] + 0.5 * s[:, 0] * (s[:, 1] + s[:, 2])
+
+
+def rotation_matrices(quats: FloatArray) -> npt.NDArray[np.float64]:
+    """Rotation matrices [N, 3, 3] of unit quaternions [N, 4], wxyz."""
+    w, x, y, z = quats.astype(np.float64).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)

@@ -1,0 +1,91 @@
+"""SH and BASIS payloads: view dependence as coefficients in a basis fitted to the scene.
+
+A leaf's residual vector holds what its base colour lacks: three numbers for degree 0, then its
+higher SH coefficients, channel innermost. The vectors are rotated by a KLT (eigenvectors of their
+weighted second moments), cut to the first components and quantized with one step per chunk.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
+from exgs.codec.errors import DamagedError
+from exgs.scene.gaussians import FloatArray
+
+_HEAD = struct.Struct("<HHf")
+_BASIS_HEAD = struct.Struct("<HH")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShBasis:
+    """Rows are the components, most energy first: vector = coefficients @ rows."""
+
+    rows: FloatArray  # [C, D], D = 3 + 3K
+
+    @property
+    def size(self) -> int:
+        """Length D of a residual vector."""
+        return int(self.rows.shape[1])
+
+
+def pack_basis(basis: ShBasis) -> list[bytes]:
+    """The BASIS payload: rows as float16."""
+    components, size = basis.rows.shape
+    return [_BASIS_HEAD.pack(components, size), basis.rows.astype("<f2").tobytes()]
+
+
+def unpack_basis(payload: bytes, *, sh_degree: int, section: str) -> ShBasis:
+    """Read a BASIS payload; raises DamagedError."""
+    if len(payload) < _BASIS_HEAD.size:
+        raise DamagedError("the payload is shorter than its head", section=section)
+    components, size = _BASIS_HEAD.unpack_from(payload)
+    if size != 3 * (sh_degree + 1) ** 2 or components > size:
+        raise DamagedError(f"a basis of {components} x {size}", section=section)
+    if len(payload) != _BASIS_HEAD.size + 2 * components * size:
+        raise DamagedError("the basis does not fit its payload", section=section)
+    rows = np.frombuffer(payload, "<f2", offset=_BASIS_HEAD.size).reshape(components, size)
+    if not np.isfinite(rows).all():
+        raise DamagedError("the basis is not finite", section=section)
+    return ShBasis(rows.astype(np.float32))
+
+
+def pack_sh(coefficients: npt.NDArray[np.integer], step: float) -> list[bytes]:
+    """The SH payload of quantized coefficients [N, C]; trailing columns of zeros are left out."""
+    used = np.flatnonzero(coefficients.any(axis=0))
+    components = int(used[-1]) + 1 if len(used) else 0
+    columns = [zigzag(coefficients[:, i]) for i in range(components)]
+    widths = [column_width(column) for column in columns]
+    planes = [
+        plane
+        for column, width in zip(columns, widths, strict=True)
+        for plane in split_planes(column, width)
+    ]
+    return [_HEAD.pack(components, 0, step) + bytes(widths), *planes]
+
+
+def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
+    """Residual vectors [N, D] of an SH payload; raises DamagedError."""
+    if len(payload) < _HEAD.size:
+        raise DamagedError("the payload is shorter than its head", section=section)
+    components, reserved, step = _HEAD.unpack_from(payload)
+    if components > len(basis.rows) or reserved:
+        raise DamagedError(f"{components} components", section=section)
+    if not np.isfinite(step) or abs(step) > 1e30:
+        raise DamagedError("the step is not finite", section=section)
+    if len(payload) < _HEAD.size + components:
+        raise DamagedError("the payload is shorter than its head", section=section)
+    widths = payload[_HEAD.size : _HEAD.size + components]
+    reader = PlaneReader(payload, _HEAD.size + components, count, section)
+    values = np.zeros((count, components), np.float32)
+    for i, width in enumerate(widths):
+        if width:
+            values[:, i] = np.clip(unzigzag(reader.column(width)) * step, -1e30, 1e30)
+    reader.finish()
+    with np.errstate(over="ignore", invalid="ignore"):
+        vectors = values @ basis.rows[:components]
+    return np.clip(np.nan_to_num(vectors), -1e30, 1e30).astype(np.float32)

@@ -1,0 +1,87 @@
+"""Quantizer steps by measured sensitivity: every scalar of a cell adds the same squared error.
+
+At a given distortion, bits are spent best where each coded scalar adds equally to the squared
+error of the pictures. To first order, an error e in an attribute of Gaussian i adds
+energy_i * (g_i * e)^2, with energy_i the sum of w^2 over the pixels and g_i how strongly the
+attribute moves the splat's light. A cell's step follows from the mean over its Gaussians.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.constants import OPACITY_BITS_MAX, ROTATION_BITS_MAX
+from exgs.codec.geometry import GeometrySteps
+from exgs.scene.gaussians import SH_C0, Gaussians
+
+# How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
+_POSITION = 3.0
+_SCALE = 4.5
+_ROTATION = 3.0
+_OPACITY = 4.5
+_LUMA = 1.1
+_CHROMA = 1.5
+_SH = 1.0
+
+# Bounds that keep a step sensible where hardly anything is seen.
+_SCALE_STEP = (0.01, 0.7)
+_ROTATION_BITS = (4, 12)
+_OPACITY_BITS = (3, 10)
+_COLOR_STEP = (0.002, 0.5)
+_SH_STEP = (0.005, 2.0)
+
+
+def geometry_steps(
+    scene: Gaussians,
+    energy: npt.NDArray[np.floating],
+    pixel_size: npt.NDArray[np.floating],
+    distortion: float,
+) -> GeometrySteps:
+    """Steps for one cell.
+
+    Args:
+        scene: the cell's Gaussians.
+        energy: [N] sum of w^2 per pixel of the views.
+        pixel_size: [N] world size of a pixel at the Gaussian's usual viewing distance.
+        distortion: squared error per pixel that each coded scalar may add, [0, 1]^2.
+    """
+    sizes = -np.sort(-scene.scales.astype(np.float64), axis=1)
+    width = np.hypot(sizes[:, 1], 0.5 * pixel_size)
+    elongation = 1 - np.minimum(sizes[:, 1] / sizes[:, 0], 1)
+    common = {
+        "position": _step(energy, 1 / width, distortion),
+        "scale": _step(energy, 1.0, distortion),
+        "rotation": _step(energy, np.maximum(elongation, 0.1), distortion),
+        "opacity": _step(energy, 1 / np.maximum(scene.opacities, 0.05), distortion),
+        "color": _step(energy, SH_C0, distortion),
+    }
+    turn = _ROTATION * common["rotation"]  # radians; a component moves by half of that over sqrt 2
+    return GeometrySteps(
+        position=_POSITION * common["position"],
+        scale=float(np.clip(_SCALE * common["scale"], *_SCALE_STEP)),
+        rotation_bits=_bits(2 * math.sqrt(2) / turn, _ROTATION_BITS, ROTATION_BITS_MAX),
+        opacity_bits=_bits(1 / (_OPACITY * common["opacity"]), _OPACITY_BITS, OPACITY_BITS_MAX),
+        luma=float(np.clip(_LUMA * common["color"], *_COLOR_STEP)),
+        chroma=float(np.clip(_CHROMA * common["color"], *_COLOR_STEP)),
+    )
+
+
+def sh_step(energy: npt.NDArray[np.floating], distortion: float) -> float:
+    """Step of the SH coefficients of one cell; arguments as for `geometry_steps`."""
+    return float(np.clip(_SH * _step(energy, SH_C0, distortion), *_SH_STEP))
+
+
+def _step(
+    energy: npt.NDArray[np.floating], strength: npt.NDArray[np.floating] | float, distortion: float
+) -> float:
+    """The uniform step whose error, step^2 / 12, adds `distortion` per Gaussian on average."""
+    sensitivity = float(np.mean(energy * np.square(strength))) if len(energy) else 0.0
+    return math.sqrt(12 * distortion / max(sensitivity, 1e-30))
+
+
+def _bits(levels: float, bounds: tuple[int, int], limit: int) -> int:
+    wanted = math.ceil(math.log2(max(levels, 1.0)) - 0.25)
+    return min(max(wanted, bounds[0]), bounds[1], limit)

@@ -1,0 +1,151 @@
+"""The header of a splat PLY, believed only after it was held against the size of the file.
+
+plyfile parses it with every count as 0, so that nothing is read or allocated on its word. Every
+way in which a file is no INRIA-style splat gets its own message here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
+
+from exgs.scene.errors import SceneError
+
+MEAN = ("x", "y", "z")
+SH0 = ("f_dc_0", "f_dc_1", "f_dc_2")
+SCALE = ("scale_0", "scale_1", "scale_2")
+QUAT = ("rot_0", "rot_1", "rot_2", "rot_3")
+_REQUIRED = (*MEAN, *SH0, "opacity", *SCALE, *QUAT)
+
+_MAX_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the vertices of a PLY are and how a row of them looks."""
+
+    count: int
+    dtype: np.dtype[Any]  # one field a property
+    sh_coefficients: int  # higher ones of a channel, K: 0, 3, 8 or 15
+    is_text: bool
+    header_bytes: int
+    skip: int  # what other elements take before the vertices: bytes, or lines of a text
+
+
+def sh_rest(sh_coefficients: int) -> list[str]:
+    """The names of the higher coefficients, channel-major: index = channel * K + k."""
+    return [f"f_rest_{i}" for i in range(3 * sh_coefficients)]
+
+
+def read_layout(file: BinaryIO, name: str) -> Layout:
+    """The layout of a PLY file that is open at its start; `name` is for messages.
+
+    Raises SceneError where it is no PLY of splats, or promises more than the file holds.
+    """
+    size = os.fstat(file.fileno()).st_size
+    data, counts, header_bytes = _parse(file.read(_MAX_HEADER_BYTES), name)
+    elements: Sequence[PlyElement] = data.elements
+    vertex, sh_coefficients = _find_splats(elements, name)
+    least = header_bytes  # bytes that the file must have
+    skip = 0
+    for element, count in zip(elements, counts, strict=True):
+        if count < 0:
+            raise SceneError(f"{name}: the header counts {count} of element '{element.name}'")
+        least += count * _least_row_bytes(element, data.text)
+    if least > size + data.text:  # the last line of a text may lack its newline
+        raise SceneError(
+            f"{name}: the header promises at least {least} bytes, the file has {size};"
+            " it was cut short or is damaged: fetch or export it again"
+        )
+    at = elements.index(vertex)
+    for element, count in zip(elements[:at], counts, strict=False):
+        if count and not data.text and _has_lists(element):
+            raise SceneError(
+                f"{name}: element '{element.name}' has lists and stands before the vertices;"
+                " save the file with the vertices first"
+            )
+        skip += count if data.text else count * _least_row_bytes(element, data.text)
+    dtype = vertex.dtype(data.byte_order)
+    return Layout(counts[at], dtype, sh_coefficients, data.text, header_bytes, skip)
+
+
+def _parse(head: bytes, name: str) -> tuple[PlyData, list[int], int]:
+    """The header with counts of 0, the counts, and its length in bytes."""
+    if not head.startswith((b"ply\n", b"ply\r")):
+        raise SceneError(f"{name}: not a PLY file (it doesn't begin with 'ply')")
+    newline = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
+    last = newline + b"end_header" + newline
+    end = head.find(last)
+    if end < 0:
+        raise SceneError(
+            f"{name}: no end_header in the first {len(head)} bytes;"
+            " the file was cut short or is damaged: fetch or export it again"
+        )
+    lines: list[str] = []
+    counts: list[int] = []
+    try:
+        for line in head[:end].decode("latin-1").split(newline.decode()):
+            words = line.split()
+            if words[:1] == ["element"] and len(words) == 3:
+                counts.append(int(words[2]))
+                lines.append(f"element {words[1]} 0")
+            elif words[:1] not in (["comment"], ["obj_info"]):
+                lines.append(line)
+        text = "\n".join([*lines, "end_header", ""])
+        return PlyData.read(io.BytesIO(text.encode("latin-1"))), counts, end + len(last)
+    except (PlyParseError, ValueError) as error:
+        raise SceneError(f"{name}: the PLY header is damaged: {error}") from error
+
+
+def _find_splats(elements: Sequence[PlyElement], name: str) -> tuple[PlyElement, int]:
+    """The element that holds the splats, and K."""
+    named = {element.name: element for element in elements}
+    if "chunk" in named:
+        raise SceneError(
+            f"{name}: a compressed PLY (it has an element 'chunk');"
+            " convert it to an uncompressed .ply first, with splat-transform for example"
+        )
+    if "vertex" not in named:
+        raise SceneError(f"{name}: no element 'vertex' in the PLY: not a splat scene")
+    vertex = named["vertex"]
+    present = {prop.name for prop in vertex.properties}
+    missing = [prop for prop in _REQUIRED if prop not in present]
+    if not present.difference(MEAN).intersection(_REQUIRED):
+        raise SceneError(
+            f"{name}: a point cloud or mesh, its vertices have no splat properties"
+            " (f_dc_*, opacity, scale_*, rot_*); name the .ply that a 3DGS trainer wrote"
+        )
+    if missing:
+        raise SceneError(
+            f"{name}: the vertices lack {', '.join(missing)};"
+            " export the scene as an INRIA-style 3DGS .ply"
+        )
+    rest = sum(prop.startswith("f_rest_") for prop in present)
+    if rest not in (0, 9, 24, 45) or not present.issuperset(sh_rest(rest // 3)):
+        raise SceneError(
+            f"{name}: the vertices have {rest} f_rest properties; 0, 9, 24 or 45 in one series"
+            " are expected (SH degree 0 to 3)"
+        )
+    if _has_lists(vertex):
+        raise SceneError(f"{name}: the vertices have lists; save the file without them")
+    return vertex, rest // 3
+
+
+def _has_lists(element: PlyElement) -> bool:
+    return any(isinstance(prop, PlyListProperty) for prop in element.properties)
+
+
+def _least_row_bytes(element: PlyElement, is_text: bool) -> int:
+    """The size of a row; of one with lists, or of a line of text, the least that it can be."""
+    if is_text:
+        return max(1, 2 * len(element.properties))  # a digit and a separator each
+    return sum(
+        np.dtype(p.list_dtype()[0] if isinstance(p, PlyListProperty) else p.dtype()).itemsize
+        for p in element.properties
+    )

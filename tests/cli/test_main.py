@@ -1,0 +1,177 @@
+"""The command line's promises: exit statuses, one-line errors, nothing half-written."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from exgs.cli.main import COMMANDS, main
+from tests.client.scenes import write_box
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "box.exgs"
+    write_box(path, 2000)
+    return path
+
+
+class _Counting(http.server.SimpleHTTPRequestHandler):
+    requests: list[str]
+
+    def __init__(self, *args: object, requests: list[str], **options: object) -> None:
+        self.requests = requests
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self.requests.append(self.headers.get("Range", ""))
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """URL of a plain server that knows no ranges, and the ranges that it was asked for."""
+    requests: list[str] = []
+    handler = partial(_Counting, requests=requests, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+        thread.join()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+    for name in COMMANDS:
+        assert main([name, "--help"]) == 0
+        assert "--quiet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["nonsense"],
+        ["info"],
+        ["decode", "a.exgs", "b.ply", "--max-bytes", "0"],
+        ["decode", "a.exgs", "b.ply", "--max-bytes", "1", "--max-layer", "1"],
+        ["render", "a.exgs"],
+        ["render", "a.exgs", "-o", "a.png", "--size", "0x3"],
+        ["render", "a.exgs", "-o", "a.png", "--painter", "oil"],
+        ["render", "a.exgs", "-o", "a.png", "--background", "green"],
+        ["stream", "ws://x/scenes/y/stream", "-o", "out", "--link", "fast"],
+        ["encode", "a.ply", "b.exgs", "--quality", "best"],
+    ],
+)
+def test_wrong_usage_is_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_info_tells_layers_and_quality(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(box)]) == 0
+    text = capsys.readouterr().out
+    assert "2,000 Gaussians" in text
+    assert "made for a test" in text
+    assert main(["info", str(box), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bytes"] == box.stat().st_size
+    assert [layer["tiles"] for layer in facts["layers"]] == [1, 2, 4]
+    assert sum(layer["bytes"] for layer in facts["layers"]) < facts["bytes"]
+    assert facts["quality"][0] == {"bytes": 20_000, "psnr_db": 20.0, "ssim": 0.7}
+
+
+def test_info_of_a_url_costs_one_request(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with served(box.parent) as (url, requests):
+        assert main(["info", f"{url}/box.exgs", "--json"]) == 0
+    assert requests == ["bytes=0-16383"]
+    assert json.loads(capsys.readouterr().out)["gaussians"] == 2000
+
+
+def test_info_of_a_cut_file_tells_what_its_head_says(
+    box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.exgs"
+    cut.write_bytes(box.read_bytes()[:5000])
+    assert main(["info", str(cut)]) == 0
+    assert "2,000 Gaussians" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["info", "none.exgs"], "none.exgs: No such file or directory"),
+        (["info", "scene.txt"], "scene.txt: expected a name that ends in .exgs"),
+        (["info", "garbage.exgs"], "garbage.exgs: header at byte 0: this is not an .exgs file"),
+        (["info", "http://127.0.0.1:9/x.exgs"], "http://127.0.0.1:9/x.exgs: Connection refused"),
+        (["stream", "box.exgs", "-o", "out"], "box.exgs: not an http, https, ws or wss URL"),
+        (
+            ["stream", "http://h/x.exgs", "-o", "out", "--painter", "gauss"],
+            "painter gauss is not in this version of exgs; use fill or none",
+        ),
+        (["serve", "none"], "none: is not a folder"),
+    ],
+)
+def test_bad_input_is_status_1_and_one_line(
+    argv: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("garbage.exgs").write_bytes(b"GIF89a" * 100)
+    assert main(argv) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"exgs: {says}\n"
+    assert {path.name for path in tmp_path.iterdir()} <= {"garbage.exgs", "out"}
+
+
+def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with served(box.parent) as (url, _):
+        assert main(["info", f"{url}/none.exgs"]) == 1
+    assert capsys.readouterr().err.endswith("/none.exgs: the server answers 404 File not found\n")
+
+
+def test_a_reader_that_goes_away_is_no_error(box: Path) -> None:
+    script = f"{sys.executable} -m exgs.cli.main info {box} --json | head -c 10"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == '{\n  "file"'
+    assert done.stderr == ""
+
+
+def test_an_interrupt_is_status_130_and_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.exgs"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exgs.cli.main", "stream", url, "-o", str(out)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        connection.close()
+    assert process.returncode == 130
+    assert errors == "exgs: interrupted\n"
+    assert list(out.iterdir()) == []
