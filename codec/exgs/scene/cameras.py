@@ -1,0 +1,260 @@
+"""Camera files in and out: where the photographs of a scene were taken.
+
+Three forms of JSON are told apart by their shape: the list of INRIA's trainer, nerfstudio's and
+instant-ngp's transforms.json, and world-to-camera matrices (R, t) with shared intrinsics.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from exgs.scene.camera import Camera, Matrix
+from exgs.scene.errors import SceneError, SceneWarning
+from exgs.scene.files import atomic_write
+
+_HOLD_OUT = 8  # every 8th camera judges, as in Mip-NeRF 360 and INRIA's evaluation
+
+_MAX_SIDE = 1 << 16  # pixels
+_MAX_LENGTH = 1e12  # world units
+_ROTATION_TOLERANCE = 1e-3
+_DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+_PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "OPENCV", "OPENCV_FISHEYE")
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSet:
+    """The cameras of a scene: most to fit a picture to, every 8th to judge it by."""
+
+    cameras: tuple[Camera, ...]
+
+    @property
+    def fit(self) -> tuple[Camera, ...]:
+        """All but every 8th; the only one where there is but one."""
+        return tuple(c for i, c in enumerate(self.cameras) if i % _HOLD_OUT) or self.cameras
+
+    @property
+    def judge(self) -> tuple[Camera, ...]:
+        """Every 8th, from the first."""
+        return self.cameras[::_HOLD_OUT]
+
+
+def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
+    """The cameras of a cameras.json or transforms.json, in the order of the file, one or more.
+
+    The poses are taken as they are, in the frame of the scene that was trained from them. Lens
+    distortion is left out with a SceneWarning. Raises SceneError where the file is none of the
+    known forms or holds no usable camera; OSError.
+    """
+    name = str(path)
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise SceneError(f"{name}: not a JSON file: {_one_line(error)}") from error
+    if isinstance(data, list):
+        frames, read = data, _inria
+    elif isinstance(data, dict) and isinstance(data.get("frames"), list):
+        frames, read = data["frames"], _transforms_reader(data, Path(path))
+    elif isinstance(data, dict) and isinstance(data.get("cameras"), list):
+        frames, read = data["cameras"], _world_to_camera_reader(data)
+    else:
+        raise SceneError(
+            f"{name}: neither a list of cameras (INRIA's cameras.json) nor an object with 'frames'"
+            " (transforms.json) or 'cameras'"
+        )
+    if not frames:
+        raise SceneError(f"{name}: the file holds no camera")
+    cameras = []
+    for index, frame in enumerate(frames):
+        try:
+            if not isinstance(frame, dict):
+                raise _Fault("not an object")
+            cameras.append(read(frame))
+        except _Fault as fault:
+            raise SceneError(f"{name}: camera {index}: {fault}") from fault
+    _warn_of_distortion(name, [data, *frames] if isinstance(data, dict) else frames)
+    return CameraSet(tuple(cameras))
+
+
+def write_cameras(path: str | os.PathLike[str], cameras: Iterable[Camera]) -> None:
+    """Write a cameras.json as INRIA's trainer does, with the principal point (cx, cy) besides.
+
+    An existing file is replaced, and only by a complete one. Raises OSError.
+    """
+    entries = [
+        {
+            "id": index,
+            "img_name": camera.name,
+            "width": camera.width,
+            "height": camera.height,
+            "position": camera.position.tolist(),
+            "rotation": camera.viewmat[:3, :3].T.tolist(),
+            "fx": float(camera.K[0, 0]),
+            "fy": float(camera.K[1, 1]),
+            "cx": float(camera.K[0, 2]),
+            "cy": float(camera.K[1, 2]),
+        }
+        for index, camera in enumerate(cameras)
+    ]
+    with atomic_write(path) as file:
+        file.write(json.dumps(entries).encode())
+
+
+class _Fault(Exception):
+    """What is wrong with one camera."""
+
+
+def _inria(frame: Json) -> Camera:
+    """Camera-to-world rotation and position; the principal point is the centre as a rule."""
+    size = _side(frame, "width"), _side(frame, "height")
+    to_world = np.eye(4)
+    to_world[:3, :3] = _array(frame, "rotation", (3, 3))
+    to_world[:3, 3] = _array(frame, "position", (3,))
+    K = _intrinsics(frame, size, _positive(frame, "fx"), _positive(frame, "fy"))
+    return Camera(_inverse(to_world, "rotation"), K, *size, _text(frame, "img_name"))
+
+
+def _world_to_camera_reader(shared: Json) -> Callable[[Json], Camera]:
+    def read(frame: Json) -> Camera:
+        own = {**shared, **frame}
+        size = _side(own, "width"), _side(own, "height")
+        viewmat = np.eye(4)
+        viewmat[:3, :3] = _array(own, "R", (3, 3))
+        viewmat[:3, 3] = _array(own, "t", (3,))
+        _require_rotation(viewmat[:3, :3], "R")
+        K = _intrinsics(own, size, _positive(own, "fx"), _positive(own, "fy"))
+        return Camera(viewmat, K, *size, _text(own, "name"))
+
+    return read
+
+
+def _transforms_reader(shared: Json, path: Path) -> Callable[[Json], Camera]:
+    """Camera-to-world matrices in OpenGL axes: x right, y up, z backward."""
+
+    def read(frame: Json) -> Camera:
+        own = {**shared, **frame}
+        model = own.get("camera_model", "PINHOLE")
+        if model not in _PINHOLES:
+            raise _Fault(f"a camera of model {model!r} can't be drawn; a pinhole model is needed")
+        size = _picture_size(own, path)
+        to_world = np.eye(4)
+        to_world[:3] = _array(own, "transform_matrix", (3, 4), (4, 4))[:3]
+        to_world[:3, 1:3] *= -1
+        K = _intrinsics(own, size, *_focal_lengths(shared, frame, size))
+        return Camera(_inverse(to_world, "transform_matrix"), K, *size, _text(own, "file_path"))
+
+    return read
+
+
+def _focal_lengths(shared: Json, frame: Json, size: tuple[int, int]) -> tuple[float, float]:
+    """A frame's own intrinsics go before shared ones, lengths before angles, x before y."""
+    for source in (frame, shared):
+        found = {}
+        for axis, side in (("x", size[0]), ("y", size[1])):
+            if f"fl_{axis}" in source:
+                found[axis] = _positive(source, f"fl_{axis}")
+            elif f"camera_angle_{axis}" in source:
+                angle = _positive(source, f"camera_angle_{axis}")
+                if angle >= math.pi:
+                    raise _Fault(f"camera_angle_{axis} is {angle:g}, expected radians below pi")
+                found[axis] = side / 2 / math.tan(angle / 2)
+        if found:
+            x = found.get("x", found.get("y", 0.0))
+            return x, found.get("y", x)
+    raise _Fault("no focal length: neither fl_x nor camera_angle_x is there")
+
+
+def _picture_size(own: Json, path: Path) -> tuple[int, int]:
+    """From w and h, or where they are left out (NeRF's synthetic scenes) from the photograph."""
+    if "w" in own or "h" in own:
+        return _side(own, "w"), _side(own, "h")
+    photograph = path.parent / _text(own, "file_path")
+    for candidate in (photograph, photograph.with_name(f"{photograph.name}.png")):
+        try:
+            with Image.open(candidate) as image:
+                return image.size
+        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+            continue
+    raise _Fault(f"no picture size: add w and h, or put {photograph} in its place")
+
+
+def _intrinsics(own: Json, size: tuple[int, int], fx: float, fy: float) -> Matrix:
+    cx = _number(own, "cx") if "cx" in own else size[0] / 2
+    cy = _number(own, "cy") if "cy" in own else size[1] / 2
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def _inverse(to_world: Matrix, key: str) -> Matrix:
+    rotation = to_world[:3, :3].T
+    _require_rotation(rotation, key)
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = rotation
+    viewmat[:3, 3] = -rotation @ to_world[:3, 3]
+    return viewmat
+
+
+def _require_rotation(rotation: Matrix, key: str) -> None:
+    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if error > _ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise _Fault(f"'{key}' is no rotation: it scales, shears or mirrors")
+
+
+def _array(own: Json, key: str, *shapes: tuple[int, ...]) -> Matrix:
+    try:
+        array = np.array(own.get(key), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        array = np.empty(0)
+    if array.shape not in shapes or not np.all(np.abs(array) <= _MAX_LENGTH):
+        wanted = " or ".join("x".join(map(str, shape)) for shape in shapes)
+        raise _Fault(f"'{key}' is missing or isn't {wanted} finite numbers")
+    return array
+
+
+def _number(own: Json, key: str) -> float:
+    value = own.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise _Fault(f"'{key}' is missing or isn't a finite number")
+    return float(value)
+
+
+def _positive(own: Json, key: str) -> float:
+    value = _number(own, key)
+    if value <= 0:
+        raise _Fault(f"'{key}' is {value:g}, expected a positive number")
+    return value
+
+
+def _side(own: Json, key: str) -> int:
+    value = _number(own, key)
+    if value != int(value) or not 1 <= value <= _MAX_SIDE:
+        raise _Fault(f"'{key}' is {value:g}, expected whole pixels from 1 to {_MAX_SIDE}")
+    return int(value)
+
+
+def _text(own: Json, key: str) -> str:
+    value = own.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+def _warn_of_distortion(name: str, sources: Iterable[Json]) -> None:
+    if any(source.get(key) for source in sources for key in _DISTORTION):
+        warnings.warn(
+            f"{name}: lens distortion is left out; the cameras are taken as plain pinholes",
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
