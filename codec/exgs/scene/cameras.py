@@ -62,6 +62,7 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
         data = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError) as error:
         raise SceneError(f"{name}: not a JSON file: {_one_line(error)}") from error
+    read: Callable[[Json], Camera]
     if isinstance(data, list):
         frames, read = data, _inria
     elif isinstance(data, dict) and isinstance(data.get("frames"), list):
