@@ -1,0 +1,208 @@
+"""Where the matter of a scene is: its extent, its upward direction, and the space between.
+
+Everything is estimated from a thinned scene and a coarse grid of how much light a cell stops, so
+that it takes a fraction of a second however large the scene is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.scene.gaussians import Gaussians
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_SAMPLES = 60_000  # Gaussians of the thinned scene
+_POINTS = 400_000
+_CELLS = 48  # of the grid along its longest side
+_SOLID = 0.4  # optical thickness from which a cell counts as matter
+
+# RDF scenes have y down; z up is what Blender, instant-ngp and nerfstudio leave.
+_UPS = ((0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
+_FLOOR_EVIDENCE = 1.5  # how much more floor the second must have to be believed
+
+DIRECTIONS = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)])
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a scene's layout; lengths in world units."""
+
+    thinned: Gaussians  # a random part of the scene that stops about as much light
+    points: Array  # [P, 3] on the matter within the bounds, equal shares of its area
+    low: Array  # [3] bounds that leave floaters and far background out
+    high: Array  # [3]
+    up: Array  # [3] unit
+    solid: Mask  # [X, Y, Z] cells that hold matter
+    cell: float  # side of a cell
+    origin: Array  # [3] corner of the grid
+
+    @property
+    def centre(self) -> Array:
+        return (self.low + self.high) / 2
+
+    @property
+    def size(self) -> float:
+        """Diagonal of the bounds."""
+        return float(np.linalg.norm(self.high - self.low))
+
+    @cached_property
+    def enclosure(self) -> Array:
+        """[X, Y, Z] share of the directions in which matter is met, as seen from each cell."""
+        total = np.zeros(self.solid.shape)
+        for direction in DIRECTIONS:
+            met = self.solid
+            reach = 1
+            while reach < max(self.solid.shape):
+                met = met | _shifted(met, direction * reach)
+                reach *= 2
+            total += met
+        return total / len(DIRECTIONS)
+
+    @cached_property
+    def clearance(self) -> Array:
+        """[X, Y, Z] distance to the nearest matter in cells, up to 8, along axes and diagonals."""
+        distance = np.full(self.solid.shape, 8.0)
+        near = self.solid
+        for step in range(8):
+            distance[near & (distance == 8)] = step
+            near = _dilated(near)
+        return distance
+
+    def cell_of(self, positions: Array) -> npt.NDArray[np.int64]:
+        """Grid coordinates [.., 3] of positions [.., 3], clipped to the grid."""
+        cells = np.floor((positions - self.origin) / self.cell).astype(np.int64)
+        return np.clip(cells, 0, np.array(self.solid.shape) - 1)
+
+    def position_of(self, cells: npt.NDArray[np.integer]) -> Array:
+        """Middles of cells [.., 3]."""
+        return self.origin + (cells + 0.5) * self.cell
+
+
+def survey(scene: Gaussians) -> Survey:
+    """Look over a scene of one Gaussian or more; the same scene gives the same survey."""
+    rng = np.random.default_rng(0)
+    s = scene.scales.astype(np.float64)
+    area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
+    low, high = _bounds(scene.means, scene.opacities.astype(np.float64) * np.sqrt(area))
+    mass = scene.opacities * area + 1e-300
+    share = _inclusion(mass, _SAMPLES)
+    chosen = np.flatnonzero(rng.random(len(scene)) < share)
+    if not len(chosen):
+        chosen = np.array([int(mass.argmax())])
+    grown = (1 / np.sqrt(share[chosen])).astype(np.float32)
+    part = scene.select(chosen)
+    thinned = Gaussians(
+        part.means, part.quats, part.scales * grown[:, None], part.opacities, part.sh0, part.shN
+    )
+    weight = mass[chosen] / share[chosen]
+    points, point_area = _points(thinned, weight, low, high, rng)
+    cell = float((high - low).max()) / _CELLS
+    origin = low - 2 * cell
+    shape = np.ceil((high - low) / cell).astype(np.int64) + 4
+    cells = np.clip(np.floor((points - origin) / cell).astype(np.int64), 0, shape - 1)
+    flat = np.ravel_multi_index(tuple(cells.T), tuple(shape))
+    thickness = np.bincount(flat, minlength=int(shape.prod())) * point_area / cell**2
+    solid = (thickness > _SOLID).reshape(shape)
+    return Survey(thinned, points, low, high, _up(part, low, high), solid, cell, origin)
+
+
+def _bounds(means: npt.NDArray[np.float32], weight: Array) -> tuple[Array, Array]:
+    """A box round nearly all of the weight, but not far beyond where most of it is."""
+    edges = [_quantiles(means[:, axis], weight, (0.01, 0.1, 0.9, 0.99)) for axis in range(3)]
+    outer_low, inner_low, inner_high, outer_high = np.array(edges, np.float64).T
+    wide = (inner_high - inner_low).max()
+    low = np.maximum(outer_low, inner_low - wide)
+    high = np.minimum(outer_high, inner_high + wide)
+    least = max(float((high - low).max()), 1e-6) * 0.02
+    thin = np.maximum(least - (high - low), 0) / 2
+    return low - thin, high + thin
+
+
+def _quantiles(values: npt.NDArray[np.float32], weight: Array, at: tuple[float, ...]) -> Array:
+    order = np.argsort(values)
+    total = np.cumsum(weight[order], dtype=np.float64)
+    index = np.searchsorted(total, np.array(at) * total[-1])
+    return np.asarray(values[order[np.minimum(index, len(values) - 1)]], np.float64)
+
+
+def _inclusion(mass: Array, count: int) -> Array:
+    """Chances in proportion to mass, at most 1, that add up to `count`."""
+    if len(mass) <= count:
+        return np.ones(len(mass))
+    share = mass * (count / mass.sum())
+    for _ in range(4):
+        sure = share >= 1
+        rest = mass[~sure].sum()
+        share = np.where(sure, 1, mass * ((count - sure.sum()) / rest))
+    clipped: Array = np.clip(share, 1e-6, 1)
+    return clipped
+
+
+def _points(
+    thinned: Gaussians, weight: Array, low: Array, high: Array, rng: np.random.Generator
+) -> tuple[Array, float]:
+    """Points spread over the Gaussians by weight, those within the bounds, and the area of one."""
+    ends = np.cumsum(weight)
+    source = np.searchsorted(ends, (np.arange(_POINTS) + rng.random()) * (ends[-1] / _POINTS))
+    source = np.minimum(source, len(weight) - 1)
+    local = rng.standard_normal((_POINTS, 3)) * thinned.scales[source]
+    w, x, y, z = thinned.quats[source].astype(np.float64).T
+    v = np.stack([x, y, z], axis=1)
+    t = 2 * np.cross(v, local)
+    points = thinned.means[source] + local + w[:, None] * t + np.cross(v, t)
+    inside = np.all((points >= low) & (points <= high), axis=1)
+    return points[inside], float(ends[-1] / _POINTS)
+
+
+def _up(part: Gaussians, low: Array, high: Array) -> Array:
+    """The convention under which the scene has the larger floor: flat matter low down."""
+    flat = part.scales.argmin(1)
+    w, x, y, z = part.quats.astype(np.float64).T
+    columns = np.stack(
+        [
+            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], 1),
+            np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], 1),
+            np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1),
+        ]
+    )
+    normals = columns[flat, np.arange(len(part))]
+    inside = np.all((part.means >= low) & (part.means <= high), axis=1)
+    ordered = np.sort(part.scales, axis=1).astype(np.float64)
+    mass = part.opacities * ordered[:, 1] * ordered[:, 2] * inside
+    slab = float((high - low).max()) * 0.04
+    floors = []
+    for up in np.array(_UPS):
+        level = np.abs(normals @ up) > 0.9
+        height = part.means @ up
+        bottom = float(np.where(up > 0, low, high) @ up)
+        top = float(np.where(up > 0, high, low) @ up)
+        bins = np.floor((height - bottom) / slab).astype(np.int64)
+        lower = level & (bins >= 0) & (height <= (bottom + top) / 2)
+        floors.append(np.bincount(bins[lower], mass[lower], minlength=1).max())
+    return np.array(_UPS[1] if floors[1] > _FLOOR_EVIDENCE * floors[0] else _UPS[0])
+
+
+def _shifted(mask: Mask, by: npt.NDArray[np.integer]) -> Mask:
+    """shifted[c] = mask[c + by], False beyond the edge."""
+    result = np.zeros_like(mask)
+    to, source = [], []
+    for step, length in zip(by, mask.shape, strict=True):
+        s = int(np.clip(step, -length, length))
+        to.append(slice(max(0, -s), length - max(0, s)))
+        source.append(slice(max(0, s), length - max(0, -s)))
+    result[tuple(to)] = mask[tuple(source)]
+    return result
+
+
+def _dilated(mask: Mask) -> Mask:
+    result = mask
+    for axis in np.eye(3, dtype=np.int64):
+        result = result | _shifted(result, axis) | _shifted(result, -axis)
+    return result
