@@ -71,7 +71,7 @@ def _as_json(name: str, head: FileHead, layer_bytes: list[int] | None) -> dict[s
             for number, layer in enumerate(facts.layers)
         ],
         "quality": [
-            {"bytes": p.prefix_bytes, "psnr_db": round(p.psnr_db, 2), "ssim": round(p.ssim, 4)}
+            {"bytes": head.header.root_end + p.body_bytes, "psnr_db": round(p.psnr_db, 2), "ssim": round(p.ssim, 4)}
             for p in facts.quality
         ],
     }
@@ -108,7 +108,7 @@ def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Out
         output.table(
             ["first bytes", "PSNR (dB)", "SSIM"],
             [
-                [format_bytes(p.prefix_bytes), f"{p.psnr_db:.1f}", f"{p.ssim:.3f}"]
+                [format_bytes(head.header.root_end + p.body_bytes), f"{p.psnr_db:.1f}", f"{p.ssim:.3f}"]
                 for p in facts.quality
             ],
         )

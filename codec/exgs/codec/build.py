@@ -8,7 +8,7 @@ finest tile, the proxies of its highest active layer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from exgs.codec.errors import DamagedError
 from exgs.codec.frame import Buffer
 from exgs.codec.geometry import unpack_geometry
 from exgs.codec.index import ChunkRef, SceneFacts
-from exgs.codec.sh import ShBasis, unpack_basis, unpack_sh
+from exgs.codec.sh import ShBasis, unpack_basis, unpack_sh, with_vectors
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 Cell = tuple[int, int]  # (layer, tile)
@@ -40,11 +40,11 @@ class _Cell:
 
     expected: set[ChunkKind] = field(default_factory=set)
     leaves: Gaussians | None = None
-    leaf_count: int = 0
+    leaf_tiles: npt.NDArray[np.uint32] | None = None  # leaves in each finest tile
     proxies: Gaussians | None = None
     proxy_tiles: npt.NDArray[np.uint32] | None = None
-    sh_payload: bytes | None = None
-    residuals: FloatArray | None = None
+    sh_waiting: list[tuple[ChunkRef, bytes]] = field(default_factory=list)
+    sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
     active: bool = False
 
 
@@ -81,7 +81,10 @@ class SceneBuilder:
         return chunk_id in self._received
 
     def add(self, chunk: ChunkRef, packed: Buffer) -> None:
-        """Verify, decode and enter one chunk; raises FormatError and changes nothing on a fault."""
+        """Verify, decode and enter one chunk; adding it again is harmless.
+
+        Raises FormatError; a fault leaves what is drawn as it was.
+        """
         if chunk.id in self._received:
             return
         payload = unpack_chunk(chunk, packed)
@@ -90,26 +93,24 @@ class SceneBuilder:
         tiles = self.facts.fine_tiles(chunk.layer, chunk.tile)
         match chunk.kind:
             case ChunkKind.LEAF:
-                cell.leaves, _ = unpack_geometry(
+                cell.leaves, cell.leaf_tiles = unpack_geometry(
                     payload, tiles=tiles, count=chunk.count, section=chunk.section
                 )
-                cell.leaf_count = chunk.count
+                self._refine(cell)
             case ChunkKind.PROXY:
                 cell.proxies, cell.proxy_tiles = unpack_geometry(
                     payload, tiles=tiles, count=chunk.count, section=chunk.section
                 )
             case ChunkKind.SH:
-                cell.sh_payload = payload
+                cell.sh_waiting.append((chunk, payload))
+                self._refine(cell)
             case ChunkKind.BASIS:
                 self._basis = unpack_basis(
                     payload, sh_degree=self.facts.sh_degree, section=chunk.section
                 )
+                for other in self._cells.values():
+                    self._refine(other)
         self._received.add(chunk.id)
-        if chunk.kind is ChunkKind.BASIS:
-            for other in self._cells.values():
-                self._decode_sh(other, chunk.section)
-        else:
-            self._decode_sh(cell, chunk.section)
         self._activate(chunk.layer, chunk.tile)
 
     def drawn(self) -> DrawnScene:
@@ -126,13 +127,18 @@ class SceneBuilder:
             if row.kind is not ChunkKind.BASIS:
                 self._cells.setdefault((row.layer, row.tile), _Cell()).expected.add(row.kind)
 
-    def _decode_sh(self, cell: _Cell, section: str) -> None:
-        if cell.sh_payload is None or cell.leaves is None or self._basis is None:
+    def _refine(self, cell: _Cell) -> None:
+        """Add up the cell's SH chunks as soon as its leaves and the basis are here."""
+        if not cell.sh_waiting or cell.leaves is None or self._basis is None:
             return
-        residuals = unpack_sh(
-            cell.sh_payload, self._basis, count=cell.leaf_count, section=section
-        )
-        cell.residuals, cell.sh_payload = residuals, None
+        waiting, cell.sh_waiting = cell.sh_waiting, []
+        for chunk, payload in waiting:
+            if chunk.count != len(cell.leaves):
+                raise DamagedError(
+                    f"{chunk.count} SH for {len(cell.leaves)} leaves", section=chunk.section
+                )
+            vectors = unpack_sh(payload, self._basis, count=chunk.count, section=chunk.section)
+            cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
         if cell.active:
             self.version += 1
 
@@ -167,7 +173,7 @@ class SceneBuilder:
         return below is not None and below.active
 
     def _assemble(self) -> DrawnScene:
-        parts: list[Gaussians] = [Gaussians.empty()]
+        parts = [Gaussians.empty()]
         proxy_flags = [np.zeros(0, bool)]
         pending_flags = [np.zeros(0, bool)]
 
@@ -176,37 +182,27 @@ class SceneBuilder:
             proxy_flags.append(np.full(len(part), proxy))
             pending_flags.append(np.full(len(part), pending))
 
+        layers = self.facts.layers
+        factors = np.array([layer.amplification for layer in layers], np.float32)
         for (layer, tile), cell in sorted(self._cells.items()):
             if not cell.active:
                 continue
-            if cell.leaves is not None:
-                waiting = ChunkKind.SH in cell.expected and cell.residuals is None
-                enter(self._with_sh(cell), proxy=False, pending=waiting)
+            fine = self.facts.fine_tiles(layer, tile)
+            top = self._active_layer[fine.start : fine.stop]
+            if cell.leaves is not None and cell.leaf_tiles is not None:
+                leaves = cell.leaves
+                if cell.sh_sum is not None:
+                    leaves = with_vectors(leaves, cell.sh_sum)
+                if (factors[top] != 1).any():
+                    factor = np.repeat(factors[top], cell.leaf_tiles)[:, None]
+                    leaves = replace(leaves, scales=leaves.scales * factor)
+                pending = ChunkKind.SH in cell.expected and cell.sh_sum is None
+                enter(leaves, proxy=False, pending=pending)
             if cell.proxies is not None and cell.proxy_tiles is not None:
-                tiles = self.facts.fine_tiles(layer, tile)
-                shown = self._active_layer[tiles.start : tiles.stop] == layer
-                if shown.any():
-                    keep = np.repeat(shown, cell.proxy_tiles)
-                    enter(cell.proxies.select(keep), proxy=True, pending=False)
+                keep = np.repeat(top == layer, cell.proxy_tiles)
+                enter(cell.proxies.select(keep), proxy=True, pending=False)
         return DrawnScene(
             Gaussians.concatenate(parts),
             np.concatenate(proxy_flags),
             np.concatenate(pending_flags),
-        )
-
-    @staticmethod
-    def _with_sh(cell: _Cell) -> Gaussians:
-        leaves = cell.leaves
-        if leaves is None:
-            raise DamagedError("a cell without leaves", section="scene")
-        if cell.residuals is None:
-            return leaves
-        vectors = cell.residuals.reshape(len(leaves), -1, 3)
-        return Gaussians(
-            leaves.means,
-            leaves.quats,
-            leaves.scales,
-            leaves.opacities,
-            leaves.sh0 + vectors[:, 0],
-            vectors[:, 1:],
         )

@@ -11,7 +11,8 @@ import heapq
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from exgs.scene.cpu.kernel import kernel
 
 # Colour against visual angle: an SH unit of degree 0 counts like this many radians.
 COLOR_WEIGHT = 0.012
@@ -51,7 +52,7 @@ def cluster(
     return rank[leaf]
 
 
-@njit(cache=True)
+@kernel()
 def _divide(features, weights, inverse_square, order, starts, count):  # type: ignore[no-untyped-def]
     """Cluster slot [N] of each point; `order` is permuted so that clusters are contiguous."""
     n, dims = features.shape
@@ -67,8 +68,10 @@ def _divide(features, weights, inverse_square, order, starts, count):  # type: i
     heap = [(0.0, 0)]
     heap.pop()
     for k in range(used):
-        spread = _principal_axis(features, weights, inverse_square, order, begin[k], end[k], axes[k])
-        cut[k] = axes[k] @ _mean(features, weights, order, begin[k], end[k])
+        spread = _principal_axis(
+            features, weights, inverse_square, order, begin[k], end[k], axes[k]
+        )
+        cut[k] = _dot(axes[k], _mean(features, weights, order, begin[k], end[k]))
         heapq.heappush(heap, (-spread, k))
     live = used
     while live < count and len(heap) > 0:
@@ -76,7 +79,7 @@ def _divide(features, weights, inverse_square, order, starts, count):  # type: i
         low, high = begin[slot], end[slot] - 1
         while low <= high:
             point = order[low]
-            if axes[slot] @ features[point] < cut[slot]:
+            if _dot(axes[slot], features[point]) < cut[slot]:
                 low += 1
             else:
                 order[low] = order[high]
@@ -94,7 +97,8 @@ def _divide(features, weights, inverse_square, order, starts, count):  # type: i
                 spread = _principal_axis(
                     features, weights, inverse_square, order, begin[used], end[used], axes[used]
                 )
-                cut[used] = axes[used] @ _mean(features, weights, order, begin[used], end[used])
+                middle = _mean(features, weights, order, begin[used], end[used])
+                cut[used] = _dot(axes[used], middle)
                 heapq.heappush(heap, (-spread, used))
             used += 1
     labels = np.zeros(n, np.int64)
@@ -104,7 +108,24 @@ def _divide(features, weights, inverse_square, order, starts, count):  # type: i
     return labels
 
 
-@njit(cache=True)
+@kernel()
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    """Inner product; numba's own needs scipy."""
+    total = 0.0
+    for d in range(len(a)):
+        total += a[d] * b[d]
+    return total
+
+
+@kernel()
+def _times(matrix, vector):  # type: ignore[no-untyped-def]
+    product = np.empty(len(vector))
+    for d in range(len(vector)):
+        product[d] = _dot(matrix[d], vector)
+    return product
+
+
+@kernel()
 def _mean(features, weights, order, start, stop):  # type: ignore[no-untyped-def]
     total = 0.0
     mean = np.zeros(features.shape[1])
@@ -116,7 +137,7 @@ def _mean(features, weights, order, start, stop):  # type: ignore[no-untyped-def
     return mean / max(total, 1e-300)
 
 
-@njit(cache=True)
+@kernel()
 def _principal_axis(features, weights, inverse_square, order, start, stop, axis):  # type: ignore[no-untyped-def]
     """Weighted variance sum along the principal axis, which goes to `axis` in feature units."""
     dims = features.shape[1]
@@ -144,11 +165,11 @@ def _principal_axis(features, weights, inverse_square, order, start, stop, axis)
             widest = d
     vector = moments[widest].copy()
     for _ in range(_POWER_STEPS):
-        product = moments @ vector
-        norm = np.sqrt(product @ product)
+        product = _times(moments, vector)
+        norm = np.sqrt(_dot(product, product))
         if norm < 1e-300:
             break
         vector = product / norm
-    spread = vector @ (moments @ vector)
+    spread = _dot(vector, _times(moments, vector))
     axis[:] = vector * scale
     return spread

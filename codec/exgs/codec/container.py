@@ -1,17 +1,17 @@
 """The container, without files or sockets: writing a whole file, reading from any source.
 
 `FilePusher` is the push side (bytes in, chunks out: streams, prefixes, truncated files);
-`open_index` and `read_chunk` are the pull side (byte ranges on demand).
+`open_table` and `read_chunk` are the pull side (byte ranges on demand).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exgs.codec.constants import HEADER_BYTES, MAX_CHUNK_RAW_BYTES, ROOT_TARGET_BYTES, ChunkKind
-from exgs.codec.errors import TruncatedError
+from exgs.codec.errors import DamagedError, TruncatedError
 from exgs.codec.frame import Buffer, content_hash, unpack_frame
 from exgs.codec.header import Header, pack_header, parse_header
 from exgs.codec.index import ChunkRef, ChunkTable, PageRef, RootIndex, SceneFacts
@@ -38,14 +38,7 @@ class PackedChunk:
 
 def build_file(facts: SceneFacts, chunks: Sequence[PackedChunk]) -> Iterator[bytes]:
     """The bytes of a whole file, piece by piece, with `chunks` in this order."""
-    groups = []
-    start = 0
-    for number in range(len(chunks) + 1):
-        size = _PAGE_ROWS[min(number, len(_PAGE_ROWS) - 1)]
-        if number and start >= len(chunks):
-            break
-        groups.append(chunks[start : start + size])
-        start += size
+    groups = _paged(chunks)
     refs = [[_ref(chunk) for chunk in group] for group in groups]
     page_frames = [pack_page(rows) for rows in refs[1:]]
     pages = [
@@ -78,6 +71,23 @@ def build_file(facts: SceneFacts, chunks: Sequence[PackedChunk]) -> Iterator[byt
             yield chunk.packed
 
 
+def _paged(chunks: Sequence[PackedChunk]) -> list[list[PackedChunk]]:
+    """The chunks of the root and of each page; PROXY and LEAF of a cell stay together."""
+    groups: list[list[PackedChunk]] = [[]]
+    for chunk in chunks:
+        before = groups[-1][-1] if groups[-1] else None
+        paired = (
+            before is not None
+            and before.kind is ChunkKind.PROXY
+            and chunk.kind is ChunkKind.LEAF
+            and (before.layer, before.tile) == (chunk.layer, chunk.tile)
+        )
+        if len(groups[-1]) >= _PAGE_ROWS[min(len(groups), len(_PAGE_ROWS)) - 1] and not paired:
+            groups.append([])
+        groups[-1].append(chunk)
+    return groups
+
+
 def _ref(chunk: PackedChunk) -> ChunkRef:
     return ChunkRef(
         id=0,
@@ -91,11 +101,6 @@ def _ref(chunk: PackedChunk) -> ChunkRef:
         hash=content_hash(chunk.packed),
         offset=0,
     )
-
-
-def with_quality(facts: SceneFacts, **changes: object) -> SceneFacts:
-    """`facts` with some fields replaced."""
-    return replace(facts, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,51 +196,59 @@ class FilePusher:
     """
 
     def __init__(self) -> None:
-        self.head: FileHead | None = None
-        self.table: ChunkTable | None = None
         self.position = 0  # bytes received
+        self.needed_bytes = HEADER_BYTES  # that are known to be needed before `head` is there
         self._buffer = bytearray()
+        self._opened: tuple[FileHead, ChunkTable] | None = None
         self._next_chunk = 0
-        self._pages: list[PageRef] = []
 
-    def receive_data(self, data: Buffer) -> list[tuple[ChunkRef, bytes]]:
-        """Take the next bytes of the file; raises FormatError where they are not what they claim."""
-        self._buffer += data
-        self.position += len(data)
-        if self.head is None and not self._parse_head():
-            return []
-        done = []
-        while (part := self._next_part()) is not None and len(self._buffer) >= part.packed_bytes:
-            packed = bytes(self._buffer[: part.packed_bytes])
-            del self._buffer[: part.packed_bytes]
-            if isinstance(part, PageRef):
-                assert self.head is not None and self.table is not None
-                self.table.add_page(part, parse_page(packed, part, self.head.root.facts))
-                self._pages.pop(0)
-            else:
-                self._next_chunk += 1
-                done.append((part, packed))
-        return done
+    @property
+    def head(self) -> FileHead | None:
+        """Header and root index, once they are here."""
+        return self._opened and self._opened[0]
+
+    @property
+    def table(self) -> ChunkTable | None:
+        """The chunk table as far as it is here."""
+        return self._opened and self._opened[1]
 
     @property
     def complete(self) -> bool:
         """Whether the whole file has been received."""
         return self.head is not None and self.position >= self.head.header.file_bytes
 
-    def _parse_head(self) -> bool:
-        try:
-            self.head = parse_head(self._buffer)
-        except TruncatedError:
-            return False
-        self.table = ChunkTable(self.head.root)
-        self._pages = list(self.head.root.pages)
-        del self._buffer[: self.head.header.root_end]
-        return True
+    def receive_data(self, data: Buffer) -> list[tuple[ChunkRef, bytes]]:
+        """Take the next bytes of the file; raises FormatError where they are not what they claim."""
+        self._buffer += data
+        self.position += len(data)
+        if self._opened is None:
+            try:
+                head = parse_head(self._buffer)
+            except TruncatedError as error:
+                self.needed_bytes = error.needed_bytes
+                return []
+            self._opened = head, ChunkTable(head.root)
+            del self._buffer[: head.header.root_end]
+        head, table = self._opened
+        done = []
+        while (part := self._next_part(head, table)) and len(self._buffer) >= part.packed_bytes:
+            packed = bytes(self._buffer[: part.packed_bytes])
+            del self._buffer[: part.packed_bytes]
+            if isinstance(part, PageRef):
+                table.add_page(part, parse_page(packed, part, head.root.facts))
+            else:
+                self._next_chunk += 1
+                done.append((part, packed))
+        if self.position > head.header.file_bytes:
+            raise DamagedError(
+                f"{self.position - head.header.file_bytes} bytes behind the last chunk",
+                section="file",
+                offset=head.header.file_bytes,
+            )
+        return done
 
-    def _next_part(self) -> ChunkRef | PageRef | None:
-        assert self.head is not None and self.table is not None
-        if self._pages and self._next_chunk == self._pages[0].first_chunk:
-            return self._pages[0]
-        if self._next_chunk < self.head.root.chunk_count:
-            return self.table[self._next_chunk]
-        return None
+    def _next_part(self, head: FileHead, table: ChunkTable) -> ChunkRef | PageRef | None:
+        pages = table.missing_pages
+        if pages and pages[0].first_chunk == self._next_chunk:
+            return pages[0]
+        return table[self._next_chunk] if self._next_chunk < head.root.chunk_count else None

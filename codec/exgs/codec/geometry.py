@@ -241,9 +241,7 @@ def quats_from_matrices(matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
     """Unit quaternions [N, 4] (wxyz) of rotation matrices [N, 3, 3] (Shepperd 1978)."""
     m = matrices
     trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
-    squares = np.stack(
-        [trace, m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]], axis=1
-    )
+    squares = np.stack([trace, m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]], axis=1)
     best = squares.argmax(axis=1)
     quats = np.empty((len(m), 4))
     w = best == 0

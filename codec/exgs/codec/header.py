@@ -1,8 +1,8 @@
 """The fixed header: 64 bytes that name the format and say where the root index lies.
 
-    0  8s  magic          8  u16 major    10 u16 minor   12 u32 flags (0)
-    16 u64 file length   24 u32 packed   28 u32 raw length of the root index
-    32 16s root hash     48 12s zero      60 u32 CRC-32C of bytes 0 to 59
+0  8s  magic          8  u16 major    10 u16 minor   12 u32 flags (0)
+16 u64 file length   24 u32 packed   28 u32 raw length of the root index
+32 16s root hash     48 12s zero      60 u32 CRC-32C of bytes 0 to 59
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ class Importance:
     energy: FloatArray  # [N] sum of w^2 per pixel of the views
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
+    pixel_size: FloatArray  # [N] world size of a pixel at that distance
 
 
 def measure_importance(
@@ -43,6 +44,7 @@ def measure_importance(
     contribution, energy, distance_sum = np.zeros(n), np.zeros(n), np.zeros(n)
     basis_sum = np.zeros((n, scene.shN.shape[1]))
     pixels = 0
+    focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
         blank = np.zeros((camera.height, camera.width, 1), np.float32)
         back = rasterizer.backproject(scene, camera, blank)
@@ -68,6 +70,7 @@ def measure_importance(
         (energy / max(pixels, 1)).astype(np.float32),
         (scene.sh0 + shift).astype(np.float32),
         distance.astype(np.float32),
+        (distance / focal).astype(np.float32),
     )
 
 

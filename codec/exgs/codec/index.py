@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +23,17 @@ class Layer:
     tile_level: int  # the layer has 2^tile_level tiles
     leaf_count: int  # Gaussians that the layer adds
     proxy_count: int  # merged Gaussians that stand for the rest after it
+    amplification: float = 1.0  # factor on the scales of leaves while this is the top layer
 
 
 @dataclass(frozen=True, slots=True)
 class QualityPoint:
-    """Picture quality that a prefix of the file reaches on views that no fit has seen."""
+    """Picture quality that a prefix of the file reaches on views that no fit has seen.
 
-    prefix_bytes: int
+    The prefix is the header, the root index and `body_bytes` behind them.
+    """
+
+    body_bytes: int
     psnr_db: float
     ssim: float
 
@@ -158,6 +161,3 @@ class ChunkTable(Mapping[int, ChunkRef]):
 
     def __len__(self) -> int:
         return len(self._rows)
-
-
-Columns = dict[str, Any]

@@ -53,7 +53,7 @@ _CHUNK_COLUMNS = {
 }
 _KINDS = frozenset(ChunkKind)
 _PAGE_COLUMNS = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
-_LAYER_COLUMNS = {"level": "<u1", "leaves": "<u4", "proxies": "<u4"}
+_LAYER_COLUMNS = {"level": "<u1", "leaves": "<u4", "proxies": "<u4", "amplification": "<f4"}
 _QUALITY_COLUMNS = {"bytes": "<u8", "psnr": "<f4", "ssim": "<f4"}
 
 # --- Writing ----------------------------------------------------------------------------------
@@ -79,11 +79,11 @@ def pack_root(
         "up": list(facts.up),
         "layers": _pack_columns(
             _LAYER_COLUMNS,
-            [(layer.tile_level, layer.leaf_count, layer.proxy_count) for layer in facts.layers],
+            [(x.tile_level, x.leaf_count, x.proxy_count, x.amplification) for x in facts.layers],
         ),
         "bounds": bounds.tobytes(),
         "quality": _pack_columns(
-            _QUALITY_COLUMNS, [(p.prefix_bytes, p.psnr_db, p.ssim) for p in facts.quality]
+            _QUALITY_COLUMNS, [(p.body_bytes, p.psnr_db, p.ssim) for p in facts.quality]
         ),
         "chunks": _chunk_table(chunks),
         "pages": {
@@ -99,8 +99,7 @@ def pack_root(
 
 def _chunk_table(chunks: Sequence[ChunkRef]) -> dict[str, bytes]:
     rows = [
-        (int(c.kind), c.layer, c.tile, c.count, c.raw_bytes, c.packed_bytes, c.gain)
-        for c in chunks
+        (int(c.kind), c.layer, c.tile, c.count, c.raw_bytes, c.packed_bytes, c.gain) for c in chunks
     ]
     return {
         **_pack_columns(_CHUNK_COLUMNS, rows),
@@ -214,6 +213,8 @@ def _check_facts(facts: SceneFacts, fields: _Fields) -> None:
         )
     if len(facts.tile_bounds) != 1 << levels[-1]:
         raise fields.damaged(f"{len(facts.tile_bounds)} tile bounds, level {levels[-1]}")
+    if not all(0.01 <= layer.amplification <= 100 for layer in facts.layers):
+        raise fields.damaged("an amplification is not between 0.01 and 100")
     if sum(layer.leaf_count for layer in facts.layers) != facts.leaf_count:
         raise fields.damaged("the layers do not add up to the scene")
 

@@ -1,7 +1,8 @@
-"""Quality layers: which Gaussians come when, and how many proxies stand for the rest.
+"""Quality layers: how many there are, what each holds, and which Gaussians come when.
 
-Gaussians are ranked by contribution. In every layer each occupied voxel gives its best remaining
-Gaussian first (the voxel-based sampling of ExGS), so that no region waits for another.
+The first layers hold proxies alone, a few more bytes each; then true Gaussians arrive in order of
+importance with fewer and fewer proxies for the rest. In every layer each occupied voxel gives its
+best remaining Gaussian first (the voxel-based sampling of ExGS), so that no region goes empty.
 """
 
 from __future__ import annotations
@@ -13,17 +14,72 @@ import numpy.typing as npt
 
 from exgs.scene.gaussians import FloatArray
 
+# Proxies of the first layers: about 20 KB, then 3.4 times more until this share of the scene.
+_FIRST_PROXIES = 2400
+_PROXY_GROWTH = 3.4
+_PROXY_SHARE = 0.06
+
+# (share of the scene that has arrived after the layer, its proxies as a share of the scene)
+_LEAF_LAYERS = ((0.09, 0.06), (0.19, 0.06), (0.35, 0.045), (0.55, 0.025), (1.0, 0.0))
+_PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
+_SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
+
+# Packed bytes of a Gaussian, roughly, and what a chunk should have.
+_GAUSSIAN_BYTES = 8
+_CHUNK_BYTES = 32 << 10
+
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
 _VOXEL_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """Sizes of one layer."""
+    """What one layer holds."""
 
-    leaves: int  # Gaussians that the layer adds
+    leaves: int  # Gaussians that it adds
     proxies: int  # merged Gaussians for the rest, 0 where nothing remains
-    tile_level: int
+    tile_level: int  # it is cut into 2^tile_level tiles
+    amplification: float = 1.0  # factor on the scales of leaves while it is the top layer
+
+
+def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
+    """The layers of a scene of `count` Gaussians.
+
+    Without `proxies` the layers are plain subsets, as in ExGS, and the survivors are amplified:
+    scales grow by (1 / kept share)^(1/8) while Gaussians are missing.
+    """
+    if count <= _SINGLE_LAYER_COUNT:
+        return [LayerPlan(count, 0, 0)]
+    if not proxies:
+        arrived = [round(share * count) for share in _PRUNED_LAYERS]
+        return _tiled(
+            [
+                (after - before, 0, (count / after) ** 0.125)
+                for before, after in zip([0, *arrived], arrived, strict=False)
+            ]
+        )
+    sizes: list[tuple[int, int, float]] = []
+    stand_ins = float(_FIRST_PROXIES)
+    while stand_ins <= _PROXY_SHARE * count:
+        sizes.append((0, round(stand_ins), 1.0))
+        stand_ins *= _PROXY_GROWTH
+    before = 0
+    for arrived_share, proxy_share in _LEAF_LAYERS:
+        after = round(arrived_share * count)
+        sizes.append((after - before, round(proxy_share * count), 1.0))
+        before = after
+    return _tiled(sizes)
+
+
+def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
+    """Plans with a tile level that makes ordinary chunks; levels never decrease."""
+    plans = []
+    level = 0
+    for leaves, proxies, amplification in sizes:
+        chunks = (leaves + proxies) * _GAUSSIAN_BYTES / _CHUNK_BYTES
+        level = max(level, round(np.log2(max(chunks, 1))))
+        plans.append(LayerPlan(leaves, proxies, level, amplification))
+    return plans
 
 
 def assign_layers(
@@ -36,15 +92,14 @@ def assign_layers(
     rank = np.argsort(-score, kind="stable")
     layer = np.full(len(score), len(sizes) - 1, np.int64)
     for number, size in enumerate(sizes[:-1]):
-        chosen = rank[:size]
-        if size:
-            voxels = _voxels(means[rank], size // _VOXEL_SHARE)
-            _, best = np.unique(voxels, return_index=True)  # rank order: first is best
-            floor = best[: size // 2]
-            order = np.concatenate([floor, np.setdiff1d(np.arange(len(rank)), floor)])
-            chosen = rank[order[:size]]
-        layer[chosen] = number
-        rank = rank[layer[rank] == len(sizes) - 1]
+        if not size:
+            continue
+        _, best = np.unique(_voxels(means[rank], size // _VOXEL_SHARE), return_index=True)
+        first = np.zeros(len(rank), bool)
+        first[best] = True  # in rank order, so this is the best of its voxel
+        chosen = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:size]
+        layer[rank[chosen]] = number
+        rank = np.delete(rank, chosen)
     return layer
 
 

@@ -1,4 +1,4 @@
-"""Measuring pictures while encoding: error by tile, and quality over views.
+"""Measuring pictures while encoding: error by tile.
 
 An encoder needs to know which chunk mends how much. The squared error of each pixel is booked to
 the tile in which its visible surface lies, found through the rendered depth.
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from exgs.codec.tiles import TileTree
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.metrics import psnr, ssim
 from exgs.scene.rasterize import Rasterizer
 
 
@@ -61,15 +60,3 @@ def tile_errors(
         square = np.einsum("hwc,hwc->hw", error, error)
         total += np.bincount(view.tile.ravel(), square.ravel(), tiles)
     return total / max(len(views), 1)
-
-
-def mean_quality(
-    scene: Gaussians, views: Sequence[View], rasterizer: Rasterizer
-) -> tuple[float, float]:
-    """PSNR in dB and SSIM of `scene` against the references, means over the views."""
-    scores = []
-    for view in views:
-        picture = rasterizer.render(scene, view.camera).rgb
-        scores.append((psnr(picture, view.reference), ssim(picture, view.reference)))
-    mean = np.mean(scores, axis=0)
-    return float(mean[0]), float(mean[1])

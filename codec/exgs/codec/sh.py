@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
 from exgs.codec.errors import DamagedError
-from exgs.scene.gaussians import FloatArray
+from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct("<HHf")
 _BASIS_HEAD = struct.Struct("<HH")
@@ -89,3 +89,16 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     with np.errstate(over="ignore", invalid="ignore"):
         vectors = values @ basis.rows[:components]
     return np.clip(np.nan_to_num(vectors), -1e30, 1e30).astype(np.float32)
+
+
+def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:
+    """`leaves` with residual vectors [n, D] added: degree 0 first, channel innermost."""
+    split = vectors.reshape(len(leaves), -1, 3)
+    return Gaussians(
+        leaves.means,
+        leaves.quats,
+        leaves.scales,
+        leaves.opacities,
+        leaves.sh0 + split[:, 0],
+        np.ascontiguousarray(split[:, 1:]),
+    )

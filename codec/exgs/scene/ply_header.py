@@ -23,7 +23,7 @@ SCALE = ("scale_0", "scale_1", "scale_2")
 QUAT = ("rot_0", "rot_1", "rot_2", "rot_3")
 _REQUIRED = (*MEAN, *SH0, "opacity", *SCALE, *QUAT)
 
-_MAX_HEADER_BYTES = 1 << 16
+MAX_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     Raises SceneError where it is no PLY of splats, or promises more than the file holds.
     """
     size = os.fstat(file.fileno()).st_size
-    data, counts, header_bytes = _parse(file.read(_MAX_HEADER_BYTES), name)
+    data, counts, header_bytes = parse_header(file.read(MAX_HEADER_BYTES), name)
     elements: Sequence[PlyElement] = data.elements
     vertex, sh_coefficients = _find_splats(elements, name)
     least = header_bytes  # bytes that the file must have
@@ -75,8 +75,8 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     return Layout(counts[at], dtype, sh_coefficients, data.text, header_bytes, skip)
 
 
-def _parse(head: bytes, name: str) -> tuple[PlyData, list[int], int]:
-    """The header with counts of 0, the counts, and its length in bytes."""
+def parse_header(head: bytes, name: str) -> tuple[PlyData, list[int], int]:
+    """The header with counts of 0, the counts, and its length in bytes; raises SceneError."""
     if not head.startswith((b"ply\n", b"ply\r")):
         raise SceneError(f"{name}: not a PLY file (it doesn't begin with 'ply')")
     newline = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]

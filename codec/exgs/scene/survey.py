@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from exgs.scene.gaussians import Gaussians
+from exgs.scene.gaussians import FloatArray, Gaussians
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -21,6 +21,7 @@ Mask = npt.NDArray[np.bool_]
 _SAMPLES = 60_000  # Gaussians of the thinned scene
 _POINTS = 400_000
 _CELLS = 48  # of the grid along its longest side
+_FAR = 0.75  # of the bounds' diagonal, from the middle: where far background begins
 _SOLID = 0.4  # optical thickness from which a cell counts as matter
 
 # RDF scenes have y down; z up is what Blender, instant-ngp and nerfstudio leave.
@@ -42,6 +43,7 @@ class Survey:
     solid: Mask  # [X, Y, Z] cells that hold matter
     cell: float  # side of a cell
     origin: Array  # [3] corner of the grid
+    beyond: Mask  # [26] whether matter outside the grid fills that direction: sky, far background
 
     @property
     def centre(self) -> Array:
@@ -56,7 +58,10 @@ class Survey:
     def enclosure(self) -> Array:
         """[X, Y, Z] share of the directions in which matter is met, as seen from each cell."""
         total = np.zeros(self.solid.shape)
-        for direction in DIRECTIONS:
+        for direction, beyond in zip(DIRECTIONS, self.beyond, strict=True):
+            if beyond:
+                total += 1
+                continue
             met = self.solid
             reach = 1
             while reach < max(self.solid.shape):
@@ -72,7 +77,7 @@ class Survey:
         near = self.solid
         for step in range(8):
             distance[near & (distance == 8)] = step
-            near = _dilated(near)
+            near = dilated(near)
         return distance
 
     def cell_of(self, positions: Array) -> npt.NDArray[np.int64]:
@@ -90,7 +95,7 @@ def survey(scene: Gaussians) -> Survey:
     rng = np.random.default_rng(0)
     s = scene.scales.astype(np.float64)
     area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
-    low, high = _bounds(scene.means, scene.opacities.astype(np.float64) * np.sqrt(area))
+    low, high = _bounds(scene.means, scene.opacities, np.sqrt(area))
     mass = scene.opacities * area + 1e-300
     share = _inclusion(mass, _SAMPLES)
     chosen = np.flatnonzero(rng.random(len(scene)) < share)
@@ -102,7 +107,12 @@ def survey(scene: Gaussians) -> Survey:
         part.means, part.quats, part.scales * grown[:, None], part.opacities, part.sh0, part.shN
     )
     weight = mass[chosen] / share[chosen]
-    points, point_area = _points(thinned, weight, low, high, rng)
+    everywhere, point_area = _points(thinned, weight, rng)
+    inside = np.all((everywhere >= low) & (everywhere <= high), axis=1)
+    points = everywhere[inside]
+    offsets = everywhere[~inside] - (low + high) / 2
+    far = np.linalg.norm(offsets, axis=1) > _FAR * np.linalg.norm(high - low)
+    beyond = _beyond(offsets[far], point_area)
     cell = float((high - low).max()) / _CELLS
     origin = low - 2 * cell
     shape = np.ceil((high - low) / cell).astype(np.int64) + 4
@@ -110,12 +120,16 @@ def survey(scene: Gaussians) -> Survey:
     flat = np.ravel_multi_index(tuple(cells.T), tuple(shape))
     thickness = np.bincount(flat, minlength=int(shape.prod())) * point_area / cell**2
     solid = (thickness > _SOLID).reshape(shape)
-    return Survey(thinned, points, low, high, _up(part, low, high), solid, cell, origin)
+    return Survey(thinned, points, low, high, _up(part, low, high), solid, cell, origin, beyond)
 
 
-def _bounds(means: npt.NDArray[np.float32], weight: Array) -> tuple[Array, Array]:
-    """A box round nearly all of the weight, but not far beyond where most of it is."""
-    edges = [_quantiles(means[:, axis], weight, (0.01, 0.1, 0.9, 0.99)) for axis in range(3)]
+def _bounds(means: FloatArray, opacities: FloatArray, width: Array) -> tuple[Array, Array]:
+    """A box round nearly all of what the trainer found worth detail, but not far beyond the most.
+
+    Gaussians count by opacity and width, wide ones (sky, far background) like ordinary ones.
+    """
+    weight = opacities.astype(np.float64) * np.minimum(width, 3 * np.median(width)) + 1e-300
+    edges = [_quantiles(means[:, axis], weight, (0.01, 0.2, 0.8, 0.99)) for axis in range(3)]
     outer_low, inner_low, inner_high, outer_high = np.array(edges, np.float64).T
     wide = (inner_high - inner_low).max()
     low = np.maximum(outer_low, inner_low - wide)
@@ -125,7 +139,7 @@ def _bounds(means: npt.NDArray[np.float32], weight: Array) -> tuple[Array, Array
     return low - thin, high + thin
 
 
-def _quantiles(values: npt.NDArray[np.float32], weight: Array, at: tuple[float, ...]) -> Array:
+def _quantiles(values: FloatArray, weight: Array, at: tuple[float, ...]) -> Array:
     order = np.argsort(values)
     total = np.cumsum(weight[order], dtype=np.float64)
     index = np.searchsorted(total, np.array(at) * total[-1])
@@ -145,10 +159,8 @@ def _inclusion(mass: Array, count: int) -> Array:
     return clipped
 
 
-def _points(
-    thinned: Gaussians, weight: Array, low: Array, high: Array, rng: np.random.Generator
-) -> tuple[Array, float]:
-    """Points spread over the Gaussians by weight, those within the bounds, and the area of one."""
+def _points(thinned: Gaussians, weight: Array, rng: np.random.Generator) -> tuple[Array, float]:
+    """Points spread over the Gaussians by weight, and the area of one."""
     ends = np.cumsum(weight)
     source = np.searchsorted(ends, (np.arange(_POINTS) + rng.random()) * (ends[-1] / _POINTS))
     source = np.minimum(source, len(weight) - 1)
@@ -157,8 +169,17 @@ def _points(
     v = np.stack([x, y, z], axis=1)
     t = 2 * np.cross(v, local)
     points = thinned.means[source] + local + w[:, None] * t + np.cross(v, t)
-    inside = np.all((points >= low) & (points <= high), axis=1)
-    return points[inside], float(ends[-1] / _POINTS)
+    return points, float(ends[-1] / _POINTS)
+
+
+def _beyond(offsets: Array, point_area: float) -> Mask:
+    """[26] whether matter at these offsets from the middle fills the view in that direction."""
+    distance = np.linalg.norm(offsets, axis=1)
+    units = DIRECTIONS / np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
+    nearest = (offsets @ units.T).argmax(1)
+    angle = np.bincount(nearest, point_area / distance**2, minlength=len(DIRECTIONS))
+    filled: Mask = angle > _SOLID * 4 * np.pi / len(DIRECTIONS)
+    return filled
 
 
 def _up(part: Gaussians, low: Array, high: Array) -> Array:
@@ -201,7 +222,7 @@ def _shifted(mask: Mask, by: npt.NDArray[np.integer]) -> Mask:
     return result
 
 
-def _dilated(mask: Mask) -> Mask:
+def dilated(mask: Mask) -> Mask:
     result = mask
     for axis in np.eye(3, dtype=np.int64):
         result = result | _shifted(result, axis) | _shifted(result, -axis)

@@ -27,7 +27,7 @@ _OUTDOOR_ENCLOSURE = 0.4
 
 _PROBE_HEIGHT = 54
 _NEAR = 0.03  # of the scene's size: what most of a picture must not be nearer than
-_BLUR = 2.0  # times the usual size of what is drawn, from which a view counts as fog
+_BLUR = 2.0
 
 
 def synthesise_views(
@@ -38,14 +38,13 @@ def synthesise_views(
     Other seeds give other views of the same distribution. Drawn on the CPU always, so that a GPU
     changes nothing. Raises SceneError where the scene has no Gaussian; ValueError.
     """
-    if count < 0 or width < 1 or height < 1:
-        raise ValueError(f"{count} views of {width}x{height} can't be made")
-    layout = _survey(scene)
+    studio = _Studio(scene, count, width, height)
     rng = np.random.default_rng(seed)
-    draw = _from_within if _is_surrounding(layout) else _orbits
-    candidates = draw(layout, 2 * count + 16, rng, width, height)
-    chosen = _best(layout, candidates, count)
-    return tuple(Camera(c.viewmat, c.K, width, height, f"view {i}") for i, c in enumerate(chosen))
+    wanted = _CANDIDATES * count + 16
+    candidates = studio.from_within(wanted, rng) if studio.surrounds() else []
+    if len(candidates) < count:
+        candidates += studio.orbits(wanted, rng)
+    return _named(studio.best(candidates, count))
 
 
 def camera_path(
@@ -55,37 +54,19 @@ def camera_path(
 
     Raises as `synthesise_views` does.
     """
-    if count < 0 or width < 1 or height < 1:
-        raise ValueError(f"{count} views of {width}x{height} can't be made")
-    layout = _survey(scene)
+    studio = _Studio(scene, count, width, height)
     rng = np.random.default_rng(seed)
-    K = pinhole(width, height, _FOV_Y_DEG)
-    turns = (np.arange(count) / max(count, 1) + rng.random()) * 2 * np.pi
-    reach = _reach(layout, width, height)
-    return tuple(
-        look_at(
-            layout.centre
-            + _direction(layout.up, turn, np.radians(25 + 12 * np.sin(turn))) * reach * 0.9,
-            layout.centre,
-            layout.up,
-            K,
-            width,
-            height,
-        )
-        for turn in turns
-    )
+    stops: list[Camera] = []
+    if studio.surrounds():
+        wanted = _STOPS * _CANDIDATES
+        stops = studio.best(studio.from_within(wanted, rng), _STOPS)
+    if len(stops) < 2:
+        return _named(studio.round_trip(count, rng.random()))
+    return _named(studio.tour(stops, count))
 
 
-def _survey(scene: Gaussians) -> Survey:
-    if not len(scene):
-        raise SceneError("the scene has no Gaussian, so there is nothing to look at")
-    return survey(scene)
-
-
-def _is_surrounding(layout: Survey) -> bool:
-    """Whether matter surrounds a good part of the space, as in a room."""
-    places = (layout.clearance >= 2) & (layout.enclosure >= _ROOM_ENCLOSURE)
-    return float(places.mean()) >= _ROOM_SHARE
+def _named(cameras: Sequence[Camera]) -> tuple[Camera, ...]:
+    return tuple(replace(camera, name=f"view {i}") for i, camera in enumerate(cameras))
 
 
 def _orbits(
@@ -158,7 +139,7 @@ def _best(layout: Survey, candidates: Sequence[Camera], count: int) -> list[Came
     rasterizer = CpuRasterizer()
     sizes: FloatArray = np.repeat(layout.thinned.scales.max(1, keepdims=True), 3, axis=1)
     probes = [_probe(rasterizer, layout, sizes, camera) for camera in candidates]
-    usual_blur = float(np.median([probe.blur for probe in probes])) if probes else 0.0
+    usual_blur = float(np.quantile([probe.blur for probe in probes], 0.1)) if probes else 0.0
     usual_coverage = float(np.median([probe.coverage for probe in probes])) if probes else 0.0
 
     def faults(probe: _Probe) -> int:
@@ -183,7 +164,7 @@ def _probe(rasterizer: CpuRasterizer, layout: Survey, sizes: FloatArray, camera:
     return _Probe(
         float(picture.alpha.mean()),
         float(np.quantile(depth, 0.05)),
-        float(np.median(size / np.maximum(depth, 1e-9))),
+        float(np.median(size)),
     )
 
 

@@ -1,12 +1,15 @@
-"""How every kernel of this package is compiled, and when a compiled kernel is out of date.
+"""How every kernel is compiled, and when a compiled kernel is out of date.
 
 Numba caches machine code per source file and does not notice that a helper in another file has
-changed: after an upgrade, old code would go on running. Here the whole package is the unit.
+changed: after an upgrade, old code would go on running. Here this whole package is the unit, and
+for kernels elsewhere the package and their own file.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +27,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _FASTMATH = {"contract", "nsz"}
 
 
-def _package_stamp() -> str:
-    """Digest of all source files of this package."""
+@functools.cache
+def _stamp(source: Path) -> str:
+    """Digest of all source files of this package and of `source`."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted({*Path(__file__).parent.glob("*.py"), source}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-_STAMP = _package_stamp()
 
 
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
@@ -43,6 +44,7 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
+        source = Path(inspect.getfile(function))
         dispatcher: Any = numba.njit(
             nogil=True, parallel=parallel, fastmath=_FASTMATH, error_model="numpy"
         )(function)
@@ -51,7 +53,7 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
         except RuntimeError:  # no directory to write to: every process compiles for itself
             _log.warning("compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a directory")
         else:
-            dispatcher._cache._cache_file._source_stamp = _STAMP
+            dispatcher._cache._cache_file._source_stamp = _stamp(source)
         compiled: Function = dispatcher
         return compiled
 

@@ -1,0 +1,120 @@
+"""Packing the cells of one layer: leaves and proxies become chunks, and what a decoder gets.
+
+Everything that is measured later (colours, SH, gains) starts from the decoded values, so that
+quantization errors are mended where a later step can mend them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.constants import ChunkKind
+from exgs.codec.container import PackedChunk
+from exgs.codec.frame import Buffer, pack_frame
+from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
+from exgs.codec.klt import quantize
+from exgs.codec.sh import ShBasis, pack_sh, unpack_sh
+from exgs.scene.gaussians import FloatArray, Gaussians
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Steps = Callable[[npt.NDArray[np.int64]], GeometrySteps]
+ShSteps = Callable[[npt.NDArray[np.int64]], float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedCell:
+    """One geometry chunk of a cell, LEAF or PROXY."""
+
+    tile: int
+    chunk: PackedChunk
+    members: npt.NDArray[np.int64]  # [n] index into the scene that went in, in payload order
+    decoded: Gaussians  # [n] what a decoder gets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedSh:
+    """One SH chunk of a cell."""
+
+    tile: int
+    chunk: PackedChunk
+    vectors: FloatArray  # [n, D] what a decoder adds to the leaves
+
+
+def pack_cells(
+    kind: ChunkKind,
+    layer: int,
+    scene: Gaussians,
+    fine_tile: npt.NDArray[np.int64],
+    span: int,
+    steps: Steps,
+    level: int,
+    *,
+    also: Iterable[int] = (),
+) -> list[PackedCell]:
+    """The cells of `layer`, each covering `span` finest tiles.
+
+    Tiles without members are left out unless they stand in `also`.
+
+    Args:
+        kind: LEAF or PROXY.
+        scene: [N] Gaussians, with the colours to show.
+        fine_tile: [N] finest tile of each.
+        steps: quantizer steps for the members of a cell.
+        level: zstd level.
+    """
+
+    def pack(tile: int) -> PackedCell:
+        members = np.flatnonzero(fine_tile // span == tile)
+        tiles = range(tile * span, (tile + 1) * span)
+        packed = pack_geometry(scene.select(members), fine_tile[members], tiles, steps(members))
+        decoded, _ = unpack_geometry(
+            b"".join(packed.columns), count=len(members), tiles=tiles, section="encoder"
+        )
+        chunk = _chunk(kind, layer, tile, len(members), packed.columns, level)
+        return PackedCell(tile, chunk, members[packed.order], decoded)
+
+    return in_threads(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}))
+
+
+def pack_refinement(
+    layer: int,
+    cells: Sequence[PackedCell],
+    vectors: Sequence[FloatArray],
+    basis: ShBasis,
+    steps: ShSteps,
+    level: int,
+) -> list[PackedSh]:
+    """One SH chunk for each of `cells`, coding `vectors` [n, D] as far as the steps allow."""
+
+    def pack(pair: tuple[PackedCell, FloatArray]) -> PackedSh:
+        cell, wanted = pair
+        step = steps(cell.members)
+        columns = pack_sh(quantize(wanted, basis, step), step)
+        decoded = unpack_sh(b"".join(columns), basis, count=len(wanted), section="encoder")
+        chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, level)
+        return PackedSh(cell.tile, chunk, decoded)
+
+    return in_threads(pack, list(zip(cells, vectors, strict=True)))
+
+
+def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """`function` of every item, in order, on all cores; zstd runs without the GIL."""
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        return list(pool.map(function, items))
+
+
+def _chunk(
+    kind: ChunkKind, layer: int, tile: int, count: int, columns: list[bytes], level: int
+) -> PackedChunk:
+    buffers: list[Buffer] = list(columns)
+    packed, raw_bytes = pack_frame(buffers, level=level)
+    return PackedChunk(kind, layer, tile, count, 0.0, raw_bytes, packed)

@@ -1,0 +1,229 @@
+"""Encoding: a trained scene in, one progressive file out.
+
+Score the Gaussians by rendering them, sort them into layers and tiles, quantize, stand proxies in
+for what comes later, measure what each chunk mends, and write the chunks in that order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from exgs.codec.container import build_file
+from exgs.codec.errors import SceneError
+from exgs.codec.importance import measure_importance
+from exgs.codec.index import Layer, QualityPoint, SceneFacts
+from exgs.codec.layers import assign_layers, plan_layers
+from exgs.codec.progressive import Effort, encode_chunks
+from exgs.codec.quality import measure_quality
+from exgs.codec.tiles import build_tiles, tile_bounds
+from exgs.scene.camera import Camera
+from exgs.scene.cameras import CameraSet
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import Rasterizer, default_rasterizer
+from exgs.scene.views import synthesise_views
+
+Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
+
+_EFFORTS = {
+    "low": Effort(views=12, fit_views=6, fit_iterations=2, zstd_level=9, gain_views=3),
+    "default": Effort(views=1 << 20, fit_views=16, fit_iterations=4, zstd_level=19, gain_views=6),
+    "high": Effort(views=1 << 20, fit_views=40, fit_iterations=8, zstd_level=19, gain_views=10),
+}
+_MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
+_JUDGE_VIEWS = 6
+_VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodeOptions:
+    """Choices of an encoder.
+
+    `cameras` are those of the scene's photographs; without them views are made up. `views` is how
+    many to score from. `proxies=False` makes the plain pruned layers of ExGS.
+    """
+
+    quality: Literal["low", "default", "high"] = "default"
+    seed: int = 0
+    views: int = 40
+    cameras: CameraSet | None = None
+    name: str = ""
+    credit: str = ""
+    license: str = ""
+    proxies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeReport:
+    """What an encoder has done."""
+
+    gaussians: int
+    dropped: int  # Gaussians too faint to be drawn from anywhere
+    file_bytes: int
+    scene_hash: bytes
+    layers: tuple[Layer, ...]
+    quality: tuple[QualityPoint, ...]
+    seconds: dict[str, float]  # by stage
+
+
+def encode(
+    scene: Gaussians,
+    out_path: str | os.PathLike[str],
+    options: EncodeOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    rasterizer: Rasterizer | None = None,
+) -> EncodeReport:
+    """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
+
+    The same scene, options and rasterizer give the same bytes. Raises SceneError for a scene with
+    nothing to draw, OSError where the file can't be written.
+    """
+    options = options or EncodeOptions()
+    stages = _Stages(progress or (lambda stage, share: None))
+    rasterizer = rasterizer or default_rasterizer()
+    effort = _EFFORTS[options.quality]
+
+    visible = scene.opacities >= _VISIBLE_OPACITY
+    dropped = int(len(scene) - np.count_nonzero(visible))
+    scene = scene.select(visible)
+    if not len(scene):
+        raise SceneError("the scene has no Gaussian that can be seen")
+
+    stages.enter("scoring")
+    cameras, judges = _cameras(scene, options, effort)
+    importance = measure_importance(scene, cameras, rasterizer, stages.report)
+
+    stages.enter("layering")
+    plan = plan_layers(len(scene), proxies=options.proxies)
+    tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
+    fine_tile = tiles.locate(scene.means)
+    layer_of = assign_layers(importance.energy, scene.means, [layer.leaves for layer in plan])
+
+    chunks, proxy_counts = encode_chunks(
+        scene,
+        importance,
+        plan,
+        tiles,
+        fine_tile,
+        layer_of,
+        cameras,
+        rasterizer,
+        effort,
+        stages.enter,
+    )
+    facts = SceneFacts(
+        name=options.name,
+        credit=options.credit,
+        license=options.license,
+        encoder=f"exgs {version('exgs')}",
+        leaf_count=len(scene),
+        sh_degree=scene.sh_degree,
+        up=_up(cameras),
+        layers=tuple(
+            Layer(layer.tile_level, layer.leaves, count, layer.amplification)
+            for layer, count in zip(plan, proxy_counts, strict=True)
+        ),
+        tile_bounds=tile_bounds(scene.means, fine_tile, tiles.count),
+        quality=(),
+    )
+
+    stages.enter("measuring")
+    quality = measure_quality(build_file(facts, chunks), scene, judges, rasterizer, stages.report)
+    facts = replace(facts, quality=tuple(quality))
+
+    stages.enter("writing")
+    size = 0
+    head = hashlib.sha256()
+    with atomic_write(Path(out_path)) as file:
+        for number, piece in enumerate(build_file(facts, chunks)):
+            if number < 2:  # header and root index name the scene
+                head.update(piece)
+            file.write(piece)
+            size += len(piece)
+    return EncodeReport(
+        gaussians=len(scene),
+        dropped=dropped,
+        file_bytes=size,
+        scene_hash=head.digest()[:16],
+        layers=facts.layers,
+        quality=facts.quality,
+        seconds=stages.finish(),
+    )
+
+
+class _Stages:
+    """Names the stages to the caller, and takes their times."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stage = ""
+        self._started_s = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def enter(self, stage: str) -> None:
+        self._close()
+        self._stage = stage
+        self._progress(stage, 0.0)
+
+    def report(self, share: float) -> None:
+        self._progress(self._stage, share)
+
+    def finish(self) -> dict[str, float]:
+        self._close()
+        return self.seconds
+
+    def _close(self) -> None:
+        now_s = time.perf_counter()
+        if self._stage:
+            self._progress(self._stage, 1.0)
+            self.seconds[self._stage] = now_s - self._started_s
+        self._started_s = now_s
+
+
+def _cameras(
+    scene: Gaussians, options: EncodeOptions, effort: Effort
+) -> tuple[list[Camera], list[Camera]]:
+    """Cameras to score and fit from, and others to judge by."""
+    count = min(options.views, effort.views)
+    if options.cameras is None:
+        fit = synthesise_views(scene, count, seed=2 * options.seed)
+        judge = synthesise_views(scene, _JUDGE_VIEWS, seed=2 * options.seed + 1)
+        return list(fit), list(judge)
+    if not options.cameras.fit or not options.cameras.judge:
+        raise SceneError(
+            f"{len(options.cameras.cameras)} cameras are too few: two or more are needed"
+        )
+    return (
+        [_measured(camera) for camera in _spread(options.cameras.fit, count)],
+        [_measured(camera) for camera in _spread(options.cameras.judge, _JUDGE_VIEWS)],
+    )
+
+
+def _spread(cameras: Sequence[Camera], count: int) -> list[Camera]:
+    """At most `count` of `cameras`, evenly spread."""
+    picks = np.unique(np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round())
+    return [cameras[int(pick)] for pick in picks]
+
+
+def _measured(camera: Camera) -> Camera:
+    if camera.width <= _MEASURED_WIDTH:
+        return camera
+    height = max(1, round(camera.height * _MEASURED_WIDTH / camera.width))
+    return camera.resized(_MEASURED_WIDTH, height)
+
+
+def _up(cameras: Sequence[Camera]) -> tuple[float, float, float]:
+    """The direction that is up in most pictures."""
+    mean = np.mean([-camera.viewmat[1, :3] for camera in cameras], axis=0)
+    x, y, z = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return float(x), float(y), float(z)

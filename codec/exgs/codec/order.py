@@ -1,0 +1,68 @@
+"""File order: the sequence of chunks that mends most error per byte, parents before children.
+
+Chunks form trees (a cell needs its ancestor below, SH needs its leaves). Merging every block of
+chunks with its best successor while that raises the ratio gives the optimal sequence for tree
+precedence (Horn 1972, Single-machine job sequencing with treelike precedence ordering).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step of the sequence: chunks that only make sense together."""
+
+    gain: float  # drop of squared error
+    cost: float  # bytes, > 0
+    parent: int | None  # index of the job that has to come before, less than the own index
+
+
+def best_order(jobs: Sequence[Job]) -> list[int]:
+    """Indices of `jobs` by gain per cost, parents first; ties keep the given order.
+
+    Raises ValueError where a parent does not stand in front of its child.
+    """
+    children: list[list[int]] = [[] for _ in jobs]
+    for index, job in enumerate(jobs):
+        if job.parent is not None:
+            if not 0 <= job.parent < index:
+                raise ValueError(f"job {index} has the parent {job.parent}")
+            children[job.parent].append(index)
+
+    # Bottom up: each job heads a block of jobs; `open_` holds the blocks that follow it.
+    Block = tuple[float, int, float, float, list[int]]  # -ratio, head, gain, cost, jobs
+    following: list[list[Block]] = [[] for _ in jobs]
+    heads: list[Block | None] = [None] * len(jobs)
+    for index in reversed(range(len(jobs))):
+        job = jobs[index]
+        waiting: list[Block] = []
+        for child in children[index]:
+            block = heads[child]
+            if block is not None:
+                heapq.heappush(waiting, block)
+        gain, cost, members = job.gain, job.cost, [index]
+        while waiting and -waiting[0][0] > gain / cost:
+            _, head, more_gain, more_cost, more = heapq.heappop(waiting)
+            gain, cost = gain + more_gain, cost + more_cost
+            members += more
+            for block in following[head]:
+                heapq.heappush(waiting, block)
+        following[index] = waiting
+        heads[index] = (-gain / cost, index, gain, cost, members)
+
+    ready: list[Block] = []
+    for index, job in enumerate(jobs):
+        block = heads[index]
+        if job.parent is None and block is not None:
+            heapq.heappush(ready, block)
+    order: list[int] = []
+    while ready:
+        _, head, _, _, members = heapq.heappop(ready)
+        order += members
+        for block in following[head]:
+            heapq.heappush(ready, block)
+    return order

@@ -1,0 +1,65 @@
+"""The rate-quality table: what each prefix of a file shows, on views that no fit has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from exgs.codec.build import SceneBuilder
+from exgs.codec.container import FilePusher
+from exgs.codec.index import QualityPoint
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.metrics import ssim
+from exgs.scene.rasterize import Rasterizer
+
+_POINTS = 14
+_GROWTH = 1.6  # bytes from one point to the next, at least
+
+
+def measure_quality(
+    pieces: Iterable[bytes],
+    scene: Gaussians,
+    cameras: Sequence[Camera],
+    rasterizer: Rasterizer,
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[QualityPoint]:
+    """Replay a file (`pieces`, whatever its own table says) and compare with `scene`.
+
+    PSNR is that of the mean squared error over all views; SSIM is the mean of the views'.
+    """
+    references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
+    pusher = FilePusher()
+    arrived = [pair for piece in pieces for pair in pusher.receive_data(piece)]
+    head, table = pusher.head, pusher.table
+    if head is None or table is None:
+        raise ValueError("the pieces are not a whole file")
+    start = head.header.root_end
+    builder = SceneBuilder(head.root.facts, table)
+    wanted = _points([chunk.end - start for chunk, _ in arrived])
+    points = []
+    for number, (chunk, packed) in enumerate(arrived):
+        builder.add(chunk, packed)
+        if number not in wanted:
+            continue
+        drawn = builder.drawn().gaussians
+        pictures = [np.clip(rasterizer.render(drawn, camera).rgb, 0, 1) for camera in cameras]
+        error = np.mean([np.mean((p - r) ** 2) for p, r in zip(pictures, references, strict=True)])
+        structure = np.mean([ssim(p, r) for p, r in zip(pictures, references, strict=True)])
+        psnr_db = float(-10 * np.log10(max(error, 1e-12)))
+        points.append(QualityPoint(chunk.end - start, psnr_db, float(structure)))
+        progress((number + 1) / len(arrived))
+    return points
+
+
+def _points(ends: Sequence[int]) -> set[int]:
+    """Chunks behind which to measure: about geometric in bytes, with the first and the last."""
+    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / (_POINTS - 1)))
+    wanted = {0, len(ends) - 1}
+    last = ends[0]
+    for number, end in enumerate(ends):
+        if end >= last * growth:
+            wanted.add(number)
+            last = end
+    return wanted

@@ -1,0 +1,117 @@
+"""The remainder of a layer: proxies that stand for every Gaussian that has not come yet.
+
+Cluster, merge, quantize the shapes, then fit the colours of what a decoder will draw. The first
+error budget is the picture's own: proxies are coded just so finely that it does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.cells import PackedCell, pack_cells
+from exgs.codec.clusters import cluster
+from exgs.codec.colorfit import fit_colors
+from exgs.codec.constants import ChunkKind
+from exgs.codec.geometry import GeometrySteps
+from exgs.codec.importance import Importance
+from exgs.codec.proxies import merge
+from exgs.codec.steps import geometry_steps
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.rasterize import Rasterizer
+
+# Quantization may add this share to the squared error that merging has left.
+_QUANTIZATION_SHARE = 0.07
+_SCALARS = 11  # coded per proxy
+_WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitViews:
+    """Cameras of a colour fit with the full scene's pictures [H, W, 3]."""
+
+    cameras: Sequence[Camera]
+    references: Sequence[FloatArray]
+
+
+def pack_remainder(
+    layer: int,
+    scene: Gaussians,
+    importance: Importance,
+    fine_tile: npt.NDArray[np.int64],
+    rest: npt.NDArray[np.int64],
+    count: int,
+    span: int,
+    drawn: Gaussians,
+    views: FitViews,
+    rasterizer: Rasterizer,
+    *,
+    iterations: int,
+    level: int,
+) -> list[PackedCell]:
+    """About `count` proxies for the Gaussians `rest` of `scene`, as cells of `layer`.
+
+    `drawn` are the leaves that are drawn beside them; `fine_tile` [N] the finest tiles.
+    """
+    weights = np.sqrt(
+        importance.contribution[rest] + _WEIGHT_FLOOR * importance.contribution.mean() + 1e-30
+    )
+    labels = cluster(
+        scene.means[rest],
+        importance.base_color[rest],
+        weights,
+        importance.distance[rest],
+        fine_tile[rest],
+        count,
+    )
+    proxies = merge(
+        scene.select(rest), importance.base_color[rest], weights, labels, labels.max() + 1
+    )
+    tile = np.zeros(len(proxies), np.int64)
+    tile[labels] = fine_tile[rest]
+    distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
+
+    energy, error = _measure(drawn, proxies, views, rasterizer)
+    distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))
+    camera = views.cameras[0]
+    pixel_size = distance / camera.K[0, 0]
+
+    def steps(members: npt.NDArray[np.int64]) -> GeometrySteps:
+        return geometry_steps(
+            proxies.select(members), energy[members], pixel_size[members], distortion
+        )
+
+    def packed(source: Gaussians, level: int) -> list[PackedCell]:
+        return pack_cells(ChunkKind.PROXY, layer, source, tile, span, steps, level)
+
+    cells = packed(proxies, 1)
+    shapes = Gaussians.concatenate([cell.decoded for cell in cells])
+    everything = Gaussians.concatenate([drawn, shapes])
+    free = np.arange(len(everything)) >= len(drawn)
+    fitted = fit_colors(
+        everything, free, views.cameras, views.references, rasterizer, iterations=iterations
+    )
+    colors = np.empty_like(proxies.sh0)
+    colors[np.concatenate([cell.members for cell in cells])] = fitted[free]
+    return packed(replace(proxies, sh0=colors), level)
+
+
+def _measure(
+    drawn: Gaussians, proxies: Gaussians, views: FitViews, rasterizer: Rasterizer
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Energy [P] of the proxies per pixel, and the mean squared error of the picture."""
+    everything = Gaussians.concatenate([drawn, proxies])
+    energy = np.zeros(len(everything))
+    error = 0.0
+    pixels = 0
+    for camera, reference in zip(views.cameras, views.references, strict=True):
+        residual = np.clip(rasterizer.render(everything, camera).rgb, 0, 1) - reference
+        error += float(np.mean(residual * residual))
+        energy += rasterizer.backproject(everything, camera, residual).squares
+        pixels += camera.width * camera.height
+    own = energy[len(drawn) :] / pixels
+    return own + 0.01 * own.mean(), error / len(views.cameras)
