@@ -1,33 +1,38 @@
 """Views of a scene that came without cameras: seeded, outside of matter, and worth looking at.
 
 An object is looked at from orbits, a room or landscape from its free space. More views are drawn
-than needed; a small picture of each tells which of them stand in matter or see little.
+than needed; a small picture of each tells which of them to keep.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from exgs.scene.camera import Camera, Matrix, look_at, pinhole
-from exgs.scene.cpu import CpuRasterizer
 from exgs.scene.errors import SceneError
-from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.survey import Array, Survey, survey
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.probe import Prober
+from exgs.scene.survey import Array, Mask, Survey, survey
+from exgs.scene.walk import evenly, walk
 
 _FOV_Y_DEG = 50.0
+_CANDIDATES = 3  # drawn for each view that is wanted
+
 _ELEVATIONS_DEG = (12.0, 32.0, 52.0, 0.0)
-_GOLDEN = (np.sqrt(5) - 1) / 2
+_GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of steps spreads round the circle
+_CLOSE_UP = 3  # every third orbit view stands near one place
 
 _ROOM_ENCLOSURE = 0.65  # share of directions that meet matter, from a place within a room
 _ROOM_SHARE = 0.08  # of the grid's cells that must be such places
+_SHELL = 0.92  # seen from outside, of all that is seen: above, it is the shell of an object
 _OUTDOOR_ENCLOSURE = 0.4
+_MAX_PITCH_DEG = 30.0
 
-_PROBE_HEIGHT = 54
-_NEAR = 0.03  # of the scene's size: what most of a picture must not be nearer than
-_BLUR = 2.0
+_STOPS = 6  # of a walk
 
 
 def synthesise_views(
@@ -35,16 +40,19 @@ def synthesise_views(
 ) -> tuple[Camera, ...]:
     """`count` views of `scene`, 50 degrees high; the same arguments give the same views.
 
-    Other seeds give other views of the same distribution. Drawn on the CPU always, so that a GPU
-    changes nothing. Raises SceneError where the scene has no Gaussian; ValueError.
+    Other seeds give other views of the same distribution. Raises SceneError where the scene has
+    no Gaussian; ValueError.
     """
-    studio = _Studio(scene, count, width, height)
+    stage = _Stage.of(scene, count, width, height)
     rng = np.random.default_rng(seed)
+    prober = Prober(stage.layout)
     wanted = _CANDIDATES * count + 16
-    candidates = studio.from_within(wanted, rng) if studio.surrounds() else []
-    if len(candidates) < count:
-        candidates += studio.orbits(wanted, rng)
-    return _named(studio.best(candidates, count))
+    chosen: list[Camera] = []
+    if _surrounds(stage, prober):
+        chosen = prober.best(_from_within(stage, wanted, rng), count)
+    if len(chosen) < count:
+        chosen += prober.best(_orbits(stage, wanted, rng), count - len(chosen))
+    return _named(chosen)
 
 
 def camera_path(
@@ -54,130 +62,166 @@ def camera_path(
 
     Raises as `synthesise_views` does.
     """
-    studio = _Studio(scene, count, width, height)
+    stage = _Stage.of(scene, count, width, height)
     rng = np.random.default_rng(seed)
+    prober = Prober(stage.layout)
     stops: list[Camera] = []
-    if studio.surrounds():
-        wanted = _STOPS * _CANDIDATES
-        stops = studio.best(studio.from_within(wanted, rng), _STOPS)
+    if _surrounds(stage, prober):
+        stops = prober.best(_from_within(stage, 8 * _STOPS, rng), _STOPS)
     if len(stops) < 2:
-        return _named(studio.round_trip(count, rng.random()))
-    return _named(studio.tour(stops, count))
+        return _named(_round_trip(stage, count, rng.random()))
+    return _named(_tour(stage, stops, count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A scene's layout and the picture to take of it."""
+
+    layout: Survey
+    K: Matrix
+    width: int
+    height: int
+
+    @staticmethod
+    def of(scene: Gaussians, count: int, width: int, height: int) -> _Stage:
+        if count < 0 or width < 1 or height < 1:
+            raise ValueError(f"{count} views of {width}x{height} can't be made")
+        if not len(scene):
+            raise SceneError("the scene has no Gaussian: there is nothing to look at")
+        return _Stage(survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
+
+    def camera(self, eye: Array, target: Array) -> Camera:
+        return look_at(eye, target, self.layout.up, self.K, self.width, self.height)
+
+    @property
+    def reach(self) -> float:
+        """The distance from which the scene fills most of the picture."""
+        offsets = self.layout.points - self.layout.centre
+        radius = float(np.quantile(np.linalg.norm(offsets, axis=1), 0.95))
+        narrow = min(1.0, self.width / self.height)
+        return radius / math.sin(math.atan(math.tan(math.radians(_FOV_Y_DEG) / 2) * narrow))
 
 
 def _named(cameras: Sequence[Camera]) -> tuple[Camera, ...]:
     return tuple(replace(camera, name=f"view {i}") for i, camera in enumerate(cameras))
 
 
-def _orbits(
-    layout: Survey, count: int, rng: np.random.Generator, width: int, height: int
-) -> list[Camera]:
+def _surrounds(stage: _Stage, prober: Prober) -> bool:
+    """Whether the scene is looked at from within.
+
+    That is where matter surrounds a good part of the space, and more of it shows from there than
+    from outside: the skin of a hollow object shows as well from outside.
+    """
+    layout = stage.layout
+    places = (layout.clearance >= 2) & (layout.enclosure >= _ROOM_ENCLOSURE)
+    if places.mean() < _ROOM_SHARE:
+        return False
+    rng = np.random.default_rng(0)
+    outside = prober.seen(_orbits(stage, 24, rng))
+    within = prober.seen(_from_within(stage, 24, rng))
+    return prober.area(outside) < _SHELL * prober.area(outside | within)
+
+
+def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
     """From all sides at a few elevations; every third looks closely at one place."""
-    K = pinhole(width, height, _FOV_Y_DEG)
-    reach = _reach(layout, width, height)
+    layout, reach = stage.layout, stage.reach
     start = rng.random()
     cameras = []
     for i in range(count):
-        azimuth = 2 * np.pi * (start + i * _GOLDEN)
-        elevation = np.radians(_ELEVATIONS_DEG[i % len(_ELEVATIONS_DEG)] + rng.uniform(-8, 8))
-        toward = _direction(layout.up, azimuth, elevation)
-        if i % 3 == 2:
+        elevation_deg = _ELEVATIONS_DEG[i % len(_ELEVATIONS_DEG)] + rng.uniform(-8, 8)
+        toward = _direction(
+            layout.up, 2 * math.pi * (start + i * _GOLDEN), math.radians(elevation_deg)
+        )
+        if i % _CLOSE_UP == _CLOSE_UP - 1:
             target = layout.points[rng.integers(len(layout.points))]
             distance = reach * rng.uniform(0.35, 0.6)
         else:
             target = layout.centre + rng.uniform(-0.1, 0.1, 3) * (layout.high - layout.low)
             distance = reach * rng.uniform(0.75, 1.1)
-        cameras.append(look_at(target + distance * toward, target, layout.up, K, width, height))
+        cameras.append(stage.camera(target + distance * toward, target))
     return cameras
 
 
-def _from_within(
-    layout: Survey, count: int, rng: np.random.Generator, width: int, height: int
-) -> list[Camera]:
-    """From free places, spread evenly, at matter that they see and that is not too near."""
-    K = pinhole(width, height, _FOV_Y_DEG)
-    weight = np.where(layout.clearance >= 2, layout.enclosure**2, 0)
-    weight[layout.enclosure < _OUTDOOR_ENCLOSURE] = 0
+def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
+    """From free places, spread evenly, at matter that is in sight and not too near."""
+    layout = stage.layout
+    weight = layout.enclosure**2
+    weight[(layout.clearance < 2) | (layout.enclosure < _OUTDOOR_ENCLOSURE)] = 0
+    weight[layout.clearance == layout.clearance.max()] *= 0.1  # high up, far from everything
     cells = np.argwhere(weight > 0)
+    if not len(cells):
+        return []
     ends = np.cumsum(weight[weight > 0])
     picks = np.searchsorted(ends, (np.arange(count) + rng.random(count)) * (ends[-1] / count))
     rng.shuffle(picks)
     cameras = []
-    for pick in picks:
+    for pick in np.minimum(picks, len(cells) - 1):
         eye = layout.position_of(cells[pick]) + rng.uniform(-0.5, 0.5, 3) * layout.cell
         targets = layout.points[rng.integers(len(layout.points), size=48)]
-        seen = _sees(layout, eye, targets)
+        seen = targets[_in_sight(layout, eye, targets)]
         if len(seen):
-            cameras.append(look_at(eye, seen[0], layout.up, K, width, height))
+            cameras.append(stage.camera(eye, seen[0]))
     return cameras
 
 
-def _sees(layout: Survey, eye: Array, targets: Array) -> Array:
-    """The targets that are in line of sight, not too near, and not far above or below."""
+def _in_sight(layout: Survey, eye: Array, targets: Array) -> Mask:
+    """[T] which targets [T, 3] are in sight, not too near, and not far above or below."""
     offset = targets - eye
     distance = np.linalg.norm(offset, axis=1)
-    level = np.abs(offset @ layout.up) <= np.sin(np.radians(30)) * distance
-    steps = np.linspace(0, 1, 64)[:, None, None]
-    margin = np.maximum(distance - 2 * layout.cell, 0) / np.maximum(distance, 1e-12)
-    along = eye + steps * (offset * margin[:, None])
+    level = np.abs(offset @ layout.up) <= math.sin(math.radians(_MAX_PITCH_DEG)) * distance
+    short = np.maximum(distance - 2 * layout.cell, 0) / np.maximum(distance, 1e-12)
+    along = eye + np.linspace(0, 1, 64)[:, None, None] * (offset * short[:, None])
     blocked = layout.solid[tuple(np.moveaxis(layout.cell_of(along), -1, 0))].any(axis=0)
-    result: Array = targets[level & ~blocked & (distance >= 0.15 * layout.size)]
-    return result
+    visible: Mask = level & ~blocked & (distance >= 0.15 * layout.size)
+    return visible
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """What a small picture from a camera tells."""
-
-    coverage: float  # mean alpha
-    near: float  # depth that 5% of the covered pixels are within, world units
-    blur: float  # angular size of what is drawn at the middle pixel, radians
-
-
-def _best(layout: Survey, candidates: Sequence[Camera], count: int) -> list[Camera]:
-    """The first `count` that are clear of matter and see something sharp; else the next best."""
-    rasterizer = CpuRasterizer()
-    sizes: FloatArray = np.repeat(layout.thinned.scales.max(1, keepdims=True), 3, axis=1)
-    probes = [_probe(rasterizer, layout, sizes, camera) for camera in candidates]
-    usual_blur = float(np.quantile([probe.blur for probe in probes], 0.1)) if probes else 0.0
-    usual_coverage = float(np.median([probe.coverage for probe in probes])) if probes else 0.0
-
-    def faults(probe: _Probe) -> int:
-        return (
-            2 * (probe.near < _NEAR * layout.size)
-            + 2 * (probe.coverage < 0.3 * usual_coverage)
-            + (probe.blur > _BLUR * usual_blur)
-        )
-
-    order = sorted(range(len(candidates)), key=lambda i: (faults(probes[i]), i))
-    return [candidates[i] for i in order[:count]]
+def _round_trip(stage: _Stage, count: int, start: float) -> list[Camera]:
+    """Once round an object, up and down as it goes."""
+    layout, distance = stage.layout, 0.95 * stage.reach
+    cameras = []
+    for i in range(count):
+        turn = 2 * math.pi * (start + i / count)
+        elevation = math.radians(25 + 12 * math.sin(turn))
+        eye = layout.centre + distance * _direction(layout.up, turn, elevation)
+        cameras.append(stage.camera(eye, layout.centre))
+    return cameras
 
 
-def _probe(rasterizer: CpuRasterizer, layout: Survey, sizes: FloatArray, camera: Camera) -> _Probe:
-    width = max(1, round(_PROBE_HEIGHT * camera.width / camera.height))
-    picture = rasterizer.render(layout.thinned, camera.resized(width, _PROBE_HEIGHT), colors=sizes)
-    covered = picture.alpha > 0.3
-    if not covered.any():
-        return _Probe(float(picture.alpha.mean()), 0.0, np.inf)
-    depth = picture.depth[covered]
-    size = picture.rgb[..., 0][covered] / picture.alpha[covered]
-    return _Probe(
-        float(picture.alpha.mean()),
-        float(np.quantile(depth, 0.05)),
-        float(np.median(size)),
-    )
+def _tour(stage: _Stage, stops: list[Camera], count: int) -> list[Camera]:
+    """From stop to nearest stop, turning from each one's view to the next one's."""
+    up = stage.layout.up
+    ordered = [stops[0]]
+    rest = stops[1:]
+    while rest:
+        here = ordered[-1].position
+        distances = [float(np.linalg.norm(camera.position - here)) for camera in rest]
+        ordered.append(rest.pop(int(np.argmin(distances))))
+    forward = np.array([camera.viewmat[2, :3] for camera in ordered])
+    east, north = _horizon(up)
+    azimuths = np.unwrap(np.arctan2(forward @ north, forward @ east))
+    elevations = np.arcsin(np.clip(forward @ up, -1, 1))
+    path, stop = walk(stage.layout, [camera.position for camera in ordered])
+    rows = evenly(np.column_stack([path, stop]), count)
+    cameras = []
+    for x, y, z, at in rows:
+        ease = math.floor(at) + (1 - math.cos(math.pi * (at - math.floor(at)))) / 2
+        numbers = np.arange(len(ordered))
+        azimuth = float(np.interp(ease, numbers, azimuths))
+        elevation = float(np.interp(ease, numbers, elevations))
+        eye = np.array([x, y, z])
+        cameras.append(stage.camera(eye, eye + _direction(up, azimuth, elevation)))
+    return cameras
 
 
-def _reach(layout: Survey, width: int, height: int) -> float:
-    """The distance at which the scene fills most of the picture."""
-    radius = float(np.quantile(np.linalg.norm(layout.points - layout.centre, axis=1), 0.95))
-    half = np.arctan(np.tan(np.radians(_FOV_Y_DEG) / 2) * min(1.0, width / height))
-    return radius / float(np.sin(half))
+def _horizon(up: Array) -> tuple[Matrix, Matrix]:
+    """Two level unit vectors at right angles."""
+    east = np.cross(up, np.roll(up, 1))
+    return east, np.cross(east, up)
 
 
 def _direction(up: Array, azimuth: float, elevation: float) -> Matrix:
     """Unit vector at an azimuth round `up` and an elevation above the horizon, radians."""
-    east = np.cross(up, np.roll(up, 1))
-    north = np.cross(east, up)
-    level = np.cos(azimuth) * east + np.sin(azimuth) * north
-    return np.asarray(np.cos(elevation) * level + np.sin(elevation) * up, np.float64)
+    east, north = _horizon(up)
+    level = math.cos(azimuth) * east + math.sin(azimuth) * north
+    return np.asarray(math.cos(elevation) * level + math.sin(elevation) * up, np.float64)

@@ -6,6 +6,7 @@ Cells are searched breadth first, a whole wave at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ def walk(layout: Survey, stops: Sequence[Array]) -> tuple[Array, Array]:
     """
     free = layout.clearance >= 2
     legs = []
-    for number, (start, end) in enumerate(zip(stops, stops[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(stops)):
         cells = _way(free, layout.cell_of(start), layout.cell_of(end))
         leg = np.vstack([start, layout.position_of(cells), end])
         legs.append(np.column_stack([leg, number + _progress(leg)]))

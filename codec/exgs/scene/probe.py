@@ -1,0 +1,89 @@
+"""What small pictures tell about places to look from: whether they stand in matter or in fog.
+
+Drawn from the thinned scene on the CPU, where a GPU is at hand too, so that the same views are
+chosen everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exgs.scene.camera import Camera
+from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.survey import Array, Mask, Survey
+
+_HEIGHT = 54
+_NEAR = 0.03  # of the scene's size: what most of a picture must not be nearer than
+_FOG = 2.0  # times the finest detail, from which what a picture shows counts as fog
+_EMPTY = 0.3  # of the usual coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a small picture tells."""
+
+    coverage: float  # mean alpha
+    near: float  # depth that 5% of the covered pixels are within, world units
+    grain: float  # size of the Gaussians at the middle pixel, world units
+
+
+class Prober:
+    """Rates cameras in a scene; keeps the rasterizer's memory between pictures."""
+
+    def __init__(self, layout: Survey) -> None:
+        self._layout = layout
+        self._rasterizer = CpuRasterizer()
+        sizes = layout.thinned.scales.max(axis=1, keepdims=True)
+        self._sizes: FloatArray = np.repeat(sizes, 3, axis=1)
+
+    def best(self, candidates: Sequence[Camera], count: int) -> list[Camera]:
+        """The first `count` that are clear of matter and show detail; else the next best."""
+        probes = [self.probe(camera) for camera in candidates]
+        if not probes:
+            return []
+        grain = float(np.quantile([probe.grain for probe in probes], 0.1))
+        coverage = float(np.median([probe.coverage for probe in probes]))
+
+        def faults(index: int) -> int:
+            probe = probes[index]
+            inside = probe.near < _NEAR * self._layout.size
+            empty = probe.coverage < _EMPTY * coverage
+            return 2 * inside + 2 * empty + (probe.grain > _FOG * grain)
+
+        order = sorted(range(len(candidates)), key=faults)
+        return [candidates[index] for index in order[:count]]
+
+    def probe(self, camera: Camera) -> Probe:
+        """Rate one camera."""
+        picture = self._rasterizer.render(self._layout.thinned, _small(camera), colors=self._sizes)
+        covered = picture.alpha > 0.3
+        if not covered.any():
+            return Probe(float(picture.alpha.mean()), 0.0, np.inf)
+        grain = picture.rgb[..., 0][covered] / picture.alpha[covered]
+        return Probe(
+            float(picture.alpha.mean()),
+            float(np.quantile(picture.depth[covered], 0.05)),
+            float(np.median(grain)),
+        )
+
+    def seen(self, cameras: Sequence[Camera]) -> Mask:
+        """[N] which of the thinned Gaussians any of the cameras sees."""
+        seen = np.zeros(len(self._layout.thinned), np.bool_)
+        for camera in cameras:
+            scores = self._rasterizer.contributions(self._layout.thinned, _small(camera))
+            seen |= scores.max > 0.02
+        return seen
+
+    def area(self, of: Mask) -> float:
+        """How much area, times opacity, the thinned Gaussians `of` [N] have in all."""
+        s: Array = np.sort(self._layout.thinned.scales, axis=1).astype(np.float64)
+        return float((self._layout.thinned.opacities * s[:, 1] * s[:, 2])[of].sum())
+
+
+def _small(camera: Camera) -> Camera:
+    width = max(1, round(_HEIGHT * camera.width / camera.height))
+    return camera.resized(width, _HEIGHT)
