@@ -80,6 +80,13 @@ class Survey:
             near = dilated(near)
         return distance
 
+    @property
+    def within_bounds(self) -> Mask:
+        """[X, Y, Z] which cells have their middle within the bounds."""
+        middles = self.position_of(np.moveaxis(np.indices(self.solid.shape), 0, -1))
+        within: Mask = np.all((middles >= self.low) & (middles <= self.high), axis=-1)
+        return within
+
     def cell_of(self, positions: Array) -> npt.NDArray[np.int64]:
         """Grid coordinates [.., 3] of positions [.., 3], clipped to the grid."""
         cells = np.floor((positions - self.origin) / self.cell).astype(np.int64)

@@ -29,6 +29,7 @@ _CLOSE_UP = 3  # every third orbit view stands near one place
 _ROOM_ENCLOSURE = 0.65  # share of directions that meet matter, from a place within a room
 _ROOM_SHARE = 0.08  # of the grid's cells that must be such places
 _SHELL = 0.92  # seen from outside, of all that is seen: above, it is the shell of an object
+_SKY = 0.25  # share of the directions that far background fills, from which it is a landscape
 _OUTDOOR_ENCLOSURE = 0.4
 _MAX_PITCH_DEG = 30.0
 
@@ -109,13 +110,15 @@ def _named(cameras: Sequence[Camera]) -> tuple[Camera, ...]:
 def _surrounds(stage: _Stage, prober: Prober) -> bool:
     """Whether the scene is looked at from within.
 
-    That is where matter surrounds a good part of the space, and more of it shows from there than
-    from outside: the skin of a hollow object shows as well from outside.
+    That is where matter surrounds a good part of the space, and either lies far behind it (sky)
+    or shows better from there: the skin of a hollow object shows as well from outside.
     """
     layout = stage.layout
     places = (layout.clearance >= 2) & (layout.enclosure >= _ROOM_ENCLOSURE)
     if places.mean() < _ROOM_SHARE:
         return False
+    if layout.beyond.mean() >= _SKY:
+        return True
     rng = np.random.default_rng(0)
     outside = prober.seen(_orbits(stage, 24, rng))
     within = prober.seen(_from_within(stage, 24, rng))
@@ -137,7 +140,7 @@ def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]
             distance = reach * rng.uniform(0.35, 0.6)
         else:
             target = layout.centre + rng.uniform(-0.1, 0.1, 3) * (layout.high - layout.low)
-            distance = reach * rng.uniform(0.75, 1.1)
+            distance = reach * rng.uniform(0.65, 1.0)
         cameras.append(stage.camera(target + distance * toward, target))
     return cameras
 
@@ -148,6 +151,7 @@ def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Ca
     weight = layout.enclosure**2
     weight[(layout.clearance < 2) | (layout.enclosure < _OUTDOOR_ENCLOSURE)] = 0
     weight[layout.clearance == layout.clearance.max()] *= 0.1  # high up, far from everything
+    weight[~layout.within_bounds] = 0  # under the floor
     cells = np.argwhere(weight > 0)
     if not len(cells):
         return []
