@@ -69,7 +69,8 @@ class _Bundle:
                 data = file.read(limit_bytes + 1)
         except KeyError:
             raise _missing(self.name, part) from None
-        return _limited(data, limit_bytes, self.name, part)
+        _check_size(len(data), limit_bytes, self.name, part)
+        return data
 
 
 class _Folder:
@@ -81,11 +82,10 @@ class _Folder:
     def read(self, part: str, limit_bytes: int) -> bytes:
         path = self._folder / inner_name(part, self.name)
         try:
-            with path.open("rb") as file:
-                data = file.read(limit_bytes + 1)
+            _check_size(path.stat().st_size, limit_bytes, self.name, part)
+            return path.read_bytes()
         except FileNotFoundError:
             raise _missing(self.name, part) from None
-        return _limited(data, limit_bytes, self.name, part)
 
 
 def inner_name(part: str, name: str) -> PurePosixPath:
@@ -206,10 +206,9 @@ def _webp_size(data: bytes, place: str) -> tuple[int, int]:
     raise SceneError(f"{place} is no lossless WebP image; export the scene again")
 
 
-def _limited(data: bytes, limit_bytes: int, name: str, part: str) -> bytes:
-    if len(data) > limit_bytes:
+def _check_size(size_bytes: int, limit_bytes: int, name: str, part: str) -> None:
+    if size_bytes > limit_bytes:
         raise SceneError(f"{name}: {part} has more than {limit_bytes} bytes; not read")
-    return data
 
 
 def _missing(name: str, part: str) -> SceneError:

@@ -36,6 +36,7 @@ _V4_TABLE_AT = struct.Struct("<I")  # behind _HEADER: where the table of lengths
 _V4_LENGTHS = struct.Struct("<QQ")  # packed, unpacked
 _WRITTEN_VERSION = 3  # what most viewers read; 4 packs the same columns with zstd
 _GZIP_LEVEL = 9
+_MAX_SPARE_BYTES = 1 << 20  # behind the columns: extensions, which are passed over
 
 
 def read_spz(path: str | os.PathLike[str]) -> Gaussians:
@@ -104,9 +105,12 @@ def _read_gzip(data: bytes, name: str) -> tuple[Layout, list[bytes]]:
         layout = _read_header(head, len(data), (1, 2, 3), name).layout
         sizes = [column_bytes(column, layout) for column in COLUMNS]
         body = stream.decompress(stream.unconsumed_tail, sum(sizes)) if sum(sizes) else b""
+        spare = stream.decompress(stream.unconsumed_tail, _MAX_SPARE_BYTES)  # to the checksum
     except zlib.error as error:
         raise SceneError(f"{name}: damaged gzip ({error}); fetch the file again") from error
-    if len(body) < sum(sizes):
+    if len(spare) == _MAX_SPARE_BYTES:
+        raise SceneError(f"{name}: it unpacks to far more than its header says; not read")
+    if len(body) < sum(sizes) or not stream.eof:
         raise _cut_short(name, f"after {len(body)} of {sum(sizes)} unpacked bytes")
     columns = []
     for size in sizes:
