@@ -1,0 +1,33 @@
+"""Ways to send a scene in few bytes: ours and others', each as points of bytes and what they draw.
+
+A peer is a function from a scene and byte budgets to points. Bytes are those of the files that a
+client would have fetched; nothing is estimated. How to add a peer: a function, a line in PEERS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench.peers.exgs_file import exgs_prefixes, pruned_prefixes
+from bench.peers.point import Point
+from bench.peers.splat_prefix import splat_prefixes
+from bench.peers.splat_transform import compressed_ply, decimated_spz, sog, spz
+from bench.peers.streamed_sog import sog_cumulative, sog_levels_alone
+from bench.scenes import BenchScene
+
+__all__ = ["PEERS", "Peer", "Point"]
+
+Peer = Callable[[BenchScene, Sequence[int], Path], Iterator[Point]]
+
+PEERS: dict[str, Peer] = {
+    "exgs": exgs_prefixes,
+    "exgs pruning only": pruned_prefixes,
+    ".splat prefix": splat_prefixes,
+    "streamed SOG level": sog_levels_alone,
+    "streamed SOG cumulative": sog_cumulative,
+    "SPZ decimated": decimated_spz,
+    "SPZ": spz,
+    "compressed PLY": compressed_ply,
+    "SOG": sog,
+}

@@ -1,0 +1,23 @@
+"""The plainest progressive format: a .splat, largest volume times opacity first, cut anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.peers.point import Point
+from bench.scenes import BenchScene
+from exgs.scene.formats.splat import ROW, read_splat, write_splat
+
+
+def splat_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """One point for each budget that the file reaches, and the whole file."""
+    path = cache / f"{scene.name}.splat"
+    write_splat(path, scene.gaussians)
+    whole = len(scene.gaussians)
+    full = read_splat(path)
+    for rows in sorted({min(budget // ROW.itemsize, whole) for budget in budgets} | {whole}):
+        yield Point(
+            rows * ROW.itemsize, f"{rows:,} Gaussians", partial(full.select, slice(0, rows))
+        )

@@ -1,0 +1,102 @@
+"""@playcanvas/splat-transform: SPZ, compressed PLY, SOG, and its decimation by merging pairs.
+
+The npm package is installed into the cache, at a pinned version, and runs on the CPU. Its outputs
+are kept there too, by the contents of the input and the arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.peers.point import Point
+from bench.scenes import BenchScene
+from exgs.scene.formats import read_scene
+
+VERSION = "2.7.1"  # the last one for Node 20
+_TIMEOUT_S = 900
+_CLOSE_ENOUGH = 0.97  # of a budget: decimation stops there
+_MOST_TRIES = 4
+
+_log = logging.getLogger(__name__)
+
+
+def spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The whole scene as .spz (version 4)."""
+    yield from _points(convert(scene.path, [], ".spz", cache), "whole scene")
+
+
+def compressed_ply(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The whole scene as compressed PLY."""
+    yield from _points(convert(scene.path, [], ".compressed.ply", cache), "whole scene")
+
+
+def sog(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The whole scene as bundled SOG; none where that takes longer than the time-out."""
+    yield from _points(convert(scene.path, ["-g", "cpu"], ".sog", cache), "whole scene")
+
+
+def decimated_spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """For each budget that the whole .spz exceeds, the scene decimated until its .spz fits."""
+    whole = convert(scene.path, [], ".spz", cache)
+    if whole is None:
+        return
+    each = whole.stat().st_size / len(scene.gaussians)
+    for budget in sorted(budgets):
+        if budget >= whole.stat().st_size:
+            continue
+        count, best = int(budget / each), None
+        for _ in range(_MOST_TRIES):
+            path = convert(scene.path, ["-g", "cpu", "-F", str(count)], ".spz", cache)
+            if path is None:
+                break
+            size = path.stat().st_size
+            if size <= budget:
+                best = (path, count)
+                if size >= _CLOSE_ENOUGH * budget:
+                    break
+            count = int(count * 0.99 * budget / size)
+        if best is not None:
+            yield from _points(best[0], f"{best[1]:,} Gaussians")
+
+
+def convert(source: Path, actions: Sequence[str], extension: str, cache: Path) -> Path | None:
+    """`source` through the tool, or its result from an earlier run; None where it took too long."""
+    digest = hashlib.sha256(source.read_bytes())
+    digest.update(" ".join([VERSION, *actions]).encode())
+    target = cache / f"{source.stem}-{digest.hexdigest()[:16]}{extension}"
+    gave_up = target.with_suffix(".timeout")
+    if gave_up.exists():
+        return None
+    if not target.exists():
+        made = target.with_name(f"new-{target.name}")
+        command = [str(_tool(cache)), "-q", "-w", str(source), *actions, str(made)]
+        try:
+            subprocess.run(command, check=True, timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            _log.warning("gave up after %d s: %s", _TIMEOUT_S, " ".join(command))
+            gave_up.touch()
+            return None
+        made.replace(target)
+    return target
+
+
+def _points(path: Path | None, note: str) -> Iterator[Point]:
+    if path is not None:
+        yield Point(path.stat().st_size, note, partial(read_scene, path))
+
+
+def _tool(cache: Path) -> Path:
+    """The command, installed where it is not there yet."""
+    folder = cache / f"splat-transform-{VERSION}"
+    command = folder / "node_modules" / ".bin" / "splat-transform"
+    if not command.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        package = f"@playcanvas/splat-transform@{VERSION}"
+        install = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder)]
+        subprocess.run([*install, package], check=True, stdout=subprocess.DEVNULL)
+    return command

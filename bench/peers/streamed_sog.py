@@ -1,0 +1,40 @@
+"""PlayCanvas' streamed SOG, as its authors ship the scene: every level of detail whole.
+
+'Level' counts the bytes of one level's folders only, as if a client knew which it wants;
+'cumulative' counts lod-meta.json and all coarser levels too, as for a client that shows something
+from the start and refines it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.peers.point import Point
+from bench.scenes import BenchScene
+from exgs.scene.formats.sog_lod import read_sog_level, sog_level_folders, sog_levels
+
+
+def sog_levels_alone(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """One point a level, coarsest first; none where no streamed SOG was shipped."""
+    if scene.streamed_sog is None:
+        return
+    for level in reversed(range(sog_levels(scene.streamed_sog))):
+        folders = sog_level_folders(scene.streamed_sog, level)
+        size = sum(_folder_bytes(folder) for folder in folders)
+        yield Point(size, f"level {level}", partial(read_sog_level, scene.streamed_sog, level))
+
+
+def sog_cumulative(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """One point a level: its bytes and those of all before it."""
+    if scene.streamed_sog is None:
+        return
+    total = scene.streamed_sog.stat().st_size
+    for point in sog_levels_alone(scene, budgets, cache):
+        total += point.bytes
+        yield Point(total, f"up to {point.note}", point.load)
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

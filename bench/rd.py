@@ -1,0 +1,208 @@
+"""Quality against bytes, for exgs and for what else there is: `make bench-rd`.
+
+    python -m bench.rd [--scenes playbot fox] [--peers exgs SPZ] [--budgets 64000 ...] [--quick]
+
+Every candidate is drawn by the same rasterizer from the same judging views and compared with the
+pictures of the source scene (and with photographs where there are some). Results go to
+bench/results/rd.csv and rd.md and to docs/rate-distortion.png; a run over some scenes or peers
+replaces their rows only. Tools and files that take long to make are kept in ~/.cache/exgs-bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from bench.judge import Judge
+from bench.peers import PEERS
+from bench.scenes import SCENES, BenchScene, load_scene
+from exgs.scene.rasterize import default_rasterizer
+
+_ROOT = Path(__file__).parents[1]
+_CSV = _ROOT / "bench" / "results" / "rd.csv"
+_TABLES = _CSV.with_suffix(".md")
+_PLOT = _ROOT / "docs" / "rate-distortion.png"
+_QUICK_VIEWS = 3
+_SLOW_PEERS = ("SPZ decimated", "SOG")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured point."""
+
+    scene: str
+    peer: str
+    bytes: int
+    note: str
+    gaussians: int
+    psnr_db: float
+    ssim: float
+    flip: float
+    photo_psnr_db: float
+
+
+def default_cache() -> Path:
+    """Where tools and encoded files are kept between runs."""
+    return Path.home() / ".cache" / "exgs-bench"
+
+
+def measure(scene: BenchScene, peers: Iterable[str], cache: Path) -> list[Row]:
+    """All points of some peers for one scene; prints them as they come."""
+    judge = Judge(scene, default_rasterizer())
+    rows = []
+    for peer in peers:
+        start_s = time.perf_counter()
+        for point in PEERS[peer](scene, scene.budgets, cache):
+            ready_s = time.perf_counter() - start_s
+            gaussians = point.load()
+            quality = judge.judge(gaussians)
+            rows.append(
+                Row(scene.name, peer, point.bytes, point.note, len(gaussians), **asdict(quality))
+            )
+            print(
+                f"{scene.name:8} {peer:24} {point.bytes:>11,} B  {quality.psnr_db:6.2f} dB"
+                f"  SSIM {quality.ssim:.4f}  FLIP {quality.flip:.4f}"
+                f"  photographs {quality.photo_psnr_db:5.2f} dB"
+                f"  {len(gaussians):>8,} Gaussians, {point.note} ({ready_s:.0f} s)",
+                flush=True,
+            )
+            start_s = time.perf_counter()
+    return rows
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of an earlier run; none where there was no run."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Row(**{f.name: _READ[str(f.type)](cells[f.name]) for f in fields(Row)})
+            for cells in csv.DictReader(file)
+        ]
+
+
+_READ = {"str": str, "int": int, "float": float}
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(f.name for f in fields(Row))
+        for row in rows:
+            writer.writerow(
+                f"{value:.4f}" if isinstance(value, float) else value
+                for value in asdict(row).values()
+            )
+
+
+def tables(rows: Sequence[Row], budgets: dict[str, Sequence[int]]) -> str:
+    """Markdown: at each budget, the best that each peer has for at most so many bytes."""
+    parts = [
+        "# Quality against bytes",
+        "",
+        "Made by `make bench-rd`; every point is in rd.csv. A cell is the best picture that a peer"
+        " gives for at most that many bytes, against the source scene's own renders from views"
+        " that no encoder has used: means over the views. '-': nothing fits.",
+    ]
+    for scene in dict.fromkeys(row.scene for row in rows):
+        own = [row for row in rows if row.scene == scene]
+        figures = [("PSNR (dB)", "psnr_db", 2), ("SSIM", "ssim", 4), ("FLIP", "flip", 4)]
+        if any(math.isfinite(row.photo_psnr_db) for row in own):
+            figures.append(("PSNR against photographs (dB)", "photo_psnr_db", 2))
+        parts += ["", f"## {scene}"]
+        for title, figure, digits in figures:
+            columns = budgets[scene]
+            parts += ["", "| " + " | ".join([title, *(f"{b:,} B" for b in columns)]) + " |"]
+            parts.append("|---|" + "---:|" * len(columns))
+            for peer in dict.fromkeys(row.peer for row in own):
+                cells = []
+                for budget in columns:
+                    fits = [r for r in own if r.peer == peer and r.bytes <= budget]
+                    best = max(fits, key=lambda r: r.psnr_db, default=None)
+                    cells.append("-" if best is None else f"{getattr(best, figure):.{digits}f}")
+                parts.append("| " + " | ".join([peer, *cells]) + " |")
+        whole = [f"{r.peer} {r.bytes:,} B: {r.psnr_db:.2f} dB" for r in own if "whole" in r.note]
+        parts += ["", f"Whole files: {'; '.join(whole)}."]
+    return "\n".join([*parts, ""])
+
+
+def plot(path: Path, rows: Sequence[Row]) -> None:
+    """PSNR over bytes, a panel a scene."""
+    import matplotlib.figure
+
+    scenes = list(dict.fromkeys(row.scene for row in rows))
+    figure = matplotlib.figure.Figure(figsize=(6 * len(scenes), 5), layout="constrained")
+    peers = list(PEERS)
+    for axes, scene in zip(figure.subplots(1, len(scenes), squeeze=False)[0], scenes, strict=True):
+        for number, peer in enumerate(peers):
+            points = sorted(
+                (r.bytes / 1e6, r.psnr_db)
+                for r in rows
+                if (r.scene, r.peer) == (scene, peer) and math.isfinite(r.psnr_db)
+            )
+            if points:
+                strong = {"lw": 2.5, "zorder": 3} if peer == "exgs" else {"lw": 1.2}
+                axes.plot(*zip(*points, strict=True), "o-", c=f"C{number}", label=peer, **strong)
+        axes.set(title=scene, xscale="log", xlabel="MB", ylabel="PSNR against the full scene (dB)")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--budgets", nargs="+", type=int, help="bytes; default: by scene")
+    parser.add_argument("--cache", type=Path, default=default_cache())
+    parser.add_argument(
+        "--quick", action="store_true", help="3 views, none of the slow peers, nothing written"
+    )
+    options = parser.parse_args()
+    logging.basicConfig(format="%(message)s")
+    options.cache.mkdir(parents=True, exist_ok=True)
+
+    rows = [] if options.quick else read_rows(_CSV)
+    budgets: dict[str, Sequence[int]] = {}
+    peers = [p for p in options.peers if not (options.quick and p in _SLOW_PEERS)]
+    for name in SCENES:
+        if name not in options.scenes and not any(row.scene == name for row in rows):
+            continue
+        try:
+            scene = load_scene(name, options.cache)
+        except FileNotFoundError as error:
+            print(f"{name}: left out, {error}")
+            continue
+        if options.budgets:
+            scene = replace(scene, budgets=tuple(options.budgets))
+        budgets[name] = scene.budgets
+        if name not in options.scenes:
+            continue
+        if options.quick:
+            scene = replace(
+                scene,
+                judges=scene.judges[:_QUICK_VIEWS],
+                photographs=scene.photographs[:_QUICK_VIEWS],
+            )
+        rows = [row for row in rows if (row.scene, row.peer) not in {(name, p) for p in peers}]
+        rows += measure(scene, peers, options.cache)
+        rows.sort(key=lambda r: (SCENES.index(r.scene), list(PEERS).index(r.peer), r.bytes))
+        if not options.quick:
+            write_rows(_CSV, rows)
+            _TABLES.write_text(tables(rows, budgets))
+            plot(_PLOT, rows)
+    if options.quick:
+        print(tables(rows, budgets))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The scenes that benches measure on, and the views that judge them.
+
+Judging views come from no generator or seed that an encoder uses, or are photographs that no fit
+has seen. Real scenes are found through EXGS_DATA or in shared/data beside the repository.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.cameras import CameraSet, read_cameras
+from exgs.scene.formats import read_scene
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.ply import write_ply
+from exgs.scene.views import synthesise_views
+
+WIDTH, HEIGHT = 640, 360
+JUDGE_VIEWS = 8
+JUDGE_SEED = 1_000_003
+
+_FOV_Y_DEG = 32.6  # 55 across
+_UP = (0.0, -1.0, 0.0)  # in an RDF frame
+_RATIOS = (107, 50, 25, 15, 8, 5)  # of the PLY: the budgets of a scene without its own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BenchScene:
+    """A scene to compress, and how to judge the result."""
+
+    name: str
+    path: Path  # as PLY
+    gaussians: Gaussians
+    judges: tuple[Camera, ...]
+    budgets: tuple[int, ...]  # bytes
+    cameras: CameraSet | None = None  # those of its photographs, for encoders that want them
+    photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one a judge
+    streamed_sog: Path | None = None  # lod-meta.json of the scene as PlayCanvas ships it
+
+
+def load_scene(name: str, cache: Path) -> BenchScene:
+    """One of SCENES; raises FileNotFoundError where its files are not here."""
+    return _LOADERS[name](cache)
+
+
+def data_dir() -> Path:
+    """The folder with real scenes."""
+    found = os.environ.get("EXGS_DATA")
+    return Path(found) if found else Path(__file__).parents[2] / "shared" / "data"
+
+
+def orbit_views(scene: Gaussians, count: int, seed: int) -> tuple[Camera, ...]:
+    """Views round an object, 5 to 35 degrees above its middle, at 0.7 to 1.2 of a usual distance.
+
+    That distance is twice the radius that holds 85% of the Gaussians.
+    """
+    rng = np.random.default_rng(seed)
+    middle = np.median(scene.means.astype(np.float64), axis=0)
+    radius = 2 * np.percentile(np.linalg.norm(scene.means - middle, axis=1), 85)
+    K = pinhole(WIDTH, HEIGHT, _FOV_Y_DEG)
+    cameras = []
+    for number in range(count):
+        turn = 2 * np.pi * (number + rng.uniform(0, 0.5)) / count
+        height = np.radians(rng.uniform(5, 35))
+        toward = (np.cos(height) * np.sin(turn), -np.sin(height), np.cos(height) * np.cos(turn))
+        eye = middle + radius * rng.uniform(0.7, 1.2) * np.array(toward)
+        cameras.append(look_at(eye, middle, _UP, K, WIDTH, HEIGHT))
+    return tuple(cameras)
+
+
+def _ratio_budgets(path: Path) -> tuple[int, ...]:
+    return tuple(path.stat().st_size // ratio for ratio in _RATIOS)
+
+
+def _playbot(cache: Path) -> BenchScene:
+    path = data_dir() / "playbot.ply"
+    scene = read_scene(path)
+    streamed = data_dir() / "playbot-sog" / "lod-meta.json"
+    levels = (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863)  # of the streamed SOG
+    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED)
+    return BenchScene("playbot", path, scene, judges, levels, streamed_sog=streamed)
+
+
+def _fox(cache: Path) -> BenchScene:
+    path = data_dir() / "fox.ply"
+    cameras = read_cameras(data_dir() / "fox_cameras.json")
+    photographs = tuple(_photograph(camera) for camera in cameras.judge)
+    return BenchScene(
+        "fox",
+        path,
+        read_scene(path),
+        cameras.judge,
+        _ratio_budgets(path),
+        cameras=cameras,
+        photographs=photographs,
+    )
+
+
+def _photograph(camera: Camera) -> FloatArray:
+    with Image.open(data_dir() / "fox" / camera.name) as image:
+        small = image.convert("RGB").resize((camera.width, camera.height), Image.Resampling.BOX)
+        return np.asarray(small, np.float32) / np.float32(255)
+
+
+def _donut(cache: Path) -> BenchScene:
+    path = data_dir() / "donut" / "donut.ply"
+    scene = read_scene(path)
+    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED)
+    return BenchScene("donut", path, scene, judges, _ratio_budgets(path))
+
+
+def _sample(cache: Path) -> BenchScene:
+    from exgs.scene.sample import sample_scene
+
+    path = cache / "sample.ply"
+    scene = sample_scene()
+    write_ply(path, scene)
+    judges = synthesise_views(scene, JUDGE_VIEWS, width=WIDTH, height=HEIGHT, seed=JUDGE_SEED)
+    return BenchScene("sample", path, scene, judges, _ratio_budgets(path))
+
+
+_LOADERS: dict[str, Callable[[Path], BenchScene]] = {
+    "playbot": _playbot,
+    "fox": _fox,
+    "donut": _donut,
+    "sample": _sample,
+}
+SCENES = tuple(_LOADERS)
