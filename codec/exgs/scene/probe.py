@@ -27,8 +27,8 @@ class Probe:
     """What a small picture tells."""
 
     coverage: float  # mean alpha
-    near: float  # depth that 5% of the covered pixels are within, world units
-    grain: float  # size of the Gaussians at the middle pixel, world units
+    near: float  # depth that 5% of the covered pixels are within, world units; 0 where none is
+    grain: float  # size of the Gaussians at the median pixel, world units
 
 
 class Prober:
@@ -43,10 +43,11 @@ class Prober:
     def best(self, candidates: Sequence[Camera], count: int) -> list[Camera]:
         """The first `count` that are clear of matter and show detail; else the next best."""
         probes = [self.probe(camera) for camera in candidates]
-        if not probes:
-            return []
-        grain = float(np.quantile([probe.grain for probe in probes], 0.1))
-        coverage = float(np.median([probe.coverage for probe in probes]))
+        shown = [probe for probe in probes if probe.near > 0]
+        if not shown:
+            return list(candidates[:count])
+        grain = float(np.quantile([probe.grain for probe in shown], 0.1))
+        coverage = float(np.median([probe.coverage for probe in shown]))
 
         def faults(index: int) -> int:
             probe = probes[index]
@@ -62,7 +63,7 @@ class Prober:
         picture = self._rasterizer.render(self._layout.thinned, _small(camera), colors=self._sizes)
         covered = picture.alpha > 0.3
         if not covered.any():
-            return Probe(float(picture.alpha.mean()), 0.0, np.inf)
+            return Probe(float(picture.alpha.mean()), 0.0, 0.0)
         grain = picture.rgb[..., 0][covered] / picture.alpha[covered]
         return Probe(
             float(picture.alpha.mean()),

@@ -19,8 +19,10 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _SAMPLES = 60_000  # Gaussians of the thinned scene
+_FOR_BOUNDS = 200_000
 _POINTS = 400_000
 _CELLS = 48  # of the grid along its longest side
+_LEAST_SIDE = 0.02  # of the bounds, as a share of the greatest: a flat scene has a volume too
 _FAR = 0.75  # of the bounds' diagonal, from the middle: where far background begins
 _SOLID = 0.4  # optical thickness from which a cell counts as matter
 
@@ -102,7 +104,7 @@ def survey(scene: Gaussians) -> Survey:
     rng = np.random.default_rng(0)
     s = scene.scales.astype(np.float64)
     area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
-    low, high = _bounds(scene.means, scene.opacities, np.sqrt(area))
+    low, high = _bounds(scene, np.sqrt(area))
     mass = scene.opacities * area + 1e-300
     share = _inclusion(mass, _SAMPLES)
     chosen = np.flatnonzero(rng.random(len(scene)) < share)
@@ -116,7 +118,7 @@ def survey(scene: Gaussians) -> Survey:
     weight = mass[chosen] / share[chosen]
     everywhere, point_area = _points(thinned, weight, rng)
     inside = np.all((everywhere >= low) & (everywhere <= high), axis=1)
-    points = everywhere[inside]
+    points = everywhere[inside] if inside.any() else (low[None] + high) / 2
     offsets = everywhere[~inside] - (low + high) / 2
     far = np.linalg.norm(offsets, axis=1) > _FAR * np.linalg.norm(high - low)
     beyond = _beyond(offsets[far], point_area)
@@ -130,19 +132,23 @@ def survey(scene: Gaussians) -> Survey:
     return Survey(thinned, points, low, high, _up(part, low, high), solid, cell, origin, beyond)
 
 
-def _bounds(means: FloatArray, opacities: FloatArray, width: Array) -> tuple[Array, Array]:
+def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
     """A box round nearly all of what the trainer found worth detail, but not far beyond the most.
 
     Gaussians count by opacity and width, wide ones (sky, far background) like ordinary ones.
     """
-    weight = opacities.astype(np.float64) * np.minimum(width, 3 * np.median(width)) + 1e-300
+    some = slice(None, None, 1 + len(scene) // _FOR_BOUNDS)
+    means, width = scene.means[some], width[some]
+    weight = scene.opacities[some].astype(np.float64)
+    weight = weight * np.minimum(width, 3 * np.median(width)) + 1e-300
     edges = [_quantiles(means[:, axis], weight, (0.01, 0.2, 0.8, 0.99)) for axis in range(3)]
     outer_low, inner_low, inner_high, outer_high = np.array(edges, np.float64).T
     wide = (inner_high - inner_low).max()
     low = np.maximum(outer_low, inner_low - wide)
     high = np.minimum(outer_high, inner_high + wide)
-    least = max(float((high - low).max()), 1e-6) * 0.02
-    thin = np.maximum(least - (high - low), 0) / 2
+    margin = 2 * float(np.median(scene.scales[some].max(1)))
+    low, high = low - margin, high + margin
+    thin = np.maximum(_LEAST_SIDE * (high - low).max() - (high - low), 0) / 2
     return low - thin, high + thin
 
 

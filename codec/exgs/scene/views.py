@@ -28,7 +28,7 @@ _CLOSE_UP = 3  # every third orbit view stands near one place
 
 _ROOM_ENCLOSURE = 0.65  # share of directions that meet matter, from a place within a room
 _ROOM_SHARE = 0.08  # of the grid's cells that must be such places
-_SHELL = 0.92  # seen from outside, of all that is seen: above, it is the shell of an object
+_SHELL = 0.97  # seen from outside, of all that is seen: above, it is the shell of an object
 _SKY = 0.25  # share of the directions that far background fills, from which it is a landscape
 _OUTDOOR_ENCLOSURE = 0.4
 _MAX_PITCH_DEG = 30.0
@@ -120,7 +120,7 @@ def _surrounds(stage: _Stage, prober: Prober) -> bool:
     if layout.beyond.mean() >= _SKY:
         return True
     rng = np.random.default_rng(0)
-    outside = prober.seen(_orbits(stage, 24, rng))
+    outside = prober.seen(_all_round(stage, 24))
     within = prober.seen(_from_within(stage, 24, rng))
     return prober.area(outside) < _SHELL * prober.area(outside | within)
 
@@ -143,6 +143,14 @@ def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]
             distance = reach * rng.uniform(0.65, 1.0)
         cameras.append(stage.camera(target + distance * toward, target))
     return cameras
+
+
+def _all_round(stage: _Stage, count: int) -> list[Camera]:
+    """From `count` directions evenly over the sphere, below included."""
+    centre, up = stage.layout.centre, stage.layout.up
+    elevations = np.arcsin((2 * np.arange(count) + 1) / count - 1)
+    directions = (_direction(up, 2 * math.pi * i * _GOLDEN, e) for i, e in enumerate(elevations))
+    return [stage.camera(centre + stage.reach * toward, centre) for toward in directions]
 
 
 def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
