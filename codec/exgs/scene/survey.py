@@ -6,6 +6,7 @@ that it takes a fraction of a second however large the scene is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -93,6 +94,13 @@ class Survey:
         """Grid coordinates [.., 3] of positions [.., 3], clipped to the grid."""
         cells = np.floor((positions - self.origin) / self.cell).astype(np.int64)
         return np.clip(cells, 0, np.array(self.solid.shape) - 1)
+
+    def holds_matter(self, positions: Array) -> Mask:
+        """[..] which positions [.., 3] lie in cells with matter; beyond the grid there is none."""
+        cells = np.floor((positions - self.origin) / self.cell)
+        inside = np.all((cells >= 0) & (cells < self.solid.shape), axis=-1)
+        held: Mask = inside & self.solid[tuple(np.moveaxis(self.cell_of(positions), -1, 0))]
+        return held
 
     def position_of(self, cells: npt.NDArray[np.integer]) -> Array:
         """Middles of cells [.., 3]."""
@@ -221,6 +229,20 @@ def _up(part: Gaussians, low: Array, high: Array) -> Array:
         lower = level & (bins >= 0) & (height <= (bottom + top) / 2)
         floors.append(np.bincount(bins[lower], mass[lower], minlength=1).max())
     return np.array(_UPS[1] if floors[1] > _FLOOR_EVIDENCE * floors[0] else _UPS[0])
+
+
+def spaces(free: Mask) -> Iterator[Mask]:
+    """The connected parts of a mask [X, Y, Z], corners count as contact."""
+    rest = free.copy()
+    while rest.any():
+        part = np.zeros_like(free)
+        part[np.unravel_index(int(rest.argmax()), free.shape)] = True
+        size = 0
+        while (grown := int(np.count_nonzero(part))) > size:
+            size = grown
+            part = dilated(part) & rest
+        rest &= ~part
+        yield part
 
 
 def _shifted(mask: Mask, by: npt.NDArray[np.integer]) -> Mask:

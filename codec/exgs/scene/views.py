@@ -16,8 +16,8 @@ from exgs.scene.camera import Camera, Matrix, look_at, pinhole
 from exgs.scene.errors import SceneError
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.probe import Prober
-from exgs.scene.survey import Array, Mask, Survey, survey
-from exgs.scene.walk import evenly, walk
+from exgs.scene.survey import Array, Mask, Survey, spaces, survey
+from exgs.scene.walk import evenly, smoothed, walk
 
 _FOV_Y_DEG = 50.0
 _CANDIDATES = 3  # drawn for each view that is wanted
@@ -32,8 +32,12 @@ _SHELL = 0.97  # seen from outside, of all that is seen: above, it is the shell 
 _SKY = 0.25  # share of the directions that far background fills, from which it is a landscape
 _OUTDOOR_ENCLOSURE = 0.4
 _MAX_PITCH_DEG = 30.0
+_LEAST_DISTANCE = 0.15  # of the scene's size, to what a view from within looks at
+_LEAST_SPACE = 0.15  # of all free space: smaller ones are the insides of furniture
 
 _STOPS = 6  # of a walk
+_FINE = 2048  # points of a walk before it is cut into views
+_TURN_COST = 0.3  # of the scene's size: the way that takes as long as to turn by a radian
 
 
 def synthesise_views(
@@ -68,7 +72,7 @@ def camera_path(
     prober = Prober(stage.layout)
     stops: list[Camera] = []
     if _surrounds(stage, prober):
-        stops = prober.best(_from_within(stage, 8 * _STOPS, rng), _STOPS)
+        stops = prober.best(_from_within(stage, _CANDIDATES * _STOPS, rng), _STOPS)
     if len(stops) < 2:
         return _named(_round_trip(stage, count, rng.random()))
     return _named(_tour(stage, stops, count))
@@ -120,8 +124,8 @@ def _surrounds(stage: _Stage, prober: Prober) -> bool:
     if layout.beyond.mean() >= _SKY:
         return True
     rng = np.random.default_rng(0)
-    outside = prober.seen(_all_round(stage, 24))
-    within = prober.seen(_from_within(stage, 24, rng))
+    outside = prober.seen(_all_round(stage, 16))
+    within = prober.seen(_from_within(stage, 16, rng))
     return prober.area(outside) < _SHELL * prober.area(outside | within)
 
 
@@ -135,22 +139,24 @@ def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]
         toward = _direction(
             layout.up, 2 * math.pi * (start + i * _GOLDEN), math.radians(elevation_deg)
         )
+        target = layout.centre + rng.uniform(-0.1, 0.1, 3) * (layout.high - layout.low)
+        eye = target + reach * rng.uniform(0.65, 1.0) * toward
         if i % _CLOSE_UP == _CLOSE_UP - 1:
-            target = layout.points[rng.integers(len(layout.points))]
-            distance = reach * rng.uniform(0.35, 0.6)
-        else:
-            target = layout.centre + rng.uniform(-0.1, 0.1, 3) * (layout.high - layout.low)
-            distance = reach * rng.uniform(0.65, 1.0)
-        cameras.append(stage.camera(target + distance * toward, target))
+            targets = layout.points[rng.integers(len(layout.points), size=48)]
+            eyes = targets + reach * rng.uniform(0.35, 0.6) * toward
+            clear = np.flatnonzero(_in_sight(layout, eyes, targets) & ~_in_hollow(layout, eyes))
+            if len(clear):
+                eye, target = eyes[clear[0]], targets[clear[0]]
+        cameras.append(stage.camera(eye, target))
     return cameras
 
 
 def _all_round(stage: _Stage, count: int) -> list[Camera]:
     """From `count` directions evenly over the sphere, below included."""
-    centre, up = stage.layout.centre, stage.layout.up
+    centre, up, reach = stage.layout.centre, stage.layout.up, stage.reach
     elevations = np.arcsin((2 * np.arange(count) + 1) / count - 1)
     directions = (_direction(up, 2 * math.pi * i * _GOLDEN, e) for i, e in enumerate(elevations))
-    return [stage.camera(centre + stage.reach * toward, centre) for toward in directions]
+    return [stage.camera(centre + reach * toward, centre) for toward in directions]
 
 
 def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
@@ -160,6 +166,9 @@ def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Ca
     weight[(layout.clearance < 2) | (layout.enclosure < _OUTDOOR_ENCLOSURE)] = 0
     weight[layout.clearance == layout.clearance.max()] *= 0.1  # high up, far from everything
     weight[~layout.within_bounds] = 0  # under the floor
+    for hollow in spaces(weight > 0):
+        if weight[hollow].sum() < _LEAST_SPACE * weight.sum():
+            weight[hollow] = 0
     cells = np.argwhere(weight > 0)
     if not len(cells):
         return []
@@ -170,22 +179,32 @@ def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Ca
     for pick in np.minimum(picks, len(cells) - 1):
         eye = layout.position_of(cells[pick]) + rng.uniform(-0.5, 0.5, 3) * layout.cell
         targets = layout.points[rng.integers(len(layout.points), size=48)]
-        seen = targets[_in_sight(layout, eye, targets)]
+        offset = targets - eye
+        distance = np.linalg.norm(offset, axis=1)
+        level = np.abs(offset @ layout.up) <= math.sin(math.radians(_MAX_PITCH_DEG)) * distance
+        far = distance >= _LEAST_DISTANCE * layout.size
+        seen = np.flatnonzero(level & far & _in_sight(layout, eye, targets))
         if len(seen):
-            cameras.append(stage.camera(eye, seen[0]))
+            cameras.append(stage.camera(eye, targets[seen[0]]))
     return cameras
 
 
-def _in_sight(layout: Survey, eye: Array, targets: Array) -> Mask:
-    """[T] which targets [T, 3] are in sight, not too near, and not far above or below."""
-    offset = targets - eye
+def _in_sight(layout: Survey, eyes: Array, targets: Array) -> Mask:
+    """[T] whether nothing stands between eyes ([3] or [T, 3]) and targets [T, 3]."""
+    offset = targets - eyes
     distance = np.linalg.norm(offset, axis=1)
-    level = np.abs(offset @ layout.up) <= math.sin(math.radians(_MAX_PITCH_DEG)) * distance
     short = np.maximum(distance - 2 * layout.cell, 0) / np.maximum(distance, 1e-12)
-    along = eye + np.linspace(0, 1, 64)[:, None, None] * (offset * short[:, None])
-    blocked = layout.solid[tuple(np.moveaxis(layout.cell_of(along), -1, 0))].any(axis=0)
-    visible: Mask = level & ~blocked & (distance >= 0.15 * layout.size)
-    return visible
+    along = eyes + np.linspace(0, 1, 64)[:, None, None] * (offset * short[:, None])
+    blocked: Mask = np.any(layout.holds_matter(along), axis=0, keepdims=True)[0]
+    return ~blocked
+
+
+def _in_hollow(layout: Survey, eyes: Array) -> Mask:
+    """[T] whether places [T, 3] are surrounded by matter."""
+    cells = tuple(layout.cell_of(eyes).T)
+    outside = np.any((eyes < layout.low) | (eyes > layout.high), axis=1)
+    hollow: Mask = ~outside & (layout.enclosure[cells] >= _ROOM_ENCLOSURE)
+    return hollow
 
 
 def _round_trip(stage: _Stage, count: int, start: float) -> list[Camera]:
@@ -209,21 +228,22 @@ def _tour(stage: _Stage, stops: list[Camera], count: int) -> list[Camera]:
         here = ordered[-1].position
         distances = [float(np.linalg.norm(camera.position - here)) for camera in rest]
         ordered.append(rest.pop(int(np.argmin(distances))))
-    forward = np.array([camera.viewmat[2, :3] for camera in ordered])
     east, north = _horizon(up)
+    forward = np.array([camera.viewmat[2, :3] for camera in ordered])
     azimuths = np.unwrap(np.arctan2(forward @ north, forward @ east))
     elevations = np.arcsin(np.clip(forward @ up, -1, 1))
     path, stop = walk(stage.layout, [camera.position for camera in ordered])
-    rows = evenly(np.column_stack([path, stop]), count)
-    cameras = []
-    for x, y, z, at in rows:
-        ease = math.floor(at) + (1 - math.cos(math.pi * (at - math.floor(at)))) / 2
-        numbers = np.arange(len(ordered))
-        azimuth = float(np.interp(ease, numbers, azimuths))
-        elevation = float(np.interp(ease, numbers, elevations))
-        eye = np.array([x, y, z])
-        cameras.append(stage.camera(eye, eye + _direction(up, azimuth, elevation)))
-    return cameras
+    numbers = np.arange(len(ordered))
+    eased = np.floor(stop) + (1 - np.cos(math.pi * (stop - np.floor(stop)))) / 2
+    angles = np.stack([np.interp(eased, numbers, turn) for turn in (azimuths, elevations)], 1)
+    # Even steps of both: a camera that turns much goes slowly.
+    pace = np.column_stack([path, _TURN_COST * stage.layout.size * angles])
+    fine = smoothed(evenly(np.column_stack([path, angles]), pace, _FINE), _FINE // 32)
+    eyes, angles = np.split(evenly(fine, np.linspace(0, 1, _FINE)[:, None], count), [3], axis=1)
+    return [
+        stage.camera(eye, eye + _direction(up, azimuth, elevation))
+        for eye, (azimuth, elevation) in zip(eyes, angles, strict=True)
+    ]
 
 
 def _horizon(up: Array) -> tuple[Matrix, Matrix]:

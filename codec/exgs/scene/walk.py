@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from exgs.scene.survey import DIRECTIONS, Array, Mask, Survey, dilated
 
-_FINE = 16  # points of a walk before smoothing, for each of its cells
+_POINTS = 16  # points of a walk before smoothing, for each of its cells
 _SMOOTHING_CELLS = 4.0
 
 
@@ -31,17 +31,32 @@ def walk(layout: Survey, stops: Sequence[Array]) -> tuple[Array, Array]:
         legs.append(np.column_stack([leg, number + _progress(leg)]))
     path = np.vstack([np.append(stops[0], 0.0), *legs])
     length = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1).sum()
-    count = max(2, int(_FINE * length / layout.cell))
-    path = _smoothed(evenly(path, count), int(_FINE * _SMOOTHING_CELLS))
-    path = evenly(path, count)
+    count = max(2, int(_POINTS * length / layout.cell))
+    path = smoothed(evenly(path, path[:, :3], count), int(_POINTS * _SMOOTHING_CELLS))
+    path = evenly(path, path[:, :3], count)
     return path[:, :3], path[:, 3]
 
 
-def evenly(path: Array, count: int) -> Array:
-    """`count` rows of `path` [M, 3 + any], interpolated at equal distances between positions."""
-    at = _progress(path[:, :3])
+def evenly(path: Array, pace: Array, count: int) -> Array:
+    """`count` rows of `path` [M, any], interpolated where `pace` [M, any] moves on evenly."""
+    at = _progress(pace)
     wanted = np.linspace(0, 1, count)
     return np.stack([np.interp(wanted, at, column) for column in path.T], axis=1)
+
+
+def smoothed(path: Array, window: int) -> Array:
+    """`path` [M, any] after two running means over `window` rows each way; the ends stay.
+
+    A path of no more rows than that is left as it is.
+    """
+    if len(path) <= window:
+        return path
+    for _ in range(2):
+        before = 2 * path[0] - path[window:0:-1]
+        after = 2 * path[-1] - path[-2 : -window - 2 : -1]
+        sums = np.cumsum(np.vstack([0 * path[:1], before, path, after]), axis=0)
+        path = (sums[2 * window + 1 :] - sums[: -2 * window - 1]) / (2 * window + 1)
+    return path
 
 
 def _progress(path: Array) -> Array:
@@ -76,18 +91,3 @@ def _way(
         straight = np.abs(near[before] - cells[-1]).sum(1)
         cells.append(near[before][straight.argmin()])
     return np.array(cells[1:-1][::-1], np.int64).reshape(-1, 3)
-
-
-def _smoothed(path: Array, window: int) -> Array:
-    """Two running means; the ends stay where they are."""
-    for _ in range(2):
-        pad = np.vstack(
-            [2 * path[0] - path[window:0:-1], path, 2 * path[-1] - path[-2 : -window - 2 : -1]]
-            if len(path) > window
-            else [path]
-        )
-        if len(pad) == len(path):
-            return path
-        sums = np.cumsum(np.vstack([np.zeros(path.shape[1]), pad]), axis=0)
-        path = (sums[2 * window + 1 :] - sums[: -2 * window - 1]) / (2 * window + 1)
-    return path
