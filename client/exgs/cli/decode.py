@@ -1,4 +1,4 @@
-"""`exgs decode`: the scene that a file, or its first bytes, gives, as an INRIA-style .ply."""
+"""`exgs decode`: the scene that a file, or its first bytes, gives, as a .ply or another format."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.decode import decode
-from exgs.scene.ply import write_ply
+from exgs.scene.formats import WRITABLE, write_scene
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
-    parser.add_argument("out", metavar="OUT.ply", type=Path)
+    parser.add_argument("out", metavar="OUT.ply", type=Path, help=f"or {', '.join(WRITABLE[1:])}")
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--max-bytes", type=positive, metavar="N", help="what the first N bytes give, with proxies"
@@ -34,11 +34,11 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.file
     require_extension(arguments.file, ".exgs")
-    require_extension(str(arguments.out), ".ply")
+    require_extension(str(arguments.out), *WRITABLE)
     check_output(arguments.out, arguments)
     with local_file(arguments.file, max_bytes=arguments.max_bytes) as path:
         drawn = decode(path, max_bytes=arguments.max_bytes, max_layer=arguments.max_layer)
-    write_ply(arguments.out, drawn.gaussians)
+    write_scene(arguments.out, drawn.gaussians)
     if arguments.json:
         output.json(
             {

@@ -6,17 +6,20 @@ import argparse
 from pathlib import Path
 
 from exgs.cli.arguments import positive
+from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.scene.cameras import read_cameras
-from exgs.scene.ply import read_ply
+from exgs.scene.formats import READABLE, read_scene
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("scene", metavar="IN.ply", help="an INRIA-style .ply or its http(s) URL")
+    parser.add_argument(
+        "scene", metavar="IN.ply", help=f"a scene ({', '.join(READABLE)}) or its http(s) URL"
+    )
     parser.add_argument("out", metavar="OUT.exgs", type=Path)
     parser.add_argument(
         "--cameras",
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene
-    require_extension(arguments.scene, ".ply")
+    require_extension(arguments.scene, *READABLE)
     require_extension(str(arguments.out), ".exgs")
     check_output(arguments.out, arguments)
     options = EncodeOptions(
@@ -52,7 +55,26 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     )
     with local_file(arguments.scene) as path, output.progress() as progress:
         progress("reading", 0.0)
-        scene = read_ply(path)
+        scene = read_scene(path)
         input_bytes = path.stat().st_size
         report = encode(scene, arguments.out, options, progress)
-    ...
+    if arguments.json:
+        output.json(
+            {
+                **file_as_json(arguments.out),
+                "input_bytes": input_bytes,
+                "dropped": report.dropped,
+                "stages_s": {stage: round(time_s, 3) for stage, time_s in report.seconds.items()},
+                **output.costs(),
+            }
+        )
+        return
+    for stage, time_s in report.seconds.items():
+        output.detail(f"{stage}: {time_s:.1f} s")
+    if report.dropped:
+        output.note(f"{report.dropped:,} Gaussians are left out: too faint to be seen")
+    output.note(
+        f"{report.gaussians:,} Gaussians in {len(report.layers)} layers,"
+        f" {input_bytes / report.file_bytes:.1f} times smaller than {arguments.scene}"
+    )
+    output.done(arguments.out)

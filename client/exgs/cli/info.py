@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from exgs.cli.inputs import Input, is_url, open_input, require_extension
@@ -29,6 +30,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.json(_as_json(arguments.file, head, layer_bytes))
     else:
         _print(arguments.file, head, layer_bytes, output)
+
+
+def file_as_json(path: Path) -> dict[str, Any]:
+    """What `exgs info --json` says of a file; raises FormatError, OSError."""
+    with open_input(str(path)) as source:
+        return _as_json(str(path), *_read(source))
 
 
 def _read(source: Input) -> tuple[FileHead, list[int] | None]:
@@ -71,7 +78,11 @@ def _as_json(name: str, head: FileHead, layer_bytes: list[int] | None) -> dict[s
             for number, layer in enumerate(facts.layers)
         ],
         "quality": [
-            {"bytes": head.header.root_end + p.body_bytes, "psnr_db": round(p.psnr_db, 2), "ssim": round(p.ssim, 4)}
+            {
+                "bytes": head.header.root_end + p.body_bytes,
+                "psnr_db": round(p.psnr_db, 2),
+                "ssim": round(p.ssim, 4),
+            }
             for p in facts.quality
         ],
     }
@@ -108,7 +119,11 @@ def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Out
         output.table(
             ["first bytes", "PSNR (dB)", "SSIM"],
             [
-                [format_bytes(head.header.root_end + p.body_bytes), f"{p.psnr_db:.1f}", f"{p.ssim:.3f}"]
+                [
+                    format_bytes(head.header.root_end + p.body_bytes),
+                    f"{p.psnr_db:.1f}",
+                    f"{p.ssim:.3f}",
+                ]
                 for p in facts.quality
             ],
         )

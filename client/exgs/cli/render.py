@@ -11,14 +11,14 @@ from exgs.cli.arguments import add_picture_options, positive
 from exgs.cli.inputs import InputError, extension, local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.cli.view import one_view
+from exgs.cli.view import one_view, view
 from exgs.client.painter import painter_named
 from exgs.client.picture import draw_picture, encode_png, to_pixels
 from exgs.codec.build import DrawnScene
 from exgs.codec.decode import decode, open_scene
 from exgs.codec.index import SceneFacts
 from exgs.scene.files import atomic_write
-from exgs.scene.ply import read_ply
+from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.rasterize import default_rasterizer
 
 
@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", metavar="OUT.png", type=Path, required=True)
     parser.add_argument(
         "--camera",
+        type=view,
         metavar="CAMERA",
-        help="orbit:DEG[,ELEVATION[,RADIUS]] around the scene's middle, or FILE:INDEX of a"
+        help="orbit:DEG[,ELEVATION[,RADII]] around the scene's middle, or FILE:INDEX of a"
         " cameras.json or transforms.json (default: a view that shows much)",
     )
     parser.add_argument(
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene
-    require_extension(arguments.scene, ".exgs", ".ply")
+    require_extension(arguments.scene, ".exgs", *READABLE)
     require_extension(str(arguments.out), ".png")
     check_output(arguments.out, arguments)
     painter = painter_named(arguments.painter)
@@ -79,8 +80,8 @@ def _load(scene: str, max_bytes: int | None) -> tuple[DrawnScene, SceneFacts | N
         with local_file(scene, max_bytes=max_bytes) as path:
             return decode(path, max_bytes=max_bytes), open_scene(path).facts
     if max_bytes is not None:
-        raise InputError(f"{scene}: --max-bytes is for .exgs files; a .ply has no order")
+        raise InputError(f"{scene}: --max-bytes is for .exgs files; other formats have no order")
     with local_file(scene) as path:
-        gaussians = read_ply(path)
+        gaussians = read_scene(path)
     none = np.zeros(len(gaussians), bool)
     return DrawnScene(gaussians, none, none), None

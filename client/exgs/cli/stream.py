@@ -15,7 +15,7 @@ from exgs.client.link import Link, LinkError, parse_link
 from exgs.client.painter import painter_named
 from exgs.client.quality import layer_steps
 from exgs.client.stream import StreamOptions, StreamReport, stream
-from exgs.scene.ply import read_ply
+from exgs.scene.formats import READABLE, read_scene
 
 RESULTS = ("frame_*.png", "quality.csv", "quality.png")
 
@@ -67,9 +67,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     painter = painter_named(arguments.painter)
     reference = None
     if arguments.reference is not None:
-        require_extension(str(arguments.reference), ".ply")
+        require_extension(str(arguments.reference), *READABLE)
         with local_file(str(arguments.reference)) as path:
-            reference = read_ply(path)
+            reference = read_scene(path)
     choose_camera = (
         path_view(arguments.cameras, arguments.size)
         if arguments.cameras
