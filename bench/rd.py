@@ -129,9 +129,19 @@ def tables(rows: Sequence[Row], budgets: dict[str, Sequence[int]]) -> str:
                     best = max(fits, key=lambda r: r.psnr_db, default=None)
                     cells.append("-" if best is None else f"{getattr(best, figure):.{digits}f}")
                 parts.append("| " + " | ".join([peer, *cells]) + " |")
-        whole = [f"{r.peer} {r.bytes:,} B: {r.psnr_db:.2f} dB" for r in own if "whole" in r.note]
-        parts += ["", f"Whole files: {'; '.join(whole)}."]
+        parts += [
+            "",
+            f"Whole files: {'; '.join(_whole(row) for row in own if 'whole' in row.note)}.",
+        ]
     return "\n".join([*parts, ""])
+
+
+def _whole(row: Row) -> str:
+    photo = f" ({row.photo_psnr_db:.2f} against photographs)"
+    return (
+        f"{row.peer} {row.bytes:,} B, {row.psnr_db:.2f} dB"
+        f"{photo if math.isfinite(row.photo_psnr_db) else ''}"
+    )
 
 
 def plot(path: Path, rows: Sequence[Row]) -> None:

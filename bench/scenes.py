@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from bench.photographs import photograph
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
@@ -58,18 +58,19 @@ def data_dir() -> Path:
 def orbit_views(scene: Gaussians, count: int, seed: int) -> tuple[Camera, ...]:
     """Views round an object, 5 to 35 degrees above its middle, at 0.7 to 1.2 of a usual distance.
 
-    That distance is twice the radius that holds 85% of the Gaussians.
+    That distance is 1.3 times the radius that holds 85% of the Gaussians: most of the picture is
+    the object.
     """
     rng = np.random.default_rng(seed)
     middle = np.median(scene.means.astype(np.float64), axis=0)
-    radius = 2 * np.percentile(np.linalg.norm(scene.means - middle, axis=1), 85)
+    usual = 1.3 * np.percentile(np.linalg.norm(scene.means - middle, axis=1), 85)
     K = pinhole(WIDTH, HEIGHT, _FOV_Y_DEG)
     cameras = []
     for number in range(count):
         turn = 2 * np.pi * (number + rng.uniform(0, 0.5)) / count
         height = np.radians(rng.uniform(5, 35))
         toward = (np.cos(height) * np.sin(turn), -np.sin(height), np.cos(height) * np.cos(turn))
-        eye = middle + radius * rng.uniform(0.7, 1.2) * np.array(toward)
+        eye = middle + usual * rng.uniform(0.7, 1.2) * np.array(toward)
         cameras.append(look_at(eye, middle, _UP, K, WIDTH, HEIGHT))
     return tuple(cameras)
 
@@ -90,7 +91,7 @@ def _playbot(cache: Path) -> BenchScene:
 def _fox(cache: Path) -> BenchScene:
     path = data_dir() / "fox.ply"
     cameras = read_cameras(data_dir() / "fox_cameras.json")
-    photographs = tuple(_photograph(camera) for camera in cameras.judge)
+    photographs = tuple(photograph(data_dir() / "fox", camera) for camera in cameras.judge)
     return BenchScene(
         "fox",
         path,
@@ -100,12 +101,6 @@ def _fox(cache: Path) -> BenchScene:
         cameras=cameras,
         photographs=photographs,
     )
-
-
-def _photograph(camera: Camera) -> FloatArray:
-    with Image.open(data_dir() / "fox" / camera.name) as image:
-        small = image.convert("RGB").resize((camera.width, camera.height), Image.Resampling.BOX)
-        return np.asarray(small, np.float32) / np.float32(255)
 
 
 def _donut(cache: Path) -> BenchScene:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.peers.exgs_file import exgs_prefixes, pruned_prefixes
 from bench.peers.point import Point
+from bench.peers.source import source_ply
 from bench.peers.splat_prefix import splat_prefixes
 from bench.peers.splat_transform import compressed_ply, decimated_spz, sog, spz
 from bench.peers.streamed_sog import sog_cumulative, sog_levels_alone
@@ -30,4 +31,5 @@ PEERS: dict[str, Peer] = {
     "SPZ": spz,
     "compressed PLY": compressed_ply,
     "SOG": sog,
+    "PLY": source_ply,
 }

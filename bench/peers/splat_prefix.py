@@ -18,6 +18,5 @@ def splat_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> It
     whole = len(scene.gaussians)
     full = read_splat(path)
     for rows in sorted({min(budget // ROW.itemsize, whole) for budget in budgets} | {whole}):
-        yield Point(
-            rows * ROW.itemsize, f"{rows:,} Gaussians", partial(full.select, slice(0, rows))
-        )
+        note = "prefix" if rows < whole else "whole file"
+        yield Point(rows * ROW.itemsize, note, partial(full.select, slice(0, rows)))

@@ -1,0 +1,14 @@
+"""The uncompressed scene itself: what all others are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.peers.point import Point
+from bench.scenes import BenchScene
+
+
+def source_ply(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The whole PLY."""
+    yield Point(scene.path.stat().st_size, "whole file", lambda: scene.gaussians)
