@@ -1,7 +1,7 @@
-"""Which camera a picture is taken from: an orbit, a camera of a file, or one that is made up.
+"""Which camera a picture is taken from: an orbit, one of a file, the scene's home view.
 
-A made-up view is chosen by what there is to draw, so a stream chooses it by its first picture and
-keeps it: its frames compare.
+Where the scene has no home view one is made up from what there is to draw. A stream does so by
+its first picture and keeps it, so that its frames compare.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from exgs.cli.inputs import InputError
 from exgs.client.screen import ChooseCamera
 from exgs.codec.build import DrawnScene
+from exgs.codec.home import home_camera
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import read_cameras
@@ -78,6 +79,8 @@ def one_view(chosen: View | None, scene: Gaussians, facts: SceneFacts | None, si
                     f"{path}: has cameras 0 to {len(cameras) - 1}, there is no {index}"
                 )
             return cameras[index].resized(*size)
+    if facts is not None and facts.home is not None:
+        return home_camera(facts.home, facts.up, *size)
     return synthesise_views(scene, 1, width=size[0], height=size[1])[0]
 
 

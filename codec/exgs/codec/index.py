@@ -38,6 +38,15 @@ class QualityPoint:
     ssim: float
 
 
+@dataclass(frozen=True, slots=True)
+class HomeView:
+    """A camera that shows much of the scene: where a viewer may stand first."""
+
+    eye: tuple[float, float, float]
+    forward: tuple[float, float, float]  # along the middle of the picture, of any length but 0
+    fov_y: float  # vertical field of view, radians
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFacts:
     """The facts of the root index."""
@@ -52,6 +61,7 @@ class SceneFacts:
     layers: tuple[Layer, ...]
     tile_bounds: npt.NDArray[np.float32]  # [2^level, 2, 3] min and max of the finest tiles' means
     quality: tuple[QualityPoint, ...]
+    home: HomeView | None = None
 
     @property
     def tile_level(self) -> int:

@@ -33,6 +33,7 @@ from exgs.codec.frame import Buffer, pack_frame, unpack_frame
 from exgs.codec.header import Header
 from exgs.codec.index import (
     ChunkRef,
+    HomeView,
     Layer,
     PageRef,
     QualityPoint,
@@ -77,6 +78,7 @@ def pack_root(
         "count": facts.leaf_count,
         "sh_degree": facts.sh_degree,
         "up": list(facts.up),
+        **({"home": _home(facts.home)} if facts.home else {}),
         "layers": _pack_columns(
             _LAYER_COLUMNS,
             [(x.tile_level, x.leaf_count, x.proxy_count, x.amplification) for x in facts.layers],
@@ -95,6 +97,10 @@ def pack_root(
         },
     }
     return pack_frame([_dump(root)])
+
+
+def _home(home: HomeView) -> dict[str, object]:
+    return {"eye": list(home.eye), "forward": list(home.forward), "fov_y": home.fov_y}
 
 
 def _chunk_table(chunks: Sequence[ChunkRef]) -> dict[str, bytes]:
@@ -151,6 +157,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         quality=tuple(
             QualityPoint(*row) for row in fields.table("quality", _QUALITY_COLUMNS, 1 << 12)
         ),
+        home=_read_home(fields.nested("home")) if "home" in fields.values else None,
     )
     _check_facts(facts, fields)
     pages = fields.table("pages", _PAGE_COLUMNS, MAX_PAGES)
@@ -197,6 +204,13 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
     if len(chunks) != page.chunk_count or end != page.end + page.chunk_bytes:
         raise fields.damaged("its chunks are not those that the root index announces")
     return chunks
+
+
+def _read_home(fields: _Fields) -> HomeView:
+    home = HomeView(fields.vector("eye"), fields.vector("forward"), fields.get("fov_y", float))
+    if not any(home.forward) or not 0 < home.fov_y < math.pi:
+        raise fields.damaged("the home view is none")
+    return home
 
 
 def _check_facts(facts: SceneFacts, fields: _Fields) -> None:

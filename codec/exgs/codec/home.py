@@ -1,0 +1,42 @@
+"""The home view: where a viewer stands first, before anyone has told it where to look.
+
+An encoder knows the whole scene and often the photographs' cameras; a viewer with the first
+kilobytes knows neither. So the index carries the camera that shows most of the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from exgs.codec.index import HomeView
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import Rasterizer
+
+_HEIGHT = 90  # pixels of the pictures to judge by
+_CANDIDATES = 16
+_SEEN = 0.02  # blending weight from which a Gaussian counts as seen
+
+
+def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
+    """The one of `cameras` (one or more; the first 16 are tried) that sees most of `scene`."""
+
+    def seen(camera: Camera) -> int:
+        small = camera.resized(max(1, round(_HEIGHT * camera.width / camera.height)), _HEIGHT)
+        return int(np.count_nonzero(rasterizer.contributions(scene, small).max > _SEEN))
+
+    best = max(cameras[:_CANDIDATES], key=seen)
+    x, y, z = (float(v) for v in best.position)
+    forward_x, forward_y, forward_z = (float(v) for v in best.viewmat[2, :3])
+    return HomeView((x, y, z), (forward_x, forward_y, forward_z), best.fov_y)
+
+
+def home_camera(home: HomeView, up: tuple[float, float, float], width: int, height: int) -> Camera:
+    """The camera of a home view for pictures of `width` x `height` pixels."""
+    K = pinhole(width, height, float(np.degrees(home.fov_y)))
+    forward = np.array(home.forward) / np.abs(home.forward).max()
+    camera = look_at(np.zeros(3), forward, up, K, width, height)
+    camera.viewmat[:3, 3] = -camera.viewmat[:3, :3] @ np.array(home.eye)
+    return camera
