@@ -26,7 +26,6 @@ JUDGE_VIEWS = 8
 JUDGE_SEED = 1_000_003
 
 _FOV_Y_DEG = 32.6  # 55 across
-_UP = (0.0, -1.0, 0.0)  # in an RDF frame
 _RATIOS = (107, 50, 25, 15, 8, 5)  # of the PLY: the budgets of a scene without its own
 
 
@@ -55,23 +54,27 @@ def data_dir() -> Path:
     return Path(found) if found else Path(__file__).parents[2] / "shared" / "data"
 
 
-def orbit_views(scene: Gaussians, count: int, seed: int) -> tuple[Camera, ...]:
-    """Views round an object, 5 to 35 degrees above its middle, at 0.7 to 1.2 of a usual distance.
+def orbit_views(
+    scene: Gaussians, count: int, seed: int, *, up: tuple[float, float, float], distance: float
+) -> tuple[Camera, ...]:
+    """Views round an object, 5 to 35 degrees above its middle, at 0.7 to 1.2 of a `distance`.
 
-    That distance is 1.3 times the radius that holds 85% of the Gaussians: most of the picture is
-    the object.
+    The unit of `distance` is the radius that holds 85% of the Gaussians; `up` is an axis.
     """
     rng = np.random.default_rng(seed)
     middle = np.median(scene.means.astype(np.float64), axis=0)
-    usual = 1.3 * np.percentile(np.linalg.norm(scene.means - middle, axis=1), 85)
+    radius = np.percentile(np.linalg.norm(scene.means - middle, axis=1), 85)
+    east = np.cross(up, np.roll(up, 1))
+    north = np.cross(up, east)
     K = pinhole(WIDTH, HEIGHT, _FOV_Y_DEG)
     cameras = []
     for number in range(count):
         turn = 2 * np.pi * (number + rng.uniform(0, 0.5)) / count
         height = np.radians(rng.uniform(5, 35))
-        toward = (np.cos(height) * np.sin(turn), -np.sin(height), np.cos(height) * np.cos(turn))
-        eye = middle + usual * rng.uniform(0.7, 1.2) * np.array(toward)
-        cameras.append(look_at(eye, middle, _UP, K, WIDTH, HEIGHT))
+        level = np.sin(turn) * east + np.cos(turn) * north
+        toward = np.cos(height) * level + np.sin(height) * np.asarray(up)
+        eye = middle + distance * radius * rng.uniform(0.7, 1.2) * toward
+        cameras.append(look_at(eye, middle, up, K, WIDTH, HEIGHT))
     return tuple(cameras)
 
 
@@ -84,7 +87,7 @@ def _playbot(cache: Path) -> BenchScene:
     scene = read_scene(path)
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
     levels = (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863)  # of the streamed SOG
-    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED)
+    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=1.3)
     return BenchScene("playbot", path, scene, judges, levels, streamed_sog=streamed)
 
 
@@ -106,7 +109,7 @@ def _fox(cache: Path) -> BenchScene:
 def _donut(cache: Path) -> BenchScene:
     path = data_dir() / "donut" / "donut.ply"
     scene = read_scene(path)
-    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED)
+    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, 0, 1), distance=2.6)
     return BenchScene("donut", path, scene, judges, _ratio_budgets(path))
 
 
