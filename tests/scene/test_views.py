@@ -172,6 +172,25 @@ def test_views_of_a_landscape_stand_above_the_ground_and_not_in_the_sky() -> Non
     assert abs(points[:, [0, 2]]).max() < 60
 
 
+def test_an_object_before_a_large_background_is_looked_at_from_near() -> None:
+    rng = np.random.default_rng(0)
+    ground = rng.uniform(-5, 5, (20_000, 3)) * [1, 0, 1]
+    around = rng.normal(size=(30_000, 3))
+    around[:, 1] = -0.6 * abs(around[:, 1])
+    distance = np.exp(rng.uniform(np.log(6), np.log(40), (30_000, 1)))
+    around *= distance / np.linalg.norm(around, axis=1, keepdims=True)
+    scene = Gaussians.concatenate(
+        [
+            box((-0.7, -1.5, -0.7), (0.7, -0.5, 0.7), 0.02),
+            flat_gaussians(ground, np.array([0.07, 0.005, 0.07])),
+            flat_gaussians(around, 0.015 * distance),
+        ]
+    )
+    points = positions(synthesise_views(scene, 20))
+    assert np.linalg.norm(points, axis=1).max() < 12
+    assert (points @ UP).min() > 0
+
+
 def test_views_are_upright() -> None:
     for camera in views(room):
         assert camera.viewmat[1, :3] @ UP < -0.5  # the picture's y axis points down

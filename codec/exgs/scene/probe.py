@@ -80,9 +80,11 @@ class Prober:
         return seen
 
     def area(self, of: Mask) -> float:
-        """How much area, times opacity, the thinned Gaussians `of` [N] have in all."""
-        s: Array = np.sort(self._layout.thinned.scales, axis=1).astype(np.float64)
-        return float((self._layout.thinned.opacities * s[:, 1] * s[:, 2])[of].sum())
+        """How much area, times opacity, those of the thinned Gaussians `of` [N] have within bounds."""
+        scene, layout = self._layout.thinned, self._layout
+        s: Array = np.sort(scene.scales, axis=1).astype(np.float64)
+        near = np.all((scene.means >= layout.low) & (scene.means <= layout.high), axis=1)
+        return float((scene.opacities * s[:, 1] * s[:, 2])[of & near].sum())
 
 
 def _small(camera: Camera) -> Camera:

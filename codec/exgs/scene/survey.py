@@ -19,7 +19,8 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_SAMPLES = 60_000  # Gaussians of the thinned scene
+_SAMPLES_WITHIN = 45_000  # Gaussians of the thinned scene
+_SAMPLES_BEYOND = 15_000
 _FOR_BOUNDS = 200_000
 _POINTS = 400_000
 _CELLS = 48  # of the grid along its longest side
@@ -114,7 +115,11 @@ def survey(scene: Gaussians) -> Survey:
     area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
     low, high = _bounds(scene, np.sqrt(area))
     mass = scene.opacities * area + 1e-300
-    share = _inclusion(mass, _SAMPLES)
+    within = np.all((scene.means >= low) & (scene.means <= high), axis=1)
+    # Apart, since a far background has nearly all of the area and little of the detail.
+    share = np.empty(len(scene))
+    share[within] = _inclusion(mass[within], _SAMPLES_WITHIN)
+    share[~within] = _inclusion(mass[~within], _SAMPLES_BEYOND)
     chosen = np.flatnonzero(rng.random(len(scene)) < share)
     if not len(chosen):
         chosen = np.array([int(mass.argmax())])
@@ -123,13 +128,15 @@ def survey(scene: Gaussians) -> Survey:
     thinned = Gaussians(
         part.means, part.quats, part.scales * grown[:, None], part.opacities, part.sh0, part.shN
     )
-    weight = mass[chosen] / share[chosen]
-    everywhere, point_area = _points(thinned, weight, rng)
-    inside = np.all((everywhere >= low) & (everywhere <= high), axis=1)
-    points = everywhere[inside] if inside.any() else (low[None] + high) / 2
-    offsets = everywhere[~inside] - (low + high) / 2
+    weight, near = mass[chosen] / share[chosen], within[chosen]
+    points, point_area = _points(thinned, np.where(near, weight, 0), rng)
+    points = points[np.all((points >= low) & (points <= high), axis=1)]
+    if not len(points):
+        points = (low[None] + high) / 2
+    offsets, far_area = _points(thinned, np.where(near, 0, weight), rng)
+    offsets -= (low + high) / 2
     far = np.linalg.norm(offsets, axis=1) > _FAR * np.linalg.norm(high - low)
-    beyond = _beyond(offsets[far], point_area)
+    beyond = _beyond(offsets[far], far_area)
     cell = float((high - low).max()) / _CELLS
     origin = low - 2 * cell
     shape = np.ceil((high - low) / cell).astype(np.int64) + 4
@@ -143,12 +150,13 @@ def survey(scene: Gaussians) -> Survey:
 def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
     """A box round nearly all of what the trainer found worth detail, but not far beyond the most.
 
-    Gaussians count by opacity and width, wide ones (sky, far background) like ordinary ones.
+    Wide Gaussians (sky, far background) count the less, the wider they are.
     """
     some = slice(None, None, 1 + len(scene) // _FOR_BOUNDS)
     means, width = scene.means[some], width[some]
     weight = scene.opacities[some].astype(np.float64)
-    weight = weight * np.minimum(width, 3 * np.median(width)) + 1e-300
+    usual = 2 * float(np.median(width))
+    weight = weight * usual / np.maximum(width, usual) + 1e-300
     edges = [_quantiles(means[:, axis], weight, (0.01, 0.2, 0.8, 0.99)) for axis in range(3)]
     outer_low, inner_low, inner_high, outer_high = np.array(edges, np.float64).T
     wide = (inner_high - inner_low).max()
@@ -183,6 +191,8 @@ def _inclusion(mass: Array, count: int) -> Array:
 def _points(thinned: Gaussians, weight: Array, rng: np.random.Generator) -> tuple[Array, float]:
     """Points spread over the Gaussians by weight, and the area of one."""
     ends = np.cumsum(weight)
+    if ends[-1] <= 0:
+        return np.empty((0, 3)), 0.0
     source = np.searchsorted(ends, (np.arange(_POINTS) + rng.random()) * (ends[-1] / _POINTS))
     source = np.minimum(source, len(weight) - 1)
     local = rng.standard_normal((_POINTS, 3)) * thinned.scales[source]
