@@ -80,7 +80,7 @@ class Prober:
         return seen
 
     def area(self, of: Mask) -> float:
-        """How much area, times opacity, those of the thinned Gaussians `of` [N] have within bounds."""
+        """Area times opacity of those of the thinned Gaussians `of` [N] that lie within bounds."""
         scene, layout = self._layout.thinned, self._layout
         s: Array = np.sort(scene.scales, axis=1).astype(np.float64)
         near = np.all((scene.means >= layout.low) & (scene.means <= layout.high), axis=1)
