@@ -22,6 +22,7 @@ class Delivery:
         self, scene: GrowingScene, cache: Cache | None = None, stored: Stored | None = None
     ) -> None:
         self.scene = scene
+        self.kept_bytes = 0  # of the file, in this run: what a later connection need not send
         self._cache = cache
         self._stored = stored
 
@@ -57,6 +58,7 @@ class Delivery:
 
     def add_fragment(self, part: int, offset: int, data: bytes) -> None:
         """Bytes of a part have come, after those before them."""
+        self.kept_bytes += len(data)
         if self._cache is not None:
             self._cache.add(part, offset, data)
 

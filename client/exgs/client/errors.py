@@ -23,3 +23,7 @@ class ConnectionLostError(StreamError):
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class DamagedOnTheWayError(ConnectionLostError):
+    """What came does not match its hash; another connection may bring it unharmed."""

@@ -10,10 +10,11 @@ from typing import Protocol
 import aiohttp
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import ConnectionLostError, StreamError
+from exgs.client.errors import ConnectionLostError, DamagedOnTheWayError, StreamError
 from exgs.client.route import Route
+from exgs.scene.camera import Camera
 
-_ATTEMPTS = 6  # in a row without a byte, once something has come
+_ATTEMPTS = 6  # in a row that bring nothing, once something has come
 _FIRST_ATTEMPTS = 2
 _BACKOFF_S = 0.25  # doubles with every attempt
 _CONNECT_S = 10.0
@@ -23,6 +24,12 @@ _PASSING = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionEr
 
 class Profile(Protocol):
     """One way to receive a scene."""
+
+    limit_bytes: int | None  # to stop after
+
+    def look(self, camera: Camera) -> None:
+        """Look from here from now on: what the camera sees shall come first."""
+        ...
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive over one connection, from what is here until everything is.
@@ -43,7 +50,7 @@ async def receive(
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as http:
         reconnections = failures = 0
         while True:
-            before = delivery.received_bytes
+            before = delivery.kept_bytes
             failure: Exception
             try:
                 await profile.receive(http, route)
@@ -54,9 +61,10 @@ async def receive(
                     raise failure from error
             except _PASSING as error:
                 failure = error
-            failures = 1 if delivery.received_bytes > before else failures + 1
+            damaged = isinstance(failure, DamagedOnTheWayError)
+            failures = 1 if delivery.kept_bytes > before and not damaged else failures + 1
             reason = _reason(failure)
-            if failures >= (_ATTEMPTS if delivery.received_bytes else _FIRST_ATTEMPTS):
+            if failures >= (_ATTEMPTS if delivery.kept_bytes else _FIRST_ATTEMPTS):
                 raise StreamError(f"{reason}; gave up after {failures} attempts") from failure
             wait_s = _BACKOFF_S * 2 ** (failures - 1)
             if isinstance(failure, ConnectionLostError):

@@ -1,35 +1,35 @@
 """The static profile: byte ranges of the file itself, from any HTTP server.
 
-One request asks for all that is missing from a place on; what comes is cut into parts by the
-chunk table as it arrives. A server that ignores ranges sends the whole file, which serves too.
+A few requests are on their way at a time, enough to fill the link and no more, so that a new view
+changes soon what comes. A server that ignores ranges sends the whole file, which serves too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import aiohttp
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import ConnectionLostError, SceneChangedError, StreamError
+from exgs.client.ranges import ByteRange, RangeReader
 from exgs.client.route import Route
-from exgs.codec.container import FileHead, parse_head
-from exgs.codec.errors import DamagedError, TruncatedError
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef
-from exgs.codec.index_io import parse_page
+from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
-from exgs.wire.plan import PartPlan
-from exgs.wire.scheduler import Scheduler, Slice
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
-_WORTH_A_REQUEST_BYTES = 64 << 10  # a smaller gap of held bytes is read over, not jumped
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_REQUESTS = 6  # at a time, as browsers do
+_AHEAD_S = 0.5  # of the link's rate may be on its way
+_AHEAD_BYTES = 128 << 10  # or so much: what fills a slow link over a round trip
+_AHEAD_BYTES_MAX = 16 << 20
 
 
 class StaticProfile:
-    """Receives a scene from .../NAME.exgs in file order; goes on from what it has.
+    """Receives a scene from .../NAME.exgs; goes on from what it has.
 
-    With `limit_bytes` it stops at so many received bytes.
+    What the camera of the newest `look` sees comes first. With `limit_bytes` it stops at so many
+    received bytes.
     """
 
     def __init__(
@@ -40,77 +40,126 @@ class StaticProfile:
         limit_bytes: int | None = None,
         resume: Resume | None = None,
     ) -> None:
+        self.limit_bytes = limit_bytes
         self._delivery = delivery
         self._token = token
-        self.limit_bytes = limit_bytes
-        self._resume = resume
+        self._reader = RangeReader(delivery, resume)
         self._etag: str | None = None
-        self._front = bytearray()  # the file's first bytes, until the head can be read
-        self._scheduler: Scheduler | None = None
-        self._parts: dict[int, bytearray] = {}
+        self._awaited_bytes = 0  # of the requests on their way
+        self._news = asyncio.Event()
+
+    def look(self, camera: Camera) -> None:
+        """Look from here from now on; to be called on the event loop."""
+        self._reader.look(camera)
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive until everything is here; raises StreamError, FormatError."""
-        while not self._is_done():
-            start, end = self._next_range()
-            headers = {
-                **route.headers,
-                "Accept-Encoding": "identity",
-                "Range": f"bytes={start}-{'' if end is None else end - 1}",
-            }
-            if self._etag is not None:
-                headers["If-Match"] = self._etag
-            if self._token is not None:
-                headers["Authorization"] = f"Bearer {self._token}"
+        begun_s, begun_bytes = asyncio.get_running_loop().time(), self._delivery.received_bytes
+
+        def window_bytes() -> int:
+            elapsed_s = max(asyncio.get_running_loop().time() - begun_s, 0.1)
+            rate_bytes_s = (self._delivery.received_bytes - begun_bytes) / elapsed_s
+            return int(min(max(_AHEAD_S * rate_bytes_s, _AHEAD_BYTES), _AHEAD_BYTES_MAX))
+
+        async def work() -> None:
+            while not self._is_done():
+                wanted = self._claim(window_bytes())
+                if wanted is None:
+                    self._news.clear()
+                    await self._news.wait()
+                else:
+                    await self._fetch(http, route, wanted)
+            self._news.set()
+
+        tasks = [asyncio.create_task(work()) for _ in range(_REQUESTS)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._reader.release()
+            self._awaited_bytes = 0
+
+    def _is_done(self) -> bool:
+        return self._left_bytes() == 0 or self._reader.is_done
+
+    def _left_bytes(self) -> int | None:
+        """What the limit leaves."""
+        if self.limit_bytes is None:
+            return None
+        return max(0, self.limit_bytes - self._delivery.received_bytes)
+
+    def _claim(self, window_bytes: int) -> ByteRange | None:
+        room_bytes = window_bytes - self._awaited_bytes
+        left_bytes = self._left_bytes()
+        if left_bytes is not None:
+            left_bytes -= self._awaited_bytes
+        if room_bytes <= 0 or (left_bytes is not None and left_bytes <= 0):
+            return None
+        size_bytes = min(room_bytes, window_bytes // 2)
+        if left_bytes is None:
+            return self._reader.claim(size_bytes)
+        return self._reader.claim(size_bytes, left_bytes)
+
+    async def _fetch(self, http: aiohttp.ClientSession, route: Route, wanted: ByteRange) -> None:
+        headers = {
+            **route.headers,
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={wanted.start}-{wanted.end - 1}",
+        }
+        if self._etag is not None:
+            headers["If-Match"] = self._etag
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        awaited_bytes = wanted.end - wanted.start
+        self._awaited_bytes += awaited_bytes
+        try:
             async with http.get(
                 route.url, headers=headers, server_hostname=route.server_hostname
             ) as response:
-                position = self._check(response, start)
-                before = self._delivery.received_bytes
+                position = self._check(response, wanted)
+                end = wanted.end
+                if response.status == 200:
+                    if not self._reader.claim_all(wanted):
+                        response.close()
+                        return
+                    end = 1 << 62
                 async for data in response.content.iter_any():
                     self._delivery.count(len(data))
-                    self._take(position, data)
+                    known_bytes = min(awaited_bytes, len(data))
+                    awaited_bytes -= known_bytes
+                    self._awaited_bytes -= known_bytes
+                    self._reader.take(position, data)
                     position += len(data)
+                    self._news.set()
                     if self._is_done():
                         response.close()
                         return
-                if self._delivery.received_bytes == before:
-                    raise ConnectionLostError("the server sent nothing")
+                if position < min(end, self._reader.file_bytes or end):
+                    raise ConnectionLostError("the server sent less than it was asked for")
+                self._reader.finish(wanted)
+        finally:
+            self._awaited_bytes -= awaited_bytes
+            self._news.set()
 
-    # What to ask for.
-
-    def _is_done(self) -> bool:
-        if self.limit_bytes is not None and self._delivery.received_bytes >= self.limit_bytes:
-            return True
-        return self._scheduler is not None and self._scheduler.missing_bytes == 0
-
-    def _next_range(self) -> tuple[int, int | None]:
-        """First byte to fetch and the end of the range, None for that of the file."""
-        piece = self._scheduler.next(1) if self._scheduler is not None else None
-        if self._scheduler is not None and piece is not None:
-            start, end = piece.file_offset, _run_end(self._scheduler, piece)
-        else:
-            start = len(self._front)
-            end = self._resume.head.header.root_end if self._resume and not start else None
-        if self.limit_bytes is not None:
-            limit = start + self.limit_bytes - self._delivery.received_bytes
-            end = limit if end is None else min(end, limit)
-        return start, end
-
-    # What comes.
-
-    def _check(self, response: aiohttp.ClientResponse, start: int) -> int:
+    def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> int:
         """Where in the file the body starts; raises StreamError where there is none of use."""
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         match response.status:
             case 200:
                 position = 0
             case 206:
-                found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-                if found is None or int(found[1]) != start:
+                if found is None or found[1] is None or int(found[1]) != wanted.start:
                     raise StreamError("the server sends another range than it was asked for")
-                position = start
-            case 412 | 416:
+                position = wanted.start
+            case 412:
                 raise SceneChangedError("the scene on the server has changed; start again")
+            case 416:
+                size = f" at byte {found[2]}" if found and found[2] != "*" else ""
+                raise StreamError(
+                    f"the file on the server ends{size}, before it is complete; upload it again"
+                )
             case 401 | 403:
                 raise StreamError("the server wants a token: give one with --token")
             case 429 | 500 | 502 | 503 | 504 as status:
@@ -125,70 +174,3 @@ class StaticProfile:
         if self._etag is None and etag.startswith('"'):  # a weak one does not name the bytes
             self._etag = etag
         return position
-
-    def _take(self, position: int, data: bytes) -> None:
-        """Bytes of the file that start at `position`."""
-        if self._scheduler is None:
-            self._front += data[len(self._front) - position :]
-            try:
-                head = parse_head(self._front)
-            except TruncatedError:
-                return
-            self._scheduler = self._open(head)
-            position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
-        while data:
-            piece = self._scheduler.next(len(data))
-            gap = 0 if piece is None else piece.file_offset - position
-            if piece is None or not 0 <= gap < len(data):
-                return
-            fresh = data[gap : gap + piece.length]
-            self._scheduler.mark(piece.part, piece.offset + len(fresh))
-            self._enter(self._scheduler, piece, fresh)
-            position += gap + len(fresh)
-            data = data[gap + len(fresh) :]
-
-    def _open(self, head: FileHead) -> Scheduler:
-        self._delivery.open(head)
-        resume = self._resume
-        if resume is None or resume.head.scene_hash != head.scene_hash:
-            return Scheduler(PartPlan(head, ChunkTable(head.root)))
-        self._parts = {part: bytearray(data) for part, data in resume.partial.items()}
-        return Scheduler(PartPlan(head, resume.table), resume.have)
-
-    def _enter(self, scheduler: Scheduler, piece: Slice, data: bytes) -> None:
-        ref = scheduler.plan.ref(piece.part)
-        held = self._parts.setdefault(piece.part, bytearray())
-        held += data
-        self._delivery.add_fragment(piece.part, piece.offset, data)
-        if len(held) < ref.packed_bytes:
-            return
-        packed = bytes(self._parts.pop(piece.part))
-        if isinstance(ref, PageRef):
-            rows = parse_page(packed, ref, scheduler.plan.facts)
-            scheduler.add_page(ref, rows)
-            self._delivery.add_page(ref, rows)
-            return
-        if content_hash(packed) != ref.hash:
-            raise DamagedError("the hash does not match", section=ref.section, offset=ref.offset)
-        self._delivery.add_chunk(ref, packed)
-
-
-def _run_end(scheduler: Scheduler, piece: Slice) -> int | None:
-    """Where the bytes that are missing from `piece` on end; None for the end of the file."""
-    plan = scheduler.plan
-    ref = plan.ref(piece.part)
-    first = ref.id if isinstance(ref, ChunkRef) else ref.first_chunk
-    held_from: int | None = None
-    held_bytes = 0
-    for number in range(first, plan.chunk_count):
-        row = plan.table.get(number)
-        if row is None:
-            return None
-        if not scheduler.is_whole(number):
-            held_from, held_bytes = None, 0
-            continue
-        held_from = row.offset if held_from is None else held_from
-        held_bytes += row.packed_bytes
-        if held_bytes >= _WORTH_A_REQUEST_BYTES:
-            break
-    return held_from

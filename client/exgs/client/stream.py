@@ -7,6 +7,7 @@ and when all is done the frames are compared with the full scene.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ from exgs.client.link import Link
 from exgs.client.painter import Painter
 from exgs.client.picture import Color
 from exgs.client.quality import QualityRow, measure_frames, plot, write_csv
-from exgs.client.receive import receive
+from exgs.client.receive import Profile, receive
 from exgs.client.route import open_route, parse_url
 from exgs.client.screen import ChooseCamera, Screen
 from exgs.client.static_profile import StaticProfile
 from exgs.client.streaming_profile import StreamingProfile
+from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
-from exgs.scene.camera import look_at, pinhole
+from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
 from exgs.wire.client import Resume
@@ -114,11 +116,13 @@ class _Run:
         self._received_s = 0.0
         self._received_bytes = 0
         self._reconnections = 0
+        self._camera: Camera | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._scene = GrowingScene()
         self._screen = Screen(
             self._scene,
             rasterizer,
-            options.choose_camera,
+            self._choose_camera,
             folder,
             self._clock,
             painter=options.painter,
@@ -129,8 +133,18 @@ class _Run:
         self._delivery = Delivery(self._scene, self._cache, stored)
         self._profile = _profile(url, self._delivery, options, stored.resume if stored else None)
 
+    def _choose_camera(self, number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
+        """On the screen's thread: choose, and tell the network what is looked at."""
+        camera = self._options.choose_camera(number, facts, drawn)
+        if camera is not self._camera and self._loop is not None:
+            self._camera = camera
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nothing more will come
+                self._loop.call_soon_threadsafe(self._profile.look, camera)
+        return camera
+
     async def receive(self, progress: Callable[[str, float], None]) -> None:
         """Receive and draw; then, for the reference, what a limit has left out."""
+        self._loop = asyncio.get_running_loop()
         ticking = asyncio.create_task(self._tick(progress))
         try:
             async with open_route(self._url, self._options.link, seed=self._options.seed) as route:
@@ -212,7 +226,7 @@ class _Run:
 
 def _profile(
     url: URL, delivery: Delivery, options: StreamOptions, resume: Resume | None
-) -> StaticProfile | StreamingProfile:
+) -> Profile:
     limit = options.max_bytes
     if url.name == "stream" and len(url.parts) > 2:
         return StreamingProfile(

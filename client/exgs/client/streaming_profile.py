@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import aiohttp
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import ConnectionLostError, SceneChangedError, StreamError
+from exgs.client.errors import (
+    ConnectionLostError,
+    DamagedOnTheWayError,
+    SceneChangedError,
+    StreamError,
+)
 from exgs.client.route import Route
 from exgs.codec.constants import MAX_WELCOME_BYTES, ROOT_TARGET_BYTES, ErrorCode
 from exgs.scene.camera import Camera
 from exgs.wire.client import ClientSession, Resume
 from exgs.wire.errors import RemoteProtocolError
 from exgs.wire.events import ChunkArrived, Error, Event, Fragment, GoAway, PageArrived, Welcome
+
+Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
 _SILENCE_S = 30.0
@@ -25,11 +35,15 @@ _PASSING = (  # a fault that another connection may not meet
 )
 
 
+class _StaleCacheError(ConnectionLostError):
+    """What was held came from a cache, and of another file than the server has now."""
+
+
 class StreamingProfile:
     """Receives a scene from .../scenes/NAME/stream; connects anew with what it has.
 
-    `camera`, if there is one, lets the server send first what it sees. With `limit_bytes` it
-    stops after about so many received bytes.
+    The server sends first what the camera of the newest `look` sees. With `limit_bytes` it stops
+    after about so many received bytes.
     """
 
     def __init__(
@@ -38,16 +52,29 @@ class StreamingProfile:
         delivery: Delivery,
         *,
         token: str | None = None,
-        camera: Camera | None = None,
         limit_bytes: int | None = None,
         resume: Resume | None = None,
     ) -> None:
         self._name = name
         self._delivery = delivery
         self._token = token
-        self._camera = camera
         self.limit_bytes = limit_bytes
         self._resume = resume
+        self._camera: Camera | None = None
+        self._session: ClientSession | None = None
+        self._socket: Socket | None = None
+        self._speaking: set[asyncio.Task[None]] = set()
+
+    def look(self, camera: Camera) -> None:
+        """Look from here from now on; to be called on the event loop."""
+        self._camera = camera
+        if self._session is None or self._session.closed:
+            return
+        self._session.send_view(camera)
+        if self._socket is not None:
+            task = asyncio.create_task(self._speak(self._session, self._socket))
+            self._speaking.add(task)
+            task.add_done_callback(self._speaking.discard)
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive until everything is here; raises StreamError, FormatError."""
@@ -58,6 +85,7 @@ class StreamingProfile:
             camera=self._camera,
             resume=self._resume,
         )
+        self._session = session
         try:
             async with http.ws_connect(
                 route.url,
@@ -66,17 +94,23 @@ class StreamingProfile:
                 compress=0,
                 max_msg_size=MAX_WELCOME_BYTES,
             ) as socket:
+                self._socket = socket
                 await self._exchange(session, socket)
+        except _StaleCacheError:
+            self._resume = None
+            raise
         except RemoteProtocolError as fault:
+            self._resume = session.resume()
             if fault.code is ErrorCode.DAMAGED:  # that part will come anew
-                raise ConnectionLostError(str(fault)) from fault
+                raise DamagedOnTheWayError(str(fault)) from fault
+            raise
+        except BaseException:
+            self._resume = session.resume()
             raise
         finally:
-            self._resume = session.resume() or self._resume
+            self._session = self._socket = None
 
-    async def _exchange(
-        self, session: ClientSession, socket: aiohttp.ClientWebSocketResponse[bool]
-    ) -> None:
+    async def _exchange(self, session: ClientSession, socket: Socket) -> None:
         while True:
             for frame in session.data_to_send():
                 await socket.send_bytes(frame)
@@ -99,6 +133,12 @@ class StreamingProfile:
             if more and not session.closed:
                 session.send_credit(more)
 
+    async def _speak(self, session: ClientSession, socket: Socket) -> None:
+        """Send what is to be sent while `_exchange` waits; a failure is for `_exchange` to meet."""
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+            for frame in session.data_to_send():
+                await socket.send_bytes(frame)
+
     def _handle(self, event: Event) -> None:
         match event:
             case Welcome(head=head):
@@ -118,9 +158,8 @@ class StreamingProfile:
 
     def _refused(self, code: int, message: str) -> None:
         if code == ErrorCode.SCENE_CHANGED:
-            if not self._delivery.is_open:  # what was held came from a cache
-                self._resume = None
-                raise ConnectionLostError("the cached scene has changed on the server")
+            if not self._delivery.is_open:
+                raise _StaleCacheError("the cached scene has changed on the server")
             raise SceneChangedError("the scene on the server has changed; start again")
         if code in _PASSING:
             raise ConnectionLostError(f"the server says: {message}")

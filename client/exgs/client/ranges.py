@@ -1,0 +1,236 @@
+"""The static profile without HTTP: which byte ranges to ask for, and the parts in what comes.
+
+Several ranges may be on their way at once and their bytes come in any order between them; a part
+is handed over from its front on. Like the wire core, this knows no sockets and no clocks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exgs.client.delivery import Delivery
+from exgs.client.errors import DamagedOnTheWayError
+from exgs.codec.container import FileHead, parse_head
+from exgs.codec.errors import TruncatedError
+from exgs.codec.frame import content_hash
+from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+from exgs.codec.index_io import parse_page
+from exgs.scene.camera import Camera
+from exgs.wire.client import Resume
+from exgs.wire.events import View
+from exgs.wire.parts import page_part
+from exgs.wire.plan import PartPlan
+from exgs.wire.scheduler import Scheduler
+
+_FRONT_BYTES = 64 << 10  # the first range: holds the head and as a rule the first picture
+_ENDLESS = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes of the file from `start` to before `end`."""
+
+    start: int
+    end: int
+
+
+class RangeReader:
+    """Turns ranges of one file into parts for `delivery`; goes on from what `resume` holds."""
+
+    def __init__(self, delivery: Delivery, resume: Resume | None = None) -> None:
+        self._delivery = delivery
+        self._resume = resume
+        self._front = bytearray()  # the file's first bytes, until the head can be read
+        self._scheduler: Scheduler | None = None
+        self._view: View | None = None
+        self._on_the_way: list[ByteRange] = []
+        self._claimed: set[int] = set()  # parts that the ranges on the way reach into
+        self._whole: set[int] = set()
+        self._held: dict[int, bytearray] = {}  # the first bytes of the others
+        self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
+        self._starts: list[int] = []  # where the known parts begin, and which they are
+        self._parts: list[tuple[int, ChunkRef | PageRef]] = []
+
+    # What to ask for.
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Length of the file, None until its header is here."""
+        return self._scheduler.plan.head.header.file_bytes if self._scheduler else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is on the way and nothing that is wanted is missing."""
+        if self._scheduler is None or self._claimed:
+            return False
+        return self._scheduler.next(1) is None
+
+    def claim(self, size_bytes: int, most_bytes: int = _ENDLESS) -> ByteRange | None:
+        """The range to ask for now: whole parts of about `size_bytes`, at most `most_bytes`.
+
+        None where there is nothing to ask for until something has come.
+        """
+        if self._scheduler is None:
+            return self._claim_front(most_bytes)
+        start = end = -1
+        while (left := most_bytes - (end - start)) > 0:
+            piece = self._scheduler.next(left)
+            if piece is None or (start >= 0 and piece.file_offset != end):
+                break
+            if start >= 0 and end - start + piece.length > size_bytes:
+                break
+            start = piece.file_offset if start < 0 else start
+            end = piece.file_offset + piece.length
+            self._scheduler.record(piece)
+            self._claimed.add(piece.part)
+        if start < 0:
+            return None
+        return self._send_for(ByteRange(start, end))
+
+    def claim_all(self, asked: ByteRange) -> bool:
+        """The answer to `asked` brings the whole file; False where another one does already."""
+        self._on_the_way.remove(asked)
+        everything = ByteRange(0, _ENDLESS)
+        if everything in self._on_the_way:
+            return False
+        self._on_the_way.append(everything)
+        self._claim_rows()
+        return True
+
+    def look(self, camera: Camera) -> None:
+        """Ask first for what this camera sees."""
+        self._view = View((self._view.serial if self._view else 0) + 1, camera)
+        if self._scheduler is not None:
+            self._scheduler.set_view(self._view)
+
+    def finish(self, asked: ByteRange) -> None:
+        """All bytes of a range have come."""
+        if asked in self._on_the_way:
+            self._on_the_way.remove(asked)
+
+    def release(self) -> None:
+        """The connections are lost: what has not come is to be asked for again."""
+        self._on_the_way.clear()
+        self._early.clear()
+        if self._scheduler is not None:
+            for part in self._claimed:
+                self._scheduler.mark(part, len(self._held.get(part, b"")))
+        self._claimed.clear()
+
+    def _claim_front(self, most_bytes: int) -> ByteRange | None:
+        if self._on_the_way:
+            return None
+        start = len(self._front)
+        size = _FRONT_BYTES
+        if self._resume is not None and not start:
+            size = self._resume.head.header.root_end
+        return self._send_for(ByteRange(start, start + min(size, most_bytes)))
+
+    def _send_for(self, wanted: ByteRange) -> ByteRange:
+        self._on_the_way.append(wanted)
+        return wanted
+
+    # What comes.
+
+    def take(self, position: int, data: bytes) -> None:
+        """Bytes of the file from `position` on have come.
+
+        Raises DamagedOnTheWayError, after which that part is asked for again; FormatError.
+        """
+        if self._scheduler is None:
+            fresh = data[len(self._front) - position :]
+            self._front += fresh
+            self._delivery.kept_bytes += len(fresh)
+            try:
+                head = parse_head(self._front)
+            except TruncatedError:
+                return
+            self._open(head)
+            position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
+        while data:
+            number = bisect_right(self._starts, position) - 1
+            part, ref = self._parts[number] if number >= 0 else (-1, None)
+            if ref is None or position >= ref.end:
+                return  # behind the file, or of a chunk that no page lists yet
+            size = min(len(data), ref.end - position)
+            self._enter(part, ref, position - ref.offset, data[:size])
+            position += size
+            data = data[size:]
+
+    def _open(self, head: FileHead) -> None:
+        self._delivery.open(head)
+        resume = self._resume
+        if resume is None or resume.head.scene_hash != head.scene_hash:
+            self._scheduler = Scheduler(PartPlan(head, ChunkTable(head.root)))
+        else:
+            self._scheduler = Scheduler(PartPlan(head, resume.table), resume.have)
+            self._held = {part: bytearray(data) for part, data in resume.partial.items()}
+            self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
+        self._scheduler.set_view(self._view)
+        self._list(self._scheduler.plan.table.values())
+        self._claim_rows()
+
+    def _list(self, rows: Iterable[ChunkRef]) -> None:
+        """Enter the places of chunks, and of the pages besides."""
+        if self._scheduler is None:
+            return
+        known = dict(self._parts)
+        known.update((row.id, row) for row in rows)
+        known.update((page_part(page.id), page) for page in self._scheduler.plan.pages)
+        self._parts = sorted(known.items(), key=lambda item: item[1].offset)
+        self._starts = [ref.offset for _, ref in self._parts]
+
+    def _claim_rows(self) -> None:
+        """What the ranges on the way bring need not be asked for, now that its place is known."""
+        if self._scheduler is None:
+            return
+        for wanted in self._on_the_way:
+            first = max(0, bisect_right(self._starts, wanted.start) - 1)
+            last = bisect_right(self._starts, wanted.end - 1)
+            for part, ref in self._parts[first:last]:
+                held_bytes = len(self._held.get(part, b""))
+                reached_bytes = min(wanted.end, ref.end) - ref.offset
+                if (
+                    part not in self._whole
+                    and part not in self._claimed
+                    and ref.offset + held_bytes >= wanted.start
+                    and reached_bytes > held_bytes
+                ):
+                    self._scheduler.mark(part, reached_bytes)
+                    self._claimed.add(part)
+
+    def _enter(self, part: int, ref: ChunkRef | PageRef, offset: int, data: bytes) -> None:
+        if part in self._whole:
+            return
+        held = self._held.setdefault(part, bytearray())
+        waiting = self._early.pop(part, {})
+        waiting[offset] = data
+        while (first := min(waiting, default=len(held) + 1)) <= len(held):
+            fresh = waiting.pop(first)[len(held) - first :]
+            if fresh:
+                self._delivery.add_fragment(part, len(held), fresh)
+                held += fresh
+        if waiting:
+            self._early[part] = waiting
+        if len(held) >= ref.packed_bytes:
+            self._complete(part, ref, bytes(self._held.pop(part)))
+
+    def _complete(self, part: int, ref: ChunkRef | PageRef, packed: bytes) -> None:
+        if self._scheduler is None:
+            return
+        self._claimed.discard(part)
+        if content_hash(packed) != ref.hash:
+            self._scheduler.mark(part, 0)
+            raise DamagedOnTheWayError(f"{ref.section} at byte {ref.offset}: the hash is wrong")
+        self._whole.add(part)
+        self._scheduler.mark(part, len(packed))
+        if isinstance(ref, PageRef):
+            rows = parse_page(packed, ref, self._scheduler.plan.facts)
+            self._scheduler.add_page(ref, rows)
+            self._delivery.add_page(ref, rows)
+            self._list(rows)
+            self._claim_rows()
+            return
+        self._delivery.add_chunk(ref, packed)
