@@ -16,6 +16,7 @@ import numpy.typing as npt
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import unpack_chunk
 from exgs.codec.errors import DamagedError
+from exgs.codec.fine import unpack_fine
 from exgs.codec.frame import Buffer
 from exgs.codec.geometry import unpack_geometry
 from exgs.codec.index import ChunkRef, SceneFacts
@@ -45,6 +46,7 @@ class _Cell:
     proxy_tiles: npt.NDArray[np.uint32] | None = None
     sh_waiting: list[tuple[ChunkRef, bytes]] = field(default_factory=list)
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
+    fine_waiting: tuple[ChunkRef, bytes] | None = None
     active: bool = False
 
 
@@ -104,6 +106,9 @@ class SceneBuilder:
             case ChunkKind.SH:
                 cell.sh_waiting.append((chunk, payload))
                 self._refine(cell)
+            case ChunkKind.FINE:
+                cell.fine_waiting = chunk, payload
+                self._refine(cell)
             case ChunkKind.BASIS:
                 self._basis = unpack_basis(
                     payload, sh_degree=self.facts.sh_degree, section=chunk.section
@@ -128,19 +133,23 @@ class SceneBuilder:
                 self._cells.setdefault((row.layer, row.tile), _Cell()).expected.add(row.kind)
 
     def _refine(self, cell: _Cell) -> None:
-        """Add up the cell's SH chunks as soon as its leaves and the basis are here."""
-        if not cell.sh_waiting or cell.leaves is None or self._basis is None:
+        """Apply what came for the cell's leaves as soon as all that it needs is here."""
+        if cell.leaves is None:
+            return
+        if cell.fine_waiting is not None:
+            chunk, payload = cell.fine_waiting
+            _same_count(chunk, cell.leaves)
+            cell.leaves = unpack_fine(payload, cell.leaves, section=chunk.section)
+            cell.fine_waiting = None
+            self.version += cell.active
+        if not cell.sh_waiting or self._basis is None:
             return
         waiting, cell.sh_waiting = cell.sh_waiting, []
         for chunk, payload in waiting:
-            if chunk.count != len(cell.leaves):
-                raise DamagedError(
-                    f"{chunk.count} SH for {len(cell.leaves)} leaves", section=chunk.section
-                )
+            _same_count(chunk, cell.leaves)
             vectors = unpack_sh(payload, self._basis, count=chunk.count, section=chunk.section)
             cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
-        if cell.active:
-            self.version += 1
+        self.version += cell.active
 
     def _activate(self, layer: int, tile: int) -> None:
         """Activate this cell if it can be, then those that waited for it."""
@@ -206,3 +215,8 @@ class SceneBuilder:
             np.concatenate(proxy_flags),
             np.concatenate(pending_flags),
         )
+
+
+def _same_count(chunk: ChunkRef, leaves: Gaussians) -> None:
+    if chunk.count != len(leaves):
+        raise DamagedError(f"{chunk.count} rows for {len(leaves)} leaves", section=chunk.section)

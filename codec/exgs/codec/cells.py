@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
+from exgs.codec.fine import pack_fine, unpack_fine
 from exgs.codec.frame import Buffer, pack_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
 from exgs.codec.klt import quantize
@@ -26,8 +27,8 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 T = TypeVar("T")
 U = TypeVar("U")
 
-Steps = Callable[[npt.NDArray[np.int64]], GeometrySteps]
-ShSteps = Callable[[npt.NDArray[np.int64]], float]
+Members = npt.NDArray[np.int64]  # [n] index into the scene that is packed
+Steps = Callable[[Members], GeometrySteps]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,16 @@ class PackedCell:
 
     tile: int
     chunk: PackedChunk
-    members: npt.NDArray[np.int64]  # [n] index into the scene that went in, in payload order
+    members: Members  # in payload order
+    decoded: Gaussians  # [n] what a decoder gets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedFine:
+    """The FINE chunk of a cell."""
+
+    tile: int
+    chunk: PackedChunk
     decoded: Gaussians  # [n] what a decoder gets
 
 
@@ -85,25 +95,42 @@ def pack_cells(
     return in_threads(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}))
 
 
-def pack_refinement(
+def pack_fine_cells(
+    layer: int,
+    scene: Gaussians,
+    cells: Sequence[PackedCell],
+    steps: Steps,
+    level: int,
+) -> list[PackedFine]:
+    """One FINE chunk for each of `cells`, which were packed from `scene`."""
+
+    def pack(cell: PackedCell) -> PackedFine:
+        columns = pack_fine(scene.select(cell.members), cell.decoded, steps(cell.members))
+        decoded = unpack_fine(b"".join(columns), cell.decoded, section="encoder")
+        chunk = _chunk(ChunkKind.FINE, layer, cell.tile, len(decoded), columns, level)
+        return PackedFine(cell.tile, chunk, decoded)
+
+    return in_threads(pack, cells)
+
+
+def pack_sh_cells(
     layer: int,
     cells: Sequence[PackedCell],
     vectors: Sequence[FloatArray],
     basis: ShBasis,
-    steps: ShSteps,
+    steps: Sequence[float],
     level: int,
 ) -> list[PackedSh]:
-    """One SH chunk for each of `cells`, coding `vectors` [n, D] as far as the steps allow."""
+    """One SH chunk for each of `cells`, coding its `vectors` [n, D] with its step."""
 
-    def pack(pair: tuple[PackedCell, FloatArray]) -> PackedSh:
-        cell, wanted = pair
-        step = steps(cell.members)
+    def pack(item: tuple[PackedCell, FloatArray, float]) -> PackedSh:
+        cell, wanted, step = item
         columns = pack_sh(quantize(wanted, basis, step), step)
         decoded = unpack_sh(b"".join(columns), basis, count=len(wanted), section="encoder")
         chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, level)
         return PackedSh(cell.tile, chunk, decoded)
 
-    return in_threads(pack, list(zip(cells, vectors, strict=True)))
+    return in_threads(pack, list(zip(cells, vectors, steps, strict=True)))
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:

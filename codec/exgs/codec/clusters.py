@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from exgs.scene.cpu.kernel import kernel
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
 # Colour against visual angle: an SH unit of degree 0 counts like this many radians.
 COLOR_WEIGHT = 0.012
 _POWER_STEPS = 12  # power iterations for a principal axis
@@ -24,9 +27,9 @@ def cluster(
     colors: npt.NDArray[np.float32],
     weights: npt.NDArray[np.floating],
     distances: npt.NDArray[np.floating],
-    first: npt.NDArray[np.int64],
+    first: Ints,
     count: int,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Labels [N] of about `count` clusters, numbered in the order of `first`.
 
     Args:
@@ -41,7 +44,12 @@ def cluster(
     order = np.argsort(first, kind="stable")
     starts = np.flatnonzero(np.diff(first[order], prepend=-1))
     leaf = _divide(
-        features, weights.astype(np.float64), 1.0 / distances**2, order, starts, max(count, 1)
+        features,
+        weights.astype(np.float64),
+        1.0 / np.square(distances, dtype=np.float64),
+        order,
+        starts,
+        max(count, 1),
     )
     # Number the clusters by tile, so that a tile's proxies lie together.
     owner = np.full(leaf.max(initial=-1) + 1, np.iinfo(np.int64).max)
@@ -49,11 +57,14 @@ def cluster(
     used = np.flatnonzero(owner != np.iinfo(np.int64).max)
     rank = np.empty(len(owner), np.int64)
     rank[used[np.argsort(owner[used], kind="stable")]] = np.arange(len(used))
-    return rank[leaf]
+    labels: Ints = rank[leaf]
+    return labels
 
 
 @kernel()
-def _divide(features, weights, inverse_square, order, starts, count):  # type: ignore[no-untyped-def]
+def _divide(
+    features: Floats, weights: Floats, inverse_square: Floats, order: Ints, starts: Ints, count: int
+) -> Ints:
     """Cluster slot [N] of each point; `order` is permuted so that clusters are contiguous."""
     n, dims = features.shape
     slots = len(starts) + 2 * count + 2
@@ -109,16 +120,16 @@ def _divide(features, weights, inverse_square, order, starts, count):  # type: i
 
 
 @kernel()
-def _dot(a, b):  # type: ignore[no-untyped-def]
+def _dot(a: Floats, b: Floats) -> float:
     """Inner product; numba's own needs scipy."""
-    total = 0.0
+    total: float = 0.0
     for d in range(len(a)):
         total += a[d] * b[d]
     return total
 
 
 @kernel()
-def _times(matrix, vector):  # type: ignore[no-untyped-def]
+def _times(matrix: Floats, vector: Floats) -> Floats:
     product = np.empty(len(vector))
     for d in range(len(vector)):
         product[d] = _dot(matrix[d], vector)
@@ -126,7 +137,7 @@ def _times(matrix, vector):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _mean(features, weights, order, start, stop):  # type: ignore[no-untyped-def]
+def _mean(features: Floats, weights: Floats, order: Ints, start: int, stop: int) -> Floats:
     total = 0.0
     mean = np.zeros(features.shape[1])
     for k in range(start, stop):
@@ -138,7 +149,15 @@ def _mean(features, weights, order, start, stop):  # type: ignore[no-untyped-def
 
 
 @kernel()
-def _principal_axis(features, weights, inverse_square, order, start, stop, axis):  # type: ignore[no-untyped-def]
+def _principal_axis(
+    features: Floats,
+    weights: Floats,
+    inverse_square: Floats,
+    order: Ints,
+    start: int,
+    stop: int,
+    axis: Floats,
+) -> float:
     """Weighted variance sum along the principal axis, which goes to `axis` in feature units."""
     dims = features.shape[1]
     mean = _mean(features, weights, order, start, stop)
@@ -170,6 +189,5 @@ def _principal_axis(features, weights, inverse_square, order, start, stop, axis)
         if norm < 1e-300:
             break
         vector = product / norm
-    spread = _dot(vector, _times(moments, vector))
     axis[:] = vector * scale
-    return spread
+    return _dot(vector, _times(moments, vector))

@@ -48,7 +48,7 @@ class PlaneReader:
         self._section = section
 
     def column(self, width: int) -> npt.NDArray[np.unsignedinteger]:
-        """The next column, in the smallest dtype that holds it; raises DamagedError past the end."""
+        """The next column in the smallest dtype that holds it; raises DamagedError past the end."""
         if width > 8:
             raise DamagedError(f"a column of {width} planes", section=self._section)
         end = self._position + width * self._count
@@ -61,7 +61,8 @@ class PlaneReader:
         size = 2 if width <= 2 else 4 if width <= 4 else 8
         wide = np.zeros((self._count, size), np.uint8)
         wide[:, :width] = planes.T
-        return wide.view(f"<u{size}")[:, 0]
+        values: npt.NDArray[np.unsignedinteger] = wide.view(f"<u{size}")[:, 0]
+        return values
 
     def finish(self) -> None:
         """Raises DamagedError unless every byte has been read."""

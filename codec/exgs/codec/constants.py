@@ -27,6 +27,7 @@ class ChunkKind(IntEnum):
     PROXY = 1  # merged Gaussians that stand for all that the tile still lacks after the layer
     SH = 2  # view dependence of the cell's leaves
     BASIS = 3  # the basis that SH chunks are coded in, once per file
+    FINE = 4  # more precision for the shapes of the cell's leaves
 
 
 POSITION_BITS: Final = 21  # per axis: three axes interleave into one 63-bit Morton code

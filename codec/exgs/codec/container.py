@@ -218,7 +218,7 @@ class FilePusher:
         return self.head is not None and self.position >= self.head.header.file_bytes
 
     def receive_data(self, data: Buffer) -> list[tuple[ChunkRef, bytes]]:
-        """Take the next bytes of the file; raises FormatError where they are not what they claim."""
+        """Take the next bytes of the file; raises FormatError at the first fault."""
         self._buffer += data
         self.position += len(data)
         if self._opened is None:

@@ -19,9 +19,11 @@ import numpy as np
 
 from exgs.codec.container import build_file
 from exgs.codec.errors import SceneError
+from exgs.codec.home import choose_home
 from exgs.codec.importance import measure_importance
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.layers import assign_layers, plan_layers
+from exgs.codec.measure import evenly, scaled
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
 from exgs.codec.tiles import build_tiles, tile_bounds
@@ -35,9 +37,9 @@ from exgs.scene.views import synthesise_views
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 
 _EFFORTS = {
-    "low": Effort(views=12, fit_views=6, fit_iterations=2, zstd_level=9, gain_views=3),
-    "default": Effort(views=1 << 20, fit_views=16, fit_iterations=4, zstd_level=19, gain_views=6),
-    "high": Effort(views=1 << 20, fit_views=40, fit_iterations=8, zstd_level=19, gain_views=10),
+    "low": Effort(views=12, fit_views=6, fit_iterations=2, zstd_level=9, gain_views=8),
+    "default": Effort(views=1 << 20, fit_views=16, fit_iterations=4, zstd_level=19, gain_views=16),
+    "high": Effort(views=1 << 20, fit_views=40, fit_iterations=8, zstd_level=19, gain_views=40),
 }
 _MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
 _JUDGE_VIEWS = 6
@@ -135,6 +137,7 @@ def encode(
         ),
         tile_bounds=tile_bounds(scene.means, fine_tile, tiles.count),
         quality=(),
+        home=choose_home(scene, cameras, rasterizer),
     )
 
     stages.enter("measuring")
@@ -204,22 +207,9 @@ def _cameras(
             f"{len(options.cameras.cameras)} cameras are too few: two or more are needed"
         )
     return (
-        [_measured(camera) for camera in _spread(options.cameras.fit, count)],
-        [_measured(camera) for camera in _spread(options.cameras.judge, _JUDGE_VIEWS)],
+        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.fit, count)],
+        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.judge, _JUDGE_VIEWS)],
     )
-
-
-def _spread(cameras: Sequence[Camera], count: int) -> list[Camera]:
-    """At most `count` of `cameras`, evenly spread."""
-    picks = np.unique(np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round())
-    return [cameras[int(pick)] for pick in picks]
-
-
-def _measured(camera: Camera) -> Camera:
-    if camera.width <= _MEASURED_WIDTH:
-        return camera
-    height = max(1, round(camera.height * _MEASURED_WIDTH / camera.width))
-    return camera.resized(_MEASURED_WIDTH, height)
 
 
 def _up(cameras: Sequence[Camera]) -> tuple[float, float, float]:

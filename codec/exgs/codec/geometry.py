@@ -7,6 +7,7 @@ looks the same under these changes, and what is left is cheaper to code.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -43,6 +44,16 @@ class GeometrySteps:
     opacity_bits: int
     luma: float  # degree-0 coefficient units
     chroma: float
+
+    @property
+    def rotation(self) -> float:
+        """Step of a quaternion component, of which the three small ones reach 1 / sqrt 2."""
+        return 1 / (((1 << (self.rotation_bits - 1)) - 1) * math.sqrt(2.0))
+
+    @property
+    def opacity(self) -> float:
+        """Step of the opacity."""
+        return 1 / ((1 << self.opacity_bits) - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,12 +169,8 @@ def unpack_geometry(
     logs = np.clip(level * scale_step + scale_origin, SCALE_LOG_MIN, SCALE_LOG_MAX)
 
     half = (1 << (rotation_bits - 1)) - 1
-    quats = np.empty((count, 4), np.float32)
-    for axis in range(3):
-        quats[:, axis + 1] = unzigzag(columns[4 + axis]) / (half * np.sqrt(2.0))
-    norm = np.einsum("ni,ni->n", quats[:, 1:], quats[:, 1:])
-    quats[:, 0] = np.sqrt(np.maximum(0.0, 1.0 - norm))
-    quats /= np.sqrt(np.maximum(norm, 1.0))[:, None]
+    vectors = np.stack([unzigzag(columns[4 + axis]) for axis in range(3)], axis=1)
+    quats = complete_quats((vectors / (half * np.sqrt(2.0))).astype(np.float32))
 
     opacities = np.minimum(columns[7] / np.float64((1 << opacity_bits) - 1), 1.0)
     color = np.empty((count, 3), np.float64)
@@ -179,6 +186,15 @@ def unpack_geometry(
         shN=np.zeros((count, 0, 3), np.float32),
     )
     return scene, tile_counts
+
+
+def complete_quats(vectors: FloatArray) -> FloatArray:
+    """Unit quaternions [N, 4] with these x, y, z [N, 3] and w >= 0; longer vectors are cut to 1."""
+    norm = np.einsum("ni,ni->n", vectors, vectors)
+    quats = np.empty((len(vectors), 4), np.float32)
+    quats[:, 1:] = vectors / np.sqrt(np.maximum(norm, 1.0))[:, None]
+    quats[:, 0] = np.sqrt(np.maximum(0.0, 1.0 - norm))
+    return quats
 
 
 def _undo_deltas(
@@ -254,7 +270,8 @@ def quats_from_matrices(matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
         quats[s, 0] = m[s, k, j] - m[s, j, k]
         quats[s, j + 1] = m[s, j, axis] + m[s, axis, j]
         quats[s, k + 1] = m[s, k, axis] + m[s, axis, k]
-    return quats / np.linalg.norm(quats, axis=1, keepdims=True)
+    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    return quats
 
 
 _AXIS_TURNS = _axis_turns()

@@ -56,7 +56,7 @@ def pack_header(header: Header) -> bytes:
     return body + _CRC.pack(crc32c(body))
 
 
-def parse_header(data: bytes | memoryview) -> Header:
+def parse_header(data: bytes | bytearray | memoryview) -> Header:
     """Read the header from the first bytes of a file.
 
     Raises TruncatedError, DamagedError, UnsupportedError, LimitError.

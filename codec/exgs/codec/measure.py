@@ -1,62 +1,83 @@
-"""Measuring pictures while encoding: error by tile.
+"""Measuring pictures while encoding: which tile is to blame for which error.
 
 An encoder needs to know which chunk mends how much. The squared error of each pixel is booked to
-the tile in which its visible surface lies, found through the rendered depth.
+the Gaussians that make up the pixel, in proportion to their blending weights, and so to tiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.tiles import TileTree
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """One camera with the full scene's picture and the tile that each pixel shows."""
-
-    camera: Camera
-    reference: FloatArray  # [H, W, 3]
-    tile: npt.NDArray[np.int32]  # [H, W] finest tile of the visible surface
+_CHANNELS = 3  # pictures that one backprojection takes
 
 
-def prepare_views(
-    scene: Gaussians, tiles: TileTree, cameras: Sequence[Camera], rasterizer: Rasterizer
-) -> list[View]:
-    """Render the references, and find each pixel's tile by lifting it to its expected depth."""
-    views = []
-    for camera in cameras:
-        picture = rasterizer.render(scene, camera)
-        surface = _lift(camera, picture.depth)
-        tile = tiles.locate(surface).reshape(picture.depth.shape).astype(np.int32)
-        views.append(View(camera, picture.rgb, tile))
-    return views
+class ErrorBook:
+    """The errors of several states of a scene against the whole, by finest tile."""
+
+    def __init__(
+        self,
+        scene: Gaussians,
+        fine_tile: npt.NDArray[np.int64],
+        tiles: int,
+        cameras: Sequence[Camera],
+        rasterizer: Rasterizer,
+    ) -> None:
+        self._scene = scene
+        self._fine_tile = fine_tile
+        self._tiles = tiles
+        self._cameras = cameras
+        self._rasterizer = rasterizer
+        self._references = [self._picture(scene, camera) for camera in cameras]
+        self._errors: list[list[FloatArray]] = []
+
+    @property
+    def pixels(self) -> float:
+        """Pixels of a view, on average."""
+        return float(np.mean([camera.width * camera.height for camera in self._cameras]))
+
+    def enter(self, state: Gaussians) -> int:
+        """Draw a state; returns its number."""
+        self._errors.append(
+            [
+                np.square(self._picture(state, camera) - reference).sum(axis=2)
+                for camera, reference in zip(self._cameras, self._references, strict=True)
+            ]
+        )
+        return len(self._errors) - 1
+
+    def close(self) -> npt.NDArray[np.float64]:
+        """Squared error [states, tiles], summed over pixels and channels, mean over the views."""
+        booked = np.zeros((len(self._errors), self._tiles))
+        for view, camera in enumerate(self._cameras):
+            images = np.stack([errors[view] for errors in self._errors], axis=2)
+            for start in range(0, images.shape[2], _CHANNELS):
+                part = np.ascontiguousarray(images[:, :, start : start + _CHANNELS])
+                sums = self._rasterizer.backproject(self._scene, camera, part).sums
+                for channel in range(part.shape[2]):
+                    booked[start + channel] += np.bincount(
+                        self._fine_tile, sums[:, channel], self._tiles
+                    )
+        return booked / len(self._cameras)
+
+    def _picture(self, scene: Gaussians, camera: Camera) -> FloatArray:
+        return np.clip(self._rasterizer.render(scene, camera).rgb, 0, 1)
 
 
-def _lift(camera: Camera, depth: FloatArray) -> FloatArray:
-    """World points [H * W, 3] of the pixels at `depth` [H, W]."""
-    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-    rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ np.linalg.inv(camera.K).T
-    local = rays * depth.reshape(-1, 1)
-    rotation, shift = camera.viewmat[:3, :3], camera.viewmat[:3, 3]
-    return ((local - shift) @ rotation).astype(np.float32)
+def evenly(cameras: Sequence[Camera], count: int) -> list[Camera]:
+    """At most `count` of `cameras`, evenly spread over the sequence."""
+    picks = np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round()
+    return [cameras[int(pick)] for pick in np.unique(picks)]
 
 
-def tile_errors(
-    scene: Gaussians, views: Sequence[View], tiles: int, rasterizer: Rasterizer
-) -> npt.NDArray[np.float64]:
-    """Squared error (sum over channels and pixels, mean over views) booked to each finest tile."""
-    total = np.zeros(tiles)
-    for view in views:
-        picture = rasterizer.render(scene, view.camera).rgb
-        error = np.clip(picture, 0, 1) - np.clip(view.reference, 0, 1)
-        square = np.einsum("hwc,hwc->hw", error, error)
-        total += np.bincount(view.tile.ravel(), square.ravel(), tiles)
-    return total / max(len(views), 1)
+def scaled(camera: Camera, width: int) -> Camera:
+    """`camera` with pictures of at most `width` pixels across."""
+    if camera.width <= width:
+        return camera
+    return camera.resized(width, max(1, round(camera.height * width / camera.width)))

@@ -92,7 +92,7 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
 
 
 def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:
-    """`leaves` with residual vectors [n, D] added: degree 0 first, channel innermost."""
+    """`leaves` of degree 0 with residual vectors [n, D], degree 0 first, channel innermost."""
     split = vectors.reshape(len(leaves), -1, 3)
     return Gaussians(
         leaves.means,

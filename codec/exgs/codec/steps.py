@@ -17,6 +17,12 @@ from exgs.codec.constants import OPACITY_BITS_MAX, ROTATION_BITS_MAX
 from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
+# Squared error per pixel that each coded scalar may add: the first coding of leaves, of their SH,
+# and the last of both.
+COARSE_DISTORTION = 2.5e-11
+COARSE_SH_DISTORTION = 4e-11
+FINE_DISTORTION = 2.5e-12
+
 # How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
 _POSITION = 3.0
 _SCALE = 4.5

@@ -1,0 +1,153 @@
+"""What each chunk mends, and the order that follows from it.
+
+Gains are drops of squared error, summed over the pixels and channels of a view and averaged over
+views. What changes the picture is measured by rendering; what only lowers the noise of
+quantization follows from the quantizer's own model, since it would drown in the other errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.cells import PackedCell, PackedFine, PackedSh
+from exgs.codec.constants import ChunkKind
+from exgs.codec.container import PackedChunk
+from exgs.codec.frame import pack_frame
+from exgs.codec.layers import LayerPlan
+from exgs.codec.measure import ErrorBook
+from exgs.codec.order import Job, best_order
+from exgs.codec.sh import ShBasis, pack_basis, with_vectors
+from exgs.codec.steps import COARSE_DISTORTION, FINE_DISTORTION
+from exgs.scene.gaussians import Gaussians
+
+_PRIOR = 0.25  # share of a layer's gain that is spread over its tiles without looking
+_FINE_SCALARS = 10  # that a FINE chunk refines per Gaussian
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedLayer:
+    """One layer as packed, cell by cell."""
+
+    proxies: list[PackedCell]
+    leaves: list[PackedCell]
+    sh: list[list[PackedSh]]  # passes: coarse, fine; for each of `leaves`
+    fine: list[PackedFine]  # for each of `leaves`
+    energy: list[npt.NDArray[np.floating]]  # [n] for each of `leaves`, in payload order
+
+    def drawn_leaves(self, stage: int) -> Gaussians:
+        """What a decoder draws: coarse leaves (0), with coarse SH (1), with everything (2)."""
+        parts = [Gaussians.empty()]
+        for number, cell in enumerate(self.leaves):
+            leaves = self.fine[number].decoded if stage == 2 else cell.decoded
+            vectors = [refinement[number].vectors for refinement in self.sh[:stage]]
+            parts.append(with_vectors(leaves, np.sum(vectors, axis=0)) if vectors else leaves)
+        return Gaussians.concatenate(parts)
+
+
+def in_order(
+    plan: Sequence[LayerPlan],
+    layers: Sequence[PackedLayer],
+    basis: ShBasis | None,
+    book: ErrorBook,
+    tile_level: int,
+) -> list[PackedChunk]:
+    """Every chunk with its gain, by gain per byte; `tile_level` is that of the finest tiles."""
+    jobs: list[Job] = []
+    parcels: list[list[PackedChunk]] = []
+
+    def add(chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
+        size = sum(len(chunk.packed) for chunk in chunks)
+        jobs.append(Job(gain, size, parent))
+        parcels.append([replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks])
+        return len(jobs) - 1
+
+    stages = _draw_stages(plan, layers, book)
+    errors = book.close()
+    before = errors[0]
+    job_of: dict[tuple[int, int], int] = {}
+    for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
+        span = 1 << (tile_level - layer.tile_level)
+        arrived, refined = errors[stages[number][0]], errors[stages[number][-1]]
+
+        cells: dict[int, list[PackedChunk]] = {}
+        for cell in [*packed.proxies, *packed.leaves]:
+            cells.setdefault(cell.tile, []).append(cell.chunk)
+        weight = {tile: float(sum(chunk.count for chunk in cells[tile])) for tile in cells}
+        gains = _shared(_by_tile(before - arrived, span), weight)
+        for tile, chunks in sorted(cells.items()):
+            shift = layer.tile_level - plan[number - 1].tile_level if number else 0
+            parent = job_of[number - 1, tile >> shift] if number else None
+            job_of[number, tile] = add(chunks, gains[tile], parent)
+
+        weight = {cell.tile: float(len(cell.members)) for cell in packed.leaves}
+        gains = _shared(_by_tile(arrived - refined, span), weight)
+        for place, cell in enumerate(packed.leaves):
+            if not len(cell.members):
+                continue
+            job = job_of[number, cell.tile]
+            refinement = [packed.fine[place].chunk]
+            gain = _FINE_SCALARS * len(cell.members) * (COARSE_DISTORTION - FINE_DISTORTION) * 3
+            if packed.sh:
+                coarse, fine = packed.sh[0][place], packed.sh[1][place]
+                job = add([coarse.chunk], gains[cell.tile], job)
+                refinement.append(fine.chunk)
+                squares = np.einsum("nd,nd->n", fine.vectors, fine.vectors, dtype=np.float64)
+                gain += float(packed.energy[place] @ squares) / (4 * math.pi)
+            add(refinement, gain * book.pixels, job)
+        before = refined
+
+    chunks = [chunk for job in best_order(jobs) for chunk in parcels[job]]
+    if basis is not None:
+        first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
+        packed_basis, raw_bytes = pack_frame(pack_basis(basis))
+        chunks.insert(
+            first,
+            PackedChunk(ChunkKind.BASIS, 0, 0, 0, chunks[first].gain, raw_bytes, packed_basis),
+        )
+    return chunks
+
+
+def _draw_stages(
+    plan: Sequence[LayerPlan], layers: Sequence[PackedLayer], book: ErrorBook
+) -> list[list[int]]:
+    """Draw nothing (state 0), then each layer as it arrives and with its coarse SH."""
+    book.enter(Gaussians.empty())
+    below = Gaussians.empty()
+    stages = []
+    for layer, packed in zip(plan, layers, strict=True):
+        stand_ins = Gaussians.concatenate(
+            [Gaussians.empty(), *(cell.decoded for cell in packed.proxies)]
+        )
+        numbers = []
+        for stage in range(2 if packed.sh else 1):
+            state = Gaussians.concatenate([below, packed.drawn_leaves(stage), stand_ins])
+            if layer.amplification != 1:
+                state = replace(state, scales=state.scales * np.float32(layer.amplification))
+            numbers.append(book.enter(state))
+        stages.append(numbers)
+        below = Gaussians.concatenate([below, packed.drawn_leaves(2)])
+    return stages
+
+
+def _shared(measured: Sequence[float], weight: dict[int, float]) -> dict[int, float]:
+    """Gains of the tiles in `weight`: mostly as measured, the rest of the sum by weight.
+
+    A few views see each tile now and then; what they missed is worth something as well.
+    """
+    total = sum(max(measured[tile], 0.0) for tile in weight)
+    whole = sum(weight.values())
+    return {
+        tile: (1 - _PRIOR) * measured[tile] + _PRIOR * total * weight[tile] / max(whole, 1.0)
+        for tile in weight
+    }
+
+
+def _by_tile(error: npt.NDArray[np.float64], span: int) -> list[float]:
+    """Sums over the finest tiles of each tile of a layer."""
+    sums: list[float] = error.reshape(-1, span).sum(axis=1).tolist()
+    return sums
