@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
+import exgs.codec.encode
+import exgs.scene.gaussians
 from bench.peers.point import Point
 from bench.scenes import BenchScene
 from exgs.codec.decode import decode
@@ -15,26 +17,29 @@ from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import TruncatedError
 from exgs.scene.gaussians import Gaussians
 
-_QUALITY: Literal["low", "default", "high"] = "default"
-
 
 def exgs_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """One point for each budget that the file reaches, and the whole file."""
-    yield from _prefixes(scene, budgets, cache, proxies=True)
+    yield from _prefixes(scene, budgets, cache, EncodeOptions())
+
+
+def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The same at `--quality high`."""
+    yield from _prefixes(scene, budgets, cache, EncodeOptions(quality="high"))
 
 
 def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same without proxies: the best Gaussians, with a share in every region."""
-    yield from _prefixes(scene, budgets, cache, proxies=False)
+    yield from _prefixes(scene, budgets, cache, EncodeOptions(proxies=False))
 
 
 def _prefixes(
-    scene: BenchScene, budgets: Sequence[int], cache: Path, *, proxies: bool
+    scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
 ) -> Iterator[Point]:
-    options = EncodeOptions(quality=_QUALITY, cameras=scene.cameras, proxies=proxies)
-    path = cache / f"{scene.name}-{_codec_digest()}-{'proxies' if proxies else 'pruned'}.exgs"
+    made_by = hashlib.sha256(repr((options, _encoder_digest())).encode()).hexdigest()[:16]
+    path = cache / f"{scene.name}-{made_by}.exgs"
     if not path.exists():
-        encode(scene.gaussians, path, options)
+        encode(scene.gaussians, path, replace(options, cameras=scene.cameras))
     whole = path.stat().st_size
     for size in sorted({budget for budget in budgets if budget < whole} | {whole}):
         yield Point(size, "prefix" if size < whole else "whole file", partial(_decode, path, size))
@@ -47,13 +52,10 @@ def _decode(path: Path, size: int) -> Gaussians:
         return Gaussians.empty()
 
 
-def _codec_digest() -> str:
+def _encoder_digest() -> str:
     """Changes with the encoder, so that an old file is not taken for a new one."""
-    import exgs.codec.encode
-    import exgs.scene.gaussians
-
-    digest = hashlib.sha256(_QUALITY.encode())
+    digest = hashlib.sha256()
     for module in (exgs.codec.encode, exgs.scene.gaussians):
         for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
             digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()

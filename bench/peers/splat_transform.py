@@ -19,7 +19,7 @@ from exgs.scene.formats import read_scene
 
 VERSION = "2.7.1"  # the last one for Node 20
 _TIMEOUT_S = 900
-_CLOSE_ENOUGH = 0.97  # of a budget: decimation stops there
+_CLOSE_ENOUGH = 0.95  # of a budget: decimation stops there
 _MOST_TRIES = 4
 
 _log = logging.getLogger(__name__)
@@ -45,21 +45,22 @@ def decimated_spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
     whole = convert(scene.path, [], ".spz", cache)
     if whole is None:
         return
-    each = whole.stat().st_size / len(scene.gaussians)
-    for budget in sorted(budgets):
+    each = whole.stat().st_size / len(scene.gaussians)  # bytes, of the last one that was made
+    for budget in sorted(budgets, reverse=True):
         if budget >= whole.stat().st_size:
             continue
-        count, best = int(budget / each), None
+        count, best = int(0.99 * budget / each), None
         for _ in range(_MOST_TRIES):
             path = convert(scene.path, ["-g", "cpu", "-F", str(count)], ".spz", cache)
             if path is None:
                 break
             size = path.stat().st_size
+            each = size / count
             if size <= budget:
                 best = (path, count)
                 if size >= _CLOSE_ENOUGH * budget:
                     break
-            count = int(count * 0.99 * budget / size)
+            count = int(0.98 * budget / each)
         if best is not None:
             yield from _points(best[0], f"{best[1]:,} Gaussians")
 
