@@ -23,6 +23,7 @@ class Growth:
     drawn: DrawnScene
     layer: int  # highest layer that is here everywhere, -1 before the first
     received_bytes: int
+    complete: bool  # all of the file is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class GrowingScene:
         self._builder: SceneBuilder | None = None
         self._table: ChunkTable | None = None
         self._version = 0
+        self._decoded: set[int] = set()  # chunks
 
     # The network's side.
 
@@ -117,7 +119,13 @@ class GrowingScene:
                         self._arrived[:0] = left
                 if builder.version != self._version:
                     self._version = builder.version
-                    return Growth(builder.facts, builder.drawn(), builder.layer, received_bytes)
+                    return Growth(
+                        builder.facts,
+                        builder.drawn(),
+                        builder.layer,
+                        received_bytes,
+                        len(self._decoded) == head.root.chunk_count,
+                    )
             if closed:
                 return None
 
@@ -138,6 +146,7 @@ class GrowingScene:
                     self._table.add_page(ref, rows)
                 case _Chunk(ref, packed):
                     self._builder.add(ref, packed)
+                    self._decoded.add(ref.id)
             if self._version == 0 and self._builder.version:
                 return self._builder, arrived[number:]
         return self._builder, []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.picture import Color, draw_picture, encode_png, is_complete, to_pixels
+from exgs.client.picture import Color, draw_picture, encode_png, to_pixels
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -91,7 +91,6 @@ class Screen:
     def _show(self, growth: Growth) -> None:
         number = len(self.frames)
         camera = self._choose_camera(number, growth.facts, growth.drawn)
-        complete = is_complete(growth.drawn, growth.facts)
         image = draw_picture(
             self._rasterizer,
             growth.drawn,
@@ -103,7 +102,7 @@ class Screen:
         time_s = self._clock()
         path = self._folder / f"frame_{number:04d}.png"
         path.write_bytes(encode_png(to_pixels(image)))
-        frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, complete)
+        frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, growth.complete)
         self.frames.append(frame)
         self.last = growth
         self._on_frame(frame)
