@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.judge import Judge
 from bench.peers import PEERS
 from bench.peers.splat_transform import VERSION
-from bench.scenes import SCENES, BenchScene, load_scene
+from bench.scenes import BUDGETS, SCENES, BenchScene, load_scene
 from exgs.scene.rasterize import default_rasterizer
 
 _ROOT = Path(__file__).parents[1]
@@ -53,13 +53,15 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "exgs-bench"
 
 
-def measure(scene: BenchScene, peers: Iterable[str], cache: Path) -> list[Row]:
+def measure(
+    scene: BenchScene, peers: Iterable[str], budgets: Sequence[int], cache: Path
+) -> list[Row]:
     """All points of some peers for one scene; prints them as they come."""
     judge = Judge(scene, default_rasterizer())
     rows = []
     for peer in peers:
         start_s = time.perf_counter()
-        for point in PEERS[peer](scene, scene.budgets, cache):
+        for point in PEERS[peer](scene, budgets, cache):
             ready_s = time.perf_counter() - start_s
             gaussians = point.load()
             quality = judge.judge(gaussians)
@@ -105,7 +107,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
             )
 
 
-def tables(rows: Sequence[Row], budgets: dict[str, Sequence[int]]) -> str:
+def tables(rows: Sequence[Row]) -> str:
     """Markdown: at each budget, the best that each peer has for at most so many bytes."""
     parts = [
         "# Quality against bytes",
@@ -130,7 +132,7 @@ def tables(rows: Sequence[Row], budgets: dict[str, Sequence[int]]) -> str:
             figures.append(("PSNR against photographs (dB)", "photo_psnr_db", 2))
         parts += ["", f"## {scene}"]
         for title, figure, digits in figures:
-            columns = budgets[scene]
+            columns = BUDGETS[scene]
             parts += ["", "| " + " | ".join([title, *(f"{b:,} B" for b in columns)]) + " |"]
             parts.append("|---|" + "---:|" * len(columns))
             for peer in dict.fromkeys(row.peer for row in own):
@@ -192,21 +194,13 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     options.cache.mkdir(parents=True, exist_ok=True)
 
-    rows = [] if options.quick else read_rows(_CSV)
-    budgets: dict[str, Sequence[int]] = {}
+    rows: list[Row] = []
     peers = [p for p in options.peers if not (options.quick and p in _SLOW_PEERS)]
-    for name in SCENES:
-        if name not in options.scenes and not any(row.scene == name for row in rows):
-            continue
+    for name in options.scenes:
         try:
             scene = load_scene(name, options.cache)
         except FileNotFoundError as error:
             print(f"{name}: left out, {error}")
-            continue
-        if options.budgets:
-            scene = replace(scene, budgets=tuple(options.budgets))
-        budgets[name] = scene.budgets
-        if name not in options.scenes:
             continue
         if options.quick:
             scene = replace(
@@ -214,17 +208,17 @@ def main() -> None:
                 judges=scene.judges[:_QUICK_VIEWS],
                 photographs=scene.photographs[:_QUICK_VIEWS],
             )
-        measured = measure(scene, peers, options.cache)
+        measured = measure(scene, peers, options.budgets or BUDGETS[name], options.cache)
         if not options.quick:
             rows = read_rows(_CSV)  # another run may have added to it
         rows = [row for row in rows if row.scene != name or row.peer not in peers] + measured
         rows.sort(key=lambda r: (SCENES.index(r.scene), list(PEERS).index(r.peer), r.bytes))
         if not options.quick:
             write_rows(_CSV, rows)
-            _TABLES.write_text(tables(rows, budgets))
+            _TABLES.write_text(tables(rows))
             plot(_PLOT, rows)
     if options.quick:
-        print(tables(rows, budgets))
+        print(tables(rows))
 
 
 if __name__ == "__main__":

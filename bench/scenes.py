@@ -26,7 +26,15 @@ JUDGE_VIEWS = 8
 JUDGE_SEED = 1_000_003
 
 _FOV_Y_DEG = 32.6  # 55 across
-_RATIOS = (107, 50, 25, 15, 8, 5)  # of the PLY: the budgets of a scene without its own
+
+# Bytes: of playbot those of the shipped streamed SOG's levels, of fox and donut the 107th, 50th,
+# 25th, 15th, 8th and 5th part of the PLY.
+BUDGETS: dict[str, tuple[int, ...]] = {
+    "playbot": (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863),
+    "fox": (106_107, 227_070, 454_141, 756_901, 1_419_190, 2_270_705),
+    "donut": (23_881, 51_106, 102_212, 170_353, 319_413, 511_061),
+    "sample": (50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +45,6 @@ class BenchScene:
     path: Path  # as PLY
     gaussians: Gaussians
     judges: tuple[Camera, ...]
-    budgets: tuple[int, ...]  # bytes
     cameras: CameraSet | None = None  # those of its photographs, for encoders that want them
     photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one a judge
     streamed_sog: Path | None = None  # lod-meta.json of the scene as PlayCanvas ships it
@@ -78,17 +85,12 @@ def orbit_views(
     return tuple(cameras)
 
 
-def _ratio_budgets(path: Path) -> tuple[int, ...]:
-    return tuple(path.stat().st_size // ratio for ratio in _RATIOS)
-
-
 def _playbot(cache: Path) -> BenchScene:
     path = data_dir() / "playbot.ply"
     scene = read_scene(path)
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
-    levels = (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863)  # of the streamed SOG
     judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=1.3)
-    return BenchScene("playbot", path, scene, judges, levels, streamed_sog=streamed)
+    return BenchScene("playbot", path, scene, judges, streamed_sog=streamed)
 
 
 def _fox(cache: Path) -> BenchScene:
@@ -100,7 +102,6 @@ def _fox(cache: Path) -> BenchScene:
         path,
         read_scene(path),
         cameras.judge,
-        _ratio_budgets(path),
         cameras=cameras,
         photographs=photographs,
     )
@@ -110,7 +111,7 @@ def _donut(cache: Path) -> BenchScene:
     path = data_dir() / "donut" / "donut.ply"
     scene = read_scene(path)
     judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, 0, 1), distance=2.6)
-    return BenchScene("donut", path, scene, judges, _ratio_budgets(path))
+    return BenchScene("donut", path, scene, judges)
 
 
 def _sample(cache: Path) -> BenchScene:
@@ -120,7 +121,7 @@ def _sample(cache: Path) -> BenchScene:
     scene = sample_scene()
     write_ply(path, scene)
     judges = synthesise_views(scene, JUDGE_VIEWS, width=WIDTH, height=HEIGHT, seed=JUDGE_SEED)
-    return BenchScene("sample", path, scene, judges, _ratio_budgets(path))
+    return BenchScene("sample", path, scene, judges)
 
 
 _LOADERS: dict[str, Callable[[Path], BenchScene]] = {
