@@ -30,14 +30,17 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ranges: list[str] = []  # of the requests, "" where there was none
-        self.break_after_s: list[float] = []
+        self.break_on_request: list[int] = []  # shortly after these, counted from 1
         self.ignore_ranges = False
         self.on_request: Callable[[], None] = lambda: None
         self.url = ""
+        self.proxy: LinkProxy | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.ranges.append(request.headers.get("Range", ""))
         self.on_request()
+        if len(self.ranges) in self.break_on_request and self.proxy is not None:
+            asyncio.get_running_loop().call_later(0.05, self.proxy.reset_connections)
         path = self.folder / request.match_info["name"]
         if self.ignore_ranges:
             return web.Response(body=path.read_bytes())
@@ -53,23 +56,16 @@ class Site:
         host, port = runner.addresses[0][:2]
         async with LinkProxy(Link(20e6), host, port) as proxy:
             self.url = "http://{}:{}".format(*proxy.address)
-            breaking = asyncio.create_task(self._break(proxy))
+            self.proxy = proxy
             ready.set()
             await stop.wait()
-            breaking.cancel()
         await runner.cleanup()
-
-    async def _break(self, proxy: LinkProxy) -> None:
-        for wait_s in self.break_after_s:
-            await asyncio.sleep(wait_s)
-            proxy.reset_connections()
 
 
 @contextmanager
-def served(folder: Path, break_after_s: list[float] | None = None) -> Iterator[Site]:
+def served(folder: Path) -> Iterator[Site]:
     """A Site on a thread of its own."""
     site = Site(folder)
-    site.break_after_s = break_after_s or []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -118,9 +114,10 @@ def test_a_server_without_ranges_does_as_well(box: Path, tmp_path: Path) -> None
 
 def test_a_broken_connection_resumes_and_fetches_nothing_twice(box: Path, tmp_path: Path) -> None:
     link = parse_link("2mbit,5ms")
-    with served(box, break_after_s=[0.15, 0.3]) as site:
+    with served(box) as site:
+        site.break_on_request = [1, 3]
         report = stream(f"{site.url}/box.exgs", tmp_path, replace(OPTIONS, link=link))
-    assert report.reconnections >= 1
+    assert report.reconnections == 2
     assert report.received_bytes == report.file_bytes
     assert report.rows[-1].psnr_db == float("inf")
 
@@ -129,7 +126,8 @@ def test_a_file_that_changes_meanwhile_is_never_mixed_in(box: Path, tmp_path: Pa
     folder = tmp_path / "changing"
     folder.mkdir()
     (folder / "box.exgs").write_bytes((box / "box.exgs").read_bytes())
-    with served(folder, break_after_s=[0.2]) as site:
+    with served(folder) as site:
+        site.break_on_request = [1]
 
         def change() -> None:
             if len(site.ranges) == 2:

@@ -7,24 +7,34 @@ from collections.abc import Sequence
 from exgs.client.cache import Cache, Stored
 from exgs.client.errors import SceneChangedError
 from exgs.client.growing import GrowingScene
+from exgs.client.residency import Residency, Revision
 from exgs.codec.container import FileHead
 from exgs.codec.index import ChunkRef, PageRef
+from exgs.wire.events import View
+from exgs.wire.plan import PartPlan
+
+_ENDLESS = 1 << 62
 
 
 class Delivery:
     """One run's way from the network into the scene; lives on over reconnections.
 
     What a cache has `stored` goes into the scene once the server has confirmed that it still
-    serves that file.
+    serves that file. With `memory_bytes` it says what to leave out, and drops what has to give way.
     """
 
     def __init__(
-        self, scene: GrowingScene, cache: Cache | None = None, stored: Stored | None = None
+        self,
+        scene: GrowingScene,
+        cache: Cache | None = None,
+        stored: Stored | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
         self.scene = scene
         self.kept_bytes = 0  # of the file, in this run: what a later connection need not send
         self._cache = cache
         self._stored = stored
+        self._residency = Residency(memory_bytes) if memory_bytes is not None else None
 
     @property
     def received_bytes(self) -> int:
@@ -54,7 +64,7 @@ class Delivery:
             for page, rows in self._stored.pages:
                 self.scene.add_page(page, rows)
             for chunk, packed in self._stored.chunks:
-                self.scene.add_chunk(chunk, packed)
+                self.add_chunk(chunk, packed)
 
     def add_fragment(self, part: int, offset: int, data: bytes) -> None:
         """Bytes of a part have come, after those before them."""
@@ -68,4 +78,35 @@ class Delivery:
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
         """A chunk is whole and its hash is right."""
-        self.scene.add_chunk(chunk, packed)
+        if self._residency is None or self._residency.arrived(chunk.id):
+            self.scene.add_chunk(chunk, packed)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether `revise` has to be asked what to receive."""
+        return self._residency is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether memory is full and all that fits is here."""
+        residency = self._residency
+        return residency is not None and residency.is_full and residency.is_settled
+
+    def revise(self, plan: PartPlan, view: View | None, *, anew: bool = False) -> Revision:
+        """What to leave out and to fetch again, for this view and what is known of the file.
+
+        `anew`: the other side knows nothing yet of what is left out.
+        """
+        if self._residency is None:
+            return Revision()
+        if anew:
+            self._residency.forget_left_out()
+        revision = self._residency.revise(plan, view)
+        if revision.drop:
+            self.scene.drop([plan.table[chunk] for chunk in revision.drop])
+        return revision
+
+    def lift_budget(self) -> None:
+        """Take everything from the next `revise` on."""
+        if self._residency is not None:
+            self._residency.budget_bytes = _ENDLESS

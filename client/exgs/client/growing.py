@@ -7,7 +7,7 @@ that draws. The chunk table here is the screen's own: pages reach it in order wi
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exgs.codec.build import DrawnScene, SceneBuilder
@@ -38,6 +38,11 @@ class _Chunk:
     packed: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Drop:
+    refs: tuple[ChunkRef, ...]
+
+
 class GrowingScene:
     """A scene that grows on one thread as its parts arrive on another.
 
@@ -47,7 +52,7 @@ class GrowingScene:
     def __init__(self) -> None:
         self.received_bytes = 0
         self._changed = threading.Condition()
-        self._arrived: list[_Page | _Chunk] = []
+        self._arrived: list[_Page | _Chunk | _Drop] = []
         self._head: FileHead | None = None
         self._closed = False
         self._fault: Exception | None = None
@@ -81,13 +86,17 @@ class GrowingScene:
         """A chunk has come; raises the screen's fault if it has failed."""
         self._arrive(_Chunk(chunk, packed))
 
+    def drop(self, chunks: Iterable[ChunkRef]) -> None:
+        """Forget the cells of these chunks, which are none of the first layer's."""
+        self._arrive(_Drop(tuple(chunks)))
+
     def close(self) -> None:
         """Nothing more will come."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
-    def _arrive(self, part: _Page | _Chunk) -> None:
+    def _arrive(self, part: _Page | _Chunk | _Drop) -> None:
         with self._changed:
             if self._fault is not None:
                 raise self._fault
@@ -130,8 +139,8 @@ class GrowingScene:
                 return None
 
     def _decode(
-        self, head: FileHead, arrived: list[_Page | _Chunk]
-    ) -> tuple[SceneBuilder, list[_Page | _Chunk]]:
+        self, head: FileHead, arrived: list[_Page | _Chunk | _Drop]
+    ) -> tuple[SceneBuilder, list[_Page | _Chunk | _Drop]]:
         """Enter what has arrived; returns what is left for later.
 
         The first picture shows the first cells and no more, so that it comes soon, and so that a
@@ -147,6 +156,9 @@ class GrowingScene:
                 case _Chunk(ref, packed):
                     self._builder.add(ref, packed)
                     self._decoded.add(ref.id)
+                case _Drop(refs):
+                    self._builder.drop({(ref.layer, ref.tile) for ref in refs})
+                    self._decoded.difference_update(ref.id for ref in refs)
             if self._version == 0 and self._builder.version:
                 return self._builder, arrived[number:]
         return self._builder, []

@@ -104,6 +104,12 @@ class RangeReader:
         self._view = View((self._view.serial if self._view else 0) + 1, camera)
         if self._scheduler is not None:
             self._scheduler.set_view(self._view)
+            self._revise(self._scheduler)
+
+    def revise(self) -> None:
+        """Bring what is asked for up to date with the memory budget."""
+        if self._scheduler is not None:
+            self._revise(self._scheduler)
 
     def finish(self, asked: ByteRange) -> None:
         """All bytes of a range have come."""
@@ -171,6 +177,15 @@ class RangeReader:
         self._scheduler.set_view(self._view)
         self._list(self._scheduler.plan.table.values())
         self._claim_rows()
+        self._revise(self._scheduler)
+
+    def _revise(self, scheduler: Scheduler) -> None:
+        """Leave out and fetch again what the memory budget says; what is on the way still comes."""
+        revision = self._delivery.revise(scheduler.plan, self._view)
+        self._whole -= revision.fetch_again
+        scheduler.cancel(revision.leave_out)
+        scheduler.want(revision.take_in)
+        scheduler.want(revision.fetch_again, again=True)
 
     def _list(self, rows: Iterable[ChunkRef]) -> None:
         """Enter the places of chunks, and of the pages besides."""
@@ -232,5 +247,6 @@ class RangeReader:
             self._delivery.add_page(ref, rows)
             self._list(rows)
             self._claim_rows()
+            self._revise(self._scheduler)
             return
         self._delivery.add_chunk(ref, packed)

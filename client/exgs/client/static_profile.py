@@ -71,6 +71,7 @@ class StaticProfile:
                     await self._fetch(http, route, wanted)
             self._news.set()
 
+        self._reader.revise()
         tasks = [asyncio.create_task(work()) for _ in range(_REQUESTS)]
         try:
             await asyncio.gather(*tasks)

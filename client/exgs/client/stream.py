@@ -49,6 +49,7 @@ class StreamOptions:
     reference: Gaussians | None = None  # to measure against; the full streamed scene where None
     token: str | None = None
     cache: Path | None = None  # folder
+    memory_bytes: int | None = None  # that the scene may take
     seed: int = 0  # of the link's losses
 
 
@@ -130,7 +131,7 @@ class _Run:
         )
         self._cache = Cache(options.cache, str(url), note) if options.cache else None
         stored = self._cache.load() if self._cache else None
-        self._delivery = Delivery(self._scene, self._cache, stored)
+        self._delivery = Delivery(self._scene, self._cache, stored, options.memory_bytes)
         self._profile = _profile(url, self._delivery, options, stored.resume if stored else None)
 
     def _choose_camera(self, number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
@@ -160,6 +161,7 @@ class _Run:
             if self._reference_is_missing():
                 self._note("fetching the rest of the scene, to measure against")
                 self._profile.limit_bytes = None
+                self._delivery.lift_budget()
                 async with open_route(self._url, None) as route:
                     await receive(self._profile, route, self._delivery, self._note)
         finally:

@@ -19,7 +19,17 @@ from exgs.codec.constants import MAX_WELCOME_BYTES, ROOT_TARGET_BYTES, ErrorCode
 from exgs.scene.camera import Camera
 from exgs.wire.client import ClientSession, Resume
 from exgs.wire.errors import RemoteProtocolError
-from exgs.wire.events import ChunkArrived, Error, Event, Fragment, GoAway, PageArrived, Welcome
+from exgs.wire.events import (
+    ChunkArrived,
+    Error,
+    Event,
+    Fragment,
+    GoAway,
+    PageArrived,
+    View,
+    Welcome,
+)
+from exgs.wire.plan import PartPlan
 
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
@@ -33,10 +43,6 @@ _PASSING = (  # a fault that another connection may not meet
     ErrorCode.SLOW_READER,
     ErrorCode.TIMEOUT,
 )
-
-
-class _StaleCacheError(ConnectionLostError):
-    """What was held came from a cache, and of another file than the server has now."""
 
 
 class StreamingProfile:
@@ -60,7 +66,10 @@ class StreamingProfile:
         self._token = token
         self.limit_bytes = limit_bytes
         self._resume = resume
+        self._is_stale = False  # what was held came from a cache, and is of another file
         self._camera: Camera | None = None
+        self._view: View | None = None
+        self._plan: PartPlan | None = None  # only where there is a memory budget
         self._session: ClientSession | None = None
         self._socket: Socket | None = None
         self._speaking: set[asyncio.Task[None]] = set()
@@ -70,7 +79,10 @@ class StreamingProfile:
         self._camera = camera
         if self._session is None or self._session.closed:
             return
-        self._session.send_view(camera)
+        serial = self._session.send_view(camera)
+        self._view = View(serial, camera)
+        if self._plan is not None:
+            self._revise(self._session, self._plan)
         if self._socket is not None:
             task = asyncio.create_task(self._speak(self._session, self._socket))
             self._speaking.add(task)
@@ -86,6 +98,7 @@ class StreamingProfile:
             resume=self._resume,
         )
         self._session = session
+        self._is_stale = False
         try:
             async with http.ws_connect(
                 route.url,
@@ -96,19 +109,13 @@ class StreamingProfile:
             ) as socket:
                 self._socket = socket
                 await self._exchange(session, socket)
-        except _StaleCacheError:
-            self._resume = None
-            raise
         except RemoteProtocolError as fault:
-            self._resume = session.resume()
             if fault.code is ErrorCode.DAMAGED:  # that part will come anew
                 raise DamagedOnTheWayError(str(fault)) from fault
             raise
-        except BaseException:
-            self._resume = session.resume()
-            raise
         finally:
-            self._session = self._socket = None
+            self._resume = None if self._is_stale else session.resume()
+            self._session = self._socket = self._plan = None
 
     async def _exchange(self, session: ClientSession, socket: Socket) -> None:
         while True:
@@ -124,7 +131,7 @@ class StreamingProfile:
             self._delivery.count(len(message.data))
             try:
                 for event in session.receive_data(message.data):
-                    self._handle(event)
+                    self._handle(event, session)
             except RemoteProtocolError:
                 for frame in session.data_to_send():
                     await socket.send_bytes(frame)
@@ -139,14 +146,20 @@ class StreamingProfile:
             for frame in session.data_to_send():
                 await socket.send_bytes(frame)
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event, session: ClientSession) -> None:
         match event:
             case Welcome(head=head):
                 self._delivery.open(head)
+                if self._delivery.has_budget and session.table is not None:
+                    self._plan = PartPlan(head, session.table)
+                    self._revise(session, self._plan, anew=True)
             case Fragment(part, offset, data):
                 self._delivery.add_fragment(part, offset, data)
             case PageArrived(page, rows):
                 self._delivery.add_page(page, rows)
+                if self._plan is not None:
+                    self._plan.add_page(page, rows)
+                    self._revise(session, self._plan)
             case ChunkArrived(chunk, packed):
                 self._delivery.add_chunk(chunk, packed)
             case GoAway(message=message, retry_after_s=retry_after_s):
@@ -156,10 +169,20 @@ class StreamingProfile:
             case Error(code, message, fatal) if fatal:
                 self._refused(code, message)
 
+    def _revise(self, session: ClientSession, plan: PartPlan, *, anew: bool = False) -> None:
+        """Tell the server what fits into memory."""
+        if session.closed:
+            return
+        revision = self._delivery.revise(plan, self._view, anew=anew)
+        session.send_cancel(revision.leave_out)
+        session.send_want(revision.take_in)
+        session.send_want(revision.fetch_again, again=True)
+
     def _refused(self, code: int, message: str) -> None:
         if code == ErrorCode.SCENE_CHANGED:
             if not self._delivery.is_open:
-                raise _StaleCacheError("the cached scene has changed on the server")
+                self._is_stale = True
+                raise ConnectionLostError("the cached scene has changed on the server")
             raise SceneChangedError("the scene on the server has changed; start again")
         if code in _PASSING:
             raise ConnectionLostError(f"the server says: {message}")
@@ -178,4 +201,5 @@ class StreamingProfile:
         if not self._delivery.is_open:
             return False
         spent = session.credit_bytes == 0 and self._more_credit(0) == 0
-        return session.missing_bytes == 0 or spent
+        settled = self._plan is not None and self._delivery.is_settled
+        return session.missing_bytes == 0 or spent or settled

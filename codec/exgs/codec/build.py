@@ -7,7 +7,7 @@ finest tile, the proxies of its highest active layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -118,6 +118,22 @@ class SceneBuilder:
         self._received.add(chunk.id)
         self._activate(chunk.layer, chunk.tile)
 
+    def drop(self, cells: Collection[Cell]) -> None:
+        """Forget all chunks of these cells; their tiles show the layer below until they come again.
+
+        Cells above a dropped one are not shown meanwhile, dropped or not.
+        """
+        for layer, tile in cells:
+            self._deactivate(layer, tile)
+            expected = self._cells.get((layer, tile), _Cell()).expected
+            self._cells[layer, tile] = _Cell(expected=expected)
+        self._received -= {
+            row.id
+            for row in self._table.values()
+            if (row.layer, row.tile) in cells and row.kind is not ChunkKind.BASIS
+        }
+        self.version += 1
+
     def drawn(self) -> DrawnScene:
         """The Gaussians to draw now; the same object until `version` rises."""
         if self._drawn is None or self._drawn[0] != self.version:
@@ -164,9 +180,26 @@ class SceneBuilder:
             tiles = self.facts.fine_tiles(layer, tile)
             self._active_layer[tiles.start : tiles.stop] = layer
             self.version += 1
-            if layer + 1 < len(self.facts.layers):
-                step = self.facts.layers[layer + 1].tile_level - self.facts.layers[layer].tile_level
-                pending += [(layer + 1, child) for child in range(tile << step, (tile + 1) << step)]
+            pending += self._children(layer, tile)
+
+    def _deactivate(self, layer: int, tile: int) -> None:
+        """Show the layer below in this cell's tile instead."""
+        pending = [(layer, tile)]
+        while pending:
+            above = pending.pop()
+            cell = self._cells.get(above)
+            if cell is not None and cell.active:
+                cell.active = False
+                pending += self._children(*above)
+        tiles = self.facts.fine_tiles(layer, tile)
+        top = self._active_layer[tiles.start : tiles.stop]
+        np.minimum(top, layer - 1, out=top)
+
+    def _children(self, layer: int, tile: int) -> list[Cell]:
+        if layer + 1 == len(self.facts.layers):
+            return []
+        step = self.facts.layers[layer + 1].tile_level - self.facts.layers[layer].tile_level
+        return [(layer + 1, child) for child in range(tile << step, (tile + 1) << step)]
 
     def _ready(self, layer: int, tile: int, cell: _Cell) -> bool:
         if ChunkKind.LEAF in cell.expected and cell.leaves is None:
