@@ -175,6 +175,7 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
                 strong = {"lw": 2.5, "zorder": 3} if peer == "exgs" else {"lw": 1.2}
                 axes.plot(*zip(*points, strict=True), "o-", c=f"C{number}", label=peer, **strong)
         axes.set(title=scene, xscale="log", xlabel="MB", ylabel="PSNR against the full scene (dB)")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
