@@ -11,23 +11,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from exgs.codec.index import HomeView
+from exgs.codec.measure import evenly
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer
 
 _HEIGHT = 90  # pixels of the pictures to judge by
 _CANDIDATES = 16
-_SEEN = 0.02  # blending weight from which a Gaussian counts as seen
 
 
 def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
-    """The one of `cameras` (one or more; the first 16 are tried) that sees most of `scene`."""
+    """The one of `cameras` (one or more; 16 of them are tried) that sees most of `scene`.
 
-    def seen(camera: Camera) -> int:
+    What counts is the surface, not the number of Gaussians, which favours what is near.
+    """
+    a, b, c = scene.scales.T.astype(np.float64)
+    matter = scene.opacities * (a * b + b * c + c * a)
+
+    def seen(camera: Camera) -> float:
         small = camera.resized(max(1, round(_HEIGHT * camera.width / camera.height)), _HEIGHT)
-        return int(np.count_nonzero(rasterizer.contributions(scene, small).max > _SEEN))
+        return float(matter[rasterizer.contributions(scene, small).hits > 0].sum())
 
-    best = max(cameras[:_CANDIDATES], key=seen)
+    best = max(evenly(cameras, _CANDIDATES), key=seen)
     x, y, z = (float(v) for v in best.position)
     forward_x, forward_y, forward_z = (float(v) for v in best.viewmat[2, :3])
     return HomeView((x, y, z), (forward_x, forward_y, forward_z), best.fov_y)
