@@ -7,6 +7,8 @@ import re
 
 from exgs.client.painter import PAINTERS
 
+_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(|kb|mb|gb)", re.IGNORECASE)
+_BYTE_UNITS = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 _SIZE = re.compile(r"(\d{1,5})[xX](\d{1,5})")
 _NAMED_COLORS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 
@@ -20,6 +22,15 @@ def positive(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return value
+
+
+def byte_size(text: str) -> int:
+    """A number of bytes, as in 300000, 500kB, 256MB, 2GB."""
+    found = _BYTES.fullmatch(text)
+    size = int(float(found[1]) * _BYTE_UNITS[found[2].lower()]) if found else 0
+    if size <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes like 300000 or 256MB")
+    return size
 
 
 def picture_size(text: str) -> tuple[int, int]:

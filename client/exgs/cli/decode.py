@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import positive
+from exgs.cli.arguments import byte_size
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.ply", type=Path, help=f"or {', '.join(WRITABLE[1:])}")
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
-        "--max-bytes", type=positive, metavar="N", help="what the first N bytes give, with proxies"
+        "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes give, with proxies"
     )
     part.add_argument(
         "--max-layer", type=int, metavar="L", help="layers 0 to L, with the proxies of layer L"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import add_picture_options, positive
+from exgs.cli.arguments import add_picture_options, byte_size
 from exgs.cli.inputs import InputError, extension, local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " cameras.json or transforms.json (default: a view that shows much)",
     )
     parser.add_argument(
-        "--max-bytes", type=positive, metavar="N", help="what the first N bytes of an .exgs give"
+        "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes of an .exgs give"
     )
     add_picture_options(parser)
     add_overwrite(parser)

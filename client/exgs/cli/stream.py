@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import add_picture_options, positive
+from exgs.cli.arguments import add_picture_options, byte_size
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-bytes",
-        type=positive,
+        type=byte_size,
         metavar="N",
         help="stop after N bytes; what is missing for the reference is fetched afterwards",
     )
@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--token", metavar="T", help="the server's bearer token")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
+    parser.add_argument(
+        "--max-memory",
+        type=byte_size,
+        metavar="N",
+        help="that the scene may take: what is far from the view makes do with proxies",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the link's losses")
     add_picture_options(parser)
     add_overwrite(parser)
@@ -84,6 +90,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         reference=reference,
         token=arguments.token,
         cache=arguments.cache,
+        memory_bytes=arguments.max_memory,
         seed=arguments.seed,
     )
     check_folder(arguments.out, arguments, RESULTS)

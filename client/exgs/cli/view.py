@@ -97,12 +97,12 @@ def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:
 
 
 def path_view(path: Path, size: Size) -> ChooseCamera:
-    """The cameras of a file one after the other, a frame each, from the start again at the end.
+    """The cameras of a file one after the other, a frame each; from the last one on it stays.
 
     Raises SceneError, OSError.
     """
     cameras = [camera.resized(*size) for camera in read_cameras(path).cameras]
-    return lambda number, _facts, _drawn: cameras[number % len(cameras)]
+    return lambda number, _facts, _drawn: cameras[min(number, len(cameras) - 1)]
 
 
 def _on_orbit(orbit: Orbit, scene: Gaussians, up: tuple[float, float, float], size: Size) -> Camera:
