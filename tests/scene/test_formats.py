@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_prefix_of_a_splat_file_is_its_largest_gaussians(tmp_path: Path) -> No
 def test_what_spz_writes_it_reads(tmp_path: Path, scene: Gaussians) -> None:
     write_scene(tmp_path / "a.spz", scene)
     got = read_scene(tmp_path / "a.spz")
-    assert_alike(got, scene, position=1e-5, sh=0.0665, **SPZ)
+    assert_alike(got, scene, position=2**-13 + 1e-6, sh=0.0665, **SPZ)
     first_degree = got.shN[:, :3] - scene.shN[:, :3]
     assert np.abs(first_degree).max(initial=0) <= 0.0352
 
@@ -113,13 +114,22 @@ def test_every_version_of_spz_is_read(tmp_path: Path, scene: Gaussians, version:
     assert_alike(got, scene, position=position, sh=0.0040, **(SPZ | loose))
 
 
-def test_spz_positions_use_the_bits_that_their_extent_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1e-4, 0.1, 1, 30, 1e3, 1e6])
+def test_spz_positions_are_fine_enough_for_the_size_of_the_scene(
+    tmp_path: Path, size: float
+) -> None:
     scene = random_scene(3, 50, 0)
-    far = Gaussians(scene.means * 1e5, *(getattr(scene, n) for n in Gaussians.__slots__[1:]))
-    for given_scene, error in ((scene, 2**-20), (far, 2**-3)):
-        write_scene(tmp_path / "a.spz", given_scene)
-        got = read_scene(tmp_path / "a.spz").means
-        assert np.abs(got - given_scene.means).max() <= error
+    means = (scene.means * (size / np.abs(scene.means).max())).astype(np.float32)
+    write_scene(tmp_path / "a.spz", replace(scene, means=means))
+    error = np.abs(read_scene(tmp_path / "a.spz").means - means).max()
+    assert error <= max(size * 2**-13, 2**-21)
+    assert error <= max(2**-13, size * 2**-22)
+
+
+def test_a_scene_too_large_for_spz_is_refused(tmp_path: Path) -> None:
+    scene = random_scene(3, 50, 0)
+    with pytest.raises(SceneError, match=r"too large for \.spz; write a \.ply"):
+        write_scene(tmp_path / "a.spz", replace(scene, means=scene.means * np.float32(1e7)))
 
 
 def test_spz_turns_right_down_forward_into_right_up_back(tmp_path: Path) -> None:

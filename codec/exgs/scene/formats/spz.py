@@ -35,7 +35,7 @@ _V4_HEADER_BYTES = 32
 _V4_TABLE_AT = struct.Struct("<I")  # behind _HEADER: where the table of lengths is
 _V4_LENGTHS = struct.Struct("<QQ")  # packed, unpacked
 _WRITTEN_VERSION = 3  # what most viewers read; 4 packs the same columns with zstd
-_GZIP_LEVEL = 9
+_GZIP_LEVEL = 6
 _MAX_SPARE_BYTES = 1 << 20  # behind the columns: extensions, which are passed over
 
 
@@ -58,9 +58,8 @@ def read_spz(path: str | os.PathLike[str]) -> Gaussians:
 def write_spz(path: str | os.PathLike[str], gaussians: Gaussians) -> None:
     """Write an .spz of version 3, SH in 5 bits (degree 1) and 4 bits (above) as Niantic's library.
 
-    Positions get as many fractional bits as their largest leaves of 24, 20 at most. An existing
-    file is replaced, and only by a complete one. Raises SceneError where a position is too large
-    for the format; OSError.
+    Positions have 12 fractional bits, small scenes more. An existing file is replaced, and only
+    by a complete one. Raises SceneError where a position is too large for the format; OSError.
     """
     fraction = fractional_bits(gaussians.means, str(path))
     layout = Layout(_WRITTEN_VERSION, len(gaussians), gaussians.sh_degree, fraction)

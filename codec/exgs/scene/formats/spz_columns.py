@@ -7,6 +7,7 @@ Quantization: https://github.com/nianticlabs/spz, load-spz.cc.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ _COLOR_SCALE = 0.15  # of a byte's range for a unit of sh0: leaves room outside 
 _SCALE_STEPS = 16  # of a byte for a unit of log scale
 _MIN_LOG_SCALE = -10.0
 _POSITION_BITS = 24
+_USUAL_BITS = 12  # of a position's 24, fractional
 _MAX_FRACTIONAL_BITS = 20
+_STEP_BITS = 13
 _ROTATION_STEPS = (1 << 9) - 1  # for the magnitude of a component, up to sqrt(1/2)
 _SH1_STEP = 1 << 3  # of a byte: 5 bits remain
 _SH_REST_STEP = 1 << 4
@@ -62,9 +65,14 @@ def column_bytes(column: str, layout: Layout) -> int:
 
 
 def fractional_bits(means: FloatArray, name: str) -> int:
-    """How many of a position's 24 bits can be fractional; raises SceneError where not even 0."""
+    """How many of a position's 24 bits are fractional: 12 as usual, or more for a small scene.
+
+    More where the largest coordinate would have fewer than 2^13 steps; fewer where it needs the
+    room. Raises SceneError where not even 0 leave enough.
+    """
     largest = float(np.abs(means).max(initial=0))
-    for bits in range(_MAX_FRACTIONAL_BITS, -1, -1):
+    wanted = _STEP_BITS - math.floor(math.log2(max(largest, 2**-_MAX_FRACTIONAL_BITS)))
+    for bits in range(min(max(wanted, _USUAL_BITS), _MAX_FRACTIONAL_BITS), -1, -1):
         if np.rint(largest * (1 << bits)) < 1 << (_POSITION_BITS - 1):
             return bits
     raise SceneError(f"{name}: a position of {largest:.0f} is too large for .spz; write a .ply")
