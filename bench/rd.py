@@ -141,7 +141,8 @@ def tables(rows: Sequence[Row]) -> str:
                     fits = [r for r in own if r.peer == peer and r.bytes <= budget]
                     best = max(fits, key=lambda r: r.psnr_db, default=None)
                     cells.append("-" if best is None else f"{getattr(best, figure):.{digits}f}")
-                parts.append("| " + " | ".join([peer, *cells]) + " |")
+                if set(cells) != {"-"}:
+                    parts.append("| " + " | ".join([peer, *cells]) + " |")
         parts += [
             "",
             f"Whole files: {'; '.join(_whole(row) for row in own if 'whole' in row.note)}.",
