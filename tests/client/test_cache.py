@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exgs.client.cache import Cache, read_cache
+from exgs.client.stream import StreamOptions, stream
 from exgs.codec.container import FileHead, FilePusher
 from exgs.codec.frame import content_hash
 from exgs.codec.index import ChunkRef
+from exgs.scene.camera import look_at, pinhole
 from tests.client.scenes import write_box
+from tests.client.test_stream import served
 
 URL = "http://example.org/box.exgs"
 Parts = tuple[FileHead, list[tuple[ChunkRef, bytes]]]
@@ -101,3 +109,60 @@ def test_a_disk_that_fails_is_a_note_and_not_an_error(parts: Parts, tmp_path: Pa
         f"not caching in {tmp_path / 'shared'}: another run uses it"
     ]
     in_use.close()
+
+
+def test_a_full_disk_ends_the_caching_and_what_was_kept_stays_good(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [40_000]
+    write = os.write
+
+    def write_while_there_is_room(file: int, data: memoryview) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(file, data[: room[0]])
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr("exgs.client.cache.os.write", write_while_there_is_room)
+    assert _fill(tmp_path, parts) == [f"not caching in {tmp_path}: No space left on device"]
+    stored = Cache(tmp_path, URL, print).load()
+    assert stored is not None
+    assert 0 < len(stored.chunks) < len(parts[1])
+    assert [(c.id, p) for c, p in stored.chunks] == [
+        (c.id, p) for c, p in parts[1][: len(stored.chunks)]
+    ]
+
+
+def test_a_client_that_is_killed_mid_write_leaves_a_cache_that_can_be_trusted(
+    tmp_path: Path,
+) -> None:
+    write_box(tmp_path / "box.exgs", 6000)
+    size = (tmp_path / "box.exgs").stat().st_size
+    cache = tmp_path / "cache"
+    with served(tmp_path) as site:
+        url = f"{site.url}/box.exgs"
+        script = (
+            "import sys, pathlib; from exgs.cli.main import main;"
+            "main(['stream', *sys.argv[1:], '--link', '2mbit', '--size', '64x48', '-w', '-q'])"
+        )
+        command = [sys.executable, "-c", script, url, "-o", str(tmp_path / "out")]
+        for share in (0.3, 0.6):
+            process = subprocess.Popen([*command, "--cache", str(cache)])
+            while sum(path.stat().st_size for path in cache.glob("*.cache")) < share * size:
+                assert process.poll() is None
+                time.sleep(0.002)
+            process.kill()
+            process.wait()
+            left = Cache(cache, url, print)
+            stored = left.load()
+            left.close()
+            assert stored is not None
+            for chunk, packed in stored.chunks:
+                assert content_hash(packed) == chunk.hash
+        camera = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(64, 48, 70), 64, 48)
+        report = stream(
+            url, tmp_path / "last", StreamOptions(choose_camera=lambda *_: camera, cache=cache)
+        )
+    assert report.rows[-1].psnr_db == float("inf")
+    assert report.received_bytes < 0.5 * size
