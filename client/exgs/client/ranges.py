@@ -56,9 +56,14 @@ class RangeReader:
     # What to ask for.
 
     @property
+    def head(self) -> FileHead | None:
+        """Header and root index, once they are here."""
+        return self._scheduler.plan.head if self._scheduler else None
+
+    @property
     def file_bytes(self) -> int | None:
         """Length of the file, None until its header is here."""
-        return self._scheduler.plan.head.header.file_bytes if self._scheduler else None
+        return self.head.header.file_bytes if self.head else None
 
     @property
     def is_done(self) -> bool:

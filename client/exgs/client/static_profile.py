@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
@@ -15,10 +16,12 @@ from exgs.client.delivery import Delivery
 from exgs.client.errors import ConnectionLostError, SceneChangedError, StreamError
 from exgs.client.ranges import ByteRange, RangeReader
 from exgs.client.route import Route
+from exgs.codec.container import FileHead
 from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CHANGED = "the scene on the server has changed; start again"
 _REQUESTS = 6  # at a time, as browsers do
 _AHEAD_S = 0.5  # of the link's rate may be on its way
 _AHEAD_BYTES = 128 << 10  # or so much: what fills a slow link over a round trip
@@ -71,6 +74,8 @@ class StaticProfile:
                     await self._fetch(http, route, wanted)
             self._news.set()
 
+        if self._etag is None and self._reader.head is not None:
+            await self._confirm(http, route, self._reader.head)
         self._reader.revise()
         tasks = [asyncio.create_task(work()) for _ in range(_REQUESTS)]
         try:
@@ -104,21 +109,10 @@ class StaticProfile:
         return self._reader.claim(size_bytes, left_bytes)
 
     async def _fetch(self, http: aiohttp.ClientSession, route: Route, wanted: ByteRange) -> None:
-        headers = {
-            **route.headers,
-            "Accept-Encoding": "identity",
-            "Range": f"bytes={wanted.start}-{wanted.end - 1}",
-        }
-        if self._etag is not None:
-            headers["If-Match"] = self._etag
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
         awaited_bytes = wanted.end - wanted.start
         self._awaited_bytes += awaited_bytes
         try:
-            async with http.get(
-                route.url, headers=headers, server_hostname=route.server_hostname
-            ) as response:
+            async with self._get(http, route, wanted) as response:
                 position = self._check(response, wanted)
                 end = wanted.end
                 if response.status == 200:
@@ -144,6 +138,34 @@ class StaticProfile:
             self._awaited_bytes -= awaited_bytes
             self._news.set()
 
+    async def _confirm(self, http: aiohttp.ClientSession, route: Route, head: FileHead) -> None:
+        """Without an ETag only the file's head tells whether it is still the same."""
+        wanted = ByteRange(0, head.header.root_end)
+        async with self._get(http, route, wanted) as response:
+            self._check(response, wanted)
+            try:
+                data = await response.content.readexactly(wanted.end)
+            except asyncio.IncompleteReadError as error:
+                raise ConnectionLostError("the server sent less than it was asked for") from error
+            self._delivery.count(len(data))
+            response.close()
+        if data != head.packed:
+            raise SceneChangedError(_CHANGED)
+
+    def _get(
+        self, http: aiohttp.ClientSession, route: Route, wanted: ByteRange
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {
+            **route.headers,
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={wanted.start}-{wanted.end - 1}",
+        }
+        if self._etag is not None:
+            headers["If-Match"] = self._etag
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return http.get(route.url, headers=headers, server_hostname=route.server_hostname)
+
     def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> int:
         """Where in the file the body starts; raises StreamError where there is none of use."""
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
@@ -153,9 +175,12 @@ class StaticProfile:
             case 206:
                 if found is None or found[1] is None or int(found[1]) != wanted.start:
                     raise StreamError("the server sends another range than it was asked for")
+                size = found[2]
+                if size != "*" and self._reader.file_bytes not in (None, int(size)):
+                    raise SceneChangedError(_CHANGED)
                 position = wanted.start
             case 412:
-                raise SceneChangedError("the scene on the server has changed; start again")
+                raise SceneChangedError(_CHANGED)
             case 416:
                 size = f" at byte {found[2]}" if found and found[2] != "*" else ""
                 raise StreamError(
