@@ -95,7 +95,8 @@ def test_info_tells_layers_and_quality(box: Path, capsys: pytest.CaptureFixture[
     assert facts["bytes"] == box.stat().st_size
     assert [layer["tiles"] for layer in facts["layers"]] == [1, 2, 4]
     assert sum(layer["bytes"] for layer in facts["layers"]) < facts["bytes"]
-    assert facts["quality"][0] == {"bytes": 20_000, "psnr_db": 20.0, "ssim": 0.7}
+    first_bytes = facts["head_bytes"] + 20_000
+    assert facts["quality"][0] == {"bytes": first_bytes, "psnr_db": 20.0, "ssim": 0.7}
 
 
 def test_info_of_a_url_costs_one_request(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +128,23 @@ def test_info_of_a_cut_file_tells_what_its_head_says(
             "painter gauss is not in this version of exgs; use fill or none",
         ),
         (["serve", "none"], "none: is not a folder"),
+        (["info", "."], ".: expected a name that ends in .exgs"),
+        (["info", "folder.exgs"], "folder.exgs: Is a directory"),
+        (["verify", "empty.exgs"], "empty.exgs: header: "),
+        (["encode", "garbage.ply", "o.exgs"], "garbage.ply: "),
+        (["encode", "garbage.ply", "o.txt"], "o.txt: expected a name that ends in .exgs"),
+        (["decode", "garbage.exgs", "o.obj"], "o.obj: expected a name that ends in .ply or "),
+        (["render", "garbage.ply", "-o", "o.jpg"], "o.jpg: expected a name that ends in .png"),
+        (["render", "garbage.ply", "-o", "o.png"], "garbage.ply: "),
+        (["info", "http://[/x.exgs"], "http://[/x.exgs: "),
+        (["info", "http://a..b/x.exgs"], "http://a..b/x.exgs: "),
+        (["stream", "http://a..b/x.exgs", "-o", "out"], "http://a..b/x.exgs: not an http"),
+        (["stream", "ws://127.0.0.1:9/scenes/x/stream", "-o", "out"], "can't connect: "),
+        (["stream", "ws://h/scenes/x/stream", "-o", "empty.exgs"], "empty.exgs: is not a folder"),
+        (
+            ["stream", "http://h/x.exgs", "-o", "out", "--cameras", "garbage.json"],
+            "garbage.json: not a JSON file: ",
+        ),
     ],
 )
 def test_bad_input_is_status_1_and_one_line(
@@ -137,12 +155,17 @@ def test_bad_input_is_status_1_and_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("garbage.exgs").write_bytes(b"GIF89a" * 100)
-    assert main(argv) == 1
+    for name in ("garbage.exgs", "garbage.ply", "garbage.json"):
+        Path(name).write_bytes(b"GIF89a" * 100)
+    Path("empty.exgs").touch()
+    Path("folder.exgs").mkdir()
+    before = {path.name for path in tmp_path.iterdir()}
+    assert main([*argv, "-q"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == f"exgs: {says}\n"
-    assert {path.name for path in tmp_path.iterdir()} <= {"garbage.exgs", "out"}
+    assert captured.err.startswith(f"exgs: {says}")
+    assert captured.err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} <= before | {"out"}
 
 
 def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ leaves pictures and measurements to look at.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import subprocess
 import sys
@@ -17,10 +18,10 @@ from pathlib import Path
 
 from exgs.cli.output import Output, format_bytes, format_db
 from exgs.cli.outputs import add_overwrite, check_folder
-from exgs.cli.stream import step_table
 from exgs.cli.view import fixed_view
 from exgs.client.contact import contact_sheet, pick_rows
 from exgs.client.link import parse_link
+from exgs.client.quality import within_budgets
 from exgs.client.stream import StreamOptions, StreamReport, stream
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import ExgsError
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     _say(output, report, frames)
     picked = pick_rows(report.rows)
     captions = [
-        f"{row.time_s:.1f} s, {format_bytes(row.received_bytes)}, {format_db(row.psnr_db)} dB"
+        f"{row.time_s:.1f} s · {format_bytes(row.received_bytes)} · {_as_good(row.psnr_db)}"
         for row in picked
     ]
     contact_sheet(folder / "contact.png", frames, picked, captions)
@@ -105,8 +106,30 @@ def _say(output: Output, report: StreamReport, frames: Path) -> None:
         f" {report.first_picture_s:.2f} s, everything after {report.received_s:.1f} s"
     )
     output.result("")
-    output.table(*step_table(report))
+    output.table(
+        ["with the first", "shown after", "PSNR (dB)", "SSIM", "frame"],
+        [
+            [
+                format_bytes(budget_bytes),
+                f"{row.time_s:.2f} s",
+                format_db(row.psnr_db),
+                f"{row.ssim:.3f}",
+                row.frame,
+            ]
+            for budget_bytes, row in within_budgets(report.rows, _budgets(report.received_bytes))
+        ],
+    )
     output.result("")
+
+
+def _as_good(psnr_db: float) -> str:
+    return f"{psnr_db:.1f} dB" if math.isfinite(psnr_db) else "equal to the full scene"
+
+
+def _budgets(received_bytes: int) -> list[int]:
+    """32 kB and its doubles, and everything."""
+    doubles = [32_000 << power for power in range(12)]
+    return [*(size for size in doubles if size < received_bytes), received_bytes]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -44,9 +44,13 @@ def is_url(text: str) -> bool:
 
 
 def extension(text: str) -> str:
-    """The extension that tells the format, lower case, of a path or URL."""
-    path = urllib.parse.urlsplit(text).path if is_url(text) else text
-    return Path(path).suffix.lower()
+    """The extension that tells the format, lower case, of a path or URL; raises InputError."""
+    if not is_url(text):
+        return Path(text).suffix.lower()
+    try:
+        return Path(urllib.parse.urlsplit(text).path).suffix.lower()
+    except ValueError as error:
+        raise InputError(f"{text}: {error}") from error
 
 
 def require_extension(text: str, *known: str) -> str:
@@ -78,7 +82,7 @@ def local_file(text: str, *, max_bytes: int | None = None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="exgs-") as folder:
         path = Path(folder) / f"input{extension(text)}"
-        with _get(text, 0, max_bytes) as response, path.open("wb") as file:
+        with path.open("wb") as file, _named(text), _get(text, 0, max_bytes) as response:
             if max_bytes is None:
                 shutil.copyfileobj(response, file)
             else:
@@ -110,7 +114,7 @@ class _Url:
     def read(self, offset: int, length: int) -> bytes:
         if not length:
             return b""
-        with _get(self.name, offset, length) as response:
+        with _named(self.name), _get(self.name, offset, length) as response:
             if response.status == 200 and offset:
                 response.read(offset)
             return response.read(length)
@@ -121,11 +125,20 @@ def _get(url: str, offset: int, length: int | None) -> HTTPResponse:
     if offset or length is not None:
         end = "" if length is None else offset + length - 1
         request.add_header("Range", f"bytes={offset}-{end}")
+    return cast(HTTPResponse, urllib.request.urlopen(request, timeout=_TIMEOUT_S))
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Turns what goes wrong on the way into an InputError that names the URL."""
     try:
-        return cast(HTTPResponse, urllib.request.urlopen(request, timeout=_TIMEOUT_S))
+        yield
     except urllib.error.HTTPError as error:
+        error.close()
         raise InputError(f"{url}: the server answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, HTTPException, ValueError) as error:
+    except IncompleteRead as error:
+        raise InputError(f"{url}: the connection broke; try again") from error
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        text = getattr(reason, "strerror", None) or str(reason)
+        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         raise InputError(f"{url}: {text}") from error

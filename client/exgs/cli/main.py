@@ -93,6 +93,8 @@ def _one_line(error: BaseException) -> str:
     match error:
         case OSError() if error.strerror and error.filename is not None:
             text = f"{error.filename}: {error.strerror}"
+        case OSError() if error.strerror:
+            text = error.strerror
         case MemoryError():
             text = "out of memory"
         case _:

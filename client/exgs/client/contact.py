@@ -15,7 +15,7 @@ _COLUMNS = 3
 _MARGIN = 8  # pixels
 _CAPTION = 22  # pixels below each frame
 _FONT_SIZE = 14
-_PAPER, _INK = (250, 250, 250), (30, 30, 30)
+_PAPER, _INK = (24, 24, 27), (228, 228, 231)
 
 
 def pick_rows(rows: Sequence[QualityRow], count: int = 6) -> list[QualityRow]:

@@ -26,6 +26,9 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr, ssim
 from exgs.scene.rasterize import Rasterizer
 
+_BLUE, _GREEN = "#1f6feb", "#2da44e"
+_LABEL_ROOM = 0.035  # of the axis, between the numbers of two layers
+
 COLUMNS = ("time_s", "bytes", "layer", "psnr_db", "ssim", "frame")
 
 
@@ -86,6 +89,18 @@ def measure_frames(
     return rows
 
 
+def within_budgets(
+    rows: Sequence[QualityRow], budgets_bytes: Sequence[int]
+) -> list[tuple[int, QualityRow]]:
+    """For each number of bytes the last frame that needed no more, where there is one."""
+    best = []
+    for budget_bytes in budgets_bytes:
+        fitting = [row for row in rows if row.received_bytes <= budget_bytes]
+        if fitting:
+            best.append((budget_bytes, fitting[-1]))
+    return best
+
+
 def layer_steps(rows: Sequence[QualityRow]) -> list[QualityRow]:
     """The first row of each layer that became complete, and the last row."""
     steps = []
@@ -112,50 +127,62 @@ def write_csv(path: Path, rows: Sequence[QualityRow]) -> None:
 def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
     """Draw quality.png: PSNR over time and over bytes, with a mark where a layer was complete.
 
-    Frames that equal the reference have no finite PSNR; they are drawn as a line at the top.
+    Frames that equal the reference have no finite PSNR; they are drawn as a band to the right.
     """
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(10, 4), layout="constrained")
-    figure.suptitle(title)
+    figure = matplotlib.figure.Figure(figsize=(10, 4.2), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     axes = figure.subplots(1, 2, sharey=True)
-    finite = [row for row in rows if math.isfinite(row.psnr_db)]
-    exact = [row for row in rows if not math.isfinite(row.psnr_db)]
+    unit, unit_bytes = ("MB", 1e6) if rows[-1].received_bytes > 2e6 else ("kB", 1e3)
     sides: tuple[tuple[Any, str, Callable[[QualityRow], float]], ...] = (
-        (axes[0], "time since connecting (s)", lambda row: row.time_s),
-        (axes[1], "received (kB)", lambda row: row.received_bytes / 1e3),
+        (axes[0], "seconds since connecting", lambda row: row.time_s),
+        (axes[1], f"received, {unit}", lambda row: row.received_bytes / unit_bytes),
     )
     for axis, label, place in sides:
-        axis.plot([place(r) for r in finite], [r.psnr_db for r in finite], ".-", color="#1f6feb")
-        for step in layer_steps(rows):
-            axis.axvline(place(step), color="0.85", zorder=0)
-            axis.annotate(
-                str(step.layer),
-                (place(step), 1.0),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                va="bottom",
-                fontsize=8,
-                color="0.4",
-            )
-        axis.annotate(
-            "layer ",
-            (0, 1.0),
-            xycoords="axes fraction",
-            va="bottom",
-            fontsize=8,
-            color="0.4",
-        )
-        if exact:
-            axis.axvspan(place(exact[0]), place(rows[-1]), color="#2da44e", alpha=0.25, lw=0)
-            axis.axvline(place(exact[0]), color="#2da44e", label="equal to the full scene")
-            axis.legend(loc="lower right", fontsize=8, framealpha=1)
+        _draw_curve(axis, rows, place)
         axis.set_xlabel(label)
-        axis.set_xlim(left=0)
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("PSNR against the full scene (dB)")
+        axis.grid(axis="y", alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("PSNR against the full scene, dB")
     with atomic_write(path) as file:
         figure.savefig(file, dpi=120, format="png")
+
+
+def _draw_curve(
+    axis: Any, rows: Sequence[QualityRow], place: Callable[[QualityRow], float]
+) -> None:
+    finite = [row for row in rows if math.isfinite(row.psnr_db)]
+    exact = [row for row in rows if not math.isfinite(row.psnr_db)]
+    end = max(place(rows[-1]), 1e-3)
+    right = 1.03 * end
+    x, y = [place(row) for row in finite], [row.psnr_db for row in finite]
+    if exact and finite:  # the picture stays until the next one is there
+        x, y = [*x, place(exact[0])], [*y, y[-1]]
+    axis.step(x, y, where="post", color=_BLUE, lw=1.6)
+    axis.plot(x[: len(finite)], y[: len(finite)], ".", color=_BLUE, ms=4)
+    labelled = -end
+    for step in (step for step in layer_steps(rows) if step is not rows[-1]):
+        at = place(step)
+        axis.axvline(at, color="0.88", lw=1, zorder=0)
+        if at - labelled < _LABEL_ROOM * right:
+            continue
+        name = f"layer {step.layer}" if labelled < 0 else str(step.layer)
+        axis.annotate(
+            name,
+            (at, 1.0),
+            xycoords=("data", "axes fraction"),
+            ha="left" if labelled < 0 else "center",
+            va="bottom",
+            fontsize=8,
+            color="0.45",
+        )
+        labelled = at + (_LABEL_ROOM * right if labelled < 0 else 0)
+    if exact:
+        axis.axvspan(place(exact[0]), right, color=_GREEN, alpha=0.18, lw=0)
+        axis.axvline(place(exact[0]), color=_GREEN, lw=1.6, label="equal to the full scene")
+        axis.legend(loc="lower right", fontsize=8, framealpha=1)
+    axis.set_xlim(0, right)
 
 
 def _unit(pixels: Pixels) -> FloatArray:

@@ -28,6 +28,7 @@ def parse_url(text: str) -> URL:
     """A URL that a scene can be streamed from; raises StreamError."""
     try:
         url = URL(text)
+        (url.host or "").encode("idna")
         known = url.scheme in _SCHEMES and bool(url.host) and url.port is not None
     except ValueError:
         known = False
