@@ -18,7 +18,7 @@ _ATTEMPTS = 6  # in a row that bring nothing, once something has come
 _FIRST_ATTEMPTS = 2
 _BACKOFF_S = 0.25  # doubles with every attempt
 _CONNECT_S = 10.0
-_SILENCE_S = 30.0
+_SILENCE_S = 10.0
 _PASSING = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
 
 

@@ -34,7 +34,7 @@ from exgs.wire.plan import PartPlan
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
-_SILENCE_S = 30.0
+_SILENCE_S = 10.0
 _PASSING = (  # a fault that another connection may not meet
     ErrorCode.BUSY,
     ErrorCode.DAMAGED,
