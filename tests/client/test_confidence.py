@@ -66,6 +66,23 @@ def test_filling_helps_where_pruning_left_gaps(tmp_path: Path) -> None:
     assert psnr(filled, reference) > psnr(raw, reference) + 1
 
 
+def test_where_proxies_stand_for_the_rest_nothing_is_a_gap(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 0.4)
+    confidence = measure_confidence(RASTERIZER, drawn, head.root.facts, INSIDE)
+    assert confidence.nothing.max() > 0.01
+    assert not confidence.gaps.any()
+    raw = draw_picture(RASTERIZER, drawn, head.root.facts, INSIDE, background=(0.2, 0.4, 0.6))
+    filled = draw_picture(
+        RASTERIZER,
+        drawn,
+        head.root.facts,
+        INSIDE,
+        painter=painter_named("fill"),
+        background=(0.2, 0.4, 0.6),
+    )
+    np.testing.assert_allclose(filled, raw, atol=1e-5)
+
+
 def test_the_empty_background_is_not_a_gap(tmp_path: Path) -> None:
     head, drawn = _prefix(tmp_path, 0.15, proxies=False)
     facts = head.root.facts

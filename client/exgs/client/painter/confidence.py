@@ -29,7 +29,7 @@ class Confidence:
     proxies: FloatArray  # [H, W] merged Gaussians that stand for what has not come
     nothing: FloatArray  # [H, W] what shines through to the background
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not come
-    reach: Mask  # [H, W] where the scene may have something; elsewhere nothing is no gap
+    reach: Mask  # [H, W] where something may be missing; elsewhere nothing is no gap
 
     @property
     def gaps(self) -> Mask:
@@ -48,4 +48,9 @@ def measure_confidence(
     render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
-    return Confidence(leaves, proxies, nothing, sh_pending, reach(facts, camera))
+    if any(layer.proxy_count for layer in facts.layers):
+        # Proxies stand for all that is missing: what they leave open is open in the scene too.
+        within_reach = np.zeros(nothing.shape, bool)
+    else:
+        within_reach = reach(facts, camera)
+    return Confidence(leaves, proxies, nothing, sh_pending, within_reach)

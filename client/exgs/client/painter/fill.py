@@ -1,5 +1,6 @@
 """Push-pull: what nothing covers is filled from the colours around it, smoothly and honestly.
 
+For files without proxies; where there are some, nothing is open that is not open in the scene.
 The pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4.2) with the render's alpha as
 weight: averages are pulled up until every hole has some colour, then pushed down into the holes.
 """
