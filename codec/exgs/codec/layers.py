@@ -20,7 +20,7 @@ _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.06
 
 # (share of the scene that has arrived after the layer, its proxies as a share of the scene)
-_LEAF_LAYERS = ((0.09, 0.06), (0.19, 0.06), (0.35, 0.045), (0.55, 0.025), (1.0, 0.0))
+_LEAF_LAYERS = ((0.1, 0.06), (0.24, 0.045), (0.48, 0.02), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
 _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 

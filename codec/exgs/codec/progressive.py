@@ -23,13 +23,7 @@ from exgs.codec.measure import ErrorBook, evenly, scaled
 from exgs.codec.remainder import FitViews, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.sh import ShBasis
-from exgs.codec.steps import (
-    COARSE_DISTORTION,
-    COARSE_SH_DISTORTION,
-    FINE_DISTORTION,
-    geometry_steps,
-    sh_step,
-)
+from exgs.codec.steps import geometry_steps, layer_precision, sh_step
 from exgs.codec.tiles import TileTree
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -130,7 +124,7 @@ def _pack_leaves(
     """The leaves of one layer: coarse, SH coarse, then shapes and SH as fine as they get."""
     index = np.flatnonzero(layer_of == number)
     if not len(index) and layer.proxies:
-        return PackedLayer([], [], [], [], [])
+        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0), [])
     span = 1 << (tiles.level - layer.tile_level)
     shown = replace(
         scene.select(index),
@@ -139,6 +133,8 @@ def _pack_leaves(
     )
     own_energy = energy[index]
     pixel_size = importance.pixel_size[index]
+
+    precision = layer_precision(len(scene), np.count_nonzero(layer_of <= number) / len(scene))
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:
         return lambda members: geometry_steps(
@@ -153,24 +149,24 @@ def _pack_leaves(
         shown,
         fine_tile[index],
         span,
-        steps(COARSE_DISTORTION),
+        steps(precision.coarse),
         effort.zstd_level,
         also=later,
     )
-    fine = pack_fine_cells(number, shown, leaves, steps(FINE_DISTORTION), effort.zstd_level)
-    energies = [own_energy[cell.members] for cell in leaves]
+    fine = pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.zstd_level)
     wanted = [
         residual_vectors(scene.select(index[cell.members]), cell.decoded.sh0) for cell in leaves
     ]
     refinements: list[list[PackedSh]] = []
+    energies = [own_energy[cell.members] for cell in leaves]
     if basis is None:
-        return PackedLayer([], leaves, refinements, fine, energies)
-    for distortion in (COARSE_SH_DISTORTION, FINE_DISTORTION):
+        return PackedLayer([], leaves, refinements, fine, precision, energies)
+    for distortion in (precision.coarse_sh, precision.fine):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
         packed = pack_sh_cells(number, leaves, wanted, basis, step, effort.zstd_level)
         wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]
         refinements.append(packed)
-    return PackedLayer([], leaves, refinements, fine, energies)
+    return PackedLayer([], leaves, refinements, fine, precision, energies)
 
 
 class _FitPictures:

@@ -9,6 +9,7 @@ attribute moves the splat's light. A cell's step follows from the mean over its 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,12 @@ from exgs.codec.constants import OPACITY_BITS_MAX, ROTATION_BITS_MAX
 from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
-# Squared error per pixel that each coded scalar may add: the first coding of leaves, of their SH,
-# and the last of both.
-COARSE_DISTORTION = 2.5e-11
-COARSE_SH_DISTORTION = 4e-11
-FINE_DISTORTION = 2.5e-12
+# Squared error per pixel that all coded scalars of one kind may add in the end, about 47 dB.
+_FINE_TOTAL = 1.4e-6
+# The first coding of a layer may be so much worse than the last, and worse while more is missing.
+_COARSE_RATIO = 4.0
+_COARSE_GROWTH = 0.0
+_COARSE_SH_RATIO = 3.0
 
 # How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
 _POSITION = 3.0
@@ -38,6 +40,25 @@ _ROTATION_BITS = (4, 12)
 _OPACITY_BITS = (3, 10)
 _COLOR_STEP = (0.002, 0.5)
 _SH_STEP = (0.005, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Squared error per pixel, [0, 1]^2, that each coded scalar of a layer may add."""
+
+    coarse: float  # of the first coding
+    coarse_sh: float
+    fine: float  # of the last
+
+
+def layer_precision(count: int, arrived: float) -> Precision:
+    """The precision of a layer after which the share `arrived` of `count` Gaussians is there.
+
+    While most of the scene is missing, a finer coding would not show.
+    """
+    fine = _FINE_TOTAL / count
+    coarse = fine * _COARSE_RATIO * max(arrived, 1e-3) ** -_COARSE_GROWTH
+    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine)
 
 
 def geometry_steps(
