@@ -62,7 +62,7 @@ def test_any_interleaving_gives_the_whole_file_once(
         if reader.is_done:
             break
         size = rng.randint(1, step)
-        wanted = reader.claim(size, size * 2)
+        wanted = reader.claim(size, least_bytes=rng.randint(0, step), most_bytes=size * 2)
         if wanted is not None:
             assert wanted.end - wanted.start <= size * 2
             on_the_way.append((wanted, wanted.start))

@@ -192,9 +192,9 @@ class _Reader:
             return True
         try:
             rows = parse_page(packed, ref, self.head.root.facts)
+            self.table.add_page(ref, rows)
         except FormatError:
             return False
-        self.table.add_page(ref, rows)
         self.pages.append((ref, rows))
         return True
 

@@ -6,7 +6,7 @@ is handed over from its front on. Like the wire core, this knows no sockets and 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,6 +48,7 @@ class RangeReader:
         self._on_the_way: list[ByteRange] = []
         self._claimed: set[int] = set()  # parts that the ranges on the way reach into
         self._whole: set[int] = set()
+        self._left_out: set[int] = set()
         self._held: dict[int, bytearray] = {}  # the first bytes of the others
         self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
         self._starts: list[int] = []  # where the known parts begin, and which they are
@@ -72,10 +73,13 @@ class RangeReader:
             return False
         return self._scheduler.next(1) is None
 
-    def claim(self, size_bytes: int, most_bytes: int = _ENDLESS) -> ByteRange | None:
-        """The range to ask for now: whole parts of about `size_bytes`, at most `most_bytes`.
+    def claim(
+        self, size_bytes: int, *, least_bytes: int = 0, most_bytes: int = _ENDLESS
+    ) -> ByteRange | None:
+        """The range to ask for now: the next parts, up to `size_bytes`, and at least one.
 
-        None where there is nothing to ask for until something has come.
+        Where the next ones do not lie together, it goes on along the file for `least_bytes`. At
+        `most_bytes` it is cut. None where there is nothing to ask for until something has come.
         """
         if self._scheduler is None:
             return self._claim_front(most_bytes)
@@ -92,6 +96,7 @@ class RangeReader:
             self._claimed.add(piece.part)
         if start < 0:
             return None
+        end = self._go_on(end, start + min(least_bytes, most_bytes))
         return self._send_for(ByteRange(start, end))
 
     def claim_all(self, asked: ByteRange) -> bool:
@@ -138,6 +143,19 @@ class RangeReader:
         if self._resume is not None and not start:
             size = self._resume.head.header.root_end
         return self._send_for(ByteRange(start, start + min(size, most_bytes)))
+
+    def _go_on(self, end: int, limit: int) -> int:
+        """Claim what lies behind `end` as far as it is missing and fits before `limit`."""
+        for number in range(bisect_left(self._starts, end), len(self._parts)):
+            part, ref = self._parts[number]
+            taken = part in self._whole or part in self._claimed or part in self._left_out
+            if taken or part in self._held or ref.offset != end or ref.end > limit:
+                break
+            if self._scheduler is not None:
+                self._scheduler.mark(part, ref.packed_bytes)
+            self._claimed.add(part)
+            end = ref.end
+        return end
 
     def _send_for(self, wanted: ByteRange) -> ByteRange:
         self._on_the_way.append(wanted)
@@ -188,6 +206,7 @@ class RangeReader:
         """Leave out and fetch again what the memory budget says; what is on the way still comes."""
         revision = self._delivery.revise(scheduler.plan, self._view)
         self._whole -= revision.fetch_again
+        self._left_out = (self._left_out | revision.leave_out) - revision.take_in
         scheduler.cancel(revision.leave_out)
         scheduler.want(revision.take_in)
         scheduler.want(revision.fetch_again, again=True)

@@ -23,9 +23,9 @@ from exgs.wire.client import Resume
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _CHANGED = "the scene on the server has changed; start again"
 _REQUESTS = 6  # at a time, as browsers do
-_AHEAD_S = 0.5  # of the link's rate may be on its way
-_AHEAD_BYTES = 128 << 10  # or so much: what fills a slow link over a round trip
+_AHEAD_BYTES = 128 << 10  # on their way at first: what fills a slow link over a round trip
 _AHEAD_BYTES_MAX = 16 << 20
+_QUICK_S, _LONG_S = 0.25, 0.8  # beyond the least answer time: more, or less, may be on its way
 
 
 class StaticProfile:
@@ -49,6 +49,8 @@ class StaticProfile:
         self._reader = RangeReader(delivery, resume)
         self._etag: str | None = None
         self._awaited_bytes = 0  # of the requests on their way
+        self._ahead_bytes = _AHEAD_BYTES  # most that may be on its way
+        self._least_answer_s = float("inf")  # about a round trip
         self._news = asyncio.Event()
 
     def look(self, camera: Camera) -> None:
@@ -57,16 +59,10 @@ class StaticProfile:
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive until everything is here; raises StreamError, FormatError."""
-        begun_s, begun_bytes = asyncio.get_running_loop().time(), self._delivery.received_bytes
-
-        def window_bytes() -> int:
-            elapsed_s = max(asyncio.get_running_loop().time() - begun_s, 0.1)
-            rate_bytes_s = (self._delivery.received_bytes - begun_bytes) / elapsed_s
-            return int(min(max(_AHEAD_S * rate_bytes_s, _AHEAD_BYTES), _AHEAD_BYTES_MAX))
 
         async def work() -> None:
             while not self._is_done():
-                wanted = self._claim(window_bytes())
+                wanted = self._claim()
                 if wanted is None:
                     self._news.clear()
                     await self._news.wait()
@@ -96,23 +92,27 @@ class StaticProfile:
             return None
         return max(0, self.limit_bytes - self._delivery.received_bytes)
 
-    def _claim(self, window_bytes: int) -> ByteRange | None:
-        room_bytes = window_bytes - self._awaited_bytes
+    def _claim(self) -> ByteRange | None:
+        room_bytes = self._ahead_bytes - self._awaited_bytes
         left_bytes = self._left_bytes()
         if left_bytes is not None:
             left_bytes -= self._awaited_bytes
         if room_bytes <= 0 or (left_bytes is not None and left_bytes <= 0):
             return None
-        size_bytes = min(room_bytes, window_bytes // 2)
+        size_bytes = min(room_bytes, self._ahead_bytes // 2)
+        least_bytes = min(room_bytes, self._ahead_bytes // _REQUESTS)
         if left_bytes is None:
-            return self._reader.claim(size_bytes)
-        return self._reader.claim(size_bytes, left_bytes)
+            return self._reader.claim(size_bytes, least_bytes=least_bytes)
+        return self._reader.claim(size_bytes, least_bytes=least_bytes, most_bytes=left_bytes)
 
     async def _fetch(self, http: aiohttp.ClientSession, route: Route, wanted: ByteRange) -> None:
         awaited_bytes = wanted.end - wanted.start
         self._awaited_bytes += awaited_bytes
+        asked_s = asyncio.get_running_loop().time()
         try:
             async with self._get(http, route, wanted) as response:
+                answer_s = asyncio.get_running_loop().time() - asked_s
+                self._least_answer_s = min(self._least_answer_s, answer_s)
                 position = self._check(response, wanted)
                 end = wanted.end
                 if response.status == 200:
@@ -134,9 +134,18 @@ class StaticProfile:
                 if position < min(end, self._reader.file_bytes or end):
                     raise ConnectionLostError("the server sent less than it was asked for")
                 self._reader.finish(wanted)
+                self._adapt(position - wanted.start, asyncio.get_running_loop().time() - asked_s)
         finally:
             self._awaited_bytes -= awaited_bytes
             self._news.set()
+
+    def _adapt(self, length_bytes: int, taken_s: float) -> None:
+        """Ask for more ahead while ranges come quickly, for less where they queue."""
+        beyond_s = taken_s - self._least_answer_s
+        if beyond_s < _QUICK_S:
+            self._ahead_bytes = min(self._ahead_bytes + length_bytes, _AHEAD_BYTES_MAX)
+        elif beyond_s > _LONG_S:
+            self._ahead_bytes = max(self._ahead_bytes // 2, _AHEAD_BYTES)
 
     async def _confirm(self, http: aiohttp.ClientSession, route: Route, head: FileHead) -> None:
         """Without an ETag only the file's head tells whether it is still the same."""
