@@ -12,12 +12,16 @@ import pytest
 from exgs.cli.inputs import InputError
 from exgs.cli.view import CameraOfFile, Orbit, fixed_view, one_view, path_view, view
 from exgs.codec.build import DrawnScene
-from exgs.codec.container import FileHead, build_file, parse_head
+from exgs.codec.constants import ChunkKind
+from exgs.codec.container import FileHead, PackedChunk, build_file, parse_head
 from exgs.codec.errors import DamagedError
+from exgs.codec.frame import pack_frame
+from exgs.codec.geometry import GeometrySteps, pack_geometry
 from exgs.codec.home import choose_home, home_camera
-from exgs.codec.index import HomeView, SceneFacts
+from exgs.codec.index import HomeView, Layer, SceneFacts
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
+from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import default_rasterizer
 from tests.client.scenes import box_scene, write_box
 
@@ -35,8 +39,14 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> SceneFacts:
 
 
 def _with_home(facts: SceneFacts, home: HomeView) -> FileHead:
-    empty = replace(facts, home=home)
-    return parse_head(b"".join(build_file(empty, [])))
+    empty = replace(
+        facts, home=home, layers=(Layer(0, 0, 0),), leaf_count=0, tile_bounds=facts.tile_bounds[:1]
+    )
+    steps = GeometrySteps(1, 1, 8, 8, 1, 1)
+    payload = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(1), steps)
+    packed, raw_bytes = pack_frame(payload.columns)
+    chunk = PackedChunk(ChunkKind.LEAF, 0, 0, 0, 0.0, raw_bytes, packed)
+    return parse_head(b"".join(build_file(empty, [chunk])))
 
 
 def test_what_a_view_may_be_called() -> None:

@@ -1,6 +1,6 @@
 """The growing scene: chunks in, the Gaussians to draw out.
 
-The rules of spec/format.md, section 7: a cell is active when its LEAF and PROXY chunks are here
+The rules of spec/format.md, section 8: a cell is active when its LEAF and PROXY chunks are here
 and its ancestor in the layer below is active. Drawn are the leaves of active cells and, in each
 finest tile, the proxies of its highest active layer.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.constants import ChunkKind
+from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
 from exgs.codec.container import unpack_chunk
-from exgs.codec.errors import DamagedError
+from exgs.codec.errors import DamagedError, FormatError, LimitError
 from exgs.codec.fine import unpack_fine
-from exgs.codec.frame import Buffer
+from exgs.codec.frame import Buffer, check_hash
 from exgs.codec.geometry import unpack_geometry
 from exgs.codec.index import ChunkRef, SceneFacts
 from exgs.codec.sh import ShBasis, unpack_basis, unpack_sh, with_vectors
@@ -44,9 +44,9 @@ class _Cell:
     leaf_tiles: npt.NDArray[np.uint32] | None = None  # leaves in each finest tile
     proxies: Gaussians | None = None
     proxy_tiles: npt.NDArray[np.uint32] | None = None
-    sh_waiting: list[tuple[ChunkRef, bytes]] = field(default_factory=list)
+    is_fine: bool = False  # the FINE chunk is in `leaves`
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
-    fine_waiting: tuple[ChunkRef, bytes] | None = None
+    waiting: dict[int, tuple[ChunkRef, bytes]] = field(default_factory=dict)  # SH, FINE; packed
     active: bool = False
 
 
@@ -64,6 +64,8 @@ class SceneBuilder:
         self._rows_seen = 0
         self._cells: dict[Cell, _Cell] = {}
         self._received: set[int] = set()
+        self._count = 0  # Gaussians decoded, and the packed bytes that they came in
+        self._packed_bytes = 0
         self._basis: ShBasis | None = None
         self._active_layer = np.full(1 << facts.tile_level, -1, np.int64)  # per finest tile
         self._drawn: tuple[int, DrawnScene] | None = None
@@ -85,38 +87,36 @@ class SceneBuilder:
     def add(self, chunk: ChunkRef, packed: Buffer) -> None:
         """Verify, decode and enter one chunk; adding it again is harmless.
 
-        Raises FormatError; a fault leaves what is drawn as it was.
+        Raises FormatError for this chunk or one that waited for it, which is then left out.
         """
         if chunk.id in self._received:
             return
-        payload = unpack_chunk(chunk, packed)
         self._learn_rows()
         cell = self._cells.setdefault((chunk.layer, chunk.tile), _Cell())
-        tiles = self.facts.fine_tiles(chunk.layer, chunk.tile)
         match chunk.kind:
             case ChunkKind.LEAF:
-                cell.leaves, cell.leaf_tiles = unpack_geometry(
-                    payload, tiles=tiles, count=chunk.count, section=chunk.section
-                )
-                self._refine(cell)
+                _once(chunk, cell.leaves)
+                cell.leaves, cell.leaf_tiles = self._geometry(chunk, packed)
             case ChunkKind.PROXY:
-                cell.proxies, cell.proxy_tiles = unpack_geometry(
-                    payload, tiles=tiles, count=chunk.count, section=chunk.section
-                )
-            case ChunkKind.SH:
-                cell.sh_waiting.append((chunk, payload))
-                self._refine(cell)
-            case ChunkKind.FINE:
-                cell.fine_waiting = chunk, payload
-                self._refine(cell)
+                _once(chunk, cell.proxies)
+                cell.proxies, cell.proxy_tiles = self._geometry(chunk, packed)
             case ChunkKind.BASIS:
+                _once(chunk, self._basis)
                 self._basis = unpack_basis(
-                    payload, sh_degree=self.facts.sh_degree, section=chunk.section
+                    unpack_chunk(chunk, packed),
+                    sh_degree=self.facts.sh_degree,
+                    section=chunk.section,
                 )
-                for other in self._cells.values():
-                    self._refine(other)
+            case ChunkKind.SH | ChunkKind.FINE:
+                if not self._refine(cell, chunk, packed):
+                    check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
+                    cell.waiting[chunk.id] = chunk, bytes(packed)
+            case ChunkKind.EXTRA:
+                check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
         self._received.add(chunk.id)
         self._activate(chunk.layer, chunk.tile)
+        for other in self._cells.values() if chunk.kind is ChunkKind.BASIS else [cell]:
+            self._refine_waiting(other)
 
     def drop(self, cells: Collection[Cell]) -> None:
         """Forget all chunks of these cells; their tiles show the layer below until they come again.
@@ -148,24 +148,58 @@ class SceneBuilder:
             if row.kind is not ChunkKind.BASIS:
                 self._cells.setdefault((row.layer, row.tile), _Cell()).expected.add(row.kind)
 
-    def _refine(self, cell: _Cell) -> None:
-        """Apply what came for the cell's leaves as soon as all that it needs is here."""
-        if cell.leaves is None:
-            return
-        if cell.fine_waiting is not None:
-            chunk, payload = cell.fine_waiting
-            _same_count(chunk, cell.leaves)
+    def _geometry(
+        self, chunk: ChunkRef, packed: Buffer
+    ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
+        """The Gaussians of a chunk, unless they are too many for the bytes that have come."""
+        payload = unpack_chunk(chunk, packed)
+        count = self._count + chunk.count
+        packed_bytes = self._packed_bytes + chunk.packed_bytes
+        if count > MAX_FREE_COUNT + packed_bytes:
+            raise LimitError(
+                f"{count} Gaussians in {packed_bytes} bytes",
+                section=chunk.section,
+                offset=chunk.offset,
+            )
+        decoded = unpack_geometry(
+            payload,
+            tiles=self.facts.fine_tiles(chunk.layer, chunk.tile),
+            count=chunk.count,
+            section=chunk.section,
+        )
+        self._count, self._packed_bytes = count, packed_bytes
+        return decoded
+
+    def _refine(self, cell: _Cell, chunk: ChunkRef, packed: Buffer) -> bool:
+        """Apply a FINE or SH chunk; False where the leaves or the basis have not come yet."""
+        basis = self._basis
+        if cell.leaves is None or (chunk.kind is ChunkKind.SH and basis is None):
+            return False
+        if chunk.count != len(cell.leaves):
+            raise DamagedError(
+                f"{chunk.count} rows for {len(cell.leaves)} leaves", section=chunk.section
+            )
+        payload = unpack_chunk(chunk, packed)
+        if chunk.kind is ChunkKind.FINE:
+            _once(chunk, cell.is_fine or None)
             cell.leaves = unpack_fine(payload, cell.leaves, section=chunk.section)
-            cell.fine_waiting = None
-            self.version += cell.active
-        if not cell.sh_waiting or self._basis is None:
-            return
-        waiting, cell.sh_waiting = cell.sh_waiting, []
-        for chunk, payload in waiting:
-            _same_count(chunk, cell.leaves)
-            vectors = unpack_sh(payload, self._basis, count=chunk.count, section=chunk.section)
+            cell.is_fine = True
+        elif basis is not None:
+            vectors = unpack_sh(payload, basis, count=chunk.count, section=chunk.section)
             cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
         self.version += cell.active
+        return True
+
+    def _refine_waiting(self, cell: _Cell) -> None:
+        """Apply what came before the cell's leaves or the basis."""
+        for chunk, packed in list(cell.waiting.values()):
+            try:
+                if self._refine(cell, chunk, packed):
+                    del cell.waiting[chunk.id]
+            except FormatError:
+                del cell.waiting[chunk.id]
+                self._received.discard(chunk.id)
+                raise
 
     def _activate(self, layer: int, tile: int) -> None:
         """Activate this cell if it can be, then those that waited for it."""
@@ -250,6 +284,6 @@ class SceneBuilder:
         )
 
 
-def _same_count(chunk: ChunkRef, leaves: Gaussians) -> None:
-    if chunk.count != len(leaves):
-        raise DamagedError(f"{chunk.count} rows for {len(leaves)} leaves", section=chunk.section)
+def _once(chunk: ChunkRef, before: object | None) -> None:
+    if before is not None:
+        raise DamagedError(f"there is a {chunk.kind.name} already", section=chunk.section)

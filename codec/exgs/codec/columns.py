@@ -57,7 +57,8 @@ class PlaneReader:
         planes = self._planes[self._position : end].reshape(width, self._count)
         self._position = end
         if width == 1:
-            return planes[0]
+            first: npt.NDArray[np.uint8] = planes[0]
+            return first
         size = 2 if width <= 2 else 4 if width <= 4 else 8
         wide = np.zeros((self._count, size), np.uint8)
         wide[:, :width] = planes.T

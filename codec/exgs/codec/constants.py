@@ -28,7 +28,16 @@ class ChunkKind(IntEnum):
     SH = 2  # view dependence of the cell's leaves
     BASIS = 3  # the basis that SH chunks are coded in, once per file
     FINE = 4  # more precision for the shapes of the cell's leaves
+    EXTRA = 128  # stands for every kind from 128 on: of a later minor version, may be left out
 
+
+GEOMETRY_HEAD_BYTES: Final = 48  # LEAF and PROXY; the counts of the finest tiles follow
+GEOMETRY_COLUMNS: Final = 11  # Morton, 3 scales, 3 rotations, opacity, luma, 2 chromas
+FINE_HEAD_BYTES: Final = 28
+FINE_COLUMNS: Final = 10  # 3 means, 3 log scales, 3 rotations, opacity
+SH_HEAD_BYTES: Final = 8  # a byte for each component follows
+BASIS_HEAD_BYTES: Final = 4
+COLUMN_BYTES_MAX: Final = 8  # planes of one column
 
 POSITION_BITS: Final = 21  # per axis: three axes interleave into one 63-bit Morton code
 SCALE_LOG_MIN: Final = -30.0
@@ -38,16 +47,22 @@ OPACITY_BITS_MAX: Final = 16
 
 # --- Limits (section 8): a decoder refuses what exceeds them before it allocates --------------
 
+MAX_FILE_BYTES: Final = 1 << 40
 MAX_LAYERS: Final = 64
 MAX_TILE_LEVEL: Final = 12  # 2^12 tiles
-MAX_CHUNKS: Final = 1 << 20
+MAX_CHUNKS: Final = 1 << 18
 MAX_PAGES: Final = 1 << 12
-MAX_ROOT_RAW_BYTES: Final = 16 << 20
-MAX_PAGE_RAW_BYTES: Final = 16 << 20
-MAX_CHUNK_RAW_BYTES: Final = 64 << 20
-MAX_CHUNK_COUNT: Final = 1 << 20  # Gaussians in one chunk
+MAX_ROOT_RAW_BYTES: Final = 4 << 20
+MAX_PAGE_RAW_BYTES: Final = 4 << 20
+MAX_CHUNK_RAW_BYTES: Final = 32 << 20
+MAX_WINDOW_BYTES: Final = 8 << 20  # of a zstd frame that is larger than its window
+MAX_CHUNK_COUNT: Final = 1 << 18  # Gaussians in one chunk
 MAX_SCENE_COUNT: Final = 1 << 28  # Gaussians in one file
-MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence
+MAX_FREE_COUNT: Final = 1 << 18  # Gaussians beyond one for each packed byte of their chunks
+MAX_SH_CHUNKS: Final = 8  # of one cell
+MAX_QUALITY_POINTS: Final = 1 << 10
+MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence, encoder
+MAX_MAGNITUDE: Final = 1e30  # of any coordinate, step or coefficient
 
 ROOT_TARGET_BYTES: Final = 16 << 10  # header and root index of a file lie in its first 16 KiB
 

@@ -75,17 +75,19 @@ def _paged(chunks: Sequence[PackedChunk]) -> list[list[PackedChunk]]:
     """The chunks of the root and of each page; PROXY and LEAF of a cell stay together."""
     groups: list[list[PackedChunk]] = [[]]
     for chunk in chunks:
-        before = groups[-1][-1] if groups[-1] else None
-        paired = (
-            before is not None
-            and before.kind is ChunkKind.PROXY
-            and chunk.kind is ChunkKind.LEAF
-            and (before.layer, before.tile) == (chunk.layer, chunk.tile)
-        )
-        if len(groups[-1]) >= _PAGE_ROWS[min(len(groups), len(_PAGE_ROWS)) - 1] and not paired:
+        limit = _PAGE_ROWS[min(len(groups), len(_PAGE_ROWS)) - 1]
+        if len(groups[-1]) >= limit and not _paired(groups[-1][-1], chunk):
             groups.append([])
         groups[-1].append(chunk)
     return groups
+
+
+def _paired(one: PackedChunk, other: PackedChunk) -> bool:
+    """Whether these are the LEAF and the PROXY of one cell."""
+    return (one.layer, one.tile) == (other.layer, other.tile) and {one.kind, other.kind} == {
+        ChunkKind.LEAF,
+        ChunkKind.PROXY,
+    }
 
 
 def _ref(chunk: PackedChunk) -> ChunkRef:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from exgs.codec.build import DrawnScene, SceneBuilder
-from exgs.codec.constants import ChunkKind
 from exgs.codec.container import FileHead, FilePusher, ReadRange, open_table
-from exgs.codec.errors import DamagedError, TruncatedError
+from exgs.codec.errors import TruncatedError
 from exgs.codec.index import ChunkTable, SceneFacts
 
 _BLOCK_BYTES = 1 << 20
@@ -90,24 +89,11 @@ def verify(path: str | os.PathLike[str]) -> None:
         )
     pusher = FilePusher()
     builder: SceneBuilder | None = None
-    leaves = [0] * len(head.root.facts.layers)
-    proxies = [0] * len(head.root.facts.layers)
     with Path(path).open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             for chunk, packed in pusher.receive_data(block):
                 builder = builder or _builder(pusher)
                 builder.add(chunk, packed)
-                leaves[chunk.layer] += chunk.count if chunk.kind is ChunkKind.LEAF else 0
-                proxies[chunk.layer] += chunk.count if chunk.kind is ChunkKind.PROXY else 0
-    for number, layer in enumerate(head.root.facts.layers):
-        if (leaves[number], proxies[number]) != (layer.leaf_count, layer.proxy_count):
-            raise DamagedError(
-                f"layer {number} has {leaves[number]} leaves and {proxies[number]} proxies,"
-                f" the index says {layer.leaf_count} and {layer.proxy_count}",
-                section="root index",
-            )
-    if builder is None or builder.layer != len(head.root.facts.layers) - 1:
-        raise DamagedError("chunks are missing: not every layer can be drawn", section="file")
 
 
 def _builder(pusher: FilePusher) -> SceneBuilder:

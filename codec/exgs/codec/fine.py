@@ -12,13 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
-from exgs.codec.constants import SCALE_LOG_MAX, SCALE_LOG_MIN
-from exgs.codec.errors import DamagedError
-from exgs.codec.geometry import GeometrySteps, canonical_axes, complete_quats
+from exgs.codec.constants import FINE_COLUMNS, SCALE_LOG_MAX, SCALE_LOG_MIN
+from exgs.codec.errors import DamagedError, UnsupportedError
+from exgs.codec.geometry import (
+    GeometrySteps,
+    canonical_axes,
+    check_steps,
+    clipped,
+    complete_quats,
+)
 from exgs.scene.gaussians import Gaussians
 
-_COLUMNS = 10  # 3 means, 3 log scales, 3 rotations, opacity
-_HEAD = struct.Struct(f"<{_COLUMNS}B2x4f")
+_HEAD = struct.Struct(f"<{FINE_COLUMNS}BH4f")
+_MAX_LEVEL = 2.0**53  # of a correction in steps: beyond it float64 skips integers
 
 
 def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> list[bytes]:
@@ -35,7 +41,7 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
         [steps.position, steps.scale, steps.rotation, steps.opacity], np.float32
     ).astype(np.float64)
     columns = [
-        zigzag(np.rint(offset[:, i] / size).astype(np.int64))
+        zigzag(np.clip(np.rint(offset[:, i] / size), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64))
         for offset, size in zip(offsets, sizes, strict=True)
         for i in range(offset.shape[1])
     ]
@@ -45,32 +51,28 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
         for column, width in zip(columns, widths, strict=True)
         for plane in split_planes(column, width)
     ]
-    return [_HEAD.pack(*widths, *sizes), *planes]
+    return [_HEAD.pack(*widths, 0, *sizes), *planes]
 
 
 def unpack_fine(payload: bytes, coarse: Gaussians, *, section: str) -> Gaussians:
-    """`coarse` with the corrections of a FINE payload; raises DamagedError."""
+    """`coarse` with the corrections of a FINE payload; raises DamagedError,
+    UnsupportedError."""
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
-    *widths, position, scale, rotation, opacity = _HEAD.unpack_from(payload)
-    if not all(0 < step < 1e30 for step in (position, scale, rotation, opacity)):
-        raise DamagedError("a step is not positive and finite", section=section)
+    *widths, reserved, position, scale, rotation, opacity = _HEAD.unpack_from(payload)
+    if reserved:
+        raise UnsupportedError("reserved bytes are set; update exgs", section=section)
+    check_steps((position, scale, rotation, opacity), section)
     reader = PlaneReader(payload, _HEAD.size, len(coarse), section)
-    columns = [
-        unzigzag(reader.column(width)).astype(np.float64)
-        if width
-        else np.zeros(len(coarse), np.float64)
-        for width in widths
-    ]
+    columns = [unzigzag(reader.column(width)).astype(np.float64) for width in widths]
     reader.finish()
     means = coarse.means + np.stack(columns[0:3], axis=1) * position
     logs = np.log(coarse.scales.astype(np.float64)) + np.stack(columns[3:6], axis=1) * scale
+    vectors = coarse.quats[:, 1:] + np.clip(np.stack(columns[6:9], axis=1) * rotation, -2, 2)
     return replace(
         coarse,
-        means=np.clip(means, -3e38, 3e38).astype(np.float32),
+        means=clipped(means),
         scales=np.exp(np.clip(logs, SCALE_LOG_MIN, SCALE_LOG_MAX)).astype(np.float32),
-        quats=complete_quats(
-            (coarse.quats[:, 1:] + np.stack(columns[6:9], axis=1) * rotation).astype(np.float32)
-        ),
+        quats=complete_quats(vectors),
         opacities=np.clip(coarse.opacities + columns[9] * opacity, 0, 1).astype(np.float32),
     )

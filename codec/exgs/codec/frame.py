@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import zstandard
 
-from exgs.codec.constants import HASH_BYTES
+from exgs.codec.constants import HASH_BYTES, MAX_WINDOW_BYTES
 from exgs.codec.errors import DamagedError, LimitError
 
 Buffer = bytes | bytearray | memoryview
@@ -20,6 +20,14 @@ Buffer = bytes | bytearray | memoryview
 def content_hash(data: Buffer) -> bytes:
     """The 128-bit hash of packed bytes: SHA-256 cut to 16 bytes."""
     return hashlib.sha256(data).digest()[:HASH_BYTES]
+
+
+def check_hash(
+    packed: Buffer, expected_hash: bytes, *, section: str, offset: int | None = None
+) -> None:
+    """Raises DamagedError unless `packed` has this hash."""
+    if content_hash(packed) != expected_hash:
+        raise DamagedError("the hash does not match", section=section, offset=offset)
 
 
 def pack_frame(columns: Iterable[Buffer], *, level: int = 19) -> tuple[bytes, int]:
@@ -57,8 +65,7 @@ def unpack_frame(
             section=section,
             offset=offset,
         )
-    if content_hash(packed) != expected_hash:
-        raise DamagedError("the hash does not match", section=section, offset=offset)
+    check_hash(packed, expected_hash, section=section, offset=offset)
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.dict_id:
@@ -70,7 +77,11 @@ def unpack_frame(
                 section=section,
                 offset=offset,
             )
-        raw = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(
+        if frame.window_size > max(raw_bytes, MAX_WINDOW_BYTES):
+            raise LimitError(
+                f"a zstd window of {frame.window_size} bytes", section=section, offset=offset
+            )
+        raw = zstandard.ZstdDecompressor().decompress(
             packed, max_output_size=raw_bytes, allow_extra_data=False
         )
     except zstandard.ZstdError as error:

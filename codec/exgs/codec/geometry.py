@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,22 +17,23 @@ import numpy.typing as npt
 
 from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
 from exgs.codec.constants import (
+    GEOMETRY_COLUMNS,
+    MAX_MAGNITUDE,
     OPACITY_BITS_MAX,
     POSITION_BITS,
     ROTATION_BITS_MAX,
     SCALE_LOG_MAX,
     SCALE_LOG_MIN,
 )
-from exgs.codec.errors import DamagedError
+from exgs.codec.errors import DamagedError, UnsupportedError
 from exgs.codec.morton import morton_decode, morton_encode
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_COLUMNS = 11  # morton, 3 scales, 3 rotations, opacity, luma, 2 chromas
-_HEAD = struct.Struct(f"<{_COLUMNS}Bx3f f ff BBH ff")
+_HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBH ff")
+_MAX_LEVEL = 2.0**53  # of a colour in steps: beyond it float64 skips integers
 
 # Luma and chromas of a degree-0 colour, rows orthogonal: Y, red against blue, green against both.
-COLOR_TRANSFORM = np.array([[1 / 3, 1 / 3, 1 / 3], [1, 0, -1], [-0.5, 1, -0.5]])
-COLOR_INVERSE = np.linalg.inv(COLOR_TRANSFORM)
+_COLOR_TRANSFORM = np.array([[1 / 3, 1 / 3, 1 / 3], [1, 0, -1], [-0.5, 1, -0.5]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def pack_geometry(
     opacity = np.clip(np.rint(scene.opacities[order].astype(np.float64) * top), 0, top)
 
     color_steps = np.array([steps.luma, steps.chroma, steps.chroma], np.float32).astype(np.float64)
-    color = np.rint(scene.sh0[order].astype(np.float64) @ COLOR_TRANSFORM.T / color_steps)
+    color = np.rint(scene.sh0[order].astype(np.float64) @ _COLOR_TRANSFORM.T / color_steps)
+    color = np.clip(color, -_MAX_LEVEL, _MAX_LEVEL)
 
     columns = [
         delta,
@@ -111,6 +114,7 @@ def pack_geometry(
     widths = [column_width(c.astype(np.uint64)) for c in columns]
     head = _HEAD.pack(
         *widths,
+        0,
         *origin,
         position_step,
         scale_origin,
@@ -134,23 +138,24 @@ def unpack_geometry(
 ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
     """Gaussians (degree 0) of a payload, and how many lie in each of `tiles`.
 
-    Raises DamagedError where the payload contradicts itself or the index.
+    Raises DamagedError where the payload contradicts itself or the index, UnsupportedError.
     """
     counts_end = _HEAD.size + 4 * len(tiles)
     if len(payload) < counts_end:
         raise DamagedError("the payload is shorter than its head", section=section)
     head = _HEAD.unpack_from(payload)
-    widths = head[:_COLUMNS]
-    *origin, position_step, scale_origin, scale_step = head[_COLUMNS : _COLUMNS + 6]
-    rotation_bits, opacity_bits, reserved, luma_step, chroma_step = head[_COLUMNS + 6 :]
-    numbers = np.array([*origin, position_step, scale_origin, scale_step, luma_step, chroma_step])
-    if not np.isfinite(numbers).all() or (np.abs(numbers) > 1e30).any():
-        raise DamagedError("a quantizer step is not finite", section=section)
-    if (
-        not 2 <= rotation_bits <= ROTATION_BITS_MAX
-        or not 1 <= opacity_bits <= OPACITY_BITS_MAX
-        or reserved
-    ):
+    widths = head[:GEOMETRY_COLUMNS]
+    reserved, *numbers = head[GEOMETRY_COLUMNS : GEOMETRY_COLUMNS + 7]
+    rotation_bits, opacity_bits, also_reserved, luma_step, chroma_step = head[
+        GEOMETRY_COLUMNS + 7 :
+    ]
+    *origin, position_step, scale_origin, scale_step = numbers
+    if reserved or also_reserved:
+        raise UnsupportedError("reserved bytes are set; update exgs", section=section)
+    if not all(abs(number) <= MAX_MAGNITUDE for number in (*origin, scale_origin)):
+        raise DamagedError("an origin is not finite", section=section)
+    check_steps((position_step, scale_step, luma_step, chroma_step), section)
+    if not 2 <= rotation_bits <= ROTATION_BITS_MAX or not 1 <= opacity_bits <= OPACITY_BITS_MAX:
         raise DamagedError("bit depths are out of range", section=section)
     tile_counts = np.frombuffer(payload, "<u4", len(tiles), _HEAD.size)
     if int(tile_counts.sum(dtype=np.uint64)) != count:
@@ -170,27 +175,38 @@ def unpack_geometry(
 
     half = (1 << (rotation_bits - 1)) - 1
     vectors = np.stack([unzigzag(columns[4 + axis]) for axis in range(3)], axis=1)
-    quats = complete_quats((vectors / (half * np.sqrt(2.0))).astype(np.float32))
 
     opacities = np.minimum(columns[7] / np.float64((1 << opacity_bits) - 1), 1.0)
-    color = np.empty((count, 3), np.float64)
-    color[:, 0] = unzigzag(columns[8]) * luma_step
-    color[:, 1] = unzigzag(columns[9]) * chroma_step
-    color[:, 2] = unzigzag(columns[10]) * chroma_step
+    luma = unzigzag(columns[8]) * luma_step
+    red_blue = unzigzag(columns[9]) * chroma_step
+    green = unzigzag(columns[10]) * chroma_step
+    grey = luma - green / 3
+    color = np.stack([grey + red_blue / 2, luma + 2 * green / 3, grey - red_blue / 2], axis=1)
     scene = Gaussians(
-        means=np.clip(means, -3e38, 3e38).astype(np.float32),
-        quats=quats,
+        means=clipped(means),
+        quats=complete_quats(vectors / (half * math.sqrt(2.0))),
         scales=np.exp(logs).astype(np.float32),
         opacities=opacities.astype(np.float32),
-        sh0=np.clip(color @ COLOR_INVERSE.T, -1e30, 1e30).astype(np.float32),
+        sh0=clipped(color),
         shN=np.zeros((count, 0, 3), np.float32),
     )
     return scene, tile_counts
 
 
-def complete_quats(vectors: FloatArray) -> FloatArray:
+def clipped(values: npt.NDArray[np.float64]) -> FloatArray:
+    """`values` as float32, none beyond the format's largest magnitude."""
+    return np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)
+
+
+def check_steps(steps: Sequence[float], section: str) -> None:
+    """Raises DamagedError unless all quantizer steps are positive and finite."""
+    if not all(0 < step <= MAX_MAGNITUDE for step in steps):
+        raise DamagedError("a quantizer step is not positive and finite", section=section)
+
+
+def complete_quats(vectors: npt.NDArray[np.float64]) -> FloatArray:
     """Unit quaternions [N, 4] with these x, y, z [N, 3] and w >= 0; longer vectors are cut to 1."""
-    norm = np.einsum("ni,ni->n", vectors, vectors)
+    norm = (vectors * vectors).sum(axis=1)
     quats = np.empty((len(vectors), 4), np.float32)
     quats[:, 1:] = vectors / np.sqrt(np.maximum(norm, 1.0))[:, None]
     quats[:, 0] = np.sqrt(np.maximum(0.0, 1.0 - norm))

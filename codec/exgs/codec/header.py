@@ -16,6 +16,7 @@ from exgs.codec.constants import (
     HASH_BYTES,
     HEADER_BYTES,
     MAGIC,
+    MAX_FILE_BYTES,
     MAX_ROOT_RAW_BYTES,
 )
 from exgs.codec.errors import DamagedError, LimitError, TruncatedError, UnsupportedError
@@ -83,6 +84,8 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
         raise UnsupportedError("unknown flags are set; update exgs", section="header", offset=0)
     if raw > MAX_ROOT_RAW_BYTES or packed > MAX_ROOT_RAW_BYTES:
         raise LimitError(f"a root index of {max(raw, packed)} bytes", section="header", offset=0)
+    if file_bytes > MAX_FILE_BYTES:
+        raise LimitError(f"a file of {file_bytes} bytes", section="header", offset=0)
     if file_bytes < HEADER_BYTES + packed:
         raise DamagedError("the file length is less than the index", section="header", offset=0)
     return Header(file_bytes, packed, raw, root_hash, minor)

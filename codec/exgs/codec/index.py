@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
+from exgs.codec.rules import TableRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +137,24 @@ class RootIndex:
 
 
 class ChunkTable(Mapping[int, ChunkRef]):
-    """The rows of the chunk table known so far, by chunk id in file order."""
+    """The rows of the chunk table known so far, by chunk id in file order.
+
+    Raises DamagedError or LimitError where rows do not fit together.
+    """
 
     def __init__(self, root: RootIndex) -> None:
         self.root = root
-        self._rows: dict[int, ChunkRef] = {}
+        self._rows = {row.id: row for row in root.chunks}
         self._pages_missing = {page.id: page for page in root.pages}
-        self.add(root.chunks)
-
-    def add(self, rows: tuple[ChunkRef, ...]) -> None:
-        """Enter the rows of one page."""
-        self._rows.update((row.id, row) for row in rows)
+        self._rules = TableRules(root.facts, root.chunk_count)
+        self._rules.enter(0, root.chunks)
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> None:
-        """Enter the rows of `page`, which is then no longer missing."""
-        self.add(rows)
-        self._pages_missing.pop(page.id, None)
+        """Enter the rows of `page`, which is then no longer missing; once more is harmless."""
+        if self._pages_missing.pop(page.id, None) is None:
+            return
+        self._rules.enter(page.id, rows)
+        self._rows.update((row.id, row) for row in rows)
 
     @property
     def missing_pages(self) -> tuple[PageRef, ...]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 import msgpack
 import numpy as np
 
 from exgs.codec.constants import (
-    HASH_BYTES,
     HEADER_BYTES,
     MAX_CHUNK_COUNT,
     MAX_CHUNK_RAW_BYTES,
@@ -22,13 +20,14 @@ from exgs.codec.constants import (
     MAX_LAYERS,
     MAX_PAGE_RAW_BYTES,
     MAX_PAGES,
+    MAX_QUALITY_POINTS,
     MAX_ROOT_RAW_BYTES,
     MAX_SCENE_COUNT,
-    MAX_TEXT_BYTES,
     MAX_TILE_LEVEL,
     ChunkKind,
 )
-from exgs.codec.errors import DamagedError, FormatError, LimitError
+from exgs.codec.errors import LimitError, UnsupportedError
+from exgs.codec.fields import Fields, load_fields
 from exgs.codec.frame import Buffer, pack_frame, unpack_frame
 from exgs.codec.header import Header
 from exgs.codec.index import (
@@ -40,8 +39,7 @@ from exgs.codec.index import (
     RootIndex,
     SceneFacts,
 )
-
-T = TypeVar("T")
+from exgs.codec.rules import TableRules, can_unpack_to
 
 _CHUNK_COLUMNS = {
     "kind": "<u1",
@@ -142,7 +140,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         section=section,
         offset=offset,
     )
-    fields = _Fields(_load(raw, section, offset), section, offset)
+    fields = load_fields(raw, section, offset)
     layers = fields.table("layers", _LAYER_COLUMNS, MAX_LAYERS)
     facts = SceneFacts(
         name=fields.text("name"),
@@ -155,7 +153,8 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         layers=tuple(Layer(*row) for row in layers),
         tile_bounds=fields.bounds("bounds"),
         quality=tuple(
-            QualityPoint(*row) for row in fields.table("quality", _QUALITY_COLUMNS, 1 << 12)
+            QualityPoint(*row)
+            for row in fields.table("quality", _QUALITY_COLUMNS, MAX_QUALITY_POINTS)
         ),
         home=_read_home(fields.nested("home")) if "home" in fields.values else None,
     )
@@ -171,7 +170,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
     ):
         if raw_bytes > MAX_PAGE_RAW_BYTES or packed_bytes > MAX_PAGE_RAW_BYTES:
             raise LimitError(f"page {number} is too large", section=section, offset=offset)
-        if not packed_bytes:
+        if not raw_bytes or not packed_bytes or not count:
             raise fields.damaged(f"page {number} is empty")
         page_refs.append(
             PageRef(number, first_chunk, count, total, raw_bytes, packed_bytes, digest, position)
@@ -180,8 +179,11 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         position += packed_bytes + total
     if first_chunk > MAX_CHUNKS:
         raise LimitError(f"{first_chunk} chunks", section=section, offset=offset)
+    if not first_chunk:
+        raise fields.damaged("there are no chunks")
     if position != header.file_bytes:
         raise fields.damaged(f"chunks end at {position}, the file at {header.file_bytes}")
+    TableRules(facts, first_chunk).enter(0, chunks)
     return RootIndex(facts, chunks, tuple(page_refs), first_chunk, header.file_bytes)
 
 
@@ -198,7 +200,7 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
         section=page.section,
         offset=page.offset,
     )
-    fields = _Fields(_load(raw, page.section, page.offset), page.section, page.offset)
+    fields = load_fields(raw, page.section, page.offset)
     chunks = _read_chunks(fields, facts, page.first_chunk, page.end)
     end = chunks[-1].end if chunks else page.end
     if len(chunks) != page.chunk_count or end != page.end + page.chunk_bytes:
@@ -206,14 +208,14 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
     return chunks
 
 
-def _read_home(fields: _Fields) -> HomeView:
-    home = HomeView(fields.vector("eye"), fields.vector("forward"), fields.get("fov_y", float))
+def _read_home(fields: Fields) -> HomeView:
+    home = HomeView(fields.vector("eye"), fields.vector("forward"), fields.number("fov_y"))
     if not any(home.forward) or not 0 < home.fov_y < math.pi:
         raise fields.damaged("the home view is none")
     return home
 
 
-def _check_facts(facts: SceneFacts, fields: _Fields) -> None:
+def _check_facts(facts: SceneFacts, fields: Fields) -> None:
     levels = [layer.tile_level for layer in facts.layers]
     if not levels:
         raise fields.damaged("there are no layers")
@@ -231,10 +233,19 @@ def _check_facts(facts: SceneFacts, fields: _Fields) -> None:
         raise fields.damaged("an amplification is not between 0.01 and 100")
     if sum(layer.leaf_count for layer in facts.layers) != facts.leaf_count:
         raise fields.damaged("the layers do not add up to the scene")
+    if (facts.tile_bounds[:, 0] > facts.tile_bounds[:, 1]).any():
+        raise fields.damaged("a tile's bounds are upside down")
+    before = -1
+    for point in facts.quality:
+        if not math.isfinite(point.psnr_db) or not -1 <= point.ssim <= 1:
+            raise fields.damaged("a quality point is not a number")
+        if point.body_bytes <= before:
+            raise fields.damaged("the quality points do not rise")
+        before = point.body_bytes
 
 
 def _read_chunks(
-    fields: _Fields, facts: SceneFacts, first_id: int, offset: int
+    fields: Fields, facts: SceneFacts, first_id: int, offset: int
 ) -> tuple[ChunkRef, ...]:
     rows = fields.columns(_CHUNK_COLUMNS, MAX_CHUNKS)
     chunks = []
@@ -242,11 +253,16 @@ def _read_chunks(
         zip(rows, fields.hashes(len(rows)), strict=True), start=first_id
     ):
         kind, layer, tile, count, raw_bytes, packed_bytes, gain = row
-        if kind not in _KINDS:
-            raise fields.damaged(f"chunk {number} is of unknown kind {kind}")
+        if kind not in _KINDS and kind < ChunkKind.EXTRA:
+            raise UnsupportedError(
+                f"chunk {number} is of unknown kind {kind}; update exgs",
+                section=fields.section,
+                offset=fields.offset,
+            )
+        kind = ChunkKind(min(kind, ChunkKind.EXTRA))
         if layer >= len(facts.layers) or tile >= 1 << facts.layers[layer].tile_level:
             raise fields.damaged(f"chunk {number} lies in no cell ({layer}, {tile})")
-        if not packed_bytes:
+        if not raw_bytes or not packed_bytes:
             raise fields.damaged(f"chunk {number} is empty")
         if not math.isfinite(gain):
             raise fields.damaged(f"chunk {number} has gain {gain}")
@@ -263,110 +279,10 @@ def _read_chunks(
                 offset=fields.offset,
             )
         ref = ChunkRef(
-            number,
-            ChunkKind(kind),
-            layer,
-            tile,
-            count,
-            raw_bytes,
-            packed_bytes,
-            gain,
-            digest,
-            offset,
+            number, kind, layer, tile, count, raw_bytes, packed_bytes, gain, digest, offset
         )
+        if not can_unpack_to(ref, facts):
+            raise fields.damaged(f"chunk {number} cannot have {raw_bytes} bytes unpacked")
         chunks.append(ref)
         offset = ref.end
     return tuple(chunks)
-
-
-def _load(raw: bytes, section: str, offset: int) -> dict[str, Any]:
-    try:
-        value = msgpack.unpackb(raw, raw=False, strict_map_key=True)
-    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        raise DamagedError(f"MessagePack: {error}", section=section, offset=offset) from error
-    if not isinstance(value, dict):
-        raise DamagedError("not a map", section=section, offset=offset)
-    return value
-
-
-class _Fields:
-    """Typed access to one decoded map; every fault names its section."""
-
-    def __init__(self, values: dict[str, Any], section: str, offset: int) -> None:
-        self.values = values
-        self.section = section
-        self.offset = offset
-
-    def damaged(self, problem: str) -> FormatError:
-        return DamagedError(problem, section=self.section, offset=self.offset)
-
-    def get(self, name: str, kind: type[T]) -> T:
-        value = self.values.get(name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.damaged(f"{name!r} is missing or of the wrong type")
-        return value
-
-    def text(self, name: str) -> str:
-        value = self.get(name, str)
-        if len(value.encode()) > MAX_TEXT_BYTES:
-            raise LimitError(f"{name!r} is too long", section=self.section, offset=self.offset)
-        return value
-
-    def integer(self, name: str, limit: int) -> int:
-        value = self.get(name, int)
-        if value < 0:
-            raise self.damaged(f"{name!r} is negative")
-        if value > limit:
-            raise LimitError(
-                f"{name!r} is {value}, the limit is {limit}",
-                section=self.section,
-                offset=self.offset,
-            )
-        return value
-
-    def vector(self, name: str) -> tuple[float, float, float]:
-        value = self.get(name, list)
-        if len(value) != 3 or not all(
-            isinstance(v, int | float) and math.isfinite(v) for v in value
-        ):
-            raise self.damaged(f"{name!r} is not three numbers")
-        return float(value[0]), float(value[1]), float(value[2])
-
-    def bounds(self, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        value = self.get(name, bytes)
-        if len(value) % 24:
-            raise self.damaged(f"{name!r} is not a whole number of boxes")
-        array = np.frombuffer(value, "<f4").reshape(-1, 2, 3)
-        if not np.isfinite(array).all():
-            raise self.damaged(f"{name!r} is not finite")
-        return array
-
-    def nested(self, name: str) -> _Fields:
-        return _Fields(self.get(name, dict), self.section, self.offset)
-
-    def table(self, name: str, columns: dict[str, str], limit: int) -> list[tuple[Any, ...]]:
-        return self.nested(name).columns(columns, limit)
-
-    def columns(self, columns: dict[str, str], limit: int) -> list[tuple[Any, ...]]:
-        arrays = []
-        for name, dtype in columns.items():
-            value = self.get(name, bytes)
-            size = np.dtype(dtype).itemsize
-            if len(value) % size:
-                raise self.damaged(f"column {name!r} is cut")
-            if len(value) // size > limit:
-                raise LimitError(
-                    f"{len(value) // size} rows in column {name!r}, the limit is {limit}",
-                    section=self.section,
-                    offset=self.offset,
-                )
-            arrays.append(np.frombuffer(value, dtype).tolist())
-        if len({len(array) for array in arrays}) > 1:
-            raise self.damaged("columns differ in length")
-        return list(zip(*arrays, strict=True))
-
-    def hashes(self, count: int) -> list[bytes]:
-        value = self.get("hash", bytes)
-        if len(value) != count * HASH_BYTES:
-            raise self.damaged("the hash column has the wrong length")
-        return [value[i : i + HASH_BYTES] for i in range(0, len(value), HASH_BYTES)]

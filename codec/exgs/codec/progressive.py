@@ -123,9 +123,12 @@ def _pack_leaves(
 ) -> PackedLayer:
     """The leaves of one layer: coarse, SH coarse, then shapes and SH as fine as they get."""
     index = np.flatnonzero(layer_of == number)
-    if not len(index) and layer.proxies:
-        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0), [])
     span = 1 << (tiles.level - layer.tile_level)
+    # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
+    later = np.unique(fine_tile[layer_of > number] // span) if layer.proxies else np.empty(0)
+    nothing_remains = sorted({*range(1 << layer.tile_level)}.difference(later.tolist()))
+    if not len(index) and not nothing_remains:
+        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0), [])
     shown = replace(
         scene.select(index),
         sh0=importance.base_color[index],
@@ -141,8 +144,6 @@ def _pack_leaves(
             shown.select(members), own_energy[members], pixel_size[members], distortion
         )
 
-    # A tile without leaves needs an empty chunk where later leaves wait for it and no proxies come.
-    later = np.unique(fine_tile[layer_of > number] // span).tolist() if not layer.proxies else []
     leaves = pack_cells(
         ChunkKind.LEAF,
         number,
@@ -151,7 +152,7 @@ def _pack_leaves(
         span,
         steps(precision.coarse),
         effort.zstd_level,
-        also=later,
+        also=nothing_remains,
     )
     fine = pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.zstd_level)
     wanted = [

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
-from exgs.codec.errors import DamagedError
+from exgs.codec.constants import MAX_MAGNITUDE
+from exgs.codec.errors import DamagedError, UnsupportedError
+from exgs.codec.geometry import check_steps
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct("<HHf")
@@ -69,14 +71,17 @@ def pack_sh(coefficients: npt.NDArray[np.integer], step: float) -> list[bytes]:
 
 
 def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
-    """Residual vectors [N, D] of an SH payload; raises DamagedError."""
+    """Residual vectors [N, D] of an SH payload; raises DamagedError, UnsupportedError."""
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
     components, reserved, step = _HEAD.unpack_from(payload)
-    if components > len(basis.rows) or reserved:
-        raise DamagedError(f"{components} components", section=section)
-    if not np.isfinite(step) or abs(step) > 1e30:
-        raise DamagedError("the step is not finite", section=section)
+    if reserved:
+        raise UnsupportedError("reserved bytes are set; update exgs", section=section)
+    if components > len(basis.rows):
+        raise DamagedError(
+            f"{components} components, the basis has {len(basis.rows)}", section=section
+        )
+    check_steps((step,), section)
     if len(payload) < _HEAD.size + components:
         raise DamagedError("the payload is shorter than its head", section=section)
     widths = payload[_HEAD.size : _HEAD.size + components]
@@ -84,11 +89,11 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     values = np.zeros((count, components), np.float32)
     for i, width in enumerate(widths):
         if width:
-            values[:, i] = np.clip(unzigzag(reader.column(width)) * step, -1e30, 1e30)
+            value = unzigzag(reader.column(width)) * step
+            values[:, i] = np.clip(value, -MAX_MAGNITUDE, MAX_MAGNITUDE)
     reader.finish()
-    with np.errstate(over="ignore", invalid="ignore"):
-        vectors = values @ basis.rows[:components]
-    return np.clip(np.nan_to_num(vectors), -1e30, 1e30).astype(np.float32)
+    vectors = values @ basis.rows[:components]
+    return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE)
 
 
 def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:

@@ -234,9 +234,9 @@ class ClientSession(Session):
             raise LocalProtocolError("no scene is open")
         try:
             rows = parse_page(packed, page, head.root.facts)
+            table.add_page(page, rows)
         except FormatError as error:
             raise RemoteProtocolError(str(error), code=ErrorCode.DAMAGED) from error
-        table.add_page(page, rows)
         return PageArrived(page, rows)
 
 

@@ -1,0 +1,135 @@
+"""Typed access to a MessagePack map from outside: every value is checked as it is taken.
+
+Tables are maps of columns, each the bytes of a little-endian array. A fault names its section.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgpack
+import numpy as np
+
+from exgs.codec.constants import HASH_BYTES, MAX_MAGNITUDE, MAX_TEXT_BYTES
+from exgs.codec.errors import DamagedError, FormatError, LimitError
+
+T = TypeVar("T")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+
+
+def load_fields(raw: bytes, section: str, offset: int) -> Fields:
+    """The map that `raw` holds; raises DamagedError."""
+    try:
+        value = msgpack.unpackb(raw, strict_map_key=True, object_pairs_hook=_unique)
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise DamagedError(f"MessagePack: {error}", section=section, offset=offset) from error
+    if not isinstance(value, dict):
+        raise DamagedError("not a map", section=section, offset=offset)
+    return Fields(value, section, offset)
+
+
+class Fields:
+    """Typed access to one decoded map; every fault names its section."""
+
+    def __init__(self, values: dict[str, Any], section: str, offset: int) -> None:
+        self.values = values
+        self.section = section
+        self.offset = offset
+
+    def damaged(self, problem: str) -> FormatError:
+        return DamagedError(problem, section=self.section, offset=self.offset)
+
+    def get(self, name: str, kind: type[T]) -> T:
+        value = self.values.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.damaged(f"{name!r} is missing or of the wrong type")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self.get(name, str)
+        if len(value.encode()) > MAX_TEXT_BYTES:
+            raise LimitError(f"{name!r} is too long", section=self.section, offset=self.offset)
+        if _CONTROL.search(value):
+            raise self.damaged(f"{name!r} has control characters")
+        return value
+
+    def number(self, name: str) -> float:
+        value = self.values.get(name)
+        if value is None or not _is_number(value):
+            raise self.damaged(f"{name!r} is missing or not a finite number")
+        return float(value)
+
+    def integer(self, name: str, limit: int) -> int:
+        value = self.get(name, int)
+        if value < 0:
+            raise self.damaged(f"{name!r} is negative")
+        if value > limit:
+            raise LimitError(
+                f"{name!r} is {value}, the limit is {limit}",
+                section=self.section,
+                offset=self.offset,
+            )
+        return value
+
+    def vector(self, name: str) -> tuple[float, float, float]:
+        value = self.get(name, list)
+        if len(value) != 3 or not all(map(_is_number, value)):
+            raise self.damaged(f"{name!r} is not three finite numbers")
+        return float(value[0]), float(value[1]), float(value[2])
+
+    def bounds(self, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+        value = self.get(name, bytes)
+        if len(value) % 24:
+            raise self.damaged(f"{name!r} is not a whole number of boxes")
+        array = np.frombuffer(value, "<f4").reshape(-1, 2, 3)
+        if not (np.abs(array) <= MAX_MAGNITUDE).all():
+            raise self.damaged(f"{name!r} is not finite")
+        return array
+
+    def nested(self, name: str) -> Fields:
+        return Fields(self.get(name, dict), self.section, self.offset)
+
+    def table(self, name: str, columns: dict[str, str], limit: int) -> list[tuple[Any, ...]]:
+        return self.nested(name).columns(columns, limit)
+
+    def columns(self, columns: dict[str, str], limit: int) -> list[tuple[Any, ...]]:
+        arrays = []
+        for name, dtype in columns.items():
+            value = self.get(name, bytes)
+            size = np.dtype(dtype).itemsize
+            if len(value) % size:
+                raise self.damaged(f"column {name!r} is cut")
+            if len(value) // size > limit:
+                raise LimitError(
+                    f"{len(value) // size} rows in column {name!r}, the limit is {limit}",
+                    section=self.section,
+                    offset=self.offset,
+                )
+            arrays.append(np.frombuffer(value, dtype).tolist())
+        if len({len(array) for array in arrays}) > 1:
+            raise self.damaged("columns differ in length")
+        return list(zip(*arrays, strict=True))
+
+    def hashes(self, count: int) -> list[bytes]:
+        value = self.get("hash", bytes)
+        if len(value) != count * HASH_BYTES:
+            raise self.damaged("the hash column has the wrong length")
+        return [value[i : i + HASH_BYTES] for i in range(0, len(value), HASH_BYTES)]
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= MAX_MAGNITUDE
+    )
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key stands twice in a map")
+    return values
