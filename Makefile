@@ -1,0 +1,69 @@
+# Every verb installs what it needs into .venv first. PYTHON=... names another Python 3.11 or later.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types bench bench-rd clean
+
+help:
+	@echo 'make install    everything that exgs needs, into $(VENV)'
+	@echo 'make demo       encode, serve and stream the sample scene over a slow link; look in demo/'
+	@echo 'make test       all tests; WORKERS=4 for so many processes'
+	@echo 'make lint       style and format, by ruff'
+	@echo 'make types      types, by mypy'
+	@echo 'make bench      times of the rasterizers; SCENES="a.ply b.ply" for others than the sample'
+	@echo 'make bench-rd   quality against bytes, beside other formats (needs node, and takes long)'
+	@echo 'make clean      remove $(VENV), demo/ and what tools have cached'
+
+install: $(VENV)/.dev
+
+demo: $(VENV)/.demo
+	$(BIN)/exgs demo -w
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+SCENES ?= demo/sample.ply
+demo/sample.ply:
+	$(MAKE) demo
+
+bench: $(VENV)/.dev $(SCENES)
+	$(BIN)/python -m bench.rasterize $(SCENES)
+
+bench-rd: $(VENV)/.bench
+	$(BIN)/python -m bench.rd
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find codec server client tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: what is installed is what these files said. The demo needs neither torch nor the tools,
+# which are most of the download, so it does not wait for them.
+$(VENV)/bin/python:
+	@test -n '$(PYTHON)' || { echo 'exgs needs Python 3.11 or later; name one with PYTHON=...'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[server,client]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@
