@@ -23,7 +23,7 @@ from exgs.scene.cameras import write_cameras
 from exgs.scene.ply import read_ply, write_ply
 from tests.client.scenes import box_scene
 
-COUNT = 2500
+COUNT = 5000
 SIZE = (160, 96)
 VIEWS = [
     look_at((x, y, -3.2), (0.4 * x, 0, 0), (0, -1, 0), pinhole(*SIZE, 60), *SIZE)
@@ -132,7 +132,7 @@ def test_decoding_gives_the_scene_or_the_part_that_is_asked_for(
     whole = _json(capsys, "decode", source, str(tmp_path / "whole.ply"))
     assert whole["proxies"] == 0
     assert whole["gaussians"] == len(read_ply(tmp_path / "whole.ply"))
-    part = _json(capsys, "decode", source, str(tmp_path / "part.ply"), "--max-bytes", "16kB")
+    part = _json(capsys, "decode", source, str(tmp_path / "part.ply"), "--max-bytes", "20kB")
     assert isinstance(part["proxies"], int)
     assert part["proxies"] > 0
     base = _json(capsys, "decode", source, str(tmp_path / "base.splat"), "--max-layer", "0")
