@@ -11,7 +11,7 @@ from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.encode import EncodeOptions, encode
-from exgs.scene.cameras import read_cameras
+from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import READABLE, read_scene
 
 
@@ -23,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.exgs", type=Path)
     parser.add_argument(
         "--cameras",
-        type=Path,
         metavar="FILE",
         help="cameras.json or transforms.json of the scene's photographs (default: made up)",
     )
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         quality=arguments.quality,
         seed=arguments.seed,
         views=arguments.views,
-        cameras=read_cameras(arguments.cameras) if arguments.cameras else None,
+        cameras=_cameras(arguments.cameras) if arguments.cameras else None,
         name=arguments.out.stem,
         credit=arguments.credit,
         license=arguments.license,
@@ -78,3 +77,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         f" {input_bytes / report.file_bytes:.1f} times smaller than {arguments.scene}"
     )
     output.done(arguments.out)
+
+
+def _cameras(name: str) -> CameraSet:
+    with local_file(name) as path:
+        return read_cameras(path)

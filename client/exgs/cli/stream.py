@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cameras",
-        type=Path,
         metavar="FILE",
         help="walk through the cameras of a cameras.json or transforms.json, one a frame"
         " (default: one good view for all frames, so that they compare)",
@@ -50,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reference",
-        type=Path,
         metavar="FILE.ply",
         help="measure against this scene (default: the full scene as streamed)",
     )
@@ -73,14 +71,13 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     painter = painter_named(arguments.painter)
     reference = None
     if arguments.reference is not None:
-        require_extension(str(arguments.reference), *READABLE)
-        with local_file(str(arguments.reference)) as path:
+        require_extension(arguments.reference, *READABLE)
+        with local_file(arguments.reference) as path:
             reference = read_scene(path)
-    choose_camera = (
-        path_view(arguments.cameras, arguments.size)
-        if arguments.cameras
-        else fixed_view(arguments.size)
-    )
+    choose_camera = fixed_view(arguments.size)
+    if arguments.cameras is not None:
+        with local_file(arguments.cameras) as path:
+            choose_camera = path_view(path, arguments.size)
     options = StreamOptions(
         choose_camera=choose_camera,
         link=arguments.link,
