@@ -16,17 +16,19 @@ import numpy as np
 from exgs.cli.inputs import InputError
 from exgs.client.screen import ChooseCamera
 from exgs.codec.build import DrawnScene
-from exgs.codec.home import home_camera
+from exgs.codec.home import best_camera, home_camera
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import read_cameras
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.views import synthesise_views
 
 Size = tuple[int, int]  # width, height in pixels
 
 _FOV_Y_DEG = 50.0
 _ELEVATION_DEG = 20.0
+_CANDIDATES = 16  # views that are made up, to choose from
 _RADII = 2.5  # distance of an orbit, in radii of the scene
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
 _ORBIT = re.compile(rf"orbit:({_NUMBER})(?:,({_NUMBER})(?:,({_NUMBER}))?)?")
@@ -81,7 +83,10 @@ def one_view(chosen: View | None, scene: Gaussians, facts: SceneFacts | None, si
             return cameras[index].resized(*size)
     if facts is not None and facts.home is not None:
         return home_camera(facts.home, facts.up, *size)
-    return synthesise_views(scene, 1, width=size[0], height=size[1])[0]
+    if facts is not None:  # a stream's first picture, which must not wait
+        return synthesise_views(scene, 1, width=size[0], height=size[1])[0]
+    candidates = synthesise_views(scene, _CANDIDATES, width=size[0], height=size[1])
+    return best_camera(scene, candidates, default_rasterizer())
 
 
 def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:

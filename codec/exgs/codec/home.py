@@ -21,6 +21,14 @@ _CANDIDATES = 16
 
 
 def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
+    """Where `best_camera` stands and looks."""
+    camera = best_camera(scene, cameras, rasterizer)
+    x, y, z = (float(v) for v in camera.position)
+    forward_x, forward_y, forward_z = (float(v) for v in camera.viewmat[2, :3])
+    return HomeView((x, y, z), (forward_x, forward_y, forward_z), camera.fov_y)
+
+
+def best_camera(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> Camera:
     """The one of `cameras` (one or more; 16 of them are tried) that sees most of `scene`.
 
     What counts is the surface, not the number of Gaussians, which favours what is near.
@@ -32,10 +40,7 @@ def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasteri
         small = camera.resized(max(1, round(_HEIGHT * camera.width / camera.height)), _HEIGHT)
         return float(matter[rasterizer.contributions(scene, small).hits > 0].sum())
 
-    best = max(evenly(cameras, _CANDIDATES), key=seen)
-    x, y, z = (float(v) for v in best.position)
-    forward_x, forward_y, forward_z = (float(v) for v in best.viewmat[2, :3])
-    return HomeView((x, y, z), (forward_x, forward_y, forward_z), best.fov_y)
+    return max(evenly(cameras, _CANDIDATES), key=seen)
 
 
 def home_camera(home: HomeView, up: tuple[float, float, float], width: int, height: int) -> Camera:
