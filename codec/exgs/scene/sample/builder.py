@@ -37,6 +37,23 @@ class Stand:
         return np.asarray(self.origin + np.stack([c * x - s * z, y, s * x + c * z], -1))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cover:
+    """A box in which nothing is seen: behind a picture, under a rug."""
+
+    center: Array  # [3]
+    half: Array  # [3]
+    yaw: float
+
+    def holds(self, points: Array) -> npt.NDArray[np.bool_]:
+        """Which of `points` [n, 3] lie in it."""
+        x, y, z = (points - self.center).T
+        c, s = np.cos(self.yaw), np.sin(self.yaw)
+        inside = np.abs(c * x + s * z) < self.half[0]
+        inside &= np.abs(y) < self.half[1]
+        return np.asarray(inside & (np.abs(c * z - s * x) < self.half[2]))
+
+
 @dataclass
 class Builder:
     """Collects what the furniture adds; `rng` decides what the seed leaves open."""
@@ -50,7 +67,12 @@ class Builder:
     surfaces: list[Surface] = field(default_factory=list)
     solids: Solids = field(default_factory=Solids)
     lamps: list[Lamp] = field(default_factory=list)
+    covers: list[Cover] = field(default_factory=list)
 
     def add(self, made: tuple[Place, Array], material: Material, **choices: Any) -> None:
         """Add a surface that a function of `surfaces` has made."""
         self.surfaces.append(Surface(made[0], made[1], material, **choices))
+
+    def cover(self, center: npt.ArrayLike, half: npt.ArrayLike, yaw: float = 0.0) -> None:
+        """Leave out what lies in a box, turned about the vertical."""
+        self.covers.append(Cover(np.asarray(center, np.float64), np.asarray(half, np.float64), yaw))

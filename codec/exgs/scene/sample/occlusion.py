@@ -94,7 +94,9 @@ class DistanceGrid:
         far = far + wy * (along_z(i + sx + sy) - far)
         return np.asarray(near + wx * (far - near), np.float64)
 
-    def visibility(self, points: Array, normals: Array, targets: Array, softness: float) -> Array:
+    def visibility(
+        self, points: Array, normals: Array, targets: Array, softness: float | Array
+    ) -> Array:
         """How much of a light at `targets` [n, 3] or [3] reaches each point, 0 to 1.
 
         `softness` is the light's radius over its distance: the width of its penumbra.
@@ -102,13 +104,14 @@ class DistanceGrid:
         way = targets - points
         far = np.linalg.norm(way, axis=1)
         way = way / far[:, None]
+        soft = np.broadcast_to(np.asarray(softness, np.float64), (len(points),))
         seen = np.ones(len(points))
         gone = np.full(len(points), _START)
         start = points + 0.03 * normals
         live = np.arange(len(points))
         for _ in range(_STEPS):
             d = self.distance(start[live] + gone[live, None] * way[live])
-            ratio = d / (softness * gone[live])
+            ratio = d / (soft[live] * gone[live])
             seen[live] = np.minimum(seen[live], ratio)
             gone[live] += np.clip(d, _LEAST_STEP, REACH)
             live = live[(gone[live] < far[live] - 0.05) & (seen[live] > 0.01)]
@@ -122,13 +125,16 @@ class DistanceGrid:
         `walls` are the room's half width, height and half depth.
         """
         hidden = np.zeros(len(points))
+        corner = np.array([walls[0], 0, walls[2]])
+        # A place beyond the wall, in the window, is as free as the wall's own.
+        inside = np.clip(points, -corner, walls)
         for step, weight in ((0.04, 0.30), (0.10, 0.30), (0.20, 0.28), (0.34, 0.22)):
             probe = points + step * normals
-            room = np.minimum(walls[[0, 2]] - np.abs(probe[:, [0, 2]]), 9).min(1)
-            room = np.minimum(room, np.minimum(probe[:, 1], walls[1] - probe[:, 1]))
+            at = inside + step * normals
+            room = np.minimum(walls - np.abs(at), at + [9, 0, 9]).min(1)
             free = np.minimum(self.distance(probe), np.maximum(room, 0))
             hidden += weight * np.clip(1 - free / step, 0, 1)
-        return np.asarray(1 - hidden)
+        return np.asarray(np.maximum(1 - hidden, 0))
 
 
 def _box_distance(x: Array, y: Array, z: Array, center: Array, half: Array, yaw: float) -> Array:
@@ -151,7 +157,5 @@ def _capsule_distance(x: Array, y: Array, z: Array, a: Array, b: Array, radius: 
 
 def _ellipsoid_distance(x: Array, y: Array, z: Array, center: Array, radii: Array) -> Array:
     c, r = center.astype(np.float32), radii.astype(np.float32)
-    unit = np.sqrt(
-        ((x - c[0]) / r[0]) ** 2 + ((y - c[1]) / r[1]) ** 2 + ((z - c[2]) / r[2]) ** 2
-    )
+    unit = np.sqrt(((x - c[0]) / r[0]) ** 2 + ((y - c[1]) / r[1]) ** 2 + ((z - c[2]) / r[2]) ** 2)
     return np.asarray((unit - 1) * r.min())

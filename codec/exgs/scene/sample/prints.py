@@ -18,9 +18,13 @@ def landscape(colors: Array, seed: int) -> Paint:
         color = mix([0.97, 0.84, 0.62], color, smoothstep(0.10, 0.45, glow))
         color = mix([0.86, 0.22, 0.10], color, smoothstep(0.108, 0.116, glow))
         for k in range(4):
-            ridge = 0.60 - 0.15 * k + (0.10 + 0.03 * k) * (
-                fractal_noise(x * (2.2 + k) + 3 * k, np.full(len(x), 0.5), seed + k) - 0.5
-            ) * 2
+            ridge = (
+                0.60
+                - 0.15 * k
+                + (0.10 + 0.03 * k)
+                * (fractal_noise(x * (2.2 + k) + 3 * k, np.full(len(x), 0.5), seed + k) - 0.5)
+                * 2
+            )
             haze = colors[k] * (1.0 + 0.25 * smoothstep(-0.2, 0.0, y - ridge))[:, None]
             color = mix(color, haze, smoothstep(0.004, -0.004, y - ridge))
         tree = np.abs(x - 0.22) < 0.03 * np.clip((0.52 - y) / 0.32, 0, 1) ** 0.6
@@ -77,7 +81,9 @@ def spines(colors: Array, seed: int) -> Paint:
         kind = hashed(book, 4, seed)
         center = 0.62 + 0.2 * hashed(book, 5, seed)
         label = (np.abs(y - center) < 0.10) & (kind < 0.55)
-        color = mix(color, np.where((kind < 0.3)[:, None], [0.75, 0.70, 0.58], colors[other]), 1.0 * label)
+        color = mix(
+            color, np.where((kind < 0.3)[:, None], [0.75, 0.70, 0.58], colors[other]), 1.0 * label
+        )
         bands = (np.abs(y - 0.08) < 0.012) | (np.abs(y - 0.92) < 0.012) | (np.abs(y - 0.2) < 0.008)
         color = mix(color, gold, 0.9 * (bands & (kind > 0.25)))
         middle = (np.abs(u - 0.5) < 0.28) & (np.abs(y - center) < 0.075)
@@ -115,7 +121,7 @@ def outdoors(seed: int) -> Paint:
     """What the window looks on: sky with clouds, far hills, a hedge and a meadow, out of focus."""
 
     def paint(spot: Spot) -> Array:
-        x, y = spot.u, spot.v
+        x, y = spot.u, spot.v - 0.6
         sky = mix([0.92, 0.94, 0.95], [0.36, 0.60, 0.90], smoothstep(1.9, 4.2, y))
         cloud = fractal_noise(x / 1.1, y / 0.45, seed, 4)
         color = mix(sky, [0.98, 0.97, 0.95], smoothstep(0.48, 0.72, cloud))
@@ -133,13 +139,19 @@ def outdoors(seed: int) -> Paint:
 
 def fruit(seed: int) -> Paint:
     """Apples, oranges and lemons by id, v from the blossom to the stalk."""
-    skins = np.array([[0.62, 0.07, 0.05], [0.90, 0.38, 0.04], [0.88, 0.66, 0.08], [0.36, 0.48, 0.07]])
+    skins = np.array(
+        [[0.62, 0.07, 0.05], [0.90, 0.38, 0.04], [0.88, 0.66, 0.08], [0.36, 0.48, 0.07]]
+    )
 
     def paint(spot: Spot) -> Array:
         kind = spot.ids % len(skins)
         v = spot.v / spot.size[:, 1]
         blush = fractal_noise(spot.u / 0.03 + 5 * spot.ids, spot.v / 0.08, seed)
-        color = mix(skins[kind], np.array([0.75, 0.50, 0.10]), 0.55 * smoothstep(0.45, 0.8, blush) * (kind != 1))
+        color = mix(
+            skins[kind],
+            np.array([0.75, 0.50, 0.10]),
+            0.55 * smoothstep(0.45, 0.8, blush) * (kind != 1),
+        )
         speck = hashed(np.floor(spot.u / 0.004) + 97 * spot.ids, np.floor(spot.v / 0.004), seed)
         color = color * (0.90 + 0.2 * speck)[:, None]
         return mix([0.10, 0.07, 0.03], color, smoothstep(0.985, 0.95, v))
@@ -156,7 +168,9 @@ def leaves(color: Array, seed: int) -> Paint:
         own = color * (0.6 + 0.8 * hashed(spot.ids, 0, seed))[:, None]
         own = mix(own, own * np.array([1.7, 1.25, 0.55]), 0.7 * hashed(spot.ids, 1, seed) * y)
         veins = 0.88 + 0.18 * np.sin(2 * np.pi * (spot.v / 0.03 - 2.2 * np.abs(x)))
-        return mix(own * np.array([1.8, 1.5, 1.6]), own * veins[:, None], smoothstep(0.02, 0.07, np.abs(x)))
+        return mix(
+            own * np.array([1.8, 1.5, 1.6]), own * veins[:, None], smoothstep(0.02, 0.07, np.abs(x))
+        )
 
     return paint
 

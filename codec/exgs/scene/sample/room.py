@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from exgs.scene.sample import decor, furniture, prints, textures
-from exgs.scene.sample.builder import Builder, Lamp, Stand
+from exgs.scene.sample.builder import Builder, Cover, Lamp, Stand
 from exgs.scene.sample.noise import Array
 from exgs.scene.sample.occlusion import Solids
 from exgs.scene.sample.palette import palette_of
@@ -27,7 +27,12 @@ class Room:
     lamps: tuple[Lamp, ...]
     surfaces: tuple[Surface, ...]
     solids: Solids
+    covers: tuple[Cover, ...]
     mirrored: bool  # x is to be turned round in the finished scene
+
+    def with_surfaces(self, surfaces: tuple[Surface, ...]) -> Room:
+        """The same room and light with other surfaces."""
+        return replace(self, surfaces=surfaces)
 
 
 def room_of(seed: int) -> Room:
@@ -70,8 +75,16 @@ def room_of(seed: int) -> Room:
 
     sun = np.array([-0.80, 0.60, 0.10 if canonical else rng.uniform(-0.25, 0.25)])
     return Room(
-        half_width, half_depth, height, window, sun / np.linalg.norm(sun), tuple(room.lamps),
-        tuple(room.surfaces), room.solids, mirrored=not canonical and bool(rng.integers(2)),
+        half_width,
+        half_depth,
+        height,
+        window,
+        sun / np.linalg.norm(sun),
+        tuple(room.lamps),
+        tuple(room.surfaces),
+        room.solids,
+        tuple(room.covers),
+        mirrored=not canonical and bool(rng.integers(2)),
     )
 
 
@@ -81,7 +94,9 @@ def _picture_paint(room: Builder, kind: int) -> Paint:
         far = np.array([0.45, 0.52, 0.54])
         near = np.stack([far, far * [0.75, 0.72, 0.66], palette.leaf * 1.2, palette.leaf * 0.45])
         return prints.landscape(near, room.seed + 21)
-    colors = np.stack([palette.cloth, palette.accent, palette.cushions[0], palette.glaze[0], palette.dark_wood])
+    colors = np.stack(
+        [palette.cloth, palette.accent, palette.cushions[0], palette.glaze[0], palette.dark_wood]
+    )
     return prints.abstract(colors, room.seed + 22 + kind)
 
 
@@ -91,7 +106,9 @@ def _back_wall(room: Builder) -> None:
     shelf = x - 0.25 - width / 2
     furniture.bookcase(room, Stand(np.array([shelf, 0.0, z - 0.16])), width, 2.15)
     free = (-x + 0.35 + shelf - width / 2) / 2
-    decor.picture(room, Stand(np.array([free + 0.12, 1.52, z - 0.02])), 0.92, 0.64, _picture_paint(room, 0))
+    decor.picture(
+        room, Stand(np.array([free + 0.12, 1.52, z - 0.02])), 0.92, 0.64, _picture_paint(room, 0)
+    )
     furniture.armchair(room, Stand(np.array([free + 0.22, 0.0, z - 0.62]), rng.normal(0.12, 0.05)))
     decor.floor_lamp(room, Stand(np.array([shelf - width / 2 - 0.30, 0.0, z - 0.36])))
 
@@ -102,7 +119,8 @@ def _middle(room: Builder, lounge: bool) -> None:
     center = np.array([0.05, 0.006, -0.18])
     rug = Material(textures.rug(palette.rug, room.seed + 3))
     turn = 0.0 if room.seed == 0 else rng.normal(0, 0.05)
-    room.add(boxes(center, half, "top", turn), rug, worth=1.7, backed=True, cells=(14, 20))
+    room.add(boxes(center, half, "top", turn), rug, worth=1.2, backed=True, cells=(14, 20))
+    room.cover(center * [1, 0, 1], half + [0, 0.002, 0], turn)
     _fringe(room, Stand(center, turn), half)
     stand = Stand(np.array([0.15, 0.0, -0.15]), rng.uniform(0, 0.4))
     if lounge:
@@ -114,7 +132,10 @@ def _middle(room: Builder, lounge: bool) -> None:
         for angle in rng.permutation([0.5, 2.3, 3.9])[: 2 + (room.seed % 2)] + rng.normal(0, 0.12):
             place = stand.at(0.66 * np.sin(angle), 0, 0.66 * np.cos(angle))
             furniture.chair(room, Stand(place, stand.yaw - angle + rng.normal(0, 0.15)))
-    on = [stand.at(px, tall, pz) for px, pz in ((-0.12, 0.10), (0.20, 0.15), (0.20, -0.16), (-0.16, -0.22))]
+    on = [
+        stand.at(px, tall, pz)
+        for px, pz in ((-0.12, 0.10), (0.20, 0.15), (0.20, -0.16), (-0.16, -0.22))
+    ]
     decor.fruit_bowl(room, Stand(on[0]), 0.155)
     decor.teapot(room, Stand(on[1], rng.uniform(-0.6, 1.2)), 0.125)
     decor.cups(room, [Stand(on[2]), Stand(on[3])], 0.075)
@@ -130,7 +151,11 @@ def _fringe(room: Builder, stand: Stand, half: Array) -> None:
     reach = room.rng.uniform(0.05, 0.075, 2 * count)
     slip = room.rng.normal(0, 0.008, 2 * count)
     curve = np.stack(
-        [stand.at(end * (half[0] + k / 3 * reach), 0.004 - 0.004 * k / 3, z + slip * k / 3) for k in range(4)], 1
+        [
+            stand.at(end * (half[0] + k / 3 * reach), 0.004 - 0.004 * k / 3, z + slip * k / 3)
+            for k in range(4)
+        ],
+        1,
     )
     yarn = Material(prints.fur(room.palette.rug[3] * 0.9, room.seed + 4))
     room.add(ribbons(curve, 0.008, widest=0.5), yarn, cells=(1, 2), worth=0.8)
@@ -147,10 +172,18 @@ def _front_wall(room: Builder, sofa: bool) -> None:
             if k:
                 decor.lying_books(room, base, 5)
             else:
-                decor.vase(room, base, 0.30, prints.majolica(room.palette.glaze[[0, 1]], room.seed + 24), 9)
-    decor.picture(room, Stand(np.array([-0.1, 1.58, -z + 0.02]), np.pi), 0.60, 0.78, _picture_paint(room, 1))
-    decor.picture(room, Stand(np.array([-0.95, 1.58, -z + 0.02]), np.pi), 0.60, 0.78, _picture_paint(room, 2))
-    decor.broad_plant(room, Stand(np.array([x - 0.48, 0.0, -z + 0.50]), 0.4), 1.0 + 0.1 * rng.random(), 17)
+                decor.vase(
+                    room, base, 0.30, prints.majolica(room.palette.glaze[[0, 1]], room.seed + 24), 9
+                )
+    decor.picture(
+        room, Stand(np.array([-0.1, 1.58, -z + 0.02]), np.pi), 0.60, 0.78, _picture_paint(room, 1)
+    )
+    decor.picture(
+        room, Stand(np.array([-0.95, 1.58, -z + 0.02]), np.pi), 0.60, 0.78, _picture_paint(room, 2)
+    )
+    decor.broad_plant(
+        room, Stand(np.array([x - 0.48, 0.0, -z + 0.50]), 0.4), 1.0 + 0.1 * rng.random(), 17
+    )
     decor.sheepskin(room, Stand(np.array([-x + 0.95, 0.0, -z + 0.80]), 0.4), 0.52, 0.36, 2600)
 
 
@@ -160,9 +193,21 @@ def _right_wall(room: Builder) -> None:
     furniture.sideboard(room, Stand(at, -np.pi / 2), 1.25)
     top = at + [0, 0.78, 0]
     decor.table_lamp(room, Stand(top + [0.02, 0, -0.40]))
-    decor.vase(room, Stand(top + [0, 0, 0.40]), 0.34, prints.majolica(room.palette.glaze[[1, 2]], room.seed + 25), 7)
+    decor.vase(
+        room,
+        Stand(top + [0, 0, 0.40]),
+        0.34,
+        prints.majolica(room.palette.glaze[[1, 2]], room.seed + 25),
+        7,
+    )
     decor.lying_books(room, Stand(top + [-0.02, 0, 0.02], -np.pi / 2 + rng.normal(0, 0.2)), 4)
-    decor.picture(room, Stand(np.array([x - 0.02, 1.55, 0.12]), -np.pi / 2), 0.78, 0.58, _picture_paint(room, 3))
+    decor.picture(
+        room,
+        Stand(np.array([x - 0.02, 1.55, 0.12]), -np.pi / 2),
+        0.78,
+        0.58,
+        _picture_paint(room, 3),
+    )
 
 
 def _window_corner(room: Builder, window: Window) -> None:

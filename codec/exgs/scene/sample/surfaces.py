@@ -215,7 +215,10 @@ def pillows(
         around, up = 2 * np.pi * u, np.pi * (v - 0.5)
         ring = power(np.cos(up))
         x, y, z = (
-            h[ids] * np.stack([ring * power(np.cos(around)), power(np.sin(up)), -ring * power(np.sin(around))], 1)
+            h[ids]
+            * np.stack(
+                [ring * power(np.cos(around)), power(np.sin(up)), -ring * power(np.sin(around))], 1
+            )
         ).T
         y, z = (
             np.cos(pitch[ids]) * y - np.sin(pitch[ids]) * z,
@@ -230,7 +233,9 @@ def pillows(
     return place, np.stack([4 * (h[:, 0] + h[:, 2]), 2 * (h[:, 1] + h[:, [0, 2]].mean(1))], 1)
 
 
-def displaced(place: Place, push: Callable[[Ids, Array, Array], Array], direction: npt.ArrayLike) -> Place:
+def displaced(
+    place: Place, push: Callable[[Ids, Array, Array], Array], direction: npt.ArrayLike
+) -> Place:
     """`place` with every point moved along `direction` by `push` metres: folds of cloth."""
     d = np.asarray(direction, np.float64)
 
@@ -238,4 +243,3 @@ def displaced(place: Place, push: Callable[[Ids, Array, Array], Array], directio
         return np.asarray(place(ids, u, v) + push(ids, u, v)[:, None] * d)
 
     return moved
-

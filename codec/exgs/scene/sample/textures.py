@@ -71,7 +71,7 @@ def planks(color: Array, seed: int, width: float = 0.135, length: float = 1.25) 
         shade = grain(along + 5 * hashed(row, board, seed + 3), spot.v + row, color, seed)
         shade = shade * tint[:, None] * (1 + warm * np.array([0.06, 0.0, -0.10]))
         gap = np.minimum(np.minimum(across, width - across), np.minimum(along, length - along))
-        return mix(shade * 0.22, shade, smoothstep(0.0008, 0.0042, gap))
+        return mix(shade * 0.22, shade, smoothstep(0.001, 0.006, gap))
 
     return paint
 
@@ -91,10 +91,10 @@ def herringbone(color: Array, seed: int, width: float = 0.10, ratio: int = 5) ->
         tint = 0.75 + 0.5 * hashed(block_x, block_y, seed + 1)
         offset = hashed(block_x, block_y, seed + 2)
         shade = grain(along * width + 9 * offset, across * width + 4 * offset, color, seed)
-        gap = width * np.minimum(
-            np.minimum(across, 1 - across), np.minimum(along, ratio - along)
+        gap = width * np.minimum(np.minimum(across, 1 - across), np.minimum(along, ratio - along))
+        return mix(
+            shade * 0.25 * tint[:, None], shade * tint[:, None], smoothstep(0.0005, 0.003, gap)
         )
-        return mix(shade * 0.25 * tint[:, None], shade * tint[:, None], smoothstep(0.0005, 0.003, gap))
 
     return paint
 
@@ -111,11 +111,17 @@ def bricks(color: Array, seed: int, width: float = 0.23, height: float = 0.075) 
         inset = np.minimum(np.minimum(dx, width - dx), np.minimum(dy, height - dy)) + wobble
         burnt = hashed(row, column, seed + 1)
         own = color * (0.68 + 0.55 * burnt)[:, None]
-        own = mix(own, own.mean(1, keepdims=True) * np.array([1.1, 0.95, 0.85]),
-                  0.35 * hashed(row, column, seed + 2))
+        own = mix(
+            own,
+            own.mean(1, keepdims=True) * np.array([1.1, 0.95, 0.85]),
+            0.35 * hashed(row, column, seed + 2),
+        )
         rough = fractal_noise(spot.u / 0.02, spot.v / 0.014, seed + 3) - 0.5
         own = own * (1 + 0.45 * rough)[:, None]
-        mortar = np.array([0.50, 0.46, 0.40]) * (0.85 + 0.3 * value_noise(spot.u / 0.015, spot.v / 0.015, seed + 4))[:, None]
+        mortar = (
+            np.array([0.50, 0.46, 0.40])
+            * (0.85 + 0.3 * value_noise(spot.u / 0.015, spot.v / 0.015, seed + 4))[:, None]
+        )
         edge_light = 1 + 0.25 * smoothstep(0.014, 0.006, np.minimum(height - dy, dx))
         return mix(mortar, own * edge_light[:, None], smoothstep(0.004, 0.0075, inset))
 
@@ -211,10 +217,14 @@ def rug(colors: Array, seed: int) -> Paint:
         radius, angle = np.hypot(x, y * 1.25), np.arctan2(y * 1.25, x)
         wave = 0.40 + 0.05 * np.cos(petals * 2 * angle)
         for reach, paint_ in (
-            (wave + 0.03, line), (wave, border), (wave - 0.07, ornament), (wave - 0.09, border),
+            (wave + 0.03, line),
+            (wave, border),
+            (wave - 0.07, ornament),
+            (wave - 0.09, border),
             (0.20 + 0.045 * np.cos(petals * angle), line),
             (0.175 + 0.045 * np.cos(petals * angle), ground),
-            (np.full(len(x), 0.08), ornament), (np.full(len(x), 0.045), border),
+            (np.full(len(x), 0.08), ornament),
+            (np.full(len(x), 0.045), border),
         ):
             color = mix(color, paint_, 1.0 * (radius < reach))
 
@@ -222,7 +232,13 @@ def rug(colors: Array, seed: int) -> Paint:
         for reach, paint_ in ((0.62, line), (0.60, border), (0.50, ornament), (0.48, border)):
             color = mix(color, paint_, 1.0 * (corner < reach))
 
-        for edge, paint_ in ((0.26, line), (0.247, border), (0.075, ornament), (0.06, ground), (0.018, line)):
+        for edge, paint_ in (
+            (0.26, line),
+            (0.247, border),
+            (0.075, ornament),
+            (0.06, ground),
+            (0.018, line),
+        ):
             color = mix(color, paint_, 1.0 * (inset < edge))
         run = np.where(half[:, 0] - x < half[:, 1] - y, y, x)
         band = (inset > 0.085) & (inset < 0.24)
