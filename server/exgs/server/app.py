@@ -1,0 +1,217 @@
+"""The server as a whole: routes, start, graceful end.
+
+`serve` runs it until SIGTERM or SIGINT; `start` runs it inside another program's loop;
+`create_app` gives the bare application to mount elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from exgs.server.access import check, cross_origin_headers
+from exgs.server.catalog import Catalog
+from exgs.server.config import ServerConfig
+from exgs.server.files import get_file, list_scenes
+from exgs.server.gate import Gate, address_of
+from exgs.server.metrics import Metrics
+from exgs.server.state import STATE, State
+from exgs.server.streams import stream_scene
+
+_LIMIT_BACKLOG = 1024
+
+log = logging.getLogger("exgs.server")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that accepts connections."""
+
+    host: str
+    port: int
+    scheme: str
+
+    @property
+    def url(self) -> str:
+        """http://HOST:PORT."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def create_app(config: ServerConfig) -> web.Application:
+    """The application, with an empty catalogue until it starts up; raises RootError then.
+
+    Limits of connections and of the time that a request's head takes hold only under `serve` and
+    `start`, which accept the connections themselves.
+    """
+    metrics = Metrics()
+    app = web.Application(middlewares=[_middleware])
+    app[STATE] = State(config, Catalog(config.root), Gate(config, metrics), metrics)
+    app.add_routes(
+        [
+            web.get("/scenes", list_scenes),
+            web.get("/scenes/{file}.exgs", get_file),
+            web.get("/scenes/{name}/stream", stream_scene, allow_head=False),
+            web.get("/healthz", _healthz),
+            web.get("/readyz", _readyz),
+            web.get("/metrics", _metrics),
+        ]
+    )
+    app.on_response_prepare.append(_add_headers)
+    app.cleanup_ctx.append(_catalog)
+    app.on_shutdown.append(_send_away)
+    return app
+
+
+@asynccontextmanager
+async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
+    """Run a server in this event loop; raises OSError, RootError."""
+    app = create_app(config)
+    state = app[STATE]
+    patience = config.patience
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=patience.idle_s,
+        lingering_time=0,
+        shutdown_timeout=patience.shutdown_s / 4,
+    )
+    await runner.setup()
+    try:
+        if runner.server is None:
+            raise RuntimeError("the runner is not set up")
+        listener = await asyncio.get_running_loop().create_server(
+            state.gate.protocol_factory(runner.server),
+            config.host,
+            config.port,
+            ssl=config.tls,
+            ssl_handshake_timeout=patience.head_s if config.tls else None,
+            backlog=_LIMIT_BACKLOG,
+        )
+        sweeping = asyncio.create_task(state.gate.sweep())
+        try:
+            host, port = listener.sockets[0].getsockname()[:2]
+            yield RunningServer(host, port, "https" if config.tls else "http")
+        finally:
+            listener.close()
+            sweeping.cancel()
+    finally:
+        await runner.cleanup()
+
+
+async def serve(config: ServerConfig, *, ready: Callable[[str, int], None] | None = None) -> None:
+    """Run a server until SIGTERM or SIGINT; raises OSError, RootError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with start(config) as server:
+            log.info("serving", extra={"url": server.url})
+            if ready is not None:
+                ready(server.host, server.port)
+            await stop.wait()
+            log.info("stopping")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@web.middleware
+async def _middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What every request passes: its rate, cross-origin headers, metrics, the log."""
+    state = request.app[STATE]
+    loop = asyncio.get_running_loop()
+    start_s = loop.time()
+    peer = address_of(request.transport)
+    state.gate.request_begins(request)
+    status, sent_bytes = 499, 0  # as nginx says it: the client has gone
+    try:
+        if not state.gate.is_request_allowed(peer):
+            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: "1"})
+        is_preflight = request.method == hdrs.METH_OPTIONS
+        response = web.Response(status=204) if is_preflight else await handler(request)
+        status, sent_bytes = response.status, response.body_length
+        return response
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    except Exception:
+        status = 500
+        raise
+    finally:
+        state.gate.request_ends(request)
+        state.metrics.answers.labels(str(status)).inc()
+        log.info(
+            "request",
+            extra={
+                "peer": peer,
+                "method": request.method,
+                "path": request.path,
+                "status": status,
+                "bytes": sent_bytes,
+                "duration_s": round(loop.time() - start_s, 4),
+            },
+        )
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(cross_origin_headers(request.app[STATE].config, request))
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    """The process runs."""
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    """The catalogue is there, and the server is not about to stop."""
+    if request.app[STATE].is_closing:
+        raise web.HTTPServiceUnavailable(text="stopping\n")
+    return web.Response(text="ready\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    await check(state.config, request)
+    state.metrics.scenes.set(len(state.catalog.scenes))
+    state.metrics.refused_files.set(state.catalog.refused_count)
+    return web.Response(
+        body=generate_latest(state.metrics.registry),
+        headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST},
+    )
+
+
+async def _catalog(app: web.Application) -> AsyncIterator[None]:
+    """Read the folder at the start, and watch it."""
+    state = app[STATE]
+    await asyncio.to_thread(state.catalog.refresh)
+    watching = asyncio.create_task(state.catalog.watch(state.config.reload_s))
+    yield
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+
+
+async def _send_away(app: web.Application) -> None:
+    """Tell all streams to come back later."""
+    state = app[STATE]
+    state.is_closing = True
+    streams = list(state.streams)
+    if not streams:
+        return
+    tasks = [asyncio.create_task(stream.go_away()) for stream in streams]
+    _, late = await asyncio.wait(tasks, timeout=state.config.patience.shutdown_s / 2)
+    for task in late:
+        task.cancel()
+    for stream in streams:
+        stream.abort()

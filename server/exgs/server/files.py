@@ -1,0 +1,127 @@
+"""The static profile: the list of scenes, and each file by ranges.
+
+Bytes go out in pieces that the connection has to take in time, so that a slow reader costs one
+piece of memory and a stalled one is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from exgs.server.access import check, may_read
+from exgs.server.catalog import Scene
+from exgs.server.conditions import Answer, decide
+from exgs.server.state import STATE, State
+
+_PIECE_BYTES = 32 << 10
+_AT_ONCE_BYTES = 64 << 10  # goes out together with the head
+_HASH_DIGITS = 32
+_YEAR_S = 31_536_000
+
+
+async def list_scenes(request: web.Request) -> web.Response:
+    """GET /scenes."""
+    state = request.app[STATE]
+    await check(state.config, request)
+    scenes = [
+        _entry(scene)
+        for scene in state.catalog.scenes
+        if await may_read(state.config, request, scene.name)
+    ]
+    return web.json_response({"scenes": scenes}, headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+async def get_file(request: web.Request) -> web.StreamResponse:
+    """GET and HEAD of /scenes/NAME.exgs and of /scenes/NAME.HASH.exgs."""
+    state = request.app[STATE]
+    name = request.match_info["file"]
+    scene, is_immutable = state.catalog.get(name), False
+    if scene is None:
+        name, dot, digest = name.rpartition(".")
+        if dot and len(digest) == _HASH_DIGITS:
+            scene, is_immutable = state.catalog.get(name), True
+            if scene is not None and scene.hash != digest:
+                scene = None
+    await check(state.config, request, name)
+    if scene is None:
+        raise web.HTTPNotFound
+    etag = f'"{scene.hash}"'
+    answer = decide(request.method, request.headers, etag, scene.size_bytes)
+    headers = {
+        hdrs.ETAG: etag,
+        hdrs.ACCEPT_RANGES: "bytes",
+        hdrs.CACHE_CONTROL: _cache_control(state, is_immutable),
+        hdrs.CONTENT_TYPE: "application/octet-stream",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if answer.status == 206:
+        last = answer.end - 1
+        headers[hdrs.CONTENT_RANGE] = f"bytes {answer.start}-{last}/{scene.size_bytes}"
+    elif answer.status == 416:
+        headers[hdrs.CONTENT_RANGE] = f"bytes */{scene.size_bytes}"
+    if answer.status not in (200, 206):
+        return web.Response(status=answer.status, headers=headers)
+    return await _send(request, scene, answer, headers)
+
+
+async def _send(
+    request: web.Request, scene: Scene, answer: Answer, headers: dict[str, str]
+) -> web.StreamResponse:
+    state = request.app[STATE]
+    length = answer.end - answer.start
+    response: web.StreamResponse
+    if request.method == hdrs.METH_HEAD or length > _AT_ONCE_BYTES:
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        response.content_length = length
+        end = answer.start if request.method == hdrs.METH_HEAD else answer.end
+    else:
+        body = scene.read(answer.start, length)
+        response = web.Response(status=answer.status, headers=headers, body=body)
+        end = answer.start
+        state.metrics.file_bytes.inc(length)
+    patience_s = state.config.patience.piece_s
+    try:
+        await response.prepare(request)
+        for start in range(answer.start, end, _PIECE_BYTES):
+            piece = scene.read(start, min(_PIECE_BYTES, end - start))
+            async with asyncio.timeout(patience_s):
+                await response.write(piece)
+            state.metrics.file_bytes.inc(len(piece))
+            await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
+        async with asyncio.timeout(patience_s):
+            await response.write_eof()
+    except TimeoutError:
+        state.gate.drop(request.transport, "slow reader")
+    except OSError:
+        if request.transport is not None:  # an answer that ends early has no other end
+            request.transport.abort()
+        raise
+    return response
+
+
+def _cache_control(state: State, is_immutable: bool) -> str:
+    is_public = state.config.token is None and state.config.authorize is None
+    who = "public" if is_public else "private"
+    if is_immutable:
+        return f"{who}, max-age={_YEAR_S}, immutable, no-transform"
+    return f"{who}, no-cache, no-transform"
+
+
+def _entry(scene: Scene) -> dict[str, object]:
+    facts = scene.plan.facts
+    name = quote(scene.name, safe="")
+    return {
+        "name": scene.name,
+        "bytes": scene.size_bytes,
+        "hash": scene.hash,
+        "url": f"/scenes/{name}.exgs",
+        "stream": f"/scenes/{name}/stream",
+        "layers": len(facts.layers),
+        "count": facts.leaf_count,
+        "sh_degree": facts.sh_degree,
+        "credit": facts.credit,
+        "license": facts.license,
+    }

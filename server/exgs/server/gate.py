@@ -1,0 +1,191 @@
+"""What a connection may do before and between requests: how many there are, how long they wait.
+
+aiohttp waits for a request's head as long as it takes to come. Here every connection passes
+through a `Connection`, which the gate's sweep cuts off when its time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp import web
+
+from exgs.server.config import ServerConfig
+from exgs.server.metrics import Metrics
+
+_SWEEP_S = 1.0
+_BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
+_TURNED_AWAY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
+log = logging.getLogger("exgs.server")
+
+
+class Gate:
+    """All connections of one server."""
+
+    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
+        self.config = config
+        self.metrics = metrics
+        self._connections: dict[asyncio.BaseTransport, Connection] = {}
+        self._per_address: Counter[str] = Counter()
+        self._requests: dict[str, tuple[float, float]] = {}  # address -> (seconds left, when)
+
+    def protocol_factory(self, server: web.Server) -> Callable[[], Connection]:
+        """What `loop.create_server` makes for every connection that it accepts."""
+        return lambda: Connection(self, server())
+
+    async def sweep(self) -> None:
+        """Cut off, again and again, what takes too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now_s = loop.time()
+            for connection in list(self._connections.values()):
+                if connection.is_late(now_s):
+                    self.drop(connection.transport, "head")
+            self._requests = {
+                address: entry
+                for address, entry in self._requests.items()
+                if now_s - entry[1] < _BURST_S
+            }
+
+    def drop(self, transport: asyncio.Transport | None, reason: str) -> None:
+        """Cut a connection off."""
+        if transport is None or transport.is_closing():
+            return
+        self.metrics.dropped.labels(reason).inc()
+        log.info("connection dropped", extra={"peer": address_of(transport), "reason": reason})
+        transport.abort()
+
+    def is_request_allowed(self, address: str) -> bool:
+        """Count a request of an address; False where it sends too many."""
+        quota = self.config.quota
+        if not quota.requests_per_s or address in quota.unlimited_addresses:
+            return True
+        now_s = asyncio.get_running_loop().time()
+        left_s, then_s = self._requests.get(address, (_BURST_S, now_s))
+        left_s = min(_BURST_S, left_s + now_s - then_s) - 1 / quota.requests_per_s
+        if left_s < 0:
+            return False
+        self._requests[address] = (left_s, now_s)
+        return True
+
+    def request_begins(self, request: web.Request) -> None:
+        """The head of a request is here."""
+        connection = self._find(request)
+        if connection is not None:
+            connection.is_busy = True
+
+    def request_ends(self, request: web.Request) -> None:
+        """The connection of this request waits for the next one."""
+        connection = self._find(request)
+        if connection is not None:
+            connection.rest()
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        """Enter a new connection; False where there are too many."""
+        quota = self.config.quota
+        if len(self._connections) >= quota.connections:
+            return False
+        is_limited = quota.connections_per_address and address not in quota.unlimited_addresses
+        if is_limited and self._per_address[address] >= quota.connections_per_address:
+            return False
+        self._per_address[address] += 1
+        if connection.transport is not None:
+            self._connections[connection.transport] = connection
+        self.metrics.connections.set(len(self._connections))
+        return True
+
+    def leave(self, connection: Connection, address: str) -> None:
+        """Forget a connection that was admitted."""
+        self._per_address[address] -= 1
+        if not self._per_address[address]:
+            del self._per_address[address]
+        if connection.transport is not None:
+            self._connections.pop(connection.transport, None)
+        self.metrics.connections.set(len(self._connections))
+
+    def _find(self, request: web.Request) -> Connection | None:
+        transport = request.transport
+        return self._connections.get(transport) if transport is not None else None
+
+
+class Connection(asyncio.Protocol):
+    """One connection: aiohttp's protocol, and the times that it keeps."""
+
+    def __init__(self, gate: Gate, inner: asyncio.Protocol) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.is_busy = False  # with a request
+        self._gate = gate
+        self._inner = inner
+        self._is_admitted = False
+        self._address = ""
+        self._since_s = 0.0  # connected, or the first byte of a request came
+        self._rests_since_s: float | None = None  # after a request, without a byte of the next
+
+    def rest(self) -> None:
+        """A request has been answered."""
+        self.is_busy = False
+        self._rests_since_s = asyncio.get_running_loop().time()
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether a request's head has been awaited for too long."""
+        patience = self._gate.config.patience
+        if self.is_busy:
+            return False
+        if self._rests_since_s is not None:
+            return now_s - self._rests_since_s > patience.idle_s
+        return now_s - self._since_s > patience.head_s
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._address = address_of(transport)
+        self._since_s = asyncio.get_running_loop().time()
+        self._is_admitted = self._gate.admit(self, self._address)
+        if not self._is_admitted:
+            self._gate.metrics.dropped.labels("quota").inc()
+            self.transport.write(_TURNED_AWAY)
+            self.transport.close()
+            return
+        # Whoever writes waits until the kernel has taken all: nothing piles up in this process.
+        self.transport.set_write_buffer_limits(high=0)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_admitted:
+            return
+        if self._rests_since_s is not None:
+            self._rests_since_s = None
+            self._since_s = asyncio.get_running_loop().time()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received() if self._is_admitted else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_admitted:
+            self._gate.leave(self, self._address)
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._is_admitted:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._is_admitted:
+            self._inner.resume_writing()
+
+
+def address_of(transport: asyncio.BaseTransport | None) -> str:
+    """The peer's address without its port."""
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""

@@ -1,0 +1,287 @@
+"""The streaming profile: one WebSocket around one ServerSession.
+
+One task reads, one writes. The writer chooses a fragment only when the kernel has taken the one
+before it and holds little unsent, so that a new view turns the stream at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import NoReturn
+
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+
+from exgs.codec.constants import (
+    FRAME_HEAD_BYTES,
+    MAX_HELLO_BYTES,
+    WEBSOCKET_CLOSE_BASE,
+    ErrorCode,
+)
+from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
+from exgs.server.catalog import Scene
+from exgs.server.config import TOKEN
+from exgs.server.gate import address_of
+from exgs.server.state import STATE, State
+from exgs.wire.errors import ProtocolError
+from exgs.wire.events import Error, Event, Hello, View
+from exgs.wire.parts import is_page
+from exgs.wire.scheduler import Slice
+from exgs.wire.server import ServerSession
+
+_UNSENT_BYTES = 16 << 10  # that the kernel may hold back: more would be chosen too early
+_CLOSING_S = 1.0
+_FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
+_RETRY_S = 1.0
+
+log = logging.getLogger("exgs.server")
+
+
+class _Refused(ProtocolError):
+    """This server ends the exchange; the session holds the ERROR frame."""
+
+
+async def stream_scene(request: web.Request) -> web.WebSocketResponse:
+    """WS /scenes/NAME/stream."""
+    state = request.app[STATE]
+    if not is_origin_allowed(state.config, request):
+        state.metrics.reject(ErrorCode.UNAUTHORIZED)
+        raise web.HTTPForbidden
+    if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+        raise web.HTTPUpgradeRequired(headers={hdrs.UPGRADE: "websocket"})
+    stream = Stream(state, request)
+    await stream.run()
+    return stream.socket
+
+
+class Stream:
+    """One client of one scene."""
+
+    def __init__(self, state: State, request: web.Request) -> None:
+        self.socket: web.WebSocketResponse = web.WebSocketResponse(
+            timeout=_CLOSING_S,
+            heartbeat=state.config.patience.ping_s,
+            compress=False,
+            max_msg_size=MAX_HELLO_BYTES + FRAME_HEAD_BYTES,
+            writer_limit=0,
+        )
+        self._state = state
+        self._request = request
+        self._name = request.match_info["name"]
+        self._session = ServerSession()
+        self._scene: Scene | None = None
+        self._news = asyncio.Event()  # something may be sent that could not be before
+        self._view_at_s: float | None = None  # of a view that no fragment was chosen for yet
+        self._writing: asyncio.Task[None] | None = None
+        self._sent_bytes = 0
+
+    # Public
+
+    async def run(self) -> None:
+        """Serve this client to the end."""
+        await self.socket.prepare(self._request)
+        self._keep_kernel_queue_short()
+        streams, metrics = self._state.streams, self._state.metrics
+        start_s = self._now()
+        code: ErrorCode = ErrorCode.NONE
+        is_busy = len(streams) >= self._state.config.quota.streams
+        streams.add(self)
+        metrics.streams.set(len(streams))
+        try:
+            if is_busy:
+                self._refuse(ErrorCode.BUSY, "too many streams are open; come back later")
+            if self._state.is_closing:
+                self._refuse(ErrorCode.SHUTDOWN, "the server stops")
+            await self._exchange()
+        except ProtocolError as fault:
+            code = fault.code
+            await self._close_with(fault)
+        except TimeoutError:
+            code = ErrorCode.SLOW_READER
+            self._state.gate.drop(self._transport, "slow reader")
+        except ConnectionError:
+            pass  # the client has gone
+        except OSError as error:
+            code = ErrorCode.INTERNAL
+            log.error("scene can't be read", extra={"scene": self._name, "error": str(error)})
+            with contextlib.suppress(ProtocolError):
+                self._session.send_error(code, "the scene can't be read")
+            await self._close_with(ProtocolError("the scene can't be read", code=code))
+        finally:
+            streams.discard(self)
+            metrics.streams.set(len(streams))
+            if code is not ErrorCode.NONE:
+                metrics.reject(code)
+            log.info(
+                "stream",
+                extra={
+                    "peer": address_of(self._transport) or self._request.remote,
+                    "scene": self._name,
+                    "code": code.name.lower(),
+                    "bytes": self._sent_bytes,
+                    "duration_s": round(self._now() - start_s, 3),
+                },
+            )
+
+    async def go_away(self) -> None:
+        """Tell the client that the server stops, and close."""
+        if self._writing is not None:
+            self._writing.cancel()  # a frame that waits to be sent is whole in the buffer
+        with contextlib.suppress(ConnectionError, ProtocolError, TimeoutError):
+            self._session.send_goaway(
+                ErrorCode.SHUTDOWN, "the server stops; connect anew", retry_after_s=_RETRY_S
+            )
+            async with asyncio.timeout(_CLOSING_S):
+                await self._flush()
+                await self.socket.close(code=WSCloseCode.GOING_AWAY, message=b"shutdown")
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Private: the exchange
+
+    async def _exchange(self) -> None:
+        """Read and write until one of them ends; raises what ended it."""
+        reading = asyncio.create_task(self._read())
+        self._writing = asyncio.create_task(self._write())
+        tasks = {reading, self._writing}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in (reading, self._writing):
+            if not task.cancelled():
+                task.result()
+
+    async def _read(self) -> None:
+        patience = self._state.config.patience
+        try:
+            async with asyncio.timeout(patience.hello_s):
+                while self._session.hello is None:
+                    if not await self._receive():
+                        return
+        except TimeoutError:
+            self._refuse(ErrorCode.TIMEOUT, f"no HELLO within {patience.hello_s:g} s")
+        allowance, then_s = _FRAMES_PER_S, self._now()
+        while await self._receive():
+            now_s = self._now()
+            allowance = min(_FRAMES_PER_S, allowance + (now_s - then_s) * _FRAMES_PER_S) - 1
+            then_s = now_s
+            if allowance < 0:
+                await asyncio.sleep(-allowance / _FRAMES_PER_S)
+
+    async def _receive(self) -> bool:
+        """Take one message; False at the end."""
+        message = await self.socket.receive()
+        if message.type is WSMsgType.TEXT:
+            self._refuse(ErrorCode.PROTOCOL, "a text message; frames are binary messages")
+        if message.type is not WSMsgType.BINARY:
+            self._session.receive_eof()
+            return False
+        for event in self._session.receive_data(message.data):
+            await self._handle(event)
+        if self._session.closed:
+            self._session.receive_eof()  # raises the fault, if one closed it
+            return False
+        self._news.set()
+        return True
+
+    async def _handle(self, event: Event) -> None:
+        match event:
+            case Hello():
+                await self._open(event)
+            case View():
+                self._view_at_s = self._now()
+            case Error(code, message):
+                log.info(
+                    "client reports",
+                    extra={"scene": self._name, "code": int(code), "error": message},
+                )
+
+    async def _open(self, hello: Hello) -> None:
+        config = self._state.config
+        shown = bearer_token(self._request)
+        is_known = is_token_right(config, shown) or is_token_right(config, hello.token)
+        self._request[TOKEN] = hello.token if hello.token is not None else shown
+        if not is_known or not await may_read(config, self._request, self._name):
+            self._refuse(ErrorCode.UNAUTHORIZED, "the token is missing or wrong")
+        scene = self._state.catalog.get(self._name)
+        if scene is None or hello.scene != self._name:
+            self._refuse(ErrorCode.NOT_FOUND, "there is no such scene")
+        resumed = self._session.send_welcome(scene.plan)
+        if self._session.closed:
+            code = ErrorCode.SCENE_CHANGED if hello.have else ErrorCode.VERSION
+            raise _Refused("refused", code=code)
+        self._scene = scene
+        self._state.metrics.sessions.inc()
+        if resumed:
+            self._state.metrics.resumes.inc()
+
+    async def _write(self) -> None:
+        while True:
+            await self._flush()
+            if self._session.closed:
+                return
+            piece = self._session.next_fragment()
+            if piece is None or self._scene is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            self._session.send_fragment(piece, self._scene.read(piece.file_offset, piece.length))
+            self._count(self._scene, piece)
+            await self._flush()
+            await asyncio.sleep(0)  # the others' turn, and this client's next view
+
+    async def _flush(self) -> None:
+        for frame in self._session.data_to_send():
+            async with asyncio.timeout(self._state.config.patience.piece_s):
+                await self.socket.send_bytes(frame)
+            self._sent_bytes += len(frame)
+
+    def _count(self, scene: Scene, piece: Slice) -> None:
+        metrics = self._state.metrics
+        if is_page(piece.part):
+            metrics.page_bytes.inc(piece.length)
+        else:
+            layer = scene.plan.table[piece.part].layer
+            metrics.layer_bytes.labels(str(layer)).inc(piece.length)
+        if self._view_at_s is not None:
+            metrics.reaction_s.observe(self._now() - self._view_at_s)
+            self._view_at_s = None
+
+    # Private: the end
+
+    def _refuse(self, code: ErrorCode, message: str) -> NoReturn:
+        self._session.send_error(code, message)
+        raise _Refused(message, code=code)
+
+    async def _close_with(self, fault: ProtocolError) -> None:
+        """Send what the session says about a fault, as far as the client takes it."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_CLOSING_S):
+                await self._flush()
+                await self.socket.close(code=WEBSOCKET_CLOSE_BASE + fault.code)
+                return
+        self.abort()
+
+    # Private: the connection
+
+    @property
+    def _transport(self) -> asyncio.Transport | None:
+        return self._request.transport
+
+    def _keep_kernel_queue_short(self) -> None:
+        found = self._transport.get_extra_info("socket") if self._transport else None
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        if found is not None and option is not None:
+            found.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
