@@ -22,6 +22,7 @@ class Session(ABC):
 
     def __init__(self, *, sends: Table, receives: Table) -> None:
         self.state = State.HELLO
+        self.failure = ErrorCode.NONE  # of the fatal ERROR that this side has sent
         self._sends = sends
         self._receives = receives
         self._parser = FrameParser(frames_of(receives))
@@ -77,6 +78,7 @@ class Session(ABC):
         """Tell the peer what went wrong; a fatal error closes the session."""
         self._send(FrameType.ERROR, pack_error(Error(code, message, fatal)))
         if fatal:
+            self.failure = code
             self.state = State.CLOSED
 
     def send_goaway(

@@ -145,6 +145,8 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         status = error.status
         raise
+    except ConnectionError:
+        raise
     except Exception:
         status = 500
         raise
@@ -165,6 +167,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = "exgs"
     response.headers.update(cross_origin_headers(request.app[STATE].config, request))
 
 
@@ -206,12 +209,10 @@ async def _send_away(app: web.Application) -> None:
     """Tell all streams to come back later."""
     state = app[STATE]
     state.is_closing = True
-    streams = list(state.streams)
-    if not streams:
-        return
-    tasks = [asyncio.create_task(stream.go_away()) for stream in streams]
-    _, late = await asyncio.wait(tasks, timeout=state.config.patience.shutdown_s / 2)
-    for task in late:
-        task.cancel()
-    for stream in streams:
+    for stream in list(state.streams):
+        stream.go_away()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(state.config.patience.shutdown_s / 2):
+            await state.all_streams_gone.wait()
+    for stream in list(state.streams):
         stream.abort()

@@ -28,6 +28,10 @@ class RootError(ExgsError):
     """The folder to serve can't be read."""
 
 
+class UnreadableError(ExgsError):
+    """A file can't be read any more, or holds less than when it was opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What tells that a file is another one now."""
@@ -69,10 +73,15 @@ class Scene:
         self.hash = head.scene_hash.hex()
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; raises OSError where it has been cut short since it was opened."""
-        data = os.pread(self._descriptor, length, offset)
+        """Bytes of the file; raises UnreadableError."""
+        try:
+            data = os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise UnreadableError(f"{self.name}{_SUFFIX}: {error.strerror}") from error
         if len(data) != length:
-            raise OSError(f"{self.name}{_SUFFIX} was cut short while it is served; upload it again")
+            raise UnreadableError(
+                f"{self.name}{_SUFFIX} was cut short while it is served; upload it again"
+            )
         return data
 
 

@@ -7,12 +7,13 @@ piece of memory and a stalled one is cut off.
 from __future__ import annotations
 
 import asyncio
+import logging
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
 from exgs.server.access import check, may_read
-from exgs.server.catalog import Scene
+from exgs.server.catalog import Scene, UnreadableError
 from exgs.server.conditions import Answer, decide
 from exgs.server.state import STATE, State
 
@@ -20,6 +21,8 @@ _PIECE_BYTES = 32 << 10
 _AT_ONCE_BYTES = 64 << 10  # goes out together with the head
 _HASH_DIGITS = 32
 _YEAR_S = 31_536_000
+
+log = logging.getLogger("exgs.server")
 
 
 async def list_scenes(request: web.Request) -> web.Response:
@@ -72,33 +75,37 @@ async def _send(
 ) -> web.StreamResponse:
     state = request.app[STATE]
     length = answer.end - answer.start
-    response: web.StreamResponse
-    if request.method == hdrs.METH_HEAD or length > _AT_ONCE_BYTES:
-        response = web.StreamResponse(status=answer.status, headers=headers)
-        response.content_length = length
-        end = answer.start if request.method == hdrs.METH_HEAD else answer.end
-    else:
-        body = scene.read(answer.start, length)
-        response = web.Response(status=answer.status, headers=headers, body=body)
-        end = answer.start
-        state.metrics.file_bytes.inc(length)
     patience_s = state.config.patience.piece_s
+    has_body = request.method != hdrs.METH_HEAD
+    response: web.StreamResponse
     try:
-        await response.prepare(request)
-        for start in range(answer.start, end, _PIECE_BYTES):
-            piece = scene.read(start, min(_PIECE_BYTES, end - start))
+        if has_body and length <= _AT_ONCE_BYTES:
+            body = scene.read(answer.start, length)
+            response = web.Response(status=answer.status, headers=headers, body=body)
+            start = answer.end
+            state.metrics.file_bytes.inc(length)
+        else:
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            response.content_length = length
+            start = answer.start if has_body else answer.end
+        async with asyncio.timeout(patience_s):
+            await response.prepare(request)
+        while start < answer.end:
+            piece = scene.read(start, min(_PIECE_BYTES, answer.end - start))
+            start += len(piece)
             async with asyncio.timeout(patience_s):
                 await response.write(piece)
             state.metrics.file_bytes.inc(len(piece))
             await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
         async with asyncio.timeout(patience_s):
             await response.write_eof()
-    except TimeoutError:
+    except TimeoutError as error:
         state.gate.drop(request.transport, "slow reader")
-    except OSError:
-        if request.transport is not None:  # an answer that ends early has no other end
-            request.transport.abort()
-        raise
+        raise ConnectionResetError("the client reads too slowly") from error
+    except UnreadableError as error:
+        log.error("scene can't be read", extra={"scene": scene.name, "error": str(error)})
+        state.gate.drop(request.transport, "file")  # an answer that ends early has no other end
+        raise ConnectionResetError(str(error)) from error
     return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from exgs.server.streams import Stream
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class State:
     """One server's parts."""
@@ -25,7 +32,21 @@ class State:
     gate: Gate
     metrics: Metrics
     streams: set[Stream] = field(default_factory=set)
+    all_streams_gone: asyncio.Event = field(default_factory=_set_event)
     is_closing: bool = False
+
+    def enter(self, stream: Stream) -> None:
+        """A stream is open."""
+        self.streams.add(stream)
+        self.all_streams_gone.clear()
+        self.metrics.streams.set(len(self.streams))
+
+    def leave(self, stream: Stream) -> None:
+        """A stream has ended."""
+        self.streams.discard(stream)
+        if not self.streams:
+            self.all_streams_gone.set()
+        self.metrics.streams.set(len(self.streams))
 
 
 STATE: web.AppKey[State] = web.AppKey("state", State)

@@ -21,9 +21,8 @@ from exgs.codec.constants import (
     ErrorCode,
 )
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
-from exgs.server.catalog import Scene
+from exgs.server.catalog import Scene, UnreadableError
 from exgs.server.config import TOKEN
-from exgs.server.gate import address_of
 from exgs.server.state import STATE, State
 from exgs.wire.errors import ProtocolError
 from exgs.wire.events import Error, Event, Hello, View
@@ -74,7 +73,8 @@ class Stream:
         self._scene: Scene | None = None
         self._news = asyncio.Event()  # something may be sent that could not be before
         self._view_at_s: float | None = None  # of a view that no fragment was chosen for yet
-        self._writing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._is_leaving = False
         self._sent_bytes = 0
 
     # Public
@@ -83,59 +83,33 @@ class Stream:
         """Serve this client to the end."""
         await self.socket.prepare(self._request)
         self._keep_kernel_queue_short()
-        streams, metrics = self._state.streams, self._state.metrics
         start_s = self._now()
-        code: ErrorCode = ErrorCode.NONE
-        is_busy = len(streams) >= self._state.config.quota.streams
-        streams.add(self)
-        metrics.streams.set(len(streams))
+        is_busy = len(self._state.streams) >= self._state.config.quota.streams
+        self._state.enter(self)
         try:
             if is_busy:
                 self._refuse(ErrorCode.BUSY, "too many streams are open; come back later")
-            if self._state.is_closing:
-                self._refuse(ErrorCode.SHUTDOWN, "the server stops")
             await self._exchange()
-        except ProtocolError as fault:
-            code = fault.code
-            await self._close_with(fault)
+        except ProtocolError:
+            await self._close(WEBSOCKET_CLOSE_BASE + self._session.failure)
+        except UnreadableError as error:
+            log.error("scene can't be read", extra={"scene": self._name, "error": str(error)})
+            self._session.send_error(ErrorCode.INTERNAL, "the scene can't be read")
+            await self._close(WEBSOCKET_CLOSE_BASE + ErrorCode.INTERNAL)
         except TimeoutError:
-            code = ErrorCode.SLOW_READER
+            self._session.failure = ErrorCode.SLOW_READER
             self._state.gate.drop(self._transport, "slow reader")
         except ConnectionError:
             pass  # the client has gone
-        except OSError as error:
-            code = ErrorCode.INTERNAL
-            log.error("scene can't be read", extra={"scene": self._name, "error": str(error)})
-            with contextlib.suppress(ProtocolError):
-                self._session.send_error(code, "the scene can't be read")
-            await self._close_with(ProtocolError("the scene can't be read", code=code))
         finally:
-            streams.discard(self)
-            metrics.streams.set(len(streams))
-            if code is not ErrorCode.NONE:
-                metrics.reject(code)
-            log.info(
-                "stream",
-                extra={
-                    "peer": address_of(self._transport) or self._request.remote,
-                    "scene": self._name,
-                    "code": code.name.lower(),
-                    "bytes": self._sent_bytes,
-                    "duration_s": round(self._now() - start_s, 3),
-                },
-            )
+            self._state.leave(self)
+            self._report(self._now() - start_s)
 
-    async def go_away(self) -> None:
+    def go_away(self) -> None:
         """Tell the client that the server stops, and close."""
-        if self._writing is not None:
-            self._writing.cancel()  # a frame that waits to be sent is whole in the buffer
-        with contextlib.suppress(ConnectionError, ProtocolError, TimeoutError):
-            self._session.send_goaway(
-                ErrorCode.SHUTDOWN, "the server stops; connect anew", retry_after_s=_RETRY_S
-            )
-            async with asyncio.timeout(_CLOSING_S):
-                await self._flush()
-                await self.socket.close(code=WSCloseCode.GOING_AWAY, message=b"shutdown")
+        self._is_leaving = True
+        if self._reading is not None:
+            self._reading.cancel()
 
     def abort(self) -> None:
         """Cut the connection off."""
@@ -146,18 +120,25 @@ class Stream:
 
     async def _exchange(self) -> None:
         """Read and write until one of them ends; raises what ended it."""
-        reading = asyncio.create_task(self._read())
-        self._writing = asyncio.create_task(self._write())
-        tasks = {reading, self._writing}
+        self._reading = asyncio.create_task(self._read())
+        writing = asyncio.create_task(self._write())
+        tasks = (self._reading, writing)
+        if self._state.is_closing:
+            self.go_away()
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
-                task.cancel()
+                task.cancel()  # a frame that waits to be sent is whole in the buffer
             await asyncio.wait(tasks)
-        for task in (reading, self._writing):
+        for task in tasks:
             if not task.cancelled():
                 task.result()
+        if self._is_leaving and not self._session.closed:
+            self._session.send_goaway(
+                ErrorCode.SHUTDOWN, "the server stops; connect anew", retry_after_s=_RETRY_S
+            )
+            await self._close(WSCloseCode.GOING_AWAY)
 
     async def _read(self) -> None:
         patience = self._state.config.patience
@@ -216,8 +197,7 @@ class Stream:
             self._refuse(ErrorCode.NOT_FOUND, "there is no such scene")
         resumed = self._session.send_welcome(scene.plan)
         if self._session.closed:
-            code = ErrorCode.SCENE_CHANGED if hello.have else ErrorCode.VERSION
-            raise _Refused("refused", code=code)
+            raise _Refused("HELLO can't be answered", code=self._session.failure)
         self._scene = scene
         self._state.metrics.sessions.inc()
         if resumed:
@@ -261,14 +241,29 @@ class Stream:
         self._session.send_error(code, message)
         raise _Refused(message, code=code)
 
-    async def _close_with(self, fault: ProtocolError) -> None:
-        """Send what the session says about a fault, as far as the client takes it."""
+    async def _close(self, code: int) -> None:
+        """Send what the session has left to say, as far as the client takes it, and close."""
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
                 await self._flush()
-                await self.socket.close(code=WEBSOCKET_CLOSE_BASE + fault.code)
+                await self.socket.close(code=code)
                 return
         self.abort()
+
+    def _report(self, duration_s: float) -> None:
+        failure = self._session.failure
+        if failure is not ErrorCode.NONE:
+            self._state.metrics.reject(failure)
+        log.info(
+            "stream",
+            extra={
+                "peer": self._request.remote,
+                "scene": self._name,
+                "code": failure.name.lower(),
+                "bytes": self._sent_bytes,
+                "duration_s": round(duration_s, 3),
+            },
+        )
 
     # Private: the connection
 
