@@ -214,6 +214,6 @@ def test_urls_serve_as_inputs(
     assert main(["decode", local, str(tmp_path / "b.ply"), "-q", "--max-bytes", "20kB"]) == 0
     assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
     assert "404" in _error(capsys, "verify", f"http://{server}/scenes/none.exgs")
-    assert "404" in _error(
+    assert "no such scene" in _error(
         capsys, "stream", f"ws://{server}/scenes/none/stream", "-o", str(tmp_path / "s")
     )

@@ -6,6 +6,7 @@ kilobytes knows neither. So the index carries the camera that shows most of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,24 +22,29 @@ _CANDIDATES = 16
 
 
 def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
-    """Where `best_camera` stands and looks."""
+    """Where `best_camera` stands and looks.
+
+    Of an upright picture the angle across is taken, so that a wide one shows no more than was seen.
+    """
     camera = best_camera(scene, cameras, rasterizer)
     x, y, z = (float(v) for v in camera.position)
     forward_x, forward_y, forward_z = (float(v) for v in camera.viewmat[2, :3])
-    return HomeView((x, y, z), (forward_x, forward_y, forward_z), camera.fov_y)
+    fov_y = 2 * math.atan2(min(camera.width, camera.height), 2 * float(camera.K[1, 1]))
+    return HomeView((x, y, z), (forward_x, forward_y, forward_z), fov_y)
 
 
 def best_camera(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> Camera:
     """The one of `cameras` (one or more; 16 of them are tried) that sees most of `scene`.
 
-    What counts is the surface, not the number of Gaussians, which favours what is near.
+    Each Gaussian counts by the root of its surface: by number close-ups of fine detail would win,
+    by surface bare walls and ceilings.
     """
     a, b, c = scene.scales.T.astype(np.float64)
-    matter = scene.opacities * (a * b + b * c + c * a)
+    worth = np.sqrt(scene.opacities * (a * b + b * c + c * a))
 
     def seen(camera: Camera) -> float:
         small = camera.resized(max(1, round(_HEIGHT * camera.width / camera.height)), _HEIGHT)
-        return float(matter[rasterizer.contributions(scene, small).hits > 0].sum())
+        return float(worth[rasterizer.contributions(scene, small).hits > 0].sum())
 
     return max(evenly(cameras, _CANDIDATES), key=seen)
 
