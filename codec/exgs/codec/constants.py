@@ -17,7 +17,7 @@ FORMAT_MINOR: Final = 0
 HEADER_BYTES: Final = 64
 HASH_BYTES: Final = 16  # a SHA-256 digest cut to its first 128 bits
 
-# --- Chunks (sections 5 and 6) ----------------------------------------------------------------
+# --- Chunks (sections 6 and 7) ----------------------------------------------------------------
 
 
 class ChunkKind(IntEnum):
@@ -45,7 +45,7 @@ SCALE_LOG_MAX: Final = 30.0
 ROTATION_BITS_MAX: Final = 16
 OPACITY_BITS_MAX: Final = 16
 
-# --- Limits (section 8): a decoder refuses what exceeds them before it allocates --------------
+# --- Limits (section 9): a decoder refuses what exceeds them before it allocates --------------
 
 MAX_FILE_BYTES: Final = 1 << 40
 MAX_LAYERS: Final = 64

@@ -25,7 +25,8 @@ def load_fields(raw: bytes, section: str, offset: int) -> Fields:
     try:
         value = msgpack.unpackb(raw, strict_map_key=True, object_pairs_hook=_unique)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        raise DamagedError(f"MessagePack: {error}", section=section, offset=offset) from error
+        problem = f"MessagePack: {str(error) or type(error).__name__}"
+        raise DamagedError(problem, section=section, offset=offset) from error
     if not isinstance(value, dict):
         raise DamagedError("not a map", section=section, offset=offset)
     return Fields(value, section, offset)

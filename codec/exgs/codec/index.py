@@ -86,7 +86,7 @@ class ChunkRef:
     count: int
     raw_bytes: int
     packed_bytes: int
-    gain: float  # drop of squared error that the chunk is worth, see spec section 4
+    gain: float  # drop of squared error that the chunk is worth, see spec section 6
     hash: bytes
     offset: int
 

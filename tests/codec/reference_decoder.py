@@ -1,0 +1,528 @@
+"""A second decoder, written from spec/format.md alone: slow, plain, and nothing of exgs in it.
+
+`read` gives the Gaussians that a prefix of a file draws, one at a time, in float64. Section numbers
+are those of the spec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import numpy as np
+import zstandard
+
+TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f32": "f"}
+ROW = {
+    "kind": "u8",
+    "layer": "u8",
+    "tile": "u16",
+    "count": "u32",
+    "raw": "u32",
+    "packed": "u32",
+    "gain": "f32",
+}
+LEAF, PROXY, SH, BASIS, FINE, EXTRA = 0, 1, 2, 3, 4, 128
+HUGE = 1e30
+
+
+class Fault(Exception):
+    """A file to refuse; `kind` is the class of section 10."""
+
+    def __init__(self, kind: str, problem: str) -> None:
+        super().__init__(f"{kind}: {problem}")
+        self.kind = kind
+
+
+def need(condition: bool, problem: str, kind: str = "damaged") -> None:
+    if not condition:
+        raise Fault(kind, problem)
+
+
+@dataclass
+class Splat:
+    """One Gaussian."""
+
+    mean: list[float]
+    quat: list[float]
+    scale: list[float]
+    opacity: float
+    sh: list[list[float]]  # [coefficient][channel]
+    is_proxy: bool
+
+
+@dataclass
+class Cell:
+    """What has come of one cell."""
+
+    expected: set[int] = field(default_factory=set)  # LEAF, PROXY
+    page: int = 0
+    last_row: int = 0
+    leaf_count: int | None = None
+    refinements: list[int] = field(default_factory=list)  # kinds of the SH and FINE rows
+    groups: dict[int, list[list[Splat]]] = field(default_factory=dict)  # kind -> by finest tile
+    vectors: list[list[float]] = field(default_factory=list)
+
+
+def f32(value: float) -> float:
+    return float(np.float32(value))
+
+
+def clamp(value: float, limit: float = HUGE) -> float:
+    return min(max(value, -limit), limit)
+
+
+def digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def unpack(packed: bytes, raw: int, expected_hash: bytes) -> bytes:
+    """Section 4."""
+    need(digest(packed) == expected_hash, "hash")
+    try:
+        frame = zstandard.get_frame_parameters(packed)
+        need(frame.dict_id == 0, "dictionary")
+        need(frame.content_size == raw, "content size")
+        need(frame.window_size <= max(raw, 1 << 23), "window", "limit")
+        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        data = decompressor.decompress(packed)
+        need(decompressor.eof and not decompressor.unused_data, "behind the frame")
+    except zstandard.ZstdError as error:
+        raise Fault("damaged", str(error)) from error
+    need(len(data) == raw, "length")
+    return data
+
+
+def load_map(data: bytes) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        need(len(dict(pairs)) == len(pairs), "a key twice")
+        return dict(pairs)
+
+    try:
+        value = msgpack.unpackb(data, object_pairs_hook=once, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Fault("damaged", str(error)) from error
+    need(isinstance(value, dict), "not a map")
+    return value
+
+
+def table(value: Any, columns: dict[str, str], most: int, with_hash: bool) -> list[dict[str, Any]]:
+    need(isinstance(value, dict), "a table is a map")
+    rows: list[dict[str, Any]] | None = None
+    for name, kind in columns.items():
+        column = value.get(name)
+        size = struct.calcsize("<" + TYPES[kind])
+        need(isinstance(column, bytes) and len(column) % size == 0, name)
+        need(len(column) // size <= most, name, "limit")
+        values = struct.unpack(f"<{len(column) // size}{TYPES[kind]}", column)
+        rows = [{} for _ in values] if rows is None else rows
+        need(len(rows) == len(values), "columns differ")
+        for row, item in zip(rows, values, strict=True):
+            row[name] = item
+    assert rows is not None
+    if with_hash:
+        column = value.get("hash")
+        need(isinstance(column, bytes) and len(column) == 16 * len(rows), "hashes")
+        for number, row in enumerate(rows):
+            row["hash"] = column[16 * number : 16 * number + 16]
+    return rows
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= HUGE
+
+
+def is_vector(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(is_number, value))
+
+
+class Reader:
+    """A file as far as it is here."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.cells: dict[tuple[int, int], Cell] = {}
+        self.basis: list[list[float]] | None = None
+        self.basis_listed = False
+        self.decoded = 0  # Gaussians
+        self.decoded_bytes = 0
+        self.read_header()
+        self.read_root()
+
+    def read_header(self) -> None:
+        """Section 3."""
+        data = self.data
+        magic = b"EXGS\r\n\x1a\n"
+        need(data[:8] == magic[: len(data)], "magic")
+        need(len(data) >= 64, "header", "truncated")
+        (_, major, _, flags, self.file_bytes, self.root_packed, self.root_raw, self.root_hash) = (
+            struct.unpack("<8sHHIQII16s", data[:48])
+        )
+        need(crc32c(data[:60]) == struct.unpack("<I", data[60:64])[0], "checksum")
+        need(major == 1, "major", "unsupported")
+        need(flags == 0 and not any(data[48:60]), "flags", "unsupported")
+        need(max(self.root_raw, self.root_packed) <= 1 << 22, "root", "limit")
+        need(self.file_bytes <= 1 << 40, "file length", "limit")
+        need(self.file_bytes >= 64 + self.root_packed, "file length")
+
+    def read_root(self) -> None:
+        """Section 5."""
+        end = 64 + self.root_packed
+        need(len(self.data) >= end, "root index", "truncated")
+        root = load_map(unpack(self.data[64:end], self.root_raw, self.root_hash))
+        self.layers = table(
+            root.get("layers"),
+            {"level": "u8", "leaves": "u32", "proxies": "u32", "amplification": "f32"},
+            64,
+            False,
+        )
+        for name in ("name", "credit", "license", "encoder"):
+            text = root.get(name)
+            need(isinstance(text, str), name)
+            need(len(text.encode()) <= 1 << 14, name, "limit")
+            control = {*range(32), *range(0x7F, 0xA0)} - {9, 10}
+            need(not any(ord(character) in control for character in text), name)
+        for name, most in (("count", 1 << 28), ("sh_degree", 3)):
+            need(type(root.get(name)) is int and root[name] >= 0, name)
+            need(root[name] <= most, name, "limit")
+        need(is_vector(root.get("up")), "up")
+        if "home" in root:
+            home = root["home"]
+            need(isinstance(home, dict), "home")
+            need(is_vector(home.get("eye")) and is_vector(home.get("forward")), "home")
+            need(any(home["forward"]), "home")
+            need(is_number(home.get("fov_y")) and 0 < home["fov_y"] < math.pi, "fov_y")
+        self.size = 3 * (root["sh_degree"] + 1) ** 2
+        levels = [layer["level"] for layer in self.layers]
+        need(bool(levels) and levels == sorted(levels), "levels")
+        need(levels[-1] <= 12, "level", "limit")
+        self.finest = levels[-1]
+        need(sum(layer["leaves"] for layer in self.layers) == root["count"], "count")
+        need(all(0.01 <= layer["amplification"] <= 100 for layer in self.layers), "amplification")
+        bounds = root.get("bounds")
+        need(isinstance(bounds, bytes) and len(bounds) == 24 << self.finest, "bounds")
+        for low_high in struct.iter_unpack("<6f", bounds):
+            need(all(abs(value) <= HUGE for value in low_high), "bounds")
+            need(all(low_high[i] <= low_high[i + 3] for i in range(3)), "bounds")
+        points = table(
+            root.get("quality"), {"bytes": "u64", "psnr": "f32", "ssim": "f32"}, 1 << 10, False
+        )
+        for before, point in zip([None, *points], points, strict=False):
+            need(math.isfinite(point["psnr"]) and -1 <= point["ssim"] <= 1, "quality")
+            need(before is None or before["bytes"] < point["bytes"], "quality")
+        page_columns = {"chunks": "u32", "bytes": "u64", "raw": "u32", "packed": "u32"}
+        self.pages = table(root.get("pages"), page_columns, 1 << 12, True)
+        self.root_rows = self.check_rows(root.get("chunks"), 0)
+        position = end + sum(row["packed"] for row in self.root_rows)
+        total = len(self.root_rows)
+        for page in self.pages:
+            need(max(page["raw"], page["packed"]) <= 1 << 22, "page", "limit")
+            need(min(page["raw"], page["packed"], page["chunks"]) > 0, "page")
+            position += page["packed"] + page["bytes"]
+            total += page["chunks"]
+        need(total <= 1 << 18, "chunks", "limit")
+        need(total > 0 and position == self.file_bytes, "file length")
+        self.total = total
+        self.listed = 0
+        self.sums = [[0, 0] for _ in self.layers]
+        self.list_rows(self.root_rows, 0)
+
+    def span(self, layer: int) -> int:
+        return 1 << (self.finest - self.layers[layer]["level"])
+
+    def parent(self, layer: int, tile: int) -> tuple[int, int]:
+        return layer - 1, tile >> (self.layers[layer]["level"] - self.layers[layer - 1]["level"])
+
+    def check_rows(self, value: Any, page: int) -> list[dict[str, Any]]:
+        """Section 6, what each row says for itself."""
+        rows = table(value, ROW, 1 << 18, True)
+        for row in rows:
+            kind, count, raw = row["kind"], row["count"], row["raw"]
+            need(kind in (LEAF, PROXY, SH, BASIS, FINE) or kind >= EXTRA, "kind", "unsupported")
+            need(row["layer"] < len(self.layers), "layer")
+            need(row["tile"] < 1 << self.layers[row["layer"]]["level"], "tile")
+            need(raw > 0 and row["packed"] > 0, "empty")
+            need(math.isfinite(row["gain"]), "gain")
+            need(max(raw, row["packed"]) <= 1 << 25, "chunk", "limit")
+            need(count <= 1 << 18, "count", "limit")
+            geometry = 48 + 4 * self.span(row["layer"])
+            least_most = {
+                LEAF: (geometry, geometry + 88 * count),
+                PROXY: (geometry, geometry + 88 * count),
+                SH: (8, 8 + self.size + 8 * self.size * count),
+                BASIS: (4, 4 + 2 * self.size**2),
+                FINE: (28, 28 + 80 * count),
+            }
+            if kind < EXTRA:
+                least, most = least_most[kind]
+                need(least <= raw <= most, "raw")
+        return rows
+
+    def list_rows(self, rows: list[dict[str, Any]], page: int) -> None:
+        """Section 6, the rules."""
+        for row in rows:
+            kind, key = row["kind"], (row["layer"], row["tile"])
+            if kind == BASIS:
+                need(not self.basis_listed, "two BASIS")
+                need(key == (0, 0) and row["count"] == 0, "BASIS in a cell")
+                self.basis_listed = True
+            elif kind in (LEAF, PROXY):
+                if key not in self.cells:
+                    need(key[0] == 0 or self.parent(*key) in self.cells, "no parent")
+                    self.cells[key] = Cell(page=page)
+                else:
+                    need(kind not in self.cells[key].expected, "twice")
+                    need(self.cells[key].page == page, "pages")
+                    need(self.cells[key].last_row == self.listed - 1, "apart")
+                cell = self.cells[key]
+                cell.expected.add(kind)
+                cell.last_row = self.listed
+                self.sums[key[0]][kind] += row["count"]
+                limits = self.layers[key[0]]["leaves"], self.layers[key[0]]["proxies"]
+                need(self.sums[key[0]][kind] <= limits[kind], "too many")
+                if kind == LEAF:
+                    cell.leaf_count = row["count"]
+            elif kind in (SH, FINE):
+                need(key in self.cells, "no cell")
+                cell = self.cells[key]
+                need(cell.leaf_count == row["count"], "count")
+                need(kind == SH or FINE not in cell.refinements, "two FINE")
+                need(kind == FINE or self.basis_listed, "no BASIS")
+                cell.refinements.append(kind)
+                need(cell.refinements.count(SH) <= 8, "SH chunks", "limit")
+            self.listed += 1
+        if self.listed == self.total:
+            for sums, layer in zip(self.sums, self.layers, strict=True):
+                need(sums == [layer["leaves"], layer["proxies"]], "sums")
+            need(len(self.cells) == sum(1 << layer["level"] for layer in self.layers), "cells")
+
+    def read_all(self) -> None:
+        """Every chunk that is whole."""
+        need(len(self.data) <= self.file_bytes, "behind the end")
+        position = 64 + self.root_packed
+        rows = self.root_rows
+        for number in range(len(self.pages) + 1):
+            for row in rows:
+                packed = self.data[position : position + row["packed"]]
+                if len(packed) < row["packed"]:
+                    return
+                self.read_chunk(row, packed)
+                position += row["packed"]
+            if number == len(self.pages):
+                return
+            page = self.pages[number]
+            packed = self.data[position : position + page["packed"]]
+            if len(packed) < page["packed"]:
+                return
+            position += page["packed"]
+            rows = self.check_rows(load_map(unpack(packed, page["raw"], page["hash"])), number + 1)
+            need(len(rows) == page["chunks"], "rows of the page")
+            need(sum(row["packed"] for row in rows) == page["bytes"], "bytes of the page")
+            self.list_rows(rows, number + 1)
+
+    def read_chunk(self, row: dict[str, Any], packed: bytes) -> None:
+        if row["kind"] >= EXTRA:
+            need(digest(packed) == row["hash"], "hash")
+            return
+        payload = unpack(packed, row["raw"], row["hash"])
+        cell = self.cells.get((row["layer"], row["tile"]), Cell())
+        if row["kind"] in (LEAF, PROXY):
+            self.decoded += row["count"]
+            self.decoded_bytes += row["packed"]
+            need(self.decoded <= (1 << 18) + self.decoded_bytes, "Gaussians", "limit")
+            cell.groups[row["kind"]] = self.geometry(row, payload)
+        elif row["kind"] == FINE:
+            self.fine(row["count"], payload, [s for group in cell.groups[LEAF] for s in group])
+        elif row["kind"] == BASIS:
+            self.read_basis(payload)
+        else:
+            self.sh(row["count"], payload, [s for group in cell.groups[LEAF] for s in group])
+
+    @staticmethod
+    def columns(payload: bytes, start: int, widths: bytes, count: int) -> list[list[int]]:
+        """Section 7.1."""
+        need(all(width <= 8 for width in widths), "planes")
+        need(len(payload) == start + sum(widths) * count, "length of the columns")
+        result = []
+        for width in widths:
+            planes = [payload[start + p * count : start + (p + 1) * count] for p in range(width)]
+            start += width * count
+            result.append([sum(planes[p][i] << 8 * p for p in range(width)) for i in range(count)])
+        return result
+
+    def geometry(self, row: dict[str, Any], payload: bytes) -> list[list[Splat]]:
+        """Section 7.2."""
+        span, count = self.span(row["layer"]), row["count"]
+        (widths, reserved, *origin, position_step, scale_origin, scale_step) = struct.unpack(
+            "<11sB3f3f", payload[:36]
+        )
+        rotation_bits, opacity_bits, also_reserved, luma_step, chroma_step = struct.unpack(
+            "<BBHff", payload[36:48]
+        )
+        need(reserved == 0 and also_reserved == 0, "reserved", "unsupported")
+        need(all(abs(v) <= HUGE for v in (*origin, scale_origin)), "origin")
+        steps = position_step, scale_step, luma_step, chroma_step
+        need(all(0 < step <= HUGE for step in steps), "steps")
+        need(2 <= rotation_bits <= 16 and 1 <= opacity_bits <= 16, "bits")
+        tile_counts = struct.unpack(f"<{span}I", payload[48 : 48 + 4 * span])
+        need(sum(tile_counts) == count, "tile counts")
+        delta, long_, drop, short, *turns, opacity, luma, red_blue, green = self.columns(
+            payload, 48 + 4 * span, widths, count
+        )
+        half = (1 << (rotation_bits - 1)) - 1
+        groups = []
+        i = 0
+        for in_tile in tile_counts:
+            group = []
+            code = 0
+            for _ in range(in_tile):
+                code = (code + delta[i]) % (1 << 63)
+                grid = [
+                    sum((code >> 3 * b + axis & 1) << b for b in range(21)) for axis in range(3)
+                ]
+                a = long_[i]
+                sizes = [a, a - drop[i], a - drop[i] - short[i]]
+                y = signed(luma[i]) * luma_step
+                r_b = signed(red_blue[i]) * chroma_step
+                g = signed(green[i]) * chroma_step
+                grey = y - g / 3
+                color = [grey + r_b / 2, y + 2 * g / 3, grey - r_b / 2]
+                group.append(
+                    Splat(
+                        [
+                            f32(clamp(x * position_step + o))
+                            for x, o in zip(grid, origin, strict=True)
+                        ],
+                        completed([signed(turn[i]) / (half * math.sqrt(2)) for turn in turns]),
+                        [f32(math.exp(clamp(s * scale_step + scale_origin, 30))) for s in sizes],
+                        f32(min(opacity[i] / ((1 << opacity_bits) - 1), 1)),
+                        [[f32(clamp(channel)) for channel in color]],
+                        row["kind"] == PROXY,
+                    )
+                )
+                i += 1
+            groups.append(group)
+        return groups
+
+    def fine(self, count: int, payload: bytes, leaves: list[Splat]) -> None:
+        """Section 7.3."""
+        widths, reserved, *steps = struct.unpack("<10sH4f", payload[:28])
+        need(reserved == 0, "reserved", "unsupported")
+        need(all(0 < step <= HUGE for step in steps), "steps")
+        mean_step, scale_step, turn_step, opacity_step = steps
+        columns = self.columns(payload, 28, widths, count)
+        for i, leaf in enumerate(leaves):
+            q = [signed(column[i]) for column in columns]
+            leaf.mean = [f32(clamp(leaf.mean[k] + q[k] * mean_step)) for k in range(3)]
+            logs = [math.log(leaf.scale[k]) + q[3 + k] * scale_step for k in range(3)]
+            leaf.scale = [f32(math.exp(clamp(log, 30))) for log in logs]
+            turns = [clamp(q[6 + k] * turn_step, 2) for k in range(3)]
+            leaf.quat = completed([leaf.quat[1 + k] + turns[k] for k in range(3)])
+            leaf.opacity = f32(min(max(leaf.opacity + q[9] * opacity_step, 0), 1))
+
+    def read_basis(self, payload: bytes) -> None:
+        """Section 7.4."""
+        components, size = struct.unpack("<HH", payload[:4])
+        need(size == self.size and components <= size, "basis")
+        need(len(payload) == 4 + 2 * components * size, "basis")
+        values = struct.unpack(f"<{components * size}e", payload[4:])
+        need(all(map(math.isfinite, values)), "basis")
+        self.basis = [list(values[r * size : (r + 1) * size]) for r in range(components)]
+
+    def sh(self, count: int, payload: bytes, leaves: list[Splat]) -> None:
+        """Section 7.5."""
+        assert self.basis is not None
+        components, reserved, step = struct.unpack("<HHf", payload[:8])
+        need(reserved == 0, "reserved", "unsupported")
+        need(components <= len(self.basis), "components")
+        need(0 < step <= HUGE, "step")
+        need(len(payload) >= 8 + components, "head")
+        columns = self.columns(payload, 8 + components, payload[8 : 8 + components], count)
+        for i, leaf in enumerate(leaves):
+            values = [clamp(signed(column[i]) * step) for column in columns]
+            vector = [
+                clamp(sum(v * row[e] for v, row in zip(values, self.basis, strict=False)))
+                for e in range(self.size)
+            ]
+            leaf.sh += [[0.0, 0.0, 0.0] for _ in range(self.size // 3 - len(leaf.sh))]
+            for e, value in enumerate(vector):
+                leaf.sh[e // 3][e % 3] += value
+
+    def draw(self) -> list[Splat]:
+        """Section 8."""
+        active: set[tuple[int, int]] = set()
+        top = [-1] * (1 << self.finest)
+        for layer, tile in sorted(self.cells):
+            cell = self.cells[layer, tile]
+            if cell.expected == cell.groups.keys() and (
+                layer == 0 or self.parent(layer, tile) in active
+            ):
+                active.add((layer, tile))
+                span = self.span(layer)
+                top[tile * span : (tile + 1) * span] = [layer] * span
+        drawn = []
+        for layer, tile in sorted(active):
+            for kind, groups in sorted(self.cells[layer, tile].groups.items()):
+                for number, group in enumerate(groups, start=tile * self.span(layer)):
+                    if kind == PROXY and top[number] != layer:
+                        continue
+                    factor = 1.0 if kind == PROXY else self.layers[top[number]]["amplification"]
+                    drawn += [
+                        Splat(
+                            s.mean,
+                            s.quat,
+                            [x * factor for x in s.scale],
+                            s.opacity,
+                            s.sh,
+                            s.is_proxy,
+                        )
+                        for s in group
+                    ]
+        return drawn
+
+
+def signed(value: int) -> int:
+    return value // 2 if value % 2 == 0 else -(value + 1) // 2
+
+
+def completed(v: list[float]) -> list[float]:
+    n = sum(x * x for x in v)
+    if n <= 1:
+        return [f32(math.sqrt(1 - n)), *(f32(x) for x in v)]
+    return [0.0, *(f32(x / math.sqrt(n)) for x in v)]
+
+
+def read(data: bytes) -> list[Splat]:
+    """The Gaussians that `data`, a file or its first bytes, draws; raises Fault."""
+    reader = Reader(data)
+    reader.read_all()
+    return reader.draw()
+
+
+def arrays(splats: list[Splat]) -> dict[str, np.ndarray[Any, Any]]:
+    """The same as arrays, sorted so that two decoders can be compared."""
+    k = max((len(s.sh) for s in splats), default=1)
+    padded = [s.sh + [[0.0] * 3] * (k - len(s.sh)) for s in splats]
+    sh = np.array(padded, np.float64).reshape(len(splats), k, 3)
+    return {
+        "means": np.array([s.mean for s in splats], np.float64).reshape(-1, 3),
+        "quats": np.array([s.quat for s in splats], np.float64).reshape(-1, 4),
+        "scales": np.array([s.scale for s in splats], np.float64).reshape(-1, 3),
+        "opacities": np.array([s.opacity for s in splats], np.float64),
+        "sh0": sh[:, 0],
+        "shN": sh[:, 1:],
+        "is_proxy": np.array([s.is_proxy for s in splats], bool),
+    }

@@ -1,0 +1,406 @@
+"""Files to refuse for what the rows of the chunk table or the payloads say."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from exgs.codec.constants import ChunkKind
+from tests.codec.forge import (
+    Case,
+    Parts,
+    Root,
+    Row,
+    alter,
+    assemble,
+    chunk,
+    layers,
+    small_file,
+    squeeze,
+)
+
+LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
+
+
+def chunk_cases() -> Iterator[Case]:
+    """All of them."""
+    for cases in (_tables, _rules, _payloads, _bombs):
+        yield from cases()
+
+
+def _tables() -> Iterator[Case]:
+    """Pages, and what a row says for itself."""
+
+    def page(**fields: Any) -> bytes:
+        parts = small_file()
+        types = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
+
+        def edit(root: Root) -> None:
+            for name, change in fields.items():
+                column = np.frombuffer(root["pages"][name], types[name])
+                root["pages"][name] = change(column).astype(types[name]).tobytes()
+
+        parts.edit_index = edit
+        return assemble(parts)
+
+    yield "page-huge", "limit", "a page of 4 GiB", page(raw=lambda c: c * 0 + 0xFFFFFFFF)
+    yield (
+        "page-packed-huge",
+        "limit",
+        "a page of 4 MiB + 1 in the file",
+        page(packed=lambda c: c * 0 + (4 << 20) + 1),
+    )
+    yield "page-raw-zero", "damaged", "a page of no bytes", page(raw=lambda c: c * 0)
+    yield "page-rows-zero", "damaged", "a page of no rows", page(chunks=lambda c: c * 0)
+    yield "page-rows", "damaged", "a row more than the page has", page(chunks=lambda c: c + 1)
+    yield (
+        "page-rows-many",
+        "limit",
+        "2^32 - 1 chunks in a page",
+        page(chunks=lambda c: c * 0 + 0xFFFFFFFF),
+    )
+    yield "page-raw", "damaged", "the page unpacks to another length", page(raw=lambda c: c + 1)
+    yield (
+        "page-length",
+        "damaged",
+        "the page's chunks are longer than the file",
+        page(bytes=lambda c: c + (1 << 40)),
+    )
+    parts = small_file()
+    parts.edit_index = lambda root: root.update(
+        pages={
+            **{n: bytes(4 * 4097) for n in ("chunks", "raw", "packed")},
+            "bytes": bytes(8 * 4097),
+            "hash": bytes(16 * 4097),
+        }
+    )
+    yield "pages-many", "limit", "4097 pages", assemble(parts)
+    parts = small_file()
+    parts.edit_index = lambda root: root["pages"].update(hash=bytes(15))
+    yield "pages-hash-cut", "damaged", "a page's hash is cut", assemble(parts)
+    parts = small_file()
+    parts.edit_page = lambda table: table.update(hash=table["hash"][:-16])
+    yield "rows-hash-missing", "damaged", "a row has no hash", assemble(parts)
+    parts = small_file()
+    parts.edit_page = lambda table: table.update(tile=table["tile"][:-1])
+    yield "rows-cut", "damaged", "a column of a page is cut", assemble(parts)
+    parts = small_file()
+    parts.edit_page = lambda table: table.pop("gain")
+    yield "rows-column-missing", "damaged", "a page lacks a column", assemble(parts)
+    parts = small_file()
+    first, second = parts.pages[1][:2]
+    parts.pages[1][:2] = [
+        replace(first, packed=len(first.data) + 1),
+        replace(second, packed=len(second.data)),
+    ]
+    yield "page-bytes", "damaged", "the page's lengths add up to more", assemble(parts)
+    parts = small_file()
+    parts.pages = [[]]
+    yield "rows-none", "damaged", "a file of no chunks", assemble(parts)
+
+    for name, error, problem, kind, lies in (
+        ("kind-unknown", "unsupported", "kind 5", SH, {"kind": 5}),
+        ("kind-127", "unsupported", "kind 127", SH, {"kind": 127}),
+        ("layer-beyond", "damaged", "layer 2 of two", LEAF, {"layer": 2}),
+        ("tile-beyond", "damaged", "tile 1 of a layer of one", LEAF, {"tile": 1}),
+        (
+            "extra-beyond",
+            "damaged",
+            "a kind to leave out, in no cell",
+            FINE,
+            {"kind": 255, "tile": 9},
+        ),
+        (
+            "row-count-huge",
+            "limit",
+            "2^18 + 1 Gaussians in a chunk",
+            LEAF,
+            {"count": (1 << 18) + 1},
+        ),
+        ("row-raw-huge", "limit", "32 MiB + 1 unpacked", LEAF, {"raw": (32 << 20) + 1}),
+        ("row-raw-zero", "damaged", "no bytes unpacked", LEAF, {"raw": 0}),
+        ("row-packed-huge", "limit", "32 MiB + 1 packed", LEAF, {"packed": (32 << 20) + 1}),
+        ("row-packed-zero", "damaged", "no bytes packed", LEAF, {"packed": 0}),
+        ("row-gain-nan", "damaged", "the gain is not a number", LEAF, {"gain": float("nan")}),
+        ("row-gain-inf", "damaged", "the gain is infinite", SH, {"gain": float("inf")}),
+        ("leaf-too-small", "damaged", "a LEAF shorter than its head", LEAF, {"raw": 55}),
+        ("leaf-too-large", "damaged", "a LEAF of 89 bytes a Gaussian", LEAF, {"raw": 57 + 88 * 2}),
+        ("sh-too-large", "damaged", "an SH chunk of 16 MiB for 2 leaves", SH, {"raw": 16 << 20}),
+        ("fine-too-large", "damaged", "a FINE of 81 bytes a leaf", FINE, {"raw": 29 + 80 * 2}),
+        ("basis-too-large", "damaged", "a BASIS of more than D rows", BASIS, {"raw": 5 + 2 * 144}),
+    ):
+        parts = small_file()
+        alter(parts, kind, **lies)
+        yield name, error, problem, assemble(parts)
+
+
+def _rules() -> Iterator[Case]:
+    """Rows that contradict each other."""
+
+    def arranged(change: Callable[[list[Row]], list[Row]]) -> bytes:
+        """All rows in the root, rearranged."""
+        parts = small_file()
+        parts.pages = [change([row for page in parts.pages for row in page])]
+        return assemble(parts)
+
+    def place(rows: list[Row], kind: int, layer: int = 0) -> int:
+        return next(i for i, row in enumerate(rows) if (row.kind, row.layer) == (kind, layer))
+
+    def doubled(kind: int) -> Callable[[list[Row]], list[Row]]:
+        return lambda rows: [
+            *rows[: place(rows, kind)],
+            replace(rows[place(rows, kind)], count=0) if kind == PROXY else rows[place(rows, kind)],
+            *rows[place(rows, kind) :],
+        ]
+
+    def moved(kind: int, to: int, layer: int = 0) -> Callable[[list[Row]], list[Row]]:
+        def change(rows: list[Row]) -> list[Row]:
+            row = rows.pop(place(rows, kind, layer))
+            rows.insert(to, row)
+            return rows
+
+        return change
+
+    yield "twice-leaf", "damaged", "a cell has two LEAF", arranged(doubled(LEAF))
+    yield "twice-proxy", "damaged", "a cell has two PROXY", arranged(lambda rows: [rows[0], *rows])
+    yield "twice-fine", "damaged", "a cell has two FINE", arranged(doubled(FINE))
+    yield "twice-basis", "damaged", "a file has two BASIS", arranged(doubled(BASIS))
+    yield (
+        "nine-sh",
+        "limit",
+        "a cell has nine SH",
+        arranged(lambda rows: rows + [rows[place(rows, SH)]] * 8),
+    )
+    yield (
+        "basis-in-cell",
+        "damaged",
+        "a BASIS in tile 1",
+        arranged(
+            lambda rows: [replace(r, layer=1, tile=1) if r.kind == BASIS else r for r in rows]
+        ),
+    )
+    yield (
+        "basis-count",
+        "damaged",
+        "a BASIS of 3 Gaussians",
+        arranged(lambda rows: [replace(r, count=3) if r.kind == BASIS else r for r in rows]),
+    )
+    yield "apart", "damaged", "PROXY and LEAF of a cell apart", arranged(moved(PROXY, 3))
+    parts = small_file()
+    rows = [row for page in parts.pages for row in page]
+    parts.pages = [rows[:1], rows[1:]]
+    yield "apart-pages", "damaged", "PROXY and LEAF of a cell in two pages", assemble(parts)
+    yield "child-first", "damaged", "a cell before its parent", arranged(moved(LEAF, 0, layer=1))
+    yield "sh-first", "damaged", "SH before the LEAF", arranged(moved(SH, 1))
+    yield "fine-first", "damaged", "FINE before the LEAF", arranged(moved(FINE, 1))
+    yield "basis-late", "damaged", "the BASIS after an SH", arranged(moved(BASIS, 3))
+    yield (
+        "basis-none",
+        "damaged",
+        "SH without a BASIS",
+        arranged(lambda rows: [row for row in rows if row.kind != BASIS]),
+    )
+    yield (
+        "sh-count",
+        "damaged",
+        "SH for more leaves than there are",
+        arranged(lambda rows: [replace(r, count=r.count + 1) if r.kind == SH else r for r in rows]),
+    )
+    yield (
+        "fine-count",
+        "damaged",
+        "FINE for fewer leaves than there are",
+        arranged(
+            lambda rows: [
+                replace(r, count=1) if (r.kind, r.layer) == (FINE, 0) else r for r in rows
+            ]
+        ),
+    )
+    parts = small_file()
+    parts.pages = [[row for page in parts.pages for row in page if row.tile == 0]]
+    left = sum(row.count for row in parts.pages[0] if (row.kind, row.layer) == (LEAF, 1))
+    parts.root.update(count=2 + left, layers=layers([(0, 2, 1, 1.0), (1, left, 0, 1.0)]))
+    yield "cell-none", "damaged", "a cell without a chunk", assemble(parts)
+    parts = small_file()
+    parts.root["layers"] = layers([(0, 1, 1, 1.0), (1, 4, 0, 1.0)])
+    yield "leaves-many", "damaged", "a layer has more leaves than it says", assemble(parts)
+    parts = small_file()
+    parts.root.update(count=6, layers=layers([(0, 2, 1, 1.0), (1, 4, 0, 1.0)]))
+    yield "leaves-few", "damaged", "a layer has fewer leaves than it says", assemble(parts)
+    parts = small_file()
+    parts.root["layers"] = layers([(0, 2, 0, 1.0), (1, 3, 0, 1.0)])
+    yield "proxies-many", "damaged", "a layer has more proxies than it says", assemble(parts)
+    parts = small_file()
+    parts.root["layers"] = layers([(0, 2, 2, 1.0), (1, 3, 0, 1.0)])
+    yield "proxies-few", "damaged", "a layer has fewer proxies than it says", assemble(parts)
+
+
+def _payloads() -> Iterator[Case]:
+    """Chunks whose bytes are as the table says, and wrong."""
+
+    def patched(kind: int, offset: int, patch: bytes) -> bytes:
+        return payload(kind, lambda raw: raw[:offset] + patch + raw[offset + len(patch) :])
+
+    def payload(kind: int, change: Callable[[bytes], bytes]) -> bytes:
+        parts = small_file()
+        for page in parts.pages:
+            for i, row in enumerate(page):
+                if row.kind == kind:
+                    raw = change(zstandard.ZstdDecompressor().decompress(row.data))
+                    page[i] = replace(row, data=squeeze(raw), raw=len(raw))
+                    return assemble(parts)
+        raise ValueError(kind)
+
+    nan, inf, zero = (struct.pack("<f", value) for value in (float("nan"), float("inf"), 0.0))
+    huge, minus = struct.pack("<f", 2e30), struct.pack("<f", -1.0)
+    for kind, name in ((LEAF, "leaf"), (PROXY, "proxy")):
+        yield (
+            f"{name}-behind",
+            "damaged",
+            "a byte behind the columns",
+            payload(kind, lambda raw: raw + b"\x00"),
+        )
+        yield (
+            f"{name}-short",
+            "damaged",
+            "a byte of the columns is missing",
+            payload(kind, lambda raw: raw[:-1]),
+        )
+        yield f"{name}-width", "damaged", "a column of nine planes", patched(kind, 3, b"\x09")
+        yield f"{name}-reserved", "unsupported", "a reserved byte", patched(kind, 11, b"\x01")
+    yield "leaf-reserved-word", "unsupported", "a reserved word", patched(LEAF, 38, b"\x00\x80")
+    for offset, field in ((12, "origin"), (28, "scale-origin")):
+        yield f"leaf-{field}-nan", "damaged", f"{field} is not a number", patched(LEAF, offset, nan)
+        yield f"leaf-{field}-huge", "damaged", f"{field} is 2e30", patched(LEAF, offset, huge)
+    for offset, field in ((24, "position"), (32, "scale"), (40, "luma"), (44, "chroma")):
+        yield f"leaf-{field}-zero", "damaged", f"{field}_step is 0", patched(LEAF, offset, zero)
+        yield (
+            f"leaf-{field}-inf",
+            "damaged",
+            f"{field}_step is infinite",
+            patched(LEAF, offset, inf),
+        )
+    yield "leaf-position-nan", "damaged", "position_step is no number", patched(LEAF, 24, nan)
+    yield "leaf-position-minus", "damaged", "position_step is negative", patched(LEAF, 24, minus)
+    for value in (0, 1, 17):
+        yield (
+            f"leaf-rotation-{value}",
+            "damaged",
+            f"{value} rotation bits",
+            patched(LEAF, 36, bytes([value])),
+        )
+    for value in (0, 17):
+        yield (
+            f"leaf-opacity-{value}",
+            "damaged",
+            f"{value} opacity bits",
+            patched(LEAF, 37, bytes([value])),
+        )
+    yield (
+        "leaf-tiles",
+        "damaged",
+        "tile counts add up to more",
+        patched(LEAF, 48, struct.pack("<II", 2, 1)),
+    )
+    yield (
+        "leaf-tiles-wrap",
+        "damaged",
+        "tile counts add up modulo 2^32",
+        patched(LEAF, 48, struct.pack("<II", 0xFFFFFFFF, 3)),
+    )
+    yield (
+        "fine-behind",
+        "damaged",
+        "a byte behind the columns",
+        payload(FINE, lambda raw: raw + b"\x00"),
+    )
+    yield (
+        "fine-short",
+        "damaged",
+        "a byte of the columns is missing",
+        payload(FINE, lambda raw: raw[:-1]),
+    )
+    yield "fine-width", "damaged", "a column of 255 planes", patched(FINE, 0, b"\xff")
+    yield "fine-reserved", "unsupported", "a reserved word", patched(FINE, 10, b"\x01\x00")
+    for offset, field in ((12, "mean"), (16, "scale"), (20, "turn"), (24, "opacity")):
+        yield f"fine-{field}-zero", "damaged", f"{field}_step is 0", patched(FINE, offset, zero)
+        yield (
+            f"fine-{field}-nan",
+            "damaged",
+            f"{field}_step is no number",
+            patched(FINE, offset, nan),
+        )
+    yield "basis-size", "damaged", "rows of 13 numbers for degree 1", patched(BASIS, 2, b"\x0d\x00")
+    yield "basis-rows", "damaged", "more rows than it holds", patched(BASIS, 0, b"\x07\x00")
+    yield "basis-rows-many", "damaged", "13 rows of 12 numbers", patched(BASIS, 0, b"\x0d\x00")
+    yield "basis-nan", "damaged", "a number is none", patched(BASIS, 8, b"\x00\x7e")
+    yield "basis-inf", "damaged", "a number is infinite", patched(BASIS, 8, b"\x00\xfc")
+    yield (
+        "basis-behind",
+        "damaged",
+        "a byte behind the rows",
+        payload(BASIS, lambda raw: raw + b"\x00"),
+    )
+    yield (
+        "sh-components",
+        "damaged",
+        "a component more than the basis has",
+        payload(SH, lambda raw: b"\x07\x00" + raw[2:14] + b"\x00" + raw[14:]),
+    )
+    yield "sh-components-many", "damaged", "65535 components", patched(SH, 0, b"\xff\xff")
+    yield "sh-reserved", "unsupported", "a reserved word", patched(SH, 2, b"\x01\x00")
+    yield "sh-step-zero", "damaged", "the step is 0", patched(SH, 4, zero)
+    yield "sh-step-inf", "damaged", "the step is infinite", patched(SH, 4, inf)
+    yield "sh-width", "damaged", "a column of nine planes", patched(SH, 8, b"\x09")
+    yield (
+        "sh-behind",
+        "damaged",
+        "a byte behind the columns",
+        payload(SH, lambda raw: raw + b"\x00"),
+    )
+    yield (
+        "sh-short",
+        "damaged",
+        "a byte of the columns is missing",
+        payload(SH, lambda raw: raw[:-1]),
+    )
+
+
+def _bombs() -> Iterator[Case]:
+    """A few bytes that ask for much memory."""
+    mebi = 1 << 20
+    parts = small_file()
+    parts.wrap_root = lambda raw: zstandard.ZstdCompressor(write_content_size=False).compress(
+        bytes(64 * mebi)
+    )
+    yield "bomb-root", "damaged", "a root index that unpacks to 64 MiB, undeclared", assemble(parts)
+
+    parts = small_file()
+    alter(parts, LEAF, data=squeeze(bytes(64 * mebi)))
+    yield (
+        "bomb-chunk",
+        "damaged",
+        "a chunk that unpacks to 64 MiB, listed as small",
+        assemble(parts),
+    )
+
+    full = 1 << 18
+    head = struct.pack("<11BB3f3fBBHff", *[0] * 12, *[0.0] * 3, 1.0, 0.0, 1.0, 8, 8, 0, 1.0, 1.0)
+    rows = [chunk(LEAF, layer, 0, full, head + struct.pack("<I", full)) for layer in range(40)]
+    root = {
+        **small_file().root,
+        "count": 40 * full,
+        "layers": layers([(0, full, 0, 1.0)] * 40),
+        "bounds": bytes(24),
+    }
+    yield (
+        "bomb-gaussians",
+        "limit",
+        "ten million Gaussians in columns of no bytes",
+        assemble(Parts(root, [rows])),
+    )

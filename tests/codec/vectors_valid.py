@@ -1,0 +1,131 @@
+"""Sound files for spec/vectors/valid: the corners of the format that a reader must know."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgpack
+import zstandard
+
+from exgs.codec.constants import ChunkKind
+from tests.codec.forge import (
+    Root,
+    Row,
+    assemble,
+    chunk,
+    random_file,
+    squeeze,
+    tiny_file,
+)
+
+LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
+
+
+def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
+    """Name, what it shows, bytes, prefixes to decode besides the whole."""
+    one = assemble(tiny_file())
+    yield "one", "one Gaussian of degree 0: header, root index, one LEAF", one, []
+
+    full = random_file(
+        counts=(0, 12, 20),
+        proxies=(8, 5, 0),
+        levels=(0, 1, 2),
+        amplification=(1.0, 1.0, 1.0),
+        sh_degree=2,
+        sh_passes=2,
+        seed=2,
+    )
+    full.root["home"] = {"eye": [0.5, 0.5, -2.0], "forward": [0.0, 0.0, 3.0], "fov_y": 1.0}
+    data = assemble(full)
+    yield (
+        "full",
+        "three layers, proxies, four tiles, SH twice, FINE, pages",
+        data,
+        [len(data) * part // 5 for part in (2, 3, 4)],
+    )
+
+    pruned = random_file(
+        counts=(3, 5, 8),
+        proxies=(0, 0, 0),
+        levels=(0, 2, 3),
+        amplification=(1.5, 1.25, 1.0),
+        sh_degree=0,
+        seed=4,
+    )
+    data = assemble(pruned)
+    yield (
+        "pruned",
+        "no proxies, amplified leaves, empty cells, FINE without SH",
+        data,
+        [len(data) * part // 4 for part in (2, 3)],
+    )
+
+    harmonics = random_file(
+        counts=(6,),
+        proxies=(0,),
+        levels=(0,),
+        amplification=(1.0,),
+        sh_degree=3,
+        sh_passes=8,
+        seed=5,
+    )
+    yield "harmonics", "degree 3, as many SH chunks as a cell may have", assemble(harmonics), []
+
+    order = random_file(counts=(4, 6), proxies=(3, 0), sh_passes=2, seed=6, rows_per_page=100)
+    rows = order.pages[0]
+    proxy = next(row for row in rows if row.kind == PROXY)
+    basis = next(row for row in rows if row.kind == BASIS)
+    leaf, *others = [row for row in rows if row not in (proxy, basis)]
+    others.sort(key=lambda row: (row.kind == SH, row.kind == FINE, row.layer))
+    order.pages = [[], [basis, leaf, proxy], others]
+    yield "order", "an empty root table, BASIS first, LEAF before PROXY", assemble(order), []
+
+    later = random_file(counts=(2, 3), seed=1)
+    later.header["minor"] = 7
+    later.root["mood"] = {"deep": [None, True, 1.5, b"x"]}
+    later.root["name"] = "späterhin\n\t…"
+    later.root["up"] = [0, -1, 0]
+    later.pages[0].append(chunk(200, 0, 0, 9, b"whatever"))
+    later.pages[1].insert(1, replace(chunk(128, 1, 1, 0, b"x"), data=b"not a frame"))
+    later.edit_index = lambda root: root["chunks"].update(color=b"unknown column")
+    yield "later", "a later minor version: unknown keys, kinds to leave out", assemble(later), []
+
+    loose = random_file(counts=(2, 3), seed=1)
+    loose.dump_root = _loosely
+    loose.wrap_root = lambda raw: squeeze(raw, write_checksum=True)
+    loose.pages = [[_wider(row) for row in page] for page in loose.pages]
+    yield "loose", "long integers, wide columns, checksums, windows", assemble(loose), []
+
+
+def _loosely(root: Root) -> bytes:
+    """The same map with integers in nine bytes."""
+    packer = msgpack.Packer(use_bin_type=True)
+    out = packer.pack_map_header(len(root))
+    for key, value in root.items():
+        out += packer.pack(key)
+        is_int = isinstance(value, int)
+        out += b"\xcf" + struct.pack(">Q", value) if is_int else packer.pack(value)
+    return bytes(out)
+
+
+def _wider(row: Row) -> Row:
+    """The same chunk with the first column in 8 planes, packed with a window descriptor."""
+    if row.kind == BASIS:
+        return row
+    raw = zstandard.ZstdDecompressor().decompress(row.data)
+    start = {LEAF: 0, PROXY: 0, FINE: 0, SH: 8}[row.kind]
+    head = {LEAF: 0, PROXY: 0, FINE: 28, SH: 8}[row.kind]
+    if row.kind in (LEAF, PROXY):
+        widths = raw[:11]
+        head = len(raw) - sum(widths) * row.count
+    else:
+        widths = raw[start : start + (10 if row.kind == FINE else raw[0])]
+        head += len(widths) if row.kind == SH else 0
+    first = widths[0] * row.count
+    pad = bytes((8 - widths[0]) * row.count)
+    wide = raw[:start] + b"\x08" + raw[start + 1 : head + first] + pad + raw[head + first :]
+    options = zstandard.ZstdCompressionParameters(window_log=10, write_content_size=True)
+    packed = zstandard.ZstdCompressor(compression_params=options).compress(wide)
+    return replace(row, data=packed, raw=len(wide))
