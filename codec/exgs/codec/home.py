@@ -24,12 +24,14 @@ _CANDIDATES = 16
 def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
     """Where `best_camera` stands and looks.
 
-    Of an upright picture the angle across is taken, so that a wide one shows no more than was seen.
+    The angle of an upright picture is taken for a square of its area: a wide one with the whole
+    angle would show what no photograph has seen.
     """
     camera = best_camera(scene, cameras, rasterizer)
     x, y, z = (float(v) for v in camera.position)
     forward_x, forward_y, forward_z = (float(v) for v in camera.viewmat[2, :3])
-    fov_y = 2 * math.atan2(min(camera.width, camera.height), 2 * float(camera.K[1, 1]))
+    side = min(camera.height, math.sqrt(camera.width * camera.height))
+    fov_y = 2 * math.atan2(side, 2 * float(camera.K[1, 1]))
     return HomeView((x, y, z), (forward_x, forward_y, forward_z), fov_y)
 
 
