@@ -18,7 +18,7 @@ from exgs.scene.sample.surfaces import Ids, Spot, Surface
 
 _SIDE = 4  # samples along a side of a cell
 _ROUND = 8  # of the cells, one in so many is cut before gains are compared again
-_HIDDEN = 0.5  # share of a cell behind covers from which it is left out
+_HIDDEN = 0.25  # share of a cell behind covers from which it is left out
 _SMALL_COUNTS = 0.75  # power of the area: small things are looked at from nearby
 _UNSEEN_PER_METRE = 0.5  # change of tone that is expected even where none was sampled
 _TURN = 0.2  # change of tone with a radian of a curved surface's turning
@@ -91,7 +91,7 @@ class _Measure:
         patches = len(surface.size)
         low = np.tile(np.stack([u.ravel(), v.ravel()], 1), (patches, 1))
         patch = np.repeat(np.arange(patches), nu * nv)
-        return self._measured(owner, patch, low, low + [1 / nu, 1 / nv])
+        return self._measured(owner, patch, low, low + np.array([1 / nu, 1 / nv]))
 
     def halves(self, cells: Cells) -> Cells:
         """Both halves of each of `cells`."""
@@ -134,7 +134,7 @@ class _Measure:
         for cover in self.covers if surface.backed else ():
             hidden |= cover.holds(points)
         tone = np.sqrt(np.maximum(albedo, 0) * (_DIM + seen[:, None]))
-        tone = np.where(hidden[:, None], 1.0, tone).reshape(n, _SIDE, _SIDE, 3)
+        tone = np.where(hidden[:, None], 2.0, tone).reshape(n, _SIDE, _SIDE, 3)
 
         half = _SIDE // 2
         gains = []

@@ -3,11 +3,14 @@ and faces its own -z."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from exgs.scene.sample import prints, textures
 from exgs.scene.sample.builder import Builder, Stand
-from exgs.scene.sample.surfaces import Material, boxes, lathes, pillows, tubes
+from exgs.scene.sample.noise import Array
+from exgs.scene.sample.surfaces import Ids, Material, boxes, lathes, pillows, tubes
 
 ALL_SIDES = "left right top bottom front back"
 
@@ -39,7 +42,7 @@ def bookcase(room: Builder, stand: Stand, width: float, height: float) -> None:
     )
 
     rows = []
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
+    for low, high in pairwise(levels):
         x, end = -width / 2 + board, width / 2 - board
         gap_at = rng.uniform(-width / 2, width / 2) if rng.random() < 0.6 else 9.0
         common = rng.uniform(0.62, 0.84)
@@ -62,13 +65,11 @@ def bookcase(room: Builder, stand: Stand, width: float, height: float) -> None:
     room.add((lambda ids, u, v: spine[0](ids, v, 1 - u), spine[1][:, ::-1]), back, worth=1.5)
     side = Material(prints.covers(room.palette.books, seed))
     for name in ("left", "right"):
-        room.add(boxes(center, half, name, stand.yaw), side, worth=0.3)
+        room.add(boxes(center, half, name, stand.yaw), side, cells=(2, 3), worth=0.3)
     room.add(boxes(center, half, "top", stand.yaw), Material(prints.pages(seed)), worth=0.3)
 
 
-def turned_legs(
-    room: Builder, feet: np.ndarray, height: float, thick: float, wood: Material
-) -> None:
+def turned_legs(room: Builder, feet: Array, height: float, thick: float, wood: Material) -> None:
     """Legs from the lathe, at `feet` [m, 3]."""
     t = thick
     profile = [
@@ -85,7 +86,7 @@ def turned_legs(
     shape = [(r, y * height) for r, y in profile]
     room.add(lathes(shape, feet), wood, cells=(6, 12), edges=(False, False), worth=0.8)
     for foot in np.atleast_2d(feet):
-        room.solids.capsule(foot, foot + [0, height, 0], 0.6 * t)
+        room.solids.capsule(foot, foot + np.array([0, height, 0]), 0.6 * t)
 
 
 def round_table(room: Builder, stand: Stand, radius: float, height: float) -> None:
@@ -94,16 +95,14 @@ def round_table(room: Builder, stand: Stand, radius: float, height: float) -> No
     rim = 0.03
     inside = 1e-3
 
-    def top(ids, u, v):  # type: ignore[no-untyped-def]
+    def top(_ids: Ids, u: Array, v: Array) -> Array:
         # The square is mapped onto the disc (Shirley and Chiu's concentric map, smoothed), so that
         # cells stay nearly square and the grain of the wood runs straight.
         a, b = 2 * u - 1, 2 * v - 1
         x, z = a * np.sqrt(1 - b * b / 2), b * np.sqrt(1 - a * a / 2)
         return stand.at(x * (radius - inside), height, -z * (radius - inside))
 
-    room.add(
-        (top, np.array([[2 * radius, 2 * radius]])), wood, cells=(8, 8), worth=2.5, backed=True
-    )
+    room.add((top, np.array([[2 * radius, 2 * radius]])), wood, cells=(10, 90), worth=2.0)
     edge = [
         (radius * 0.985, -rim),
         (radius, -rim * 0.8),

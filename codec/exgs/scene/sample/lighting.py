@@ -15,7 +15,7 @@ from exgs.scene.sample.occlusion import DistanceGrid
 from exgs.scene.sample.room import Room
 
 _SUN = np.array([8.0, 6.5, 4.6])
-_SKY = np.array([5.2, 5.8, 6.6])  # radiance of the window times pi
+_SKY = np.array([5.9, 6.0, 6.2])  # radiance of the window times pi
 _AMBIENT_UP = np.array([0.34, 0.33, 0.32])  # what the ceiling returns
 _AMBIENT_DOWN = np.array([0.27, 0.23, 0.19])  # and the floor
 _SUN_BLUR = 0.004  # penumbra per metre from the window

@@ -7,12 +7,16 @@ gone so far says how much of a wide light is hidden (Quilez, 'soft shadows in ra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.scene.sample.noise import Array, smoothstep
+
+Distance = Callable[[Array, Array, Array], Array]  # x, y, z that broadcast -> metres to a solid
 
 VOXEL = 0.03  # metres
 REACH = 0.36  # distances are cut off here
@@ -51,17 +55,21 @@ class DistanceGrid:
         self._shape = np.ceil(extent / VOXEL).astype(np.int64) + 1
         self._cells = np.full(self._shape, REACH, np.float32)
         for center, half, yaw in solids.boxes:
-            radius = np.array([np.hypot(half[0], half[2])] * 3)
-            radius[1] = half[1]
-            self._carve(center - radius, center + radius, _box_distance, center, half, yaw)
+            wide = np.hypot(half[0], half[2])
+            radius = np.array([wide, half[1], wide])
+            self._carve(
+                center - radius, center + radius, partial(_box, center=center, half=half, yaw=yaw)
+            )
         for a, b, r in solids.capsules:
             low, high = np.minimum(a, b) - r, np.maximum(a, b) + r
-            self._carve(low, high, _capsule_distance, a, b, r)
+            self._carve(low, high, partial(_capsule, a=a, b=b, radius=r))
         for center, radii in solids.ellipsoids:
-            self._carve(center - radii, center + radii, _ellipsoid_distance, center, radii)
+            self._carve(
+                center - radii, center + radii, partial(_ellipsoid, center=center, radii=radii)
+            )
         self._flat = self._cells.ravel()
 
-    def _carve(self, low: Array, high: Array, distance, *shape) -> None:  # type: ignore[no-untyped-def]
+    def _carve(self, low: Array, high: Array, distance: Distance) -> None:
         first = np.floor((low - REACH - self._low) / VOXEL).astype(int).clip(0, self._shape)
         last = np.ceil((high + REACH - self._low) / VOXEL).astype(int).clip(0, self._shape - 1) + 1
         block = self._cells[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
@@ -71,7 +79,7 @@ class DistanceGrid:
                 for k in range(3)
             ]
             x, y, z = np.ix_(*axes)
-            np.minimum(block, distance(x, y, z, *shape), out=block)
+            np.minimum(block, distance(x, y, z), out=block)
 
     def distance(self, points: Array) -> Array:
         """Metres to the nearest solid, at most REACH, [n]."""
@@ -131,13 +139,14 @@ class DistanceGrid:
         for step, weight in ((0.04, 0.30), (0.10, 0.30), (0.20, 0.28), (0.34, 0.22)):
             probe = points + step * normals
             at = inside + step * normals
-            room = np.minimum(walls - np.abs(at), at + [9, 0, 9]).min(1)
-            free = np.minimum(self.distance(probe), np.maximum(room, 0))
-            hidden += weight * np.clip(1 - free / step, 0, 1)
+            room = np.minimum(walls - np.abs(at), at + np.array([9, 0, 9])).min(1)
+            # A wall at the side hides half of what is in front of a place.
+            walled = 0.5 * np.clip(1 - room / step, 0, 1)
+            hidden += weight * np.maximum(np.clip(1 - self.distance(probe) / step, 0, 1), walled)
         return np.asarray(np.maximum(1 - hidden, 0))
 
 
-def _box_distance(x: Array, y: Array, z: Array, center: Array, half: Array, yaw: float) -> Array:
+def _box(x: Array, y: Array, z: Array, center: Array, half: Array, yaw: float) -> Array:
     dx, dy, dz = x - np.float32(center[0]), y - np.float32(center[1]), z - np.float32(center[2])
     c, s = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
     qx = np.abs(c * dx + s * dz) - np.float32(half[0])
@@ -147,7 +156,7 @@ def _box_distance(x: Array, y: Array, z: Array, center: Array, half: Array, yaw:
     return np.asarray(outside + np.minimum(np.maximum(np.maximum(qx, qy), qz), 0))
 
 
-def _capsule_distance(x: Array, y: Array, z: Array, a: Array, b: Array, radius: float) -> Array:
+def _capsule(x: Array, y: Array, z: Array, a: Array, b: Array, radius: float) -> Array:
     px, py, pz = (q - np.float32(o) for q, o in zip((x, y, z), a, strict=True))
     bx, by, bz = (np.float32(q) for q in b - a)
     h = np.clip((px * bx + py * by + pz * bz) / (bx * bx + by * by + bz * bz + 1e-9), 0, 1)
@@ -155,7 +164,7 @@ def _capsule_distance(x: Array, y: Array, z: Array, a: Array, b: Array, radius: 
     return np.asarray(np.sqrt(away) - np.float32(radius))
 
 
-def _ellipsoid_distance(x: Array, y: Array, z: Array, center: Array, radii: Array) -> Array:
+def _ellipsoid(x: Array, y: Array, z: Array, center: Array, radii: Array) -> Array:
     c, r = center.astype(np.float32), radii.astype(np.float32)
     unit = np.sqrt(((x - c[0]) / r[0]) ** 2 + ((y - c[1]) / r[1]) ** 2 + ((z - c[2]) / r[2]) ** 2)
     return np.asarray((unit - 1) * r.min())

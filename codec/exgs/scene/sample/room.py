@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exgs.scene.sample import decor, furniture, prints, textures
+from exgs.scene.sample import decor, furniture, lamps, plants, prints, textures
 from exgs.scene.sample.builder import Builder, Cover, Lamp, Stand
 from exgs.scene.sample.noise import Array
 from exgs.scene.sample.occlusion import Solids
@@ -110,7 +110,7 @@ def _back_wall(room: Builder) -> None:
         room, Stand(np.array([free + 0.12, 1.52, z - 0.02])), 0.92, 0.64, _picture_paint(room, 0)
     )
     furniture.armchair(room, Stand(np.array([free + 0.22, 0.0, z - 0.62]), rng.normal(0.12, 0.05)))
-    decor.floor_lamp(room, Stand(np.array([shelf - width / 2 - 0.30, 0.0, z - 0.36])))
+    lamps.floor_lamp(room, Stand(np.array([shelf - width / 2 - 0.30, 0.0, z - 0.36])))
 
 
 def _middle(room: Builder, lounge: bool) -> None:
@@ -120,7 +120,7 @@ def _middle(room: Builder, lounge: bool) -> None:
     rug = Material(textures.rug(palette.rug, room.seed + 3))
     turn = 0.0 if room.seed == 0 else rng.normal(0, 0.05)
     room.add(boxes(center, half, "top", turn), rug, worth=1.2, backed=True, cells=(14, 20))
-    room.cover(center * [1, 0, 1], half + [0, 0.002, 0], turn)
+    room.cover(center * [1, 0, 1], half + np.array([0, 0.002, 0]), turn)
     _fringe(room, Stand(center, turn), half)
     stand = Stand(np.array([0.15, 0.0, -0.15]), rng.uniform(0, 0.4))
     if lounge:
@@ -140,7 +140,7 @@ def _middle(room: Builder, lounge: bool) -> None:
     decor.teapot(room, Stand(on[1], rng.uniform(-0.6, 1.2)), 0.125)
     decor.cups(room, [Stand(on[2]), Stand(on[3])], 0.075)
     if not lounge:
-        decor.pendant(room, stand.at(0, 1.72, 0), room.height)
+        lamps.pendant(room, stand.at(0, 1.72, 0), room.height)
 
 
 def _fringe(room: Builder, stand: Stand, half: Array) -> None:
@@ -181,26 +181,27 @@ def _front_wall(room: Builder, sofa: bool) -> None:
     decor.picture(
         room, Stand(np.array([-0.95, 1.58, -z + 0.02]), np.pi), 0.60, 0.78, _picture_paint(room, 2)
     )
-    decor.broad_plant(
+    plants.broad_plant(
         room, Stand(np.array([x - 0.48, 0.0, -z + 0.50]), 0.4), 1.0 + 0.1 * rng.random(), 17
     )
-    decor.sheepskin(room, Stand(np.array([-x + 0.95, 0.0, -z + 0.80]), 0.4), 0.52, 0.36, 2600)
 
 
 def _right_wall(room: Builder) -> None:
     x, rng = room.half_width, room.rng
     at = np.array([x - 0.22, 0.0, 0.12])
     furniture.sideboard(room, Stand(at, -np.pi / 2), 1.25)
-    top = at + [0, 0.78, 0]
-    decor.table_lamp(room, Stand(top + [0.02, 0, -0.40]))
+    top = at + np.array([0, 0.78, 0])
+    lamps.table_lamp(room, Stand(top + np.array([0.02, 0, -0.40])))
     decor.vase(
         room,
-        Stand(top + [0, 0, 0.40]),
+        Stand(top + np.array([0, 0, 0.40])),
         0.34,
         prints.majolica(room.palette.glaze[[1, 2]], room.seed + 25),
         7,
     )
-    decor.lying_books(room, Stand(top + [-0.02, 0, 0.02], -np.pi / 2 + rng.normal(0, 0.2)), 4)
+    decor.lying_books(
+        room, Stand(top + np.array([-0.02, 0, 0.02]), -np.pi / 2 + rng.normal(0, 0.2)), 4
+    )
     decor.picture(
         room,
         Stand(np.array([x - 0.02, 1.55, 0.12]), -np.pi / 2),
@@ -212,8 +213,8 @@ def _right_wall(room: Builder) -> None:
 
 def _window_corner(room: Builder, window: Window) -> None:
     rng, x, z = room.rng, room.half_width, room.half_depth
-    decor.potted_plant(room, Stand(np.array([-x + 0.42, 0.0, z - 0.42])), 1.05, 95)
+    plants.potted_plant(room, Stand(np.array([-x + 0.42, 0.0, z - 0.42])), 1.05, 95)
     sill = window.low[0]
     for k, t in enumerate((0.22, 0.62)):
         at = np.array([window.x + 0.10, sill, window.low[1] + t * (window.high[1] - window.low[1])])
-        decor.potted_plant(room, Stand(at), 0.30 + 0.04 * k, int(rng.integers(26, 40)))
+        plants.potted_plant(room, Stand(at), 0.30 + 0.04 * k, int(rng.integers(26, 40)))

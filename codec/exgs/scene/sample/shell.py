@@ -5,14 +5,14 @@ The window is in the left wall, at -x; the right wall is the accent wall.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from exgs.scene.sample import prints, textures
 from exgs.scene.sample.builder import Builder
 from exgs.scene.sample.noise import Array
-from exgs.scene.sample.surfaces import Ids, Material, Paint, boxes, displaced, quads
+from exgs.scene.sample.surfaces import Ids, Material, Paint, Spot, boxes, displaced, quads
 
 _FRAME = 0.035  # half width of the window's bars
 
@@ -136,9 +136,6 @@ def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> N
 
 def _turned(material: Material) -> Material:
     """Floors are painted with u along x; the patch that faces up has its u along z."""
-    from dataclasses import replace
-
-    from exgs.scene.sample.surfaces import Spot
 
     def paint(spot: Spot) -> Array:
         return material.paint(replace(spot, u=spot.v, v=spot.u, size=spot.size[:, ::-1]))

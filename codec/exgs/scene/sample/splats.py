@@ -15,16 +15,16 @@ from exgs.scene.sample.noise import Array
 from exgs.scene.sample.room import Room, room_of
 from exgs.scene.sample.surfaces import Ids, Surface
 
-_REACH = 0.56  # standard deviation in sides of a cell
+_REACH = 0.62  # standard deviation in sides of a cell
 _OUTLINE_REACH = 0.42  # of cells at an outline, across it
 _OUTLINE_SHIFT = 0.05  # inwards, in sides of a cell
 _THICKNESS = 0.04  # of the smaller extent
 _THINNEST, _THICKEST = 3e-4, 4e-3  # metres
 _OPACITY = 0.985
-_EXPOSURE = 0.85
+_EXPOSURE = 1.0
 
 _BACK_CELL = 0.16  # metres
-_BACK_DEPTH = 0.012
+_BACK_DEPTH = 0.05
 _BACK_OPACITY = 0.97
 
 
@@ -51,7 +51,7 @@ def _backs(room: Room, lighting: Lighting) -> Gaussians:
             coarse.append(
                 Surface(surface.place, surface.size, surface.material, cells=(int(nu), int(nv)))
             )
-    cells = cut(tuple(coarse), (), lighting.sun, 0)
+    cells = cut(tuple(coarse), room.covers, lighting.sun, 0)
     return _splats(room.with_surfaces(tuple(coarse)), lighting, cells, _BACK_DEPTH, _BACK_OPACITY)
 
 
