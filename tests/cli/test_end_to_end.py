@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
     """host:port of `exgs serve` on the folder."""
-    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0", "-q"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

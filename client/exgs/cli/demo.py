@@ -135,7 +135,7 @@ def _budgets(received_bytes: int) -> list[int]:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """host:port of `exgs serve` on `folder`, in a process of its own as a real one is."""
-    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0", "-q"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _address(process)

@@ -34,15 +34,15 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    output = Output()
     try:
-        arguments = _parser(argv).parse_args(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
-    warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
-    try:
+        arguments = _parser(argv).parse_args(argv)  # imports the command, which takes a while
+        output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
+        warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
         arguments.run(arguments, output)
         output.flush()
+    except SystemExit as stop:  # argparse has said why
+        return int(stop.code or 0)
     except KeyboardInterrupt:
         output.subject = ""
         output.error("interrupted")
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (ExgsError, OSError, MemoryError) as error:
-        if arguments.verbose:
+        if output.verbose:
             traceback.print_exc()
         if not isinstance(error, FormatError):  # only these do not name their file
             output.subject = ""

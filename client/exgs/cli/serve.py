@@ -1,15 +1,18 @@
-"""`exgs serve`: serve a folder of .exgs files until it is interrupted."""
+"""`exgs serve`: serve a folder of .exgs files until it is interrupted; logs go to stderr."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ssl
+import sys
 from pathlib import Path
 
 from exgs.cli.inputs import InputError
 from exgs.cli.output import Output
 from exgs.server.app import serve
 from exgs.server.config import ServerConfig
+from exgs.server.log import log_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,25 +28,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="let web pages of this origin read; can be given more than once",
     )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE.pem", help="serve https with this certificate chain"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its private key")
 
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     if not arguments.folder.is_dir():
         raise InputError(f"{arguments.folder}: is not a folder")
+    if arguments.tls_key and not arguments.tls_cert:
+        raise InputError("--tls-key needs its certificate: --tls-cert FILE.pem")
+    if not output.quiet:
+        log_json(sys.stderr)
+    tls = _tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     config = ServerConfig(
         root=arguments.folder,
         host=arguments.host,
         port=arguments.port,
         token=arguments.token,
         cors_origins=tuple(arguments.cors_origin),
+        tls=tls,
     )
+    scheme = "https" if tls else "http"
 
     def ready(host: str, port: int) -> None:
-        output.result(f"serving {arguments.folder} at http://{_bracketed(host)}:{port}/scenes")
+        output.result(f"serving {arguments.folder} at {scheme}://{_bracketed(host)}:{port}/scenes")
         output.flush()
 
     asyncio.run(serve(config, ready=ready))
+
+
+def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for path in filter(None, (certificate, key)):
+        with path.open("rb"):  # the ssl module does not say which file it can't find
+            pass
+    try:
+        context.load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        reason = error.reason or "not a PEM file"
+        raise InputError(f"{certificate}: no certificate and key to use: {reason}") from error
+    return context
 
 
 def _bracketed(host: str) -> str:
