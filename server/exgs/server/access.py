@@ -27,7 +27,8 @@ def is_token_right(config: ServerConfig, token: str | None) -> bool:
     """Whether this is the token that the server asks for; takes as long whatever is wrong."""
     if config.token is None:
         return True
-    return hmac.compare_digest((token or "").encode(), config.token.encode())
+    shown = (token or "").encode(errors="surrogateescape")
+    return hmac.compare_digest(shown, config.token.encode())
 
 
 async def may_read(config: ServerConfig, request: web.Request, scene: str) -> bool:

@@ -23,6 +23,7 @@ from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
 from exgs.server.files import get_file, list_scenes
 from exgs.server.gate import Gate, address_of
+from exgs.server.log import OneLineRefusals
 from exgs.server.metrics import Metrics
 from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
@@ -30,6 +31,8 @@ from exgs.server.streams import stream_scene
 _LIMIT_BACKLOG = 1024
 
 log = logging.getLogger("exgs.server")
+_http_log = logging.getLogger("exgs.server.http")
+_http_log.addFilter(OneLineRefusals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_http_log,
         keepalive_timeout=patience.idle_s,
         lingering_time=0,
         shutdown_timeout=patience.shutdown_s / 4,

@@ -77,17 +77,15 @@ async def _send(
     length = answer.end - answer.start
     patience_s = state.config.patience.piece_s
     has_body = request.method != hdrs.METH_HEAD
-    response: web.StreamResponse
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = length
+    start = answer.start if has_body else answer.end
     try:
         if has_body and length <= _AT_ONCE_BYTES:
-            body = scene.read(answer.start, length)
+            body = scene.read(start, length)
             response = web.Response(status=answer.status, headers=headers, body=body)
             start = answer.end
             state.metrics.file_bytes.inc(length)
-        else:
-            response = web.StreamResponse(status=answer.status, headers=headers)
-            response.content_length = length
-            start = answer.start if has_body else answer.end
         async with asyncio.timeout(patience_s):
             await response.prepare(request)
         while start < answer.end:
@@ -99,13 +97,11 @@ async def _send(
             await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
         async with asyncio.timeout(patience_s):
             await response.write_eof()
-    except TimeoutError as error:
+    except TimeoutError:
         state.gate.drop(request.transport, "slow reader")
-        raise ConnectionResetError("the client reads too slowly") from error
     except UnreadableError as error:
         log.error("scene can't be read", extra={"scene": scene.name, "error": str(error)})
         state.gate.drop(request.transport, "file")  # an answer that ends early has no other end
-        raise ConnectionResetError(str(error)) from error
     return response
 
 

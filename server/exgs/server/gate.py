@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -18,6 +19,7 @@ from exgs.server.config import ServerConfig
 from exgs.server.metrics import Metrics
 
 _SWEEP_S = 1.0
+_UNSENT_BYTES = 128 << 10  # in the kernel, for one reader
 _BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
@@ -157,7 +159,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
             return
         # Whoever writes waits until the kernel has taken all: nothing piles up in this process.
-        self.transport.set_write_buffer_limits(high=0)
+        # (Not 0: asyncio's TLS transports then pause for an empty buffer, and never resume.)
+        self.transport.set_write_buffer_limits(high=1)
+        limit_unsent(self.transport, _UNSENT_BYTES)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -183,6 +187,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._is_admitted:
             self._inner.resume_writing()
+
+
+def limit_unsent(transport: asyncio.BaseTransport | None, size_bytes: int) -> None:
+    """Let the kernel hold back at most so many bytes that it has not sent yet."""
+    found = transport.get_extra_info("socket") if transport is not None else None
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if found is not None and option is not None:
+        found.setsockopt(socket.IPPROTO_TCP, option, size_bytes)
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:

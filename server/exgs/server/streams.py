@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
@@ -23,6 +22,7 @@ from exgs.codec.constants import (
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
 from exgs.server.catalog import Scene, UnreadableError
 from exgs.server.config import TOKEN
+from exgs.server.gate import limit_unsent
 from exgs.server.state import STATE, State
 from exgs.wire.errors import ProtocolError
 from exgs.wire.events import Error, Event, Hello, View
@@ -82,7 +82,7 @@ class Stream:
     async def run(self) -> None:
         """Serve this client to the end."""
         await self.socket.prepare(self._request)
-        self._keep_kernel_queue_short()
+        limit_unsent(self._transport, _UNSENT_BYTES)
         start_s = self._now()
         is_busy = len(self._state.streams) >= self._state.config.quota.streams
         self._state.enter(self)
@@ -270,12 +270,6 @@ class Stream:
     @property
     def _transport(self) -> asyncio.Transport | None:
         return self._request.transport
-
-    def _keep_kernel_queue_short(self) -> None:
-        found = self._transport.get_extra_info("socket") if self._transport else None
-        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-        if found is not None and option is not None:
-            found.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)
 
     @staticmethod
     def _now() -> float:

@@ -1,0 +1,149 @@
+"""A real server on a real socket, for the length of a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.server.app import RunningServer, start
+from exgs.server.config import ServerConfig
+from exgs.wire.client import ClientSession, Resume
+from exgs.wire.events import Error, Event, Fragment, GoAway
+
+CREDIT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server and a client for it."""
+
+    server: RunningServer
+    http: aiohttp.ClientSession
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """One request; header names with underscores for dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.server.url}{path}"
+        async with self.http.request(method, url, headers=named) as response:
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    async def metric(self, line: str) -> float:
+        """The value of one line of /metrics, 0 where it is not there."""
+        text = (await self.get("/metrics")).body.decode()
+        found = [row for row in text.splitlines() if row.startswith(f"{line} ")]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    async def raw(self, data: bytes) -> bytes:
+        """What comes back for these bytes until the server closes."""
+        reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+        try:
+            writer.write(data)
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@asynccontextmanager
+async def serving(root: Path, **options: Any) -> AsyncIterator[Site]:
+    """Serve a folder on a free port."""
+    config = ServerConfig(root=root, port=0, **options)
+    async with start(config) as server, aiohttp.ClientSession() as http:
+        yield Site(server, http)
+
+
+def on_site(root: Path, main: Callable[[Site], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Run a test's coroutine against a server."""
+
+    async def run() -> None:
+        async with asyncio.timeout(30), serving(root, **options) as site:
+            await main(site)
+
+    asyncio.run(run())
+
+
+async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 5.0) -> None:
+    """Wait for something to become true."""
+    async with asyncio.timeout(timeout_s):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+class StreamClient:
+    """A ClientSession on a WebSocket, step by step."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: ClientSession) -> None:
+        self.socket = socket
+        self.session = session
+        self.events: list[Event] = []
+
+    async def flush(self) -> None:
+        for frame in self.session.data_to_send():
+            await self.socket.send_bytes(frame)
+
+    async def step(self) -> bool:
+        """Take one message; False at the end."""
+        message = await self.socket.receive(timeout=10)
+        if message.type is not aiohttp.WSMsgType.BINARY:
+            return False
+        self.events += self.session.receive_data(message.data)
+        return True
+
+    async def finish(self) -> None:
+        """Take all until the scene is complete or the server ends it."""
+        while self.session.missing_bytes != 0:
+            if not await self.step():
+                return
+
+    @property
+    def fragments(self) -> list[Fragment]:
+        return [event for event in self.events if isinstance(event, Fragment)]
+
+    @property
+    def errors(self) -> list[Error]:
+        return [event for event in self.events if isinstance(event, Error)]
+
+    @property
+    def goaways(self) -> list[GoAway]:
+        return [event for event in self.events if isinstance(event, GoAway)]
+
+
+@asynccontextmanager
+async def streaming(
+    site: Site,
+    scene: str = "box",
+    *,
+    credit_bytes: int = CREDIT_BYTES,
+    token: str | None = None,
+    camera: Camera | None = None,
+    resume: Resume | None = None,
+    headers: dict[str, str] | None = None,
+) -> AsyncIterator[StreamClient]:
+    """A stream that has said HELLO."""
+    url = f"{site.server.url}/scenes/{scene}/stream"
+    async with site.http.ws_connect(url, compress=0, max_msg_size=0, headers=headers) as socket:
+        session = ClientSession(
+            scene, credit_bytes=credit_bytes, token=token, camera=camera, resume=resume
+        )
+        client = StreamClient(socket, session)
+        await client.flush()
+        yield client
+
+
+def camera_at(x: float, y: float, z: float) -> Camera:
+    """A small camera that looks at the middle of the box."""
+    return look_at((x, y, z), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)

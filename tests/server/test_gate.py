@@ -1,0 +1,165 @@
+"""Connections that take too long, read too little, or are too many."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from exgs.server.config import Patience, Quota
+from tests.client.scenes import write_box
+from tests.server.support import Site, on_site, streaming, until
+
+LIMITED = frozenset[str]()
+
+
+@pytest.fixture(scope="module")
+def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scene larger than the kernel's buffers for a reader that takes nothing."""
+    folder = tmp_path_factory.mktemp("large")
+    write_box(folder / "box.exgs", 150_000)
+    return folder
+
+
+async def _is_closed_within(reader: asyncio.StreamReader, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await reader.read(1 << 16):
+                pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("drip", [b"", b"GET /scenes HT", b"GET /scenes HTTP/1.1\r\nX: y\r\n"])
+def test_a_head_that_does_not_come_is_not_awaited(root: Path, drip: bytes) -> None:
+    async def main(site: Site) -> None:
+        reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
+        writer.write(drip)
+        assert await _is_closed_within(reader, 4)
+        writer.close()
+        assert await site.metric('exgs_dropped_connections_total{reason="head"}') == 1
+
+    on_site(root, main, patience=Patience(head_s=0.3))
+
+
+def test_a_dripping_head_is_not_awaited(root: Path) -> None:
+    async def main(site: Site) -> None:
+        reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
+        closed = asyncio.create_task(_is_closed_within(reader, 4))
+        for byte in b"GET /scenes HTTP/1.1\r\nX-Filler: " + b"a" * 1000:
+            if closed.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+        assert await closed
+        writer.close()
+
+    on_site(root, main, patience=Patience(head_s=0.3))
+
+
+def test_a_quiet_connection_is_kept_between_requests_for_a_while(root: Path) -> None:
+    async def main(site: Site) -> None:
+        reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
+        for pause_s in (0.0, 1.5):
+            await asyncio.sleep(pause_s)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"ok" in await reader.readuntil(b"ok\n")
+        assert await _is_closed_within(reader, 5)
+        writer.close()
+
+    on_site(root, main, patience=Patience(head_s=0.3, idle_s=2.0))
+
+
+def _small_socket(site: Site) -> socket.socket:
+    """A connection whose receiver takes next to nothing."""
+    end = socket.socket()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    end.connect((site.server.host, site.server.port))
+    return end
+
+
+def test_a_reader_of_a_file_that_stalls_is_dropped(large_root: Path) -> None:
+    async def main(site: Site) -> None:
+        with _small_socket(site) as end:
+            end.sendall(b"GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: _is_dropped(site))
+            assert (await site.get("/healthz")).status == 200
+
+    on_site(large_root, main, patience=Patience(piece_s=0.5))
+
+
+def test_a_reader_of_a_stream_that_stalls_is_dropped(large_root: Path) -> None:
+    async def main(site: Site) -> None:
+        async with streaming(site) as client:
+            await client.step()
+            transport = client.socket._response.connection.transport  # type: ignore[union-attr]
+            transport.pause_reading()
+            await until(lambda: _is_dropped(site))
+            transport.resume_reading()
+        assert await site.metric('exgs_rejects_total{code="slow_reader"}') == 1
+
+    on_site(large_root, main, patience=Patience(piece_s=0.5))
+
+
+async def _is_dropped(site: Site) -> bool:
+    return await site.metric('exgs_dropped_connections_total{reason="slow reader"}') == 1
+
+
+def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) -> None:
+    async def main(site: Site) -> None:
+        reader, writer = await asyncio.open_connection(site.server.host, site.server.port, limit=1)
+        writer.write(b"GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        taken = b""
+        while piece := await reader.read(4096):
+            taken += piece
+            await asyncio.sleep(0.02)
+        writer.close()
+        assert taken.endswith(box_bytes)
+
+    on_site(root, main, patience=Patience(piece_s=0.5))
+
+
+def test_one_address_gets_its_share_of_connections(root: Path) -> None:
+    async def main(site: Site) -> None:
+        await site.http.close()
+        held = [await asyncio.open_connection(site.server.host, site.server.port) for _ in range(3)]
+        assert (await site.raw(b"")).startswith(b"HTTP/1.1 503 ")
+        for _, writer in held:
+            writer.close()
+
+        async def is_let_in() -> bool:
+            answer = await site.raw(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return answer.startswith(b"HTTP/1.0 200")
+
+        await until(is_let_in)
+
+    quota = Quota(connections_per_address=3, unlimited_addresses=LIMITED)
+    on_site(root, main, quota=quota)
+
+
+def test_all_addresses_together_have_a_limit(root: Path) -> None:
+    async def main(site: Site) -> None:
+        _, writer = await asyncio.open_connection(site.server.host, site.server.port)
+        await asyncio.sleep(0.05)
+        assert (await site.raw(b"")).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+
+    on_site(root, main, quota=Quota(connections=1))
+
+
+def test_one_address_gets_its_share_of_requests(root: Path) -> None:
+    async def main(site: Site) -> None:
+        answers = [await site.get("/healthz") for _ in range(12)]
+        assert [answer.status for answer in answers[:10]] == [200] * 10
+        assert answers[-1].status == 429
+        assert answers[-1].headers["Retry-After"] == "1"
+        await asyncio.sleep(0.5)
+        assert (await site.get("/healthz")).status == 200
+
+    quota = Quota(requests_per_s=5, unlimited_addresses=LIMITED)
+    on_site(root, main, quota=quota)
