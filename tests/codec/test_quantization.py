@@ -1,0 +1,189 @@
+"""Every decoded value lies within half a step of what went in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exgs.codec.constants import POSITION_BITS
+from exgs.codec.fine import pack_fine, unpack_fine
+from exgs.codec.geometry import (
+    GeometrySteps,
+    canonical_axes,
+    pack_geometry,
+    quats_from_matrices,
+    unpack_geometry,
+)
+from exgs.codec.klt import fit_basis, quantize, residual_vectors
+from exgs.codec.proxies import rotation_matrices
+from exgs.codec.sh import ShBasis, pack_basis, pack_sh, unpack_basis, unpack_sh, with_vectors
+from exgs.scene.gaussians import Gaussians
+from tests.strategies import gaussians
+
+few = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> GeometrySteps:
+    """Quantizer steps from coarse to fine."""
+    return GeometrySteps(
+        position=draw(st.sampled_from((1e-4, 0.01, 1.0))),
+        scale=draw(st.sampled_from((0.01, 0.1, 0.7))),
+        rotation_bits=draw(st.integers(2, 16)),
+        opacity_bits=draw(st.integers(1, 16)),
+        luma=draw(st.sampled_from((0.002, 0.05, 0.5))),
+        chroma=draw(st.sampled_from((0.002, 0.05, 0.5))),
+    )
+
+
+def luma_chroma(colors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    r, g, b = colors.astype(np.float64).T
+    return np.stack([(r + g + b) / 3, r - b, g - (r + b) / 2], axis=1)
+
+
+def check_near(
+    got: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating], step: float
+) -> None:
+    """Within half of a step and the rounding of float32."""
+    magnitude = np.abs(wanted).max(initial=0.0)
+    error = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max(initial=0.0)
+    assert error <= step * 0.5001 + 3e-7 * magnitude + 1e-30
+
+
+@few
+@given(gaussians(), steps(), st.integers(0, 3), st.integers(0, 2**32 - 1))
+def test_geometry_is_within_half_a_step(
+    scene: Gaussians, steps: GeometrySteps, level: int, seed: int
+) -> None:
+    tiles = range(8, 8 + (1 << level))
+    owner = np.random.default_rng(seed).integers(tiles.start, tiles.stop, len(scene))
+    packed = pack_geometry(scene, owner, tiles, steps)
+    payload = b"".join(packed.columns)
+    decoded, counts = unpack_geometry(payload, count=len(scene), tiles=tiles, section="test")
+    original = scene.select(packed.order)
+    assert counts.tolist() == [np.count_nonzero(owner == tile) for tile in tiles]
+    assert (np.diff(owner[packed.order]) >= 0).all()
+    extent = float(np.ptp(scene.means, axis=0).max())
+    position = max(steps.position, extent / ((1 << POSITION_BITS) - 2))
+    check_near(decoded.means, original.means, position)
+    scales, quats = canonical_axes(original.scales, original.quats)
+    check_near(np.log(decoded.scales), np.log(scales), steps.scale)
+    exact = np.abs(quats[:, 1:]).max(initial=0) < 0.7  # else a turn may be cut to length 1
+    if steps.rotation_bits > 4 and exact:
+        check_near(decoded.quats[:, 1:], quats[:, 1:], steps.rotation)
+    check_near(decoded.opacities, original.opacities, steps.opacity)
+    wanted, got = luma_chroma(original.sh0), luma_chroma(decoded.sh0)
+    check_near(got[:, 0], wanted[:, 0], steps.luma)
+    check_near(got[:, 1:], wanted[:, 1:], steps.chroma)
+    assert decoded.sh_degree == 0
+
+
+@few
+@given(gaussians(), steps(), steps())
+def test_fine_is_within_half_of_its_own_step(
+    scene: Gaussians, coarse: GeometrySteps, finer: GeometrySteps
+) -> None:
+    owner = np.zeros(len(scene), np.int64)
+    packed = pack_geometry(scene, owner, range(1), coarse)
+    before, _ = unpack_geometry(
+        b"".join(packed.columns), count=len(scene), tiles=range(1), section="test"
+    )
+    target = scene.select(packed.order)
+    after = unpack_fine(b"".join(pack_fine(target, before, finer)), before, section="test")
+    scales, quats = canonical_axes(target.scales, target.quats)
+    check_near(after.means, target.means, finer.position)
+    check_near(np.log(after.scales), np.log(scales), finer.scale)
+    if finer.rotation_bits > 4:
+        check_near(after.quats[:, 1:], quats[:, 1:], finer.rotation)
+        np.testing.assert_allclose(np.abs((after.quats * quats).sum(axis=1)), 1, atol=0.05)
+    check_near(after.opacities, target.opacities, finer.opacity)
+    np.testing.assert_array_equal(after.sh0, before.sh0)
+
+
+@few
+@given(gaussians())
+def test_canonical_axes_keep_the_ellipsoid(scene: Gaussians) -> None:
+    scales, quats = canonical_axes(scene.scales, scene.quats)
+    assert (np.diff(scales, axis=1) <= 0).all()
+    assert (quats[:, 0] >= np.abs(quats[:, 1:]).max(axis=1) - 1e-6).all()
+
+    def shapes(s: npt.NDArray[np.float32], q: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        axes = rotation_matrices(q) * (s / s.max(axis=1, keepdims=True))[:, None, :]
+        return axes @ axes.transpose(0, 2, 1)
+
+    np.testing.assert_allclose(shapes(scales, quats), shapes(scene.scales, scene.quats), atol=3e-6)
+
+
+@few
+@given(gaussians())
+def test_matrices_and_quaternions_are_inverse(scene: Gaussians) -> None:
+    quats = quats_from_matrices(rotation_matrices(scene.quats))
+    np.testing.assert_allclose(np.abs((quats * scene.quats).sum(axis=1)), 1, atol=1e-6)
+
+
+@few
+@given(gaussians(sh_degrees=(1, 2, 3)), st.sampled_from((0.01, 0.1, 1.0)), st.integers(1, 3))
+def test_sh_is_within_its_dead_zone_and_passes_add_up(
+    scene: Gaussians, step: float, passes: int
+) -> None:
+    base = (scene.sh0 * 0.7).astype(np.float32)
+    wanted = residual_vectors(scene, base)
+    basis = fit_basis(wanted, np.ones(len(scene)))
+    again = unpack_basis(b"".join(pack_basis(basis)), sh_degree=scene.sh_degree, section="test")
+    np.testing.assert_array_equal(again.rows, basis.rows)
+    total = np.zeros_like(wanted)
+    for number in range(passes):
+        own_step = step / 4**number
+        payload = b"".join(pack_sh(quantize(wanted - total, basis, own_step), own_step))
+        total = total + unpack_sh(payload, basis, count=len(scene), section="test")
+        missing = (wanted - total).astype(np.float64) @ basis.rows.T.astype(np.float64)
+        # The basis is rounded to float16, so it is orthonormal to about 1e-3 only.
+        bound = 0.65 * own_step + 5e-3 * np.abs(wanted).max() * np.sqrt(basis.size)
+        assert np.abs(missing).max() <= bound
+    leaves = replace(scene, sh0=base, shN=np.zeros((len(scene), 0, 3), np.float32))
+    refined = with_vectors(leaves, total.astype(np.float32))
+    assert refined.sh_degree == scene.sh_degree
+    vectors = residual_vectors(scene, refined.sh0)
+    vectors[:, 3:] -= refined.shN.reshape(len(scene), -1)
+    np.testing.assert_allclose(vectors, wanted - total, atol=1e-4)
+
+
+def test_trailing_components_of_zeros_are_left_out() -> None:
+    values = np.zeros((5, 12), np.int64)
+    values[2, 3] = -7
+    columns = pack_sh(values, 0.5)
+    payload = b"".join(columns)
+    assert payload[0] == 4
+    assert len(payload) == 8 + 4 + 5
+    basis = ShBasis(np.eye(12, dtype=np.float32))
+    decoded = unpack_sh(payload, basis, count=5, section="test")
+    np.testing.assert_array_equal(decoded, values * np.float32(0.5))
+
+
+def test_an_empty_cell_comes_back_empty() -> None:
+    steps = GeometrySteps(0.1, 0.1, 8, 8, 0.1, 0.1)
+    packed = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(4), steps)
+    payload = b"".join(packed.columns)
+    decoded, counts = unpack_geometry(payload, count=0, tiles=range(4), section="test")
+    assert len(decoded) == 0
+    assert counts.tolist() == [0, 0, 0, 0]
+
+
+def test_colours_out_of_all_reason_are_cut_not_garbled() -> None:
+    steps = GeometrySteps(0.1, 0.1, 8, 8, 0.002, 0.002)
+    scene = Gaussians(
+        np.zeros((2, 3), np.float32),
+        np.tile(np.array([1, 0, 0, 0], np.float32), (2, 1)),
+        np.ones((2, 3), np.float32),
+        np.ones(2, np.float32),
+        np.array([[1e30, 1e30, 1e30], [-1e30, -1e30, -1e30]], np.float32),
+        np.zeros((2, 0, 3), np.float32),
+    )
+    packed = pack_geometry(scene, np.zeros(2, np.int64), range(1), steps)
+    decoded, _ = unpack_geometry(b"".join(packed.columns), count=2, tiles=range(1), section="t")
+    np.testing.assert_array_equal(np.sign(decoded.sh0), np.sign(scene.sh0[packed.order]))
+    assert np.abs(decoded.sh0).min() > 1e12
