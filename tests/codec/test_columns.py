@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
 from exgs.codec.errors import DamagedError
 from exgs.codec.morton import morton_decode, morton_encode
 
+unhurried = settings(deadline=None)
 unsigned = st.lists(st.integers(0, 2**64 - 1), max_size=30)
 signed = st.lists(st.integers(-(2**62), 2**62), max_size=30)
 grids = st.lists(st.tuples(*[st.integers(0, 2**21 - 1)] * 3), max_size=30)
 
 
+@unhurried
 @given(unsigned)
 def test_a_column_comes_back(values: list[int]) -> None:
     column = np.array(values, np.uint64)
@@ -27,6 +29,7 @@ def test_a_column_comes_back(values: list[int]) -> None:
     np.testing.assert_array_equal(back, column)
 
 
+@unhurried
 @given(signed)
 def test_zigzag_comes_back_and_keeps_small_numbers_small(values: list[int]) -> None:
     column = np.array(values, np.int64)
@@ -35,6 +38,7 @@ def test_zigzag_comes_back_and_keeps_small_numbers_small(values: list[int]) -> N
     np.testing.assert_array_equal(unzigzag(folded), column)
 
 
+@unhurried
 @given(grids)
 def test_morton_codes_interleave_bits(points: list[tuple[int, int, int]]) -> None:
     grid = np.array(points, np.int64).reshape(-1, 3)

@@ -1,0 +1,157 @@
+"""The growing scene: chunks in any order give the same scene, and a fault leaves it as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exgs.codec.build import SceneBuilder
+from exgs.codec.constants import ChunkKind
+from exgs.codec.errors import DamagedError, UnsupportedError
+from exgs.codec.frame import content_hash
+from exgs.codec.index import ChunkRef
+from tests.codec.drawing import draw, fingerprint, parts_of
+from tests.codec.forge import assemble, chunk, random_file
+
+DATA = assemble(
+    random_file(
+        counts=(4, 0, 9),
+        proxies=(5, 3, 0),
+        levels=(0, 1, 2),
+        amplification=(1.5, 1.25, 1.0),
+        sh_passes=2,
+        seed=8,
+    )
+)
+
+
+def builder_of(data: bytes) -> tuple[SceneBuilder, list[tuple[ChunkRef, bytes]]]:
+    pusher, arrived = parts_of(data)
+    assert pusher.head is not None
+    assert pusher.table is not None
+    return SceneBuilder(pusher.head.root.facts, pusher.table), arrived
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.randoms(use_true_random=False))
+def test_any_order_of_chunks_gives_the_same_scene(random: object) -> None:
+    builder, arrived = builder_of(DATA)
+    shuffled = list(arrived)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    for number, (ref, packed) in enumerate(shuffled):
+        builder.add(ref, packed)
+        builder.add(ref, packed)  # once more is harmless
+        assert builder.has(ref.id)
+        if number % 3 == 0:
+            scene = builder.drawn()
+            assert scene is builder.drawn()
+    assert fingerprint(builder.drawn()) == fingerprint(draw(DATA))
+    assert builder.layer == 2
+
+
+def test_the_version_rises_exactly_when_the_scene_changes() -> None:
+    builder, arrived = builder_of(DATA)
+    seen = builder.version
+    before = fingerprint(builder.drawn())
+    for ref, packed in arrived:
+        builder.add(ref, packed)
+        now = fingerprint(builder.drawn())
+        assert (now != before) <= (builder.version != seen)
+        seen, before = builder.version, now
+
+
+def test_leaves_are_amplified_by_the_top_layer_of_their_tile() -> None:
+    builder, arrived = builder_of(DATA)
+    whole = draw(DATA).gaussians
+    for ref, packed in arrived:
+        if ref.layer == 0 and ref.kind is not ChunkKind.BASIS:
+            builder.add(ref, packed)
+    drawn = builder.drawn()
+    leaves = drawn.gaussians.select(~drawn.is_proxy)
+    assert len(leaves) == 4
+    np.testing.assert_allclose(leaves.scales, whole.scales[:4] * np.float32(1.5), rtol=1e-6)
+    assert drawn.sh_pending[~drawn.is_proxy].all()
+
+
+def test_a_dropped_cell_comes_again() -> None:
+    builder, arrived = builder_of(DATA)
+    for ref, packed in arrived:
+        builder.add(ref, packed)
+    whole = fingerprint(builder.drawn())
+    cells = {(2, 1), (2, 0), (1, 0)}
+    builder.drop(cells)
+    assert builder.layer == 0
+    assert fingerprint(builder.drawn()) != whole
+    for ref, packed in reversed(arrived):
+        builder.add(ref, packed)
+    assert fingerprint(builder.drawn()) == whole
+    assert builder.layer == 2
+
+
+def test_a_fault_leaves_the_scene_as_it_was() -> None:
+    builder, arrived = builder_of(DATA)
+    for ref, packed in arrived:
+        before, version = fingerprint(builder.drawn()), builder.version
+        broken = packed[:-1] + bytes([packed[-1] ^ 1])
+        with pytest.raises(DamagedError, match="hash"):
+            builder.add(ref, broken)
+        with pytest.raises(DamagedError):
+            builder.add(replace(ref, hash=content_hash(broken), raw_bytes=7), broken)
+        assert not builder.has(ref.id)
+        assert builder.version == version
+        assert fingerprint(builder.drawn()) == before
+        builder.add(ref, packed)
+    assert fingerprint(builder.drawn()) == fingerprint(draw(DATA))
+
+
+def test_a_refinement_that_waited_in_vain_is_named_and_left_out() -> None:
+    builder, arrived = builder_of(DATA)
+    leaf = next(pair for pair in arrived if pair[0].kind is ChunkKind.LEAF and pair[0].count)
+    fine = next(pair for pair in arrived if pair[0].kind is ChunkKind.FINE)
+    assert (leaf[0].layer, leaf[0].tile) == (fine[0].layer, fine[0].tile)
+    raw = bytes(28) + b"x"
+    row = chunk(ChunkKind.FINE, 0, 0, leaf[0].count, raw)
+    bad = replace(
+        fine[0], raw_bytes=len(raw), packed_bytes=len(row.data), hash=content_hash(row.data)
+    )
+    proxy = next(pair for pair in arrived if pair[0].kind is ChunkKind.PROXY)
+    builder.add(*proxy)
+    builder.add(bad, row.data)
+    with pytest.raises(DamagedError, match="FINE"):
+        builder.add(*leaf)
+    assert builder.has(leaf[0].id)
+    assert not builder.has(bad.id)
+    assert np.count_nonzero(~builder.drawn().is_proxy) == leaf[0].count
+    for ref, packed in arrived:
+        builder.add(ref, packed)
+    assert fingerprint(builder.drawn()) == fingerprint(draw(DATA))
+
+
+def test_what_a_cell_has_is_not_replaced() -> None:
+    builder, arrived = builder_of(DATA)
+    for ref, packed in arrived:
+        builder.add(ref, packed)
+    whole = fingerprint(builder.drawn())
+    for ref, packed in arrived:
+        if ref.kind is ChunkKind.SH:
+            continue
+        with pytest.raises(DamagedError, match=f"{ref.kind.name} already"):
+            builder.add(replace(ref, id=ref.id + 1000), packed)
+    assert fingerprint(builder.drawn()) == whole
+
+
+def test_kinds_of_later_versions_change_nothing() -> None:
+    parts = random_file(counts=(2, 3), seed=1)
+    plain = draw(assemble(parts))
+    parts.pages[0].append(chunk(199, 0, 0, 5, b"?"))
+    assert fingerprint(draw(assemble(parts))) == fingerprint(plain)
+    parts.pages[0][-1] = replace(parts.pages[0][-1], hash=bytes(16))
+    with pytest.raises(DamagedError, match="hash"):
+        draw(assemble(parts))
+    parts.pages[0][-1] = replace(parts.pages[0][-1], hash=None, kind=100)
+    with pytest.raises(UnsupportedError, match="update exgs"):
+        draw(assemble(parts))
