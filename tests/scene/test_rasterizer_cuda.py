@@ -236,3 +236,17 @@ def test_contributions_are_the_gradient_of_a_white_picture():
     drawn.sum().backward()
     sums = CudaRasterizer().contributions(scene, view).sum
     assert np.allclose(sums, colors.grad[:, 0].cpu().numpy(), rtol=1e-3, atol=1e-2)
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", ["SH degree 0", "SH degree 2", "inside the cloud"])
+def test_cuda_gradients_agree_with_the_cpus(name):
+    scene, view = VIEWS[name]
+    shape = (view.height, view.width, 3)
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    for first in (0, 100):
+        expected = CpuRasterizer().render_gradients(scene, view, image, first=first)
+        seen = CudaRasterizer().render_gradients(scene, view, image, first=first)
+        for mine, its in zip(seen, expected, strict=True):
+            assert mine.shape == its.shape
+            assert np.allclose(mine, its, rtol=1e-2, atol=1e-3 * np.abs(its).max())

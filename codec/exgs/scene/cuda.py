@@ -18,7 +18,7 @@ from torch import Tensor
 
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Render
+from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Render
 
 _TILE = 16  # pixels along the side of gsplat's tiles
 _STRIP_PIXELS = 1 << 18  # pairs are listed for so many pixels at once: some 100 MB a strip
@@ -112,6 +112,42 @@ class CudaRasterizer:
             weights.index_add_(0, pairs.gaussians, pairs.weights)
             squares.index_add_(0, pairs.gaussians, pairs.weights**2)
         return Backprojection(sums.cpu().numpy(), weights.cpu().numpy(), squares.cpu().numpy())
+
+    def render_gradients(
+        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+    ) -> Gradients:
+        """See `Rasterizer.render_gradients`."""
+        shape = (camera.height, camera.width, 3)
+        if image_gradient.shape != shape:
+            raise ValueError(f"image_gradient has shape {image_gradient.shape}, expected {shape}")
+        arrays = (scene.means, scene.quats, scene.scales, scene.opacities, scene.sh0)
+        fixed = [self._tensor(array[:first]) for array in arrays]
+        free = [self._tensor(array[first:]).requires_grad_() for array in arrays]
+        if len(scene) > first:
+            means, quats, scales, opacities, sh0 = (
+                torch.cat(pair) for pair in zip(fixed, free, strict=True)
+            )
+            viewmats, Ks = self._views(camera)
+            directions = means.detach() - self._tensor(camera.position.astype(np.float32))
+            sh = torch.cat([sh0[:, None], self._tensor(scene.shN)], dim=1)
+            colors = gsplat.spherical_harmonics(scene.sh_degree, directions, sh)
+            drawn, _, _ = gsplat.rasterization(
+                means,
+                quats,
+                scales,
+                opacities,
+                torch.clamp_min(colors + 0.5, 0),
+                viewmats,
+                Ks,
+                camera.width,
+                camera.height,
+                sh_degree=None,
+                packed=False,
+                tile_size=_TILE,
+            )
+            drawn[0].backward(self._tensor(image_gradient))
+        slopes = (torch.zeros_like(f) if f.grad is None else f.grad for f in free)
+        return Gradients(*(slope.double().cpu().numpy() for slope in slopes))
 
     def _blended(self, scene: Gaussians, camera: Camera) -> Iterator[_Pairs]:
         """All pairs that `render` blends, in strips of whole tile rows."""

@@ -50,6 +50,16 @@ class Backprojection(NamedTuple):
     squares: DoubleArray  # [N] sum of w^2
 
 
+class Gradients(NamedTuple):
+    """How a loss moves with the parameters of M Gaussians, float64."""
+
+    means: DoubleArray  # [M, 3] per world unit; colours are held while a mean moves
+    quats: DoubleArray  # [M, 4] along the unit sphere
+    scales: DoubleArray  # [M, 3] per world unit, not per log
+    opacities: DoubleArray  # [M] not per logit
+    sh0: DoubleArray  # [M, 3] per degree-0 coefficient
+
+
 class Rasterizer(Protocol):
     """A backend. Pixel centres lie at +0.5; Gaussians are blended front to back."""
 
@@ -78,6 +88,16 @@ class Rasterizer(Protocol):
         Rendering is linear in colour; with `render` as A this is A^T, what a closed-form colour
         fit needs. Missing channels count as zero. Raises ValueError where `image` has another
         size than the camera's picture.
+        """
+        ...
+
+    def render_gradients(
+        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+    ) -> Gradients:
+        """Gradients of the Gaussians from `first` on, given that of the picture [H, W, 3].
+
+        The picture is that of `render` on black. Fixed Gaussians come before `first`: they are
+        drawn, but cost less. Raises ValueError where `image_gradient` has another shape.
         """
         ...
 

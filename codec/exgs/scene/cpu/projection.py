@@ -42,6 +42,8 @@ from exgs.scene.cpu.layout import (
     View,
 )
 
+Vector = tuple[float, float, float]
+
 NEAR = 0.01  # world units
 FAR = 1e10
 EPS2D = 0.3  # squared pixels added to the variance along both axes: the EWA screen filter
@@ -100,8 +102,8 @@ def _project_range(
     eye_x = -(R[0, 0] * t[0] + R[1, 0] * t[1] + R[2, 0] * t[2])
     eye_y = -(R[0, 1] * t[0] + R[1, 1] * t[1] + R[2, 1] * t[2])
     eye_z = -(R[0, 2] * t[0] + R[1, 2] * t[1] + R[2, 2] * t[2])
-    right, left = (width - cx) / fx + MARGIN * width / fx, -cx / fx - MARGIN * width / fx
-    bottom, top = (height - cy) / fy + MARGIN * height / fy, -cy / fy - MARGIN * height / fy
+    left, right = tangents(width, fx, cx)
+    top, bottom = tangents(height, fy, cy)
     # Bounds on the half size of a footprint: pixels per (largest scale / depth), and pixels.
     spread_x = _SIGMAS_MAX * fx * math.sqrt(1 + max(right * right, left * left))
     spread_y = _SIGMAS_MAX * fy * math.sqrt(1 + max(bottom * bottom, top * top))
@@ -173,6 +175,39 @@ def _project_range(
 
 
 @kernel()
+def tangents(size: int, focal: float, center: float) -> tuple[float, float]:
+    """Least and greatest tangent along one axis at which the projection is linearised."""
+    margin = MARGIN * size / focal
+    return -center / focal - margin, (size - center) / focal + margin
+
+
+@kernel()
+def axes_of(quat: Floats) -> tuple[Vector, Vector, Vector]:
+    """Unit axes of a Gaussian: the columns of the rotation matrix of `quat`, of any length."""
+    w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
+    s = 2 / (w * w + a * a + b * b + c * c)
+    return (
+        (1 - s * (b * b + c * c), s * (a * b + w * c), s * (a * c - w * b)),
+        (s * (a * b - w * c), 1 - s * (a * a + c * c), s * (b * c + w * a)),
+        (s * (a * c + w * b), s * (b * c - w * a), 1 - s * (a * a + b * b)),
+    )
+
+
+@kernel()
+def screen_row(R: Doubles, axis: int, pixels: float, toward: float) -> Vector:
+    """How one screen coordinate moves with the world: pixels per world unit along x, y and z.
+
+    `axis` is 0 or 1, `pixels` focal length over depth, `toward` the tangent at which the
+    projection is linearised.
+    """
+    return (
+        pixels * (R[axis, 0] - toward * R[2, 0]),
+        pixels * (R[axis, 1] - toward * R[2, 1]),
+        pixels * (R[axis, 2] - toward * R[2, 2]),
+    )
+
+
+@kernel()
 def _screen_covariance(
     quat: Floats,
     scale: Floats,
@@ -187,25 +222,15 @@ def _screen_covariance(
     `pixels_x` and `pixels_y` are focal lengths over depth; `toward` is the direction (x/z, y/z)
     at which the projection is linearised.
     """
-    w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
-    s = 2 / (w * w + a * a + b * b + c * c)
-    axes = (
-        (1 - s * (b * b + c * c), s * (a * b + w * c), s * (a * c - w * b)),
-        (s * (a * b - w * c), 1 - s * (a * a + c * c), s * (b * c + w * a)),
-        (s * (a * c + w * b), s * (b * c - w * a), 1 - s * (a * a + b * b)),
-    )
-    jx0 = pixels_x * (R[0, 0] - toward_x * R[2, 0])
-    jx1 = pixels_x * (R[0, 1] - toward_x * R[2, 1])
-    jx2 = pixels_x * (R[0, 2] - toward_x * R[2, 2])
-    jy0 = pixels_y * (R[1, 0] - toward_y * R[2, 0])
-    jy1 = pixels_y * (R[1, 1] - toward_y * R[2, 1])
-    jy2 = pixels_y * (R[1, 2] - toward_y * R[2, 2])
+    axes = axes_of(quat)
+    jx = screen_row(R, 0, pixels_x, toward_x)
+    jy = screen_row(R, 1, pixels_y, toward_y)
     var_x, var_y, cov = EPS2D, EPS2D, 0.0
     for axis in range(3):
         # One axis of the Gaussian, as it lies on the screen
         e = axes[axis]
-        on_x = (jx0 * e[0] + jx1 * e[1] + jx2 * e[2]) * scale[axis]
-        on_y = (jy0 * e[0] + jy1 * e[1] + jy2 * e[2]) * scale[axis]
+        on_x = (jx[0] * e[0] + jx[1] * e[1] + jx[2] * e[2]) * scale[axis]
+        on_y = (jy[0] * e[0] + jy[1] * e[1] + jy[2] * e[2]) * scale[axis]
         var_x += on_x * on_x
         var_y += on_y * on_y
         cov += on_x * on_y

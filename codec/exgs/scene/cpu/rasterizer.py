@@ -12,6 +12,7 @@ import numpy as np
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
+from exgs.scene.cpu.differentiating import add_slopes, differentiate
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
 from exgs.scene.cpu.layout import (
     BLOCKS,
@@ -22,13 +23,16 @@ from exgs.scene.cpu.layout import (
     Longs,
     Picture,
     Projected,
+    Slopes,
     Splats,
     View,
 )
 from exgs.scene.cpu.projection import GIVEN_COLORS, NO_COLORS, SH_COLORS, project
 from exgs.scene.cpu.scratch import Scratch
+from exgs.scene.cpu.slopes import SLOPES
+from exgs.scene.cpu.unprojecting import unproject
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Render
+from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Render
 
 # Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
 # otherwise take memory without bound. 2^25 entries are 256 MiB.
@@ -107,6 +111,40 @@ class CpuRasterizer:
                 )
         return Backprojection(sums, weights, squares)
 
+    def render_gradients(
+        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+    ) -> Gradients:
+        """See `Rasterizer.render_gradients`."""
+        shape = (camera.height, camera.width, 3)
+        if image_gradient.shape != shape:
+            raise ValueError(f"image_gradient has shape {image_gradient.shape}, expected {shape}")
+        image = np.ascontiguousarray(image_gradient, np.float32)
+        n = len(scene) - first
+        out = Slopes(*(np.zeros((n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
+        slopes = np.zeros((n, SLOPES))
+        workers = numba.get_num_threads()
+        with _one_at_a_time:
+            projected = self._project(scene, camera, SH_COLORS)
+            records, sources = projected.records, projected.sources
+            for lists in self._bands(projected, camera):
+                shares = self._scratch.take("shares", (len(lists.entries), SLOPES), np.float32)
+                used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
+                differentiate(
+                    records, sources, first, lists, image, shares, used, _ticket(), workers
+                )
+                add_slopes(lists, used, shares, sources, first, workers, slopes)
+            unproject(
+                _splats(scene, scene.sh0),
+                first,
+                _view(camera),
+                projected,
+                slopes,
+                out,
+                _ticket(),
+                workers,
+            )
+        return Gradients(*out)
+
     def _project(
         self,
         scene: Gaussians,
@@ -124,22 +162,15 @@ class CpuRasterizer:
             visible=take("visible", (BLOCKS,), np.int64),
             counts=take("counts", (BLOCKS, tiles), np.int64),
         )
-        splats = Splats(
-            scene.means,
-            scene.quats,
-            scene.scales,
-            scene.opacities,
-            scene.sh0,
-            scene.shN,
-            scene.sh0 if colors is None else _read_only(colors),
+        given = scene.sh0 if colors is None else _read_only(colors)
+        project(
+            _splats(scene, given),
+            color_source,
+            _view(camera),
+            projected,
+            _ticket(),
+            numba.get_num_threads(),
         )
-        view = View(
-            np.ascontiguousarray(camera.viewmat, np.float64),
-            np.ascontiguousarray(camera.K, np.float64),
-            int(camera.width),
-            int(camera.height),
-        )
-        project(splats, color_source, view, projected, _ticket(), numba.get_num_threads())
         return projected
 
     def _bands(self, projected: Projected, camera: Camera) -> Iterator[Lists]:
@@ -181,6 +212,21 @@ class CpuRasterizer:
 
 def _ticket() -> Longs:
     return np.zeros(1, np.int64)
+
+
+def _splats(scene: Gaussians, colors: FloatArray) -> Splats:
+    return Splats(
+        scene.means, scene.quats, scene.scales, scene.opacities, scene.sh0, scene.shN, colors
+    )
+
+
+def _view(camera: Camera) -> View:
+    return View(
+        np.ascontiguousarray(camera.viewmat, np.float64),
+        np.ascontiguousarray(camera.K, np.float64),
+        int(camera.width),
+        int(camera.height),
+    )
 
 
 def _read_only(colors: FloatArray) -> FloatArray:

@@ -1,7 +1,8 @@
 """Blending one Gaussian into one vector row of LANES pixels, as explicit LLVM vectors.
 
 The auto-vectoriser cannot be relied on here. `Row` gives the shared arithmetic a readable form;
-the three intrinsics below are the three things that blending weights are used for.
+the intrinsics below are what blending weights are used for; those of the backward pass stand in
+`slopes`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ class Row:
     def mul(self, a: Any, b: Any) -> Any:
         return self.builder.fmul(a, b, flags=_FUSED)
 
+    def div(self, a: Any, b: Any) -> Any:
+        return self.builder.fdiv(a, b)
+
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         return self.builder.select(condition, a, b)
 
@@ -117,28 +121,38 @@ class Row:
         bits = builder.shl(builder.add(whole, bias), ir.Constant(_INTS, [_MANTISSA_BITS] * LANES))
         return self.mul(power, builder.bitcast(bits, _FLOATS))
 
-    def blend(self, center: Any, base: Any, across: Any) -> Any:
-        """Draw the Gaussian into plane 0; returns its weights alpha * T.
+    def alpha(self, center: Any, base: Any, across: Any) -> tuple[Any, Any, Any]:
+        """alpha = 2^(base + across * dx^2), 0 where it is not drawn; dx; where it was capped.
 
-        Plane 0 is the transmittance; its sign says whether the pixel is still open (positive).
-        alpha = 2^(base + across * (x - center)^2), x from the left of the row's first pixel.
+        dx runs from `center` to the pixel, x from the left of the row's first pixel.
         """
         lanes = ir.Constant(_FLOATS, [lane + 0.5 for lane in range(LANES)])
         dx = self.sub(lanes, self.splat(center))
         exponent = self.add(self.splat(base), self.mul(self.mul(self.splat(across), dx), dx))
         drawn = self.builder.fcmp_ordered(">=", exponent, self.constant(LOG2_ALPHA_MIN))
         highest = self.constant(LOG2_ALPHA_MAX)
-        exponent = self.where(self.greater(exponent, highest), highest, exponent)
+        too_high = self.greater(exponent, highest)
+        exponent = self.where(too_high, highest, exponent)
         exponent = self.where(drawn, exponent, highest)
-        zero = self.constant(0)
-        alpha = self.where(drawn, self.exp2(exponent), zero)
+        return self.where(drawn, self.exp2(exponent), self.constant(0)), dx, too_high
+
+    def draw(self, alpha: Any) -> Any:
+        """Let `alpha` take from plane 0; returns its weights alpha * T.
+
+        Plane 0 is the transmittance; its sign says whether the pixel is still open (positive).
+        """
         transmittance = self.load(self.plane(0))
         weight = self.mul(transmittance, alpha)
         left = self.sub(transmittance, weight)
         still_open = self.greater(left, self.constant(TRANSMITTANCE_MIN))
         closed = self._negative(transmittance)
         self.store(self.where(still_open, left, closed), self.plane(0))
-        return self.where(still_open, weight, zero)
+        return self.where(still_open, weight, self.constant(0))
+
+    def blend(self, center: Any, base: Any, across: Any) -> Any:
+        """Draw the Gaussian into plane 0; returns its weights alpha * T."""
+        alpha, _, _ = self.alpha(center, base, across)
+        return self.draw(alpha)
 
     def _negative(self, value: Any) -> Any:
         """-|value|, by its sign bit."""
@@ -150,7 +164,7 @@ class Row:
         return self.builder.bitcast(self.builder.gep(self.data, [offset]), _FLOATS.as_pointer())
 
 
-_GEOMETRY = (types.float32, types.float32, types.float32)  # center, base, across
+GEOMETRY = (types.float32, types.float32, types.float32)  # center, base, across
 
 
 @intrinsic
@@ -176,7 +190,7 @@ def paint_row(
         return context.get_dummy_value()
 
     values = (types.float32,) * 4
-    return types.void(planes, types.int64, *_GEOMETRY, *values), codegen
+    return types.void(planes, types.int64, *GEOMETRY, *values), codegen
 
 
 @intrinsic
@@ -196,7 +210,7 @@ def score_row(
         sums.add_to(sums.total(2), row.where(hit, row.constant(1), row.constant(0)))
         return context.get_dummy_value()
 
-    return types.void(planes, totals, types.int64, *_GEOMETRY), codegen
+    return types.void(planes, totals, types.int64, *GEOMETRY), codegen
 
 
 @intrinsic
@@ -216,7 +230,7 @@ def gather_row(
         sums.add_to(sums.total(4), row.mul(weight, weight))
         return context.get_dummy_value()
 
-    return types.void(planes, totals, types.int64, *_GEOMETRY), codegen
+    return types.void(planes, totals, types.int64, *GEOMETRY), codegen
 
 
 @intrinsic

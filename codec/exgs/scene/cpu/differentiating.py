@@ -1,0 +1,230 @@
+"""The backward pass of blending: every tile swept twice, once for its light, once for slopes.
+
+The first sweep sums up what each pixel shows; the second takes it apart again, front to back,
+so that each Gaussian knows what lies behind it. As in `gathering`, entries keep their own totals,
+added up in the order of the tiles: the sums do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from exgs.scene.cpu.binning import sort_entries
+from exgs.scene.cpu.ellipse import strip_rows
+from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.layout import (
+    ACROSS,
+    BLUE,
+    GREEN,
+    LANES,
+    LEAN_X,
+    LOG2_OPACITY,
+    MEAN_X,
+    MEAN_Y,
+    PIXELS,
+    RECORD_BITS,
+    RED,
+    RIDGE,
+    STRIPS,
+    TILE,
+    Doubles,
+    Entries,
+    Floats,
+    Ints,
+    Lists,
+    Longs,
+)
+from exgs.scene.cpu.rows import lane_sum
+from exgs.scene.cpu.slopes import PLANES, SLOPES, slope_row, value_row
+from exgs.scene.cpu.tiles import (
+    AHEAD,
+    CHECK_EVERY,
+    HALF,
+    ONE,
+    ZERO,
+    Frame,
+    close_rows,
+    frame_of,
+    open_tile,
+)
+
+_NOBODY = np.iinfo(np.int64).max
+
+
+@kernel(parallel=True)
+def differentiate(
+    records: Floats,
+    sources: Ints,
+    first: int,
+    lists: Lists,
+    image: Floats,
+    shares: Floats,
+    used: Longs,
+    ticket: Longs,
+    workers: int,
+) -> None:
+    """The SLOPES of every entry of a band whose Gaussian is `first` or later.
+
+    `image` [H, W, 3] is the gradient of the picture. `shares` [E, SLOPES] receives the totals for
+    the first `used` [tiles] entries of each tile; those behind were never reached.
+    """
+    for worker in prange(workers):
+        _differentiate_tiles(
+            records, sources, first, lists, lists.spares[worker], image, shares, used, ticket
+        )
+
+
+@kernel()
+def _differentiate_tiles(
+    records: Floats,
+    sources: Ints,
+    first: int,
+    lists: Lists,
+    spare: Entries,
+    image: Floats,
+    shares: Floats,
+    used: Longs,
+    ticket: Longs,
+) -> None:
+    """One worker: sweep tiles until none is left."""
+    height, width, _ = image.shape
+    planes = np.empty(PLANES * PIXELS, np.float32)
+    totals = np.empty(SLOPES * LANES, np.float32)
+    rows = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
+    tile = take_ticket(ticket)
+    while tile < lists.starts.shape[0] - 1:
+        begin, end = lists.starts[tile], lists.starts[tile + 1]
+        entries = lists.entries[begin:end]
+        sort_entries(entries, spare)
+        frame = frame_of(lists.first + tile, width, height)
+        open_tile(planes, frame, *rows)
+        _load_image(planes, frame, image)
+        reached = _sweep_tile(
+            records, sources, _NOBODY, entries, frame, shares[begin:end], planes, totals, ONE, *rows
+        )
+        # What is behind has been summed up: open the tile again, and take it apart.
+        light = planes[(PLANES - 1) * PIXELS :].copy()
+        open_tile(planes, frame, *rows)
+        _load_image(planes, frame, image)
+        planes[(PLANES - 1) * PIXELS :] = light
+        _sweep_tile(
+            records,
+            sources,
+            first,
+            entries[:reached],
+            frame,
+            shares[begin:end],
+            planes,
+            totals,
+            -ONE,
+            *rows,
+        )
+        used[tile] = reached
+        tile = take_ticket(ticket)
+
+
+@kernel()
+def _load_image(planes: Floats, frame: Frame, image: Floats) -> None:
+    for y in range(frame.height):
+        for x in range(frame.width):
+            for channel in range(3):
+                planes[(1 + channel) * PIXELS + y * TILE + x] = image[
+                    frame.top + y, frame.left + x, channel
+                ]
+
+
+@kernel()
+def _sweep_tile(
+    records: Floats,
+    sources: Ints,
+    first: int,
+    entries: Entries,
+    frame: Frame,
+    shares: Floats,
+    planes: Floats,
+    totals: Floats,
+    sign: np.float32,
+    first_row: Longs,
+    end_row: Longs,
+) -> int:
+    """Draw a tile's entries, adding `sign` times their light to plane BEHIND.
+
+    Entries of Gaussians from `first` on take theirs away instead, and write their SLOPES to
+    `shares`. Returns how many entries were reached before all was opaque.
+    """
+    for n in range(entries.shape[0]):
+        if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
+            return n
+        if n + AHEAD < entries.shape[0]:
+            prefetch_record(records, np.int64(entries[n + AHEAD] & RECORD_BITS))
+        k = np.int64(entries[n] & RECORD_BITS)
+        record = records[k]
+        sloped = sources[k] >= first
+        if sloped:
+            totals[:] = ZERO
+        mean_x = record[MEAN_X] - np.float32(frame.left)
+        mean_y = record[MEAN_Y] - np.float32(frame.top)
+        red, green, blue = record[RED], record[GREEN], record[BLUE]
+        for strip in range(STRIPS):
+            begin, end = strip_rows(record, mean_x, mean_y, strip)
+            for y in range(max(begin, first_row[strip]), min(end, end_row[strip])):
+                dy = np.float32(y) + HALF - mean_y
+                offset = y * TILE + strip * LANES
+                center = mean_x + record[LEAN_X] * dy - np.float32(strip * LANES)
+                base = record[LOG2_OPACITY] + record[RIDGE] * dy * dy
+                if sloped:
+                    slope_row(
+                        planes, totals, offset, center, base, record[ACROSS], dy, red, green, blue
+                    )
+                else:
+                    value_row(
+                        planes,
+                        offset,
+                        center,
+                        base,
+                        record[ACROSS],
+                        sign * red,
+                        sign * green,
+                        sign * blue,
+                    )
+        if sloped:
+            for number in range(SLOPES):
+                shares[n, number] = lane_sum(totals, number * LANES)
+    return int(entries.shape[0])
+
+
+@kernel(parallel=True)
+def add_slopes(
+    lists: Lists,
+    used: Longs,
+    shares: Floats,
+    sources: Ints,
+    first: int,
+    workers: int,
+    slopes: Doubles,
+) -> None:
+    """Add the shares of `differentiate` to `slopes` [N - first, SLOPES] of their Gaussians."""
+    span = (sources.shape[0] + workers - 1) // workers
+    for worker in prange(workers):  # each adds for the Gaussians of its own span of records
+        _add_slopes(lists, used, shares, sources, first, worker * span, slopes, span)
+
+
+@kernel()
+def _add_slopes(
+    lists: Lists,
+    used: Longs,
+    shares: Floats,
+    sources: Ints,
+    first: int,
+    begin: int,
+    slopes: Doubles,
+    span: int,
+) -> None:
+    for tile in range(lists.starts.shape[0] - 1):
+        for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
+            k = np.int64(lists.entries[p] & RECORD_BITS)
+            if begin <= k < begin + span and sources[k] >= first:
+                for number in range(SLOPES):
+                    slopes[sources[k] - first, number] += shares[p, number]
