@@ -16,9 +16,9 @@ from exgs.scene.sample.builder import Cover
 from exgs.scene.sample.noise import Array
 from exgs.scene.sample.surfaces import Ids, Spot, Surface
 
-_SIDE = 4  # samples along a side of a cell
+_SIDE = 3  # samples along a side of a cell
 _ROUND = 8  # of the cells, one in so many is cut before gains are compared again
-_HIDDEN = 0.25  # share of a cell behind covers from which it is left out
+_HIDDEN = 0.4  # share of a cell behind covers from which it is left out
 _SMALL_COUNTS = 0.75  # power of the area: small things are looked at from nearby
 _UNSEEN_PER_METRE = 0.5  # change of tone that is expected even where none was sampled
 _TURN = 0.2  # change of tone with a radian of a curved surface's turning
@@ -59,41 +59,38 @@ class Cells:
         )
 
 
-def cut(surfaces: tuple[Surface, ...], covers: tuple[Cover, ...], sun: Sun, count: int) -> Cells:
-    """`count` cells of all `surfaces`, or as many as the even grids have if those are more."""
-    measure = _Measure(surfaces, covers, sun)
-    cells = _visible(Cells.concatenate([measure.grid(k) for k in range(len(surfaces))]))
-    while (missing := count - len(cells)) > 0:
-        more = min(missing, max(len(cells) // _ROUND, 1))
-        order = np.argsort(-cells.gain, kind="stable")
-        halves = _visible(measure.halves(cells.select(order[:more])))
-        cells = Cells.concatenate([cells.select(order[more:]), halves])
-    return cells.select(np.argsort(cells.owner, kind="stable"))
-
-
-def _visible(cells: Cells) -> Cells:
-    return cells.select(cells.hidden <= _HIDDEN)
-
-
 @dataclass(frozen=True, slots=True)
-class _Measure:
-    """Makes cells and samples what lies on them."""
+class Cutter:
+    """Cuts `surfaces` and samples what lies on the cells; what `covers` hide is left out."""
 
     surfaces: tuple[Surface, ...]
     covers: tuple[Cover, ...]
     sun: Sun
 
-    def grid(self, owner: int) -> Cells:
-        """The even grid that a surface starts with."""
+    def even(self, detail: float = 1.0) -> Cells:
+        """The even grids that surfaces start with, with `detail` times as many cells a side."""
+        parts = [self._grid(owner, detail) for owner in range(len(self.surfaces))]
+        return _visible(Cells.concatenate(parts))
+
+    def cut(self, cells: Cells, count: int) -> Cells:
+        """`count` cells from `cells`, by surface; more where there were more already."""
+        while (missing := count - len(cells)) > 0:
+            more = min(missing, max(len(cells) // _ROUND, 1))
+            order = np.argsort(-cells.gain, kind="stable")
+            halves = _visible(self._halves(cells.select(order[:more])))
+            cells = Cells.concatenate([cells.select(order[more:]), halves])
+        return cells.select(np.argsort(cells.owner, kind="stable"))
+
+    def _grid(self, owner: int, detail: float) -> Cells:
         surface = self.surfaces[owner]
-        nu, nv = surface.cells
+        nu, nv = (max(1, round(detail * cells)) for cells in surface.cells)
         u, v = np.meshgrid(np.arange(nu) / nu, np.arange(nv) / nv, indexing="ij")
         patches = len(surface.size)
         low = np.tile(np.stack([u.ravel(), v.ravel()], 1), (patches, 1))
         patch = np.repeat(np.arange(patches), nu * nv)
         return self._measured(owner, patch, low, low + np.array([1 / nu, 1 / nv]))
 
-    def halves(self, cells: Cells) -> Cells:
+    def _halves(self, cells: Cells) -> Cells:
         """Both halves of each of `cells`."""
         rows = np.arange(len(cells))
         middle = (cells.low + cells.high) / 2
@@ -136,15 +133,13 @@ class _Measure:
         tone = np.sqrt(np.maximum(albedo, 0) * (_DIM + seen[:, None]))
         tone = np.where(hidden[:, None], 2.0, tone).reshape(n, _SIDE, _SIDE, 3)
 
-        half = _SIDE // 2
         gains = []
         for k, along in ((1, along_u), (2, along_v)):
             row, places = np.moveaxis(tone, k, 1), np.moveaxis(grid, k, 1)
             change = row.mean(2).var(1)
             length = np.linalg.norm(along, axis=2).mean(1) + 1e-9
             ends = places[:, 0] + places[:, -1]
-            inner = places[:, half - 1] + places[:, half]
-            bow = np.linalg.norm(ends - inner, axis=2).mean(1) / length
+            bow = np.linalg.norm(ends - 2 * places[:, _SIDE // 2], axis=2).mean(1) / length
             gains.append(change.sum(1) + (_UNSEEN_PER_METRE * length) ** 2 + (_TURN * 4 * bow) ** 2)
         across = (gains[1] > gains[0]).astype(np.int64)
         gain = surface.worth * area**_SMALL_COUNTS * np.where(across, gains[1], gains[0])
@@ -159,3 +154,7 @@ class _Measure:
             gain,
             across,
         )
+
+
+def _visible(cells: Cells) -> Cells:
+    return cells.select(cells.hidden <= _HIDDEN)

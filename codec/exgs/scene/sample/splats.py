@@ -6,10 +6,12 @@ other surfaces that nothing must shine through lie larger ones.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from exgs.scene.gaussians import SH_C0, Gaussians
-from exgs.scene.sample.cells import Cells, cut
+from exgs.scene.sample.cells import Cells, Cutter
 from exgs.scene.sample.lighting import Lighting, lobe_harmonics
 from exgs.scene.sample.noise import Array
 from exgs.scene.sample.room import Room, room_of
@@ -22,6 +24,7 @@ _THICKNESS = 0.04  # of the smaller extent
 _THINNEST, _THICKEST = 3e-4, 4e-3  # metres
 _OPACITY = 0.985
 _EXPOSURE = 1.0
+_FULL_DETAIL = 80_000  # Gaussians from which the grids that are cut are the full ones
 
 _BACK_CELL = 0.16  # metres
 _BACK_DEPTH = 0.05
@@ -31,19 +34,21 @@ _BACK_OPACITY = 0.97
 def sample_scene(count: int = 150_000, seed: int = 0) -> Gaussians:
     """A furnished room of `count` Gaussians with SH of degree 3, in metres; RDF.
 
-    The same arguments give the same room; other seeds give other rooms. Small counts are kept
-    only down to what the room needs to be closed, some 30,000. Raises ValueError.
+    The same arguments give the same room; other seeds give other rooms. Every thing in it has its
+    least number of splats, some 2,000 in all, below which no `count` goes. Raises ValueError.
     """
     if count < 1:
         raise ValueError(f"a scene of {count} Gaussians can't be made")
     room = room_of(seed)
     lighting = Lighting(room)
-    backs = _backs(room, lighting)
-    cells = cut(room.surfaces, room.covers, lighting.sun, count - len(backs))
+    detail = min(1.0, math.sqrt(count / _FULL_DETAIL))
+    backs = _backs(room, lighting, detail)
+    cutter = Cutter(room.surfaces, room.covers, lighting.sun)
+    cells = cutter.cut(cutter.even(detail), count - len(backs))
     return Gaussians.concatenate([_splats(room, lighting, cells), backs])
 
 
-def _backs(room: Room, lighting: Lighting) -> Gaussians:
+def _backs(room: Room, lighting: Lighting, detail: float) -> Gaussians:
     coarse = []
     for surface in room.surfaces:
         if surface.backed:
@@ -51,7 +56,7 @@ def _backs(room: Room, lighting: Lighting) -> Gaussians:
             coarse.append(
                 Surface(surface.place, surface.size, surface.material, cells=(int(nu), int(nv)))
             )
-    cells = cut(tuple(coarse), room.covers, lighting.sun, 0)
+    cells = Cutter(tuple(coarse), room.covers, lighting.sun).even(detail)
     return _splats(room.with_surfaces(tuple(coarse)), lighting, cells, _BACK_DEPTH, _BACK_OPACITY)
 
 
