@@ -97,7 +97,7 @@ def _first_chunks(plan: PartPlan, view: View | None, *budgets_bytes: int) -> lis
     always = {
         chunk
         for unit in plan.units
-        if unit.is_basis or (unit.layer == 0 and not unit.is_sh)
+        if unit.kind is ChunkKind.BASIS or (unit.layer == 0 and unit.kind is ChunkKind.LEAF)
         for chunk in unit.chunks
     }
     sets = [set(always) for _ in budgets_bytes]

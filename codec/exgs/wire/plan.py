@@ -1,8 +1,8 @@
 """What must come before what: the parts of a file as units that are useful only as a whole.
 
-A unit is the LEAF and PROXY chunks of one cell, or its SH chunk, or the BASIS. A cell needs its
-ancestor cell, SH needs its cell. A complete plan is shared by all sessions of a scene; that of a
-client without a server's help grows by pages.
+A unit is the LEAF and PROXY chunks of one cell, or one kind of what refines them (SH, FINE), or
+the BASIS. A cell needs its ancestor cell, a refinement its own. A complete plan is shared by all
+sessions of a scene; that of a client without a server's help grows by pages.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from exgs.codec.container import FileHead
 from exgs.codec.index import ChunkRef, ChunkTable, PageRef
 from exgs.wire.parts import is_page, page_id
 
-_CELL_KINDS = (ChunkKind.LEAF, ChunkKind.PROXY)
-
 
 @dataclass(slots=True)
 class Unit:
     """Chunks that are useful together."""
 
+    kind: ChunkKind  # LEAF for a PROXY too
     layer: int
     tile: int
-    is_sh: bool = False
-    is_basis: bool = False
     chunks: list[int] = field(default_factory=list)  # in file order
     gain: float = 0.0
     linked: bool = False
@@ -47,8 +44,7 @@ class PartPlan:
         self.basis: int | None = None  # the unit of the BASIS chunk
         self._pages = head.root.pages
         self._page_starts = [page.first_chunk for page in self._pages]
-        self._cells: dict[tuple[int, int], int] = {}
-        self._sh: dict[tuple[int, int], int] = {}
+        self._numbers: dict[tuple[ChunkKind, int, int], int] = {}
         self._enter(table.values())
 
     @property
@@ -99,19 +95,14 @@ class PartPlan:
         return touched
 
     def _unit_for(self, row: ChunkRef) -> int:
-        if row.kind is ChunkKind.BASIS:
-            if self.basis is None:
-                self.basis = self._new(Unit(row.layer, row.tile, is_basis=True))
-            return self.basis
-        cell = (row.layer, row.tile)
-        units = self._cells if row.kind in _CELL_KINDS else self._sh
-        if cell not in units:
-            units[cell] = self._new(Unit(*cell, is_sh=row.kind is ChunkKind.SH))
-        return units[cell]
-
-    def _new(self, unit: Unit) -> int:
-        self.units.append(unit)
-        return len(self.units) - 1
+        kind = ChunkKind.LEAF if row.kind is ChunkKind.PROXY else row.kind
+        key = (kind, row.layer, row.tile)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.units)
+            self.units.append(Unit(*key))
+            if kind is ChunkKind.BASIS:
+                self.basis = self._numbers[key]
+        return self._numbers[key]
 
     def _link(self, number: int) -> None:
         """Hang a new unit under what it needs, and under it what hung higher for want of it."""
@@ -129,14 +120,14 @@ class PartPlan:
         siblings.add(number)
 
     def _needs(self, unit: Unit) -> int | None:
-        if unit.is_basis:
+        if unit.kind is ChunkKind.BASIS:
             return None
-        if unit.is_sh:
-            return self._cells.get((unit.layer, unit.tile))
+        if unit.kind is not ChunkKind.LEAF:
+            return self._numbers.get((ChunkKind.LEAF, unit.layer, unit.tile))
         layers = self.facts.layers
         for layer in range(unit.layer - 1, -1, -1):
             shift = layers[unit.layer].tile_level - layers[layer].tile_level
-            ancestor = self._cells.get((layer, unit.tile >> shift))
+            ancestor = self._numbers.get((ChunkKind.LEAF, layer, unit.tile >> shift))
             if ancestor is not None:
                 return ancestor
         return None

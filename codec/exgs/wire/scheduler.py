@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.constants import ChunkKind
 from exgs.codec.index import ChunkRef, PageRef
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_part, part_name
@@ -96,7 +97,7 @@ class Scheduler:
         return sum(
             self.plan.length(chunk) - self._begun.get(chunk, 0)
             for unit in self.plan.units
-            if unit.is_basis or self._weigh(unit)[0] > 0
+            if unit.kind is ChunkKind.BASIS or self._weigh(unit)[0] > 0
             for chunk in unit.chunks
             if not self._whole_chunks[chunk]
         )
@@ -240,7 +241,7 @@ class Scheduler:
 
     def _with_basis(self, number: int, chunk: int) -> int:
         basis = self.plan.basis
-        if self.plan.units[number].is_sh and basis is not None:
+        if self.plan.units[number].kind is ChunkKind.SH and basis is not None:
             first = self._first_missing(basis)
             if first is not None:
                 return self._page_first(first)
@@ -283,7 +284,7 @@ class Scheduler:
         """Coverage and solid angle of a unit's tile: the mean over its finest tiles."""
         if self._weights is None:
             return 1.0, 1.0
-        if unit.is_basis:  # SH calls for it; on its own it shows nothing
+        if unit.kind is ChunkKind.BASIS:  # SH calls for it; on its own it shows nothing
             return 0.0, 1.0
         cell = (unit.layer, unit.tile)
         if cell not in self._mean_weights:
