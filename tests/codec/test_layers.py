@@ -1,0 +1,113 @@
+"""Layers grow, keep every region occupied, and take the best Gaussians first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exgs.codec import layers
+from exgs.codec.constants import MAX_LAYERS, MAX_TILE_LEVEL
+from exgs.codec.layers import assign_layers, plan_layers
+from exgs.codec.tiles import build_tiles, tile_bounds
+
+few = settings(deadline=None, max_examples=60)
+
+
+@few
+@given(st.integers(1, 20_000_000), st.booleans())
+def test_plans_add_up_and_grow(count: int, proxies: bool) -> None:
+    plan = plan_layers(count, proxies=proxies)
+    assert 1 <= len(plan) <= MAX_LAYERS
+    assert sum(layer.leaves for layer in plan) == count
+    levels = [layer.tile_level for layer in plan]
+    assert levels == sorted(levels)
+    assert levels[-1] <= MAX_TILE_LEVEL
+    assert plan[-1].proxies == 0
+    assert plan[-1].amplification == 1
+    if not proxies:
+        assert all(layer.proxies == 0 for layer in plan)
+        factors = [layer.amplification for layer in plan]
+        assert factors == sorted(factors, reverse=True)
+    for layer in plan[:-1]:
+        assert layer.leaves + layer.proxies > 0
+
+
+def _cloud(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    means = rng.random((count, 3)).astype(np.float32)
+    dim = means[:, 0] > 0.5  # half of the space holds hardly anything that counts
+    return means, np.where(dim, 1e-6, 1.0) * rng.random(count)
+
+
+def test_no_occupied_region_is_empty_after_the_first_layer() -> None:
+    means, score = _cloud(4000, 0)
+    octant = (means > 0.5) @ np.array([1, 2, 4])
+    unguarded = np.argsort(-score)[:640]
+    assert len(np.unique(octant[unguarded])) == 4
+    layer = assign_layers(score, means, [640, 1000, 2360])
+    assert np.bincount(layer).tolist() == [640, 1000, 2360]
+    assert len(np.unique(octant[layer == 0])) == 8
+
+
+@few
+@given(st.integers(1, 500), st.integers(1, 400), st.integers(0, 1000))
+def test_every_voxel_of_the_floor_gives_its_best(count: int, most: int, seed: int) -> None:
+    means = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    voxels = layers._voxels(means, most)
+    occupied = np.unique(voxels)
+    assert len(occupied) <= most or len(occupied) == 1
+    score = np.random.default_rng(seed + 1).random(count)
+    size = min(count, most * layers._VOXEL_SHARE)
+    layer = assign_layers(score, means, [size, count - size])
+    ranked = layers._voxels(means[np.argsort(-score, kind="stable")], size // layers._VOXEL_SHARE)
+    if len(np.unique(ranked)) <= size:
+        own = layers._voxels(means, size // layers._VOXEL_SHARE)
+        for voxel in np.unique(own):
+            members = np.flatnonzero(own == voxel)
+            assert layer[members[score[members].argmax()]] == 0
+
+
+def test_within_a_layer_the_best_come_first() -> None:
+    means, score = _cloud(2000, 1)
+    layer = assign_layers(score, means, [400, 1600])
+    best = np.argsort(-score)[:350]  # 50 places are the floor's at most
+    assert (layer[best] == 0).all()
+
+
+def test_equal_scores_keep_the_order() -> None:
+    layer = assign_layers(np.ones(10), np.zeros((10, 3), np.float32), [3, 7])
+    assert layer.tolist() == [0] * 3 + [1] * 7
+
+
+@few
+@given(st.integers(0, 5), st.integers(1, 300), st.integers(0, 1000))
+def test_tiles_cover_every_point_and_halve_evenly(level: int, count: int, seed: int) -> None:
+    means = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    tree = build_tiles(means, level)
+    assert tree.count == 1 << level
+    tile = tree.locate(means)
+    assert ((tile >= 0) & (tile < tree.count)).all()
+    counts = np.bincount(tile, minlength=tree.count)
+    assert counts.max() <= -(-count // tree.count) + level
+    bounds = tile_bounds(means, tile, tree.count)
+    assert (means >= bounds[tile, 0]).all()
+    assert (means <= bounds[tile, 1]).all()
+    assert (bounds[counts == 0] == 0).all()
+
+
+def test_a_tile_of_a_coarser_level_is_a_range_of_finer_ones() -> None:
+    means = np.random.default_rng(3).normal(size=(500, 3)).astype(np.float32)
+    fine = build_tiles(means, 4).locate(means)
+    for level in range(4):
+        np.testing.assert_array_equal(build_tiles(means, level).locate(means), fine >> (4 - level))
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_floaters_do_not_choose_the_cut(axis: int) -> None:
+    rng = np.random.default_rng(0)
+    means = rng.random((1000, 3)).astype(np.float32)
+    means[:, axis] *= 3
+    means[:5, (axis + 1) % 3] = 1e6
+    assert build_tiles(means, 1).axes[0] == axis
