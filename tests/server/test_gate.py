@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
 from exgs.server.config import Patience, Quota
+from exgs.wire.client import ClientSession
 from tests.client.scenes import write_box
 from tests.server.support import Site, on_site, streaming, until
 
@@ -108,6 +110,59 @@ def test_a_reader_of_a_stream_that_stalls_is_dropped(large_root: Path) -> None:
 
 async def _is_dropped(site: Site) -> bool:
     return await site.metric('exgs_dropped_connections_total{reason="slow reader"}') == 1
+
+
+def test_a_reader_that_leaves_is_no_fault_of_the_server(
+    large_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(site: Site) -> None:
+        with _small_socket(site) as end:
+            end.sendall(b"GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\n\r\n")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await asyncio.sleep(0.1)
+
+        async def is_counted() -> bool:
+            return await site.metric('exgs_http_answers_total{status="499"}') == 1
+
+        await until(is_counted)
+        async with site.http.ws_connect(f"{site.server.url}/scenes/box/stream") as stream:
+            stream._response.connection.transport.abort()  # type: ignore[union-attr]
+        await asyncio.sleep(0.1)
+
+    on_site(large_root, main)
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_a_malformed_request_costs_one_line_of_log(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(site: Site) -> None:
+        assert (await site.raw(b"GET / HTTP/1.1\r\n\r\n")).split()[1] == b"400"
+
+    on_site(root, main)
+    refused = [record for record in caplog.records if record.msg == "malformed request"]
+    assert len(refused) == 1
+    assert refused[0].exc_info is None
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_stream_whose_client_has_vanished_is_closed(root: Path) -> None:
+    async def main(site: Site) -> None:
+        async with site.http.ws_connect(
+            f"{site.server.url}/scenes/box/stream", autoping=False
+        ) as stream:
+            session = ClientSession("box", credit_bytes=1)
+            for frame in session.data_to_send():
+                await stream.send_bytes(frame)
+
+            async def is_closed() -> bool:
+                return await site.metric("exgs_streams") == 0
+
+            await asyncio.sleep(0.1)
+            assert not await is_closed()
+            await until(is_closed)
+
+    on_site(root, main, patience=Patience(ping_s=0.4))
 
 
 def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) -> None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exgs.codec.constants import MAX_CREDIT_BYTES, PROTOCOL_VERSION, ErrorCode, FrameType
+from exgs.codec.constants import (
+    MAX_CREDIT_BYTES,
+    MAX_FRAGMENT_BYTES,
+    PROTOCOL_VERSION,
+    ErrorCode,
+    FrameType,
+)
 from exgs.codec.frame import Buffer
 from exgs.wire.errors import LocalProtocolError, RemoteProtocolError
 from exgs.wire.events import Cancel, Credit, Event, Hello, Limits, View, Want, Welcome
@@ -80,11 +86,11 @@ class ServerSession(Session):
         self._send(FrameType.WELCOME, pack_welcome(welcome))
         return have is not None
 
-    def next_fragment(self) -> Slice | None:
+    def next_fragment(self, max_bytes: int = MAX_FRAGMENT_BYTES) -> Slice | None:
         """The bytes that are worth most now; None while there is no credit or nothing to send."""
         if self.scheduler is None or self.state is not State.STREAM:
             return None
-        max_bytes = min(self.credit_bytes, self.limits.fragment_bytes)
+        max_bytes = min(self.credit_bytes, self.limits.fragment_bytes, max_bytes)
         return self.scheduler.next(max_bytes) if max_bytes > 0 else None
 
     def send_fragment(self, piece: Slice, data: Buffer) -> None:

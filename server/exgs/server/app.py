@@ -28,7 +28,8 @@ from exgs.server.metrics import Metrics
 from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
 
-_LIMIT_BACKLOG = 1024
+_BACKLOG = 1024  # connections that wait to be accepted
+_GONE = 499  # as nginx says it: the connection ended before the answer did
 
 log = logging.getLogger("exgs.server")
 _http_log = logging.getLogger("exgs.server.http")
@@ -99,7 +100,7 @@ async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
             config.port,
             ssl=config.tls,
             ssl_handshake_timeout=patience.head_s if config.tls else None,
-            backlog=_LIMIT_BACKLOG,
+            backlog=_BACKLOG,
         )
         sweeping = asyncio.create_task(state.gate.sweep())
         try:
@@ -138,7 +139,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
     start_s = loop.time()
     peer = address_of(request.transport)
     state.gate.request_begins(request)
-    status, sent_bytes = 499, 0  # as nginx says it: the client has gone
+    status, sent_bytes = _GONE, 0
     try:
         if not state.gate.is_request_allowed(peer):
             raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: "1"})
@@ -150,7 +151,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     except ConnectionError:
-        raise
+        return web.Response(status=_GONE)  # that nobody will read
     except Exception:
         status = 500
         raise

@@ -38,7 +38,10 @@ async def list_scenes(request: web.Request) -> web.Response:
 
 
 async def get_file(request: web.Request) -> web.StreamResponse:
-    """GET and HEAD of /scenes/NAME.exgs and of /scenes/NAME.HASH.exgs."""
+    """GET and HEAD of /scenes/NAME.exgs and of /scenes/NAME.HASH.exgs.
+
+    Raises ConnectionError where the connection ends before the answer does.
+    """
     state = request.app[STATE]
     name = request.match_info["file"]
     scene, is_immutable = state.catalog.get(name), False
@@ -97,11 +100,13 @@ async def _send(
             await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
         async with asyncio.timeout(patience_s):
             await response.write_eof()
-    except TimeoutError:
+    except TimeoutError as error:
         state.gate.drop(request.transport, "slow reader")
+        raise ConnectionAbortedError("the client reads too slowly") from error
     except UnreadableError as error:
         log.error("scene can't be read", extra={"scene": scene.name, "error": str(error)})
         state.gate.drop(request.transport, "file")  # an answer that ends early has no other end
+        raise ConnectionAbortedError(str(error)) from error
     return response
 
 

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from exgs.codec.constants import (
     FRAME_HEAD_BYTES,
+    MAX_FRAGMENT_BYTES,
     MAX_HELLO_BYTES,
     WEBSOCKET_CLOSE_BASE,
     ErrorCode,
@@ -30,7 +31,9 @@ from exgs.wire.parts import is_page
 from exgs.wire.scheduler import Slice
 from exgs.wire.server import ServerSession
 
-_UNSENT_BYTES = 16 << 10  # that the kernel may hold back: more would be chosen too early
+_UNSENT_BYTES = 4 << 10  # that the kernel may hold back: more would be chosen too early
+_SMALL_FRAGMENT_BYTES = 4 << 10
+_SLOW_S = 0.005  # where a fragment takes longer than this to be taken, smaller ones follow
 _CLOSING_S = 1.0
 _FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
 _RETRY_S = 1.0
@@ -204,18 +207,22 @@ class Stream:
             self._state.metrics.resumes.inc()
 
     async def _write(self) -> None:
+        size_bytes = MAX_FRAGMENT_BYTES
         while True:
             await self._flush()
             if self._session.closed:
                 return
-            piece = self._session.next_fragment()
+            piece = self._session.next_fragment(size_bytes)
             if piece is None or self._scene is None:
                 self._news.clear()
                 await self._news.wait()
                 continue
             self._session.send_fragment(piece, self._scene.read(piece.file_offset, piece.length))
             self._count(self._scene, piece)
+            start_s = self._now()
             await self._flush()
+            is_slow = self._now() - start_s > _SLOW_S
+            size_bytes = _SMALL_FRAGMENT_BYTES if is_slow else MAX_FRAGMENT_BYTES
             await asyncio.sleep(0)  # the others' turn, and this client's next view
 
     async def _flush(self) -> None:
