@@ -7,6 +7,7 @@ best remaining Gaussian first (the voxel-based sampling of ExGS), so that no reg
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,16 @@ import numpy.typing as npt
 
 from exgs.scene.gaussians import FloatArray
 
-# Proxies of the first layers: about 20 KB, then 3.4 times more until this share of the scene.
+# Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
+# which is larger in small scenes: these have less that repeats.
 _FIRST_PROXIES = 2400
 _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.06
+_PROXY_SHARE_MAX = 0.13
+_LARGE_COUNT = 500_000
 
 # (share of the scene that has arrived after the layer, its proxies as a share of the scene)
-_LEAF_LAYERS = ((0.1, 0.06), (0.24, 0.045), (0.48, 0.02), (1.0, 0.0))
+_LEAF_LAYERS = ((0.11, 0.06), (0.25, 0.045), (0.5, 0.02), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
 _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 
@@ -59,10 +63,12 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
             ]
         )
     sizes: list[tuple[int, int, float]] = []
-    stand_ins = float(_FIRST_PROXIES)
-    while stand_ins <= _PROXY_SHARE * count:
-        sizes.append((0, round(stand_ins), 1.0))
-        stand_ins *= _PROXY_GROWTH
+    share = min(_PROXY_SHARE * max(_LARGE_COUNT / count, 1.0) ** 0.35, _PROXY_SHARE_MAX)
+    most = share * count
+    steps = max(1, round(math.log(max(most / _FIRST_PROXIES, 1.0), _PROXY_GROWTH)))
+    first = min(_FIRST_PROXIES, most)
+    for step in range(steps + 1 if most > _FIRST_PROXIES else 1):
+        sizes.append((0, round(first * (most / first) ** (step / steps)), 1.0))
     before = 0
     for arrived_share, proxy_share in _LEAF_LAYERS:
         after = round(arrived_share * count)

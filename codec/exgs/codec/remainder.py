@@ -27,6 +27,10 @@ from exgs.scene.rasterize import Rasterizer
 # Quantization may add this share to the squared error that merging has left.
 _QUANTIZATION_SHARE = 0.07
 _SCALARS = 11  # coded per proxy
+# Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
+# keep silhouettes, larger ones close the gaps of walls.
+_SIZES = (0.8, 0.87, 0.94, 1.0)
+_SIZE_VIEWS = 4
 _WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
 
 
@@ -75,6 +79,7 @@ def pack_remainder(
     tile[labels] = fine_tile[rest]
     distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
 
+    proxies = _best_size(drawn, proxies, np.bincount(labels) > 1, views, rasterizer)
     energy, error = _measure(drawn, proxies, views, rasterizer)
     distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))
     camera = views.cameras[0]
@@ -98,6 +103,34 @@ def pack_remainder(
     colors = np.empty_like(proxies.sh0)
     colors[np.concatenate([cell.members for cell in cells])] = fitted[free]
     return packed(replace(proxies, sh0=colors), level)
+
+
+def _best_size(
+    drawn: Gaussians,
+    proxies: Gaussians,
+    merged: npt.NDArray[np.bool_],
+    views: FitViews,
+    rasterizer: Rasterizer,
+) -> Gaussians:
+    """`proxies` with those that are `merged` [P] at the size that suits the views best."""
+    pick = slice(None, None, max(1, len(views.cameras) // _SIZE_VIEWS))
+    pairs = list(zip(views.cameras[pick], views.references[pick], strict=True))
+
+    def error(candidate: Gaussians) -> float:
+        everything = Gaussians.concatenate([drawn, candidate])
+        residuals = [
+            np.clip(rasterizer.render(everything, camera).rgb, 0, 1) - reference
+            for camera, reference in pairs
+        ]
+        return sum(float(np.mean(residual * residual)) for residual in residuals)
+
+    candidates = [
+        replace(
+            proxies, scales=proxies.scales * np.where(merged, size, 1.0).astype(np.float32)[:, None]
+        )
+        for size in _SIZES
+    ]
+    return min(candidates, key=error)
 
 
 def _measure(

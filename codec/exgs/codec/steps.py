@@ -19,7 +19,7 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 47 dB.
-_FINE_TOTAL = 1.4e-6
+_FINE_TOTAL = 8e-7
 # The first coding of a layer may be so much worse than the last, and worse while more is missing.
 _COARSE_RATIO = 4.0
 _COARSE_GROWTH = 0.0

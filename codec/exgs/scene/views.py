@@ -24,7 +24,7 @@ _CANDIDATES = 3  # drawn for each view that is wanted
 
 _ELEVATIONS_DEG = (12.0, 32.0, 52.0, 0.0)
 _GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of steps spreads round the circle
-_CLOSE_UP = 3  # every third orbit view stands near one place
+_CLOSE_UPS = (1, 3)  # of every five orbit views, those that stand near one place
 
 _ROOM_ENCLOSURE = 0.65  # share of directions that meet matter, from a place within a room
 _ROOM_SHARE = 0.08  # of the grid's cells that must be such places
@@ -130,7 +130,7 @@ def _surrounds(stage: _Stage, prober: Prober) -> bool:
 
 
 def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
-    """From all sides at a few elevations; every third looks closely at one place."""
+    """From all sides at a few elevations; two of five look closely at one place."""
     layout, reach = stage.layout, stage.reach
     start = rng.random()
     cameras = []
@@ -140,10 +140,10 @@ def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]
             layout.up, 2 * math.pi * (start + i * _GOLDEN), math.radians(elevation_deg)
         )
         target = layout.centre + rng.uniform(-0.1, 0.1, 3) * (layout.high - layout.low)
-        eye = target + reach * rng.uniform(0.65, 1.0) * toward
-        if i % _CLOSE_UP == _CLOSE_UP - 1:
+        eye = target + reach * rng.uniform(0.5, 1.0) * toward
+        if i % 5 in _CLOSE_UPS:
             targets = layout.points[rng.integers(len(layout.points), size=48)]
-            eyes = targets + reach * rng.uniform(0.35, 0.6) * toward
+            eyes = targets + reach * rng.uniform(0.2, 0.5) * toward
             clear = np.flatnonzero(_in_sight(layout, eyes, targets) & ~_in_hollow(layout, eyes))
             if len(clear):
                 eye, target = eyes[clear[0]], targets[clear[0]]
