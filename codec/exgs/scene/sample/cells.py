@@ -73,13 +73,15 @@ class Cutter:
         return _visible(Cells.concatenate(parts))
 
     def cut(self, cells: Cells, count: int) -> Cells:
-        """`count` cells from `cells`, by surface; more where there were more already."""
+        """`count` cells from `cells`, by surface and place; more where there were more already."""
         while (missing := count - len(cells)) > 0:
             more = min(missing, max(len(cells) // _ROUND, 1))
             order = np.argsort(-cells.gain, kind="stable")
             halves = _visible(self._halves(cells.select(order[:more])))
             cells = Cells.concatenate([cells.select(order[more:]), halves])
-        return cells.select(np.argsort(cells.owner, kind="stable"))
+        # Gains that differ by rounding alone may be cut in either order; places never differ.
+        places = (cells.low[:, 1], cells.low[:, 0], cells.patch, cells.owner)
+        return cells.select(np.lexsort(places))
 
     def _grid(self, owner: int, detail: float) -> Cells:
         surface = self.surfaces[owner]

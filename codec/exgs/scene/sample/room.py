@@ -30,6 +30,11 @@ class Room:
     covers: tuple[Cover, ...]
     mirrored: bool  # x is to be turned round in the finished scene
 
+    @property
+    def to_scene(self) -> Array:
+        """[3] factors from the room's axes to those of the finished scene, y downwards."""
+        return np.array([-1.0 if self.mirrored else 1.0, -1.0, 1.0])
+
     def with_surfaces(self, surfaces: tuple[Surface, ...]) -> Room:
         """The same room and light with other surfaces."""
         return replace(self, surfaces=surfaces)

@@ -7,6 +7,7 @@ other surfaces that nothing must shine through lie larger ones.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,8 +27,8 @@ _OPACITY = 0.985
 _EXPOSURE = 1.0
 _FULL_DETAIL = 80_000  # Gaussians from which the grids that are cut are the full ones
 
-_BACK_CELL = 0.16  # metres
-_BACK_DEPTH = 0.05
+_BACK_CELL = 0.13  # metres
+_BACK_DEPTH = 0.10  # as much as a cell, or backs show before the surface at a slant
 _BACK_OPACITY = 0.97
 
 
@@ -53,10 +54,8 @@ def _backs(room: Room, lighting: Lighting, detail: float) -> Gaussians:
     for surface in room.surfaces:
         if surface.backed:
             nu, nv = np.maximum(np.ceil(surface.size.max(0) / _BACK_CELL), 2).astype(int)
-            coarse.append(
-                Surface(surface.place, surface.size, surface.material, cells=(int(nu), int(nv)))
-            )
-    cells = Cutter(tuple(coarse), room.covers, lighting.sun).even(detail)
+            coarse.append(replace(surface, cells=(int(nu), int(nv)), edges=(False, False)))
+    cells = Cutter(tuple(coarse), (), lighting.sun).even(detail)
     return _splats(room.with_surfaces(tuple(coarse)), lighting, cells, _BACK_DEPTH, _BACK_OPACITY)
 
 
