@@ -59,7 +59,7 @@ class Answer:
 
 
 @asynccontextmanager
-async def serving(root: Path, **options: Any) -> AsyncIterator[Site]:
+async def serving(root: Path | str, **options: Any) -> AsyncIterator[Site]:
     """Serve a folder on a free port."""
     config = ServerConfig(root=root, port=0, **options)
     async with start(config) as server, aiohttp.ClientSession() as http:

@@ -21,9 +21,9 @@ import pytest
 
 from exgs.codec.constants import ErrorCode
 from exgs.server.app import RunningServer, create_app, start
-from exgs.server.catalog import RootError
 from exgs.server.config import ServerConfig
 from exgs.server.log import JsonFormatter
+from exgs.server.storage import RootError
 from tests.server.support import Site, on_site, streaming
 
 

@@ -29,7 +29,7 @@ class Patience:
     hello_s: float = 10.0  # from the open WebSocket to HELLO
     piece_s: float = 10.0  # to take what has been sent: 32 KiB of a file, one fragment of a stream
     ping_s: float = 9.0  # between pings of a quiet stream; half of it for the answer
-    shutdown_s: float = 1.5  # for GOAWAY, and for answers that are on their way
+    shutdown_s: float = 1.2  # for GOAWAY, and for answers that are on their way
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Quota:
 class ServerConfig:
     """What to serve, to whom, and within which limits."""
 
-    root: Path
+    root: Path | str  # a folder, or the URL of an object store: "s3://bucket/prefix"
     host: str = "127.0.0.1"
     port: int = 8080  # 0 takes a free one
     token: str | None = field(default=None, repr=False)
@@ -57,4 +57,4 @@ class ServerConfig:
     tls: ssl.SSLContext | None = None
     patience: Patience = Patience()
     quota: Quota = Quota()
-    reload_s: float = 2.0  # between looks at the folder
+    reload_s: float = 2.0  # between looks at what is there

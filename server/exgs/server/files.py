@@ -13,9 +13,10 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from exgs.server.access import check, may_read
-from exgs.server.catalog import Scene, UnreadableError
+from exgs.server.catalog import Scene
 from exgs.server.conditions import Answer, decide
 from exgs.server.state import STATE, State
+from exgs.server.storage import UnreadableError
 
 _PIECE_BYTES = 32 << 10
 _AT_ONCE_BYTES = 64 << 10  # goes out together with the head
@@ -85,14 +86,14 @@ async def _send(
     start = answer.start if has_body else answer.end
     try:
         if has_body and length <= _AT_ONCE_BYTES:
-            body = scene.read(start, length)
+            body = await scene.read(start, length)
             response = web.Response(status=answer.status, headers=headers, body=body)
             start = answer.end
             state.metrics.file_bytes.inc(length)
         async with asyncio.timeout(patience_s):
             await response.prepare(request)
         while start < answer.end:
-            piece = scene.read(start, min(_PIECE_BYTES, answer.end - start))
+            piece = await scene.read(start, min(_PIECE_BYTES, answer.end - start))
             start += len(piece)
             async with asyncio.timeout(patience_s):
                 await response.write(piece)

@@ -21,10 +21,11 @@ from exgs.codec.constants import (
     ErrorCode,
 )
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
-from exgs.server.catalog import Scene, UnreadableError
+from exgs.server.catalog import Scene
 from exgs.server.config import TOKEN
 from exgs.server.gate import limit_unsent
 from exgs.server.state import STATE, State
+from exgs.server.storage import UnreadableError
 from exgs.wire.errors import ProtocolError
 from exgs.wire.events import Error, Event, Hello, View
 from exgs.wire.parts import is_page
@@ -217,7 +218,10 @@ class Stream:
                 self._news.clear()
                 await self._news.wait()
                 continue
-            self._session.send_fragment(piece, self._scene.read(piece.file_offset, piece.length))
+            data = await self._scene.read(piece.file_offset, piece.length)
+            if self._session.next_fragment(size_bytes) != piece:
+                continue  # while it was read, a new view has come, or the end
+            self._session.send_fragment(piece, data)
             self._count(self._scene, piece)
             start_s = self._now()
             await self._flush()

@@ -1,0 +1,221 @@
+"""Where files lie: a folder, or a prefix in an object store that fsspec reaches.
+
+A store lists what is there and opens it. An open file keeps giving the bytes that it was opened
+with, or fails: a folder's by holding the file open, a store's by looking whether the object is
+still the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import weakref
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from exgs.codec.errors import ExgsError
+
+SUFFIX = ".exgs"
+
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_BLOCK_BYTES = 1 << 20
+_CACHED_BLOCKS = 64  # of one store
+_TELLS_VERSION = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+
+
+class RootError(ExgsError):
+    """What is to be served can't be read."""
+
+
+class UnreadableError(ExgsError):
+    """A file can't be read any more, or is another one than when it was opened."""
+
+
+class Source(Protocol):
+    """The bytes of one file."""
+
+    size_bytes: int
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes; may block. Raises UnreadableError."""
+        ...
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes. Raises UnreadableError."""
+        ...
+
+
+class Store(Protocol):
+    """A place that holds files."""
+
+    def list(self) -> Mapping[str, Hashable]:
+        """Names, without their suffix, and what changes with the file; raises RootError."""
+        ...
+
+    def open(self, name: str) -> Source:
+        """One of them; raises OSError, ExgsError."""
+        ...
+
+
+def open_store(root: Path | str) -> Store:
+    """The store at a path, or at a URL such as s3://bucket/prefix; raises RootError."""
+    return ObjectStore(root) if isinstance(root, str) and "://" in root else Folder(Path(root))
+
+
+class Folder:
+    """The regular files of one folder; links and what lies deeper are left out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list(self) -> dict[str, Hashable]:
+        """Names and inode, size, time of the last change."""
+        found: dict[str, Hashable] = {}
+        try:
+            with os.scandir(self._path) as entries:
+                for entry in entries:
+                    if not entry.name.endswith(SUFFIX) or entry.name.startswith("."):
+                        continue
+                    if entry.is_file(follow_symlinks=False):
+                        status = entry.stat(follow_symlinks=False)
+                        version = (status.st_ino, status.st_size, status.st_mtime_ns)
+                        found[entry.name.removesuffix(SUFFIX)] = version
+        except OSError as error:
+            raise RootError(f"{self._path}: {error.strerror}") from error
+        return found
+
+    def open(self, name: str) -> LocalFile:
+        """One of its files, whatever becomes of its name later."""
+        return LocalFile(self._path / f"{name}{SUFFIX}")
+
+
+class LocalFile:
+    """An open file.
+
+    Bytes are read by position rather than mapped: a file that someone cuts short in place then
+    ends an answer early, where a mapping would end the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, _OPEN_FLAGS)
+        weakref.finalize(self, os.close, self._descriptor)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError(f"{path.name}: not a regular file")
+        self.size_bytes = status.st_size
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes."""
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise UnreadableError(f"{self._path.name}: {error.strerror}") from error
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """The same: what was read lately is in the kernel's memory."""
+        return self.read_now(offset, length)
+
+
+class ObjectStore:
+    """The objects right below one prefix."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import fsspec
+
+            self.files, self._prefix = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise RootError(f"{url}: {error}; install exgs[s3], or what serves its kind") from error
+        self._url = url
+        self._prefix = self._prefix.rstrip("/")
+        self.blocks: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def list(self) -> dict[str, Hashable]:
+        """Names and size, ETag or time."""
+        try:
+            self.files.invalidate_cache()
+            entries = self.files.ls(self._prefix, detail=True)
+        except Exception as error:  # each store raises what its library raises
+            raise RootError(f"{self._url}: {_reason(error)}") from error
+        found: dict[str, Hashable] = {}
+        for entry in entries:
+            name = str(entry["name"]).rsplit("/", 1)[-1]
+            if entry["type"] == "file" and name.endswith(SUFFIX) and not name.startswith("."):
+                found[name.removesuffix(SUFFIX)] = _version(entry)
+        return found
+
+    def open(self, name: str) -> RemoteFile:
+        """One of its objects, as long as it stays the same."""
+        return RemoteFile(self, f"{self._prefix}/{name}{SUFFIX}")
+
+
+class RemoteFile:
+    """An object, read by blocks that all readers of its store share."""
+
+    def __init__(self, store: ObjectStore, path: str) -> None:
+        self._store = store
+        self._path = path
+        entry = self._look()
+        self._version = _version(entry)
+        self.size_bytes = int(entry["size"])
+        self._fetching: dict[int, asyncio.Task[bytes]] = {}
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes, from the store."""
+        end = min(offset + length, self.size_bytes)
+        if offset >= end:
+            return b""
+        try:
+            data: bytes = self._store.files.cat_file(self._path, start=offset, end=end)
+        except Exception as error:  # each store raises what its library raises
+            raise UnreadableError(f"{self._path}: {_reason(error)}") from error
+        if _version(self._look()) != self._version:
+            raise UnreadableError(f"{self._path} has changed while it is served")
+        return data
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes, from blocks that are here or are fetched by a thread."""
+        end = min(offset + length, self.size_bytes)
+        numbers = range(offset // _BLOCK_BYTES, -(-end // _BLOCK_BYTES))
+        data = b"".join([await self._block(number) for number in numbers])
+        start = offset - numbers.start * _BLOCK_BYTES
+        return data[start : start + end - offset]
+
+    async def _block(self, number: int) -> bytes:
+        blocks, key = self._store.blocks, (self._path, self._version, number)
+        if key in blocks:
+            blocks.move_to_end(key)
+            return blocks[key]
+        fetching = self._fetching.get(number)
+        if fetching is None:
+            read = asyncio.to_thread(self.read_now, number * _BLOCK_BYTES, _BLOCK_BYTES)
+            fetching = self._fetching[number] = asyncio.create_task(read)
+            fetching.add_done_callback(lambda _: self._fetching.pop(number))
+        block = await asyncio.shield(fetching)  # others may wait for it too
+        blocks[key] = block
+        while len(blocks) > _CACHED_BLOCKS:
+            blocks.popitem(last=False)
+        return block
+
+    def _look(self) -> Mapping[str, Any]:
+        try:
+            self._store.files.invalidate_cache(self._path)
+            entry: Mapping[str, Any] = self._store.files.info(self._path)
+        except Exception as error:  # each store raises what its library raises
+            raise UnreadableError(f"{self._path}: {_reason(error)}") from error
+        return entry
+
+
+def _version(entry: Mapping[str, Any]) -> Hashable:
+    """What changes with an object."""
+    marks = (str(entry[key]) for key in _TELLS_VERSION if key in entry)
+    return (entry["size"], next(marks, ""))
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
