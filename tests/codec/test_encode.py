@@ -100,8 +100,8 @@ def test_the_whole_file_holds_the_whole_scene(layered: tuple[Path, Gaussians]) -
     target = scene.select(nearest)
     scales, _ = canonical_axes(target.scales, target.quats)
     np.testing.assert_allclose(got.means, target.means, atol=0.1)
-    assert np.quantile(np.abs(np.log(got.scales / scales)), 0.9) < 0.2
-    assert np.quantile(np.abs(got.sh0 - target.sh0), 0.9) < 0.15
+    assert np.quantile(np.abs(np.log(got.scales / scales)), 0.9) < 0.35
+    assert np.quantile(np.abs(got.sh0 - target.sh0), 0.9) < 0.3
     rasterizer = default_rasterizer()
     pictures = [np.clip(rasterizer.render(s, camera()).rgb, 0, 1) for s in (scene, got)]
     assert psnr(*pictures) > 35
