@@ -108,9 +108,23 @@ def test_from_inside_a_scene_everything_is_within_reach(
     assert not reach(head.root.facts, behind).any()
 
 
-def test_a_painter_that_is_not_there_says_so_in_one_line() -> None:
-    with pytest.raises(PainterError) as caught:
-        painter_named("gauss")
-    assert "not in this version" in str(caught.value)
+def test_a_painter_that_is_not_there_says_so_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(PainterError, match="none, fill, gauss"):
         painter_named("oil")
+    with pytest.raises(PainterError, match="takes no model"):
+        painter_named("fill", tmp_path)
+    with pytest.raises(PainterError, match="is this a model folder"):
+        painter_named("gauss", tmp_path)
+
+
+def test_leaves_that_are_stretched_to_stand_for_others_are_not_trusted(tmp_path: Path) -> None:
+    head, drawn = _prefix(tmp_path, 0.4)
+    facts = head.root.facts
+    stretched = replace(
+        facts, layers=(replace(facts.layers[0], amplification=1.5), *facts.layers[1:])
+    )
+    plain = measure_confidence(RASTERIZER, drawn, facts, INSIDE)
+    doubted = measure_confidence(RASTERIZER, drawn, stretched, INSIDE)
+    assert plain.leaves.max() > 0.5
+    assert not doubted.leaves.any()
+    np.testing.assert_allclose(doubted.nothing, plain.nothing, atol=1e-5)

@@ -11,6 +11,7 @@ import contextlib
 import random
 import socket
 import struct
+from functools import partial
 from types import TracebackType
 
 from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane, Link
@@ -77,6 +78,7 @@ class LinkProxy:
             task = asyncio.create_task(self._carry(client, self._connection_count))
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
+            task.add_done_callback(partial(_close, client))  # the task may never have begun
 
     async def _carry(self, client: socket.socket, number: int) -> None:
         sockets = [client]
@@ -144,6 +146,10 @@ class _Pipe:
         self._room.set()
 
 
+def _close(end: socket.socket, _task: asyncio.Task[None]) -> None:
+    end.close()
+
+
 async def _connect(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     failure = OSError(f"no address for {host}")
@@ -159,6 +165,9 @@ async def _connect(host: str, port: int) -> socket.socket:
         except (OSError, TimeoutError) as error:
             server.close()
             failure = error if isinstance(error, OSError) else OSError("timed out")
+        except asyncio.CancelledError:
+            server.close()
+            raise
         else:
             return server
     raise failure
