@@ -107,6 +107,8 @@ def test_contributions_are_the_twins(view, rasterizer):
     seen = rasterizer.contributions(scene, cam)
     sums = expected.weights.sum((1, 2))
     assert np.all(abs(seen.sum - sums) <= TOLERANCE * (1 + sums) + doubt(expected))
+    reached = expected.before.sum((1, 2))
+    assert np.all(abs(seen.transmittance - reached) <= TOLERANCE * (1 + reached) + doubt(expected))
     assert np.all(abs(seen.hits - (expected.weights > 0).sum((1, 2))) <= doubt(expected))
     if expected.decided.all():
         assert abs(seen.max - expected.weights.max((1, 2))).max() <= TOLERANCE

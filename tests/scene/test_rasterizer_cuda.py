@@ -167,6 +167,7 @@ def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
     assert np.allclose(seen.sum, expected.sum, atol=1e-3)
     assert np.allclose(seen.max, expected.max, atol=1e-4)
     assert np.array_equal(seen.hits, expected.hits)
+    assert np.allclose(seen.transmittance, expected.transmittance, atol=1e-3)
     gathered = standin.backproject(scene, view, image)
     for mine, its in zip(gathered, CpuRasterizer().backproject(scene, view, image), strict=True):
         assert mine.shape == its.shape

@@ -26,6 +26,7 @@ class Drawn:
     alpha: np.ndarray  # [H, W]
     depth: np.ndarray  # [H, W]
     weights: np.ndarray  # [N, H, W] alpha * T
+    before: np.ndarray  # [N, H, W] T where it is drawn, else 0
     decided: np.ndarray  # [H, W] no sharp decision was within rounding
 
 
@@ -109,6 +110,7 @@ def draw(
     T, done, decided = np.ones((H, W)), np.zeros((H, W), bool), np.ones((H, W), bool)
     rgb, depth = np.zeros((H, W, 3)), np.zeros((H, W))
     weights = np.zeros((len(scene), H, W))
+    before = np.zeros((len(scene), H, W))
     projected = {i: p for i in range(len(scene)) if (p := project(scene, camera, i)) is not None}
     for i in sorted(projected, key=lambda i: (projected[i][2], i)):
         mean, covariance, z = projected[i]
@@ -122,6 +124,7 @@ def draw(
         decided &= done | (alpha == 0) | (abs(next_T / 1e-4 - 1) > 30 * ROUNDING)
         done |= next_T <= 1e-4
         w = np.where(done, 0, alpha * T)
+        before[i] = np.where(w > 0, T, 0)
         T = np.where(done, T, next_T)
         rgb += w[..., None] * color[i]
         depth += w * z
@@ -132,5 +135,6 @@ def draw(
         alpha,
         depth / np.maximum(alpha, 1e-10),
         weights,
+        before,
         decided,
     )

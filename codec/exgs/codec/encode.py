@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from exgs.codec.container import build_file
 from exgs.codec.errors import SceneError
 from exgs.codec.home import choose_home
-from exgs.codec.importance import measure_importance
+from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.layers import assign_layers, plan_layers
 from exgs.codec.measure import evenly, scaled
@@ -51,7 +52,8 @@ class EncodeOptions:
     """Choices of an encoder.
 
     `cameras` are those of the scene's photographs; without them views are made up. `views` is how
-    many to score from. `proxies=False` makes the plain pruned layers of ExGS.
+    many to score from. `score` orders the Gaussians: by energy (sum of w^2), by contribution
+    (sum of w), or as ExGS does. `proxies=False` makes the plain pruned layers of ExGS.
     """
 
     quality: Literal["low", "default", "high"] = "default"
@@ -62,6 +64,7 @@ class EncodeOptions:
     credit: str = ""
     license: str = ""
     proxies: bool = True
+    score: Literal["energy", "contribution", "ugc"] = "energy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,13 @@ def encode(
     plan = plan_layers(len(scene), proxies=options.proxies)
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
     fine_tile = tiles.locate(scene.means)
-    layer_of = assign_layers(importance.energy, scene.means, [layer.leaves for layer in plan])
+    scores: dict[str, Callable[[], npt.NDArray[np.floating]]] = {
+        "energy": lambda: importance.energy,
+        "contribution": lambda: importance.contribution,
+        "ugc": lambda: ugc_scores(scene, cameras, rasterizer),
+    }
+    sizes = [layer.leaves for layer in plan]
+    layer_of = assign_layers(scores[options.score](), scene.means, sizes)
 
     chunks, proxy_counts = encode_chunks(
         scene,

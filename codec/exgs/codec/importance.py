@@ -2,7 +2,7 @@
 
 With w = alpha * T, the blending weight at a pixel: `contribution`, the sum of w, is how much of
 the pictures a Gaussian makes up; `energy`, the sum of w^2, is by how much the squared error grows
-for an error in its colour, and orders better (bench/notes.md).
+for an error in its colour, and orders better.
 """
 
 from __future__ import annotations
@@ -72,6 +72,21 @@ def measure_importance(
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
     )
+
+
+def ugc_scores(
+    scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer
+) -> npt.NDArray[np.float64]:
+    """The score [N] of ExGS (arXiv 2509.24758): opacity * T, summed over all rays that hit.
+
+    GS_j = 1 / (M H W) * sum over the pixels of M views of 1[ray hits j] * opacity_j * T_j.
+    """
+    reached = np.zeros(len(scene))
+    pixels = 0
+    for camera in cameras:
+        reached += rasterizer.contributions(scene, camera).transmittance
+        pixels += camera.width * camera.height
+    return reached * scene.opacities / max(pixels, 1)
 
 
 def sh_basis(directions: npt.NDArray[np.floating], degree: int) -> npt.NDArray[np.float64]:

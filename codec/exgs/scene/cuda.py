@@ -86,14 +86,18 @@ class CudaRasterizer:
     def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
         """See `Rasterizer.contributions`."""
         n = len(scene)
-        sums, most = self._zeros(n), self._zeros(n)
+        sums, most, transmittance = self._zeros(n), self._zeros(n), self._zeros(n)
         hits = torch.zeros(n, dtype=torch.int64, device=self._device)
         for pairs in self._blended(scene, camera):
             sums.index_add_(0, pairs.gaussians, pairs.weights)
             most.scatter_reduce_(0, pairs.gaussians, pairs.weights, "amax")
             hits += torch.bincount(pairs.gaussians, minlength=n)
+            transmittance.index_add_(0, pairs.gaussians, pairs.weights / pairs.alphas)
         return Contributions(
-            sums.cpu().numpy(), most.cpu().numpy().astype(np.float32), hits.cpu().numpy()
+            sums.cpu().numpy(),
+            most.cpu().numpy().astype(np.float32),
+            hits.cpu().numpy(),
+            transmittance.cpu().numpy(),
         )
 
     @torch.no_grad()
@@ -195,8 +199,9 @@ class CudaRasterizer:
             xx, xy, yy = conics[0, gaussians].double().unbind(-1)
             sigma = 0.5 * (xx * delta_x**2 + yy * delta_y**2) + xy * delta_x * delta_y
             alphas = splats.opacities[gaussians].double() * torch.exp(-sigma)
-            weights = blending_weights(alphas.clamp_max(_ALPHA_MAX), pixels)
-            yield _Pairs(gaussians, pixels + top * camera.width, weights)
+            alphas = alphas.clamp_max(_ALPHA_MAX)
+            weights = blending_weights(alphas, pixels)
+            yield _Pairs(gaussians, pixels + top * camera.width, alphas, weights)
 
     def _upload(self, scene: Gaussians) -> _Splats:
         """The scene on the device; held by identity, which its read-only arrays allow."""
@@ -266,4 +271,5 @@ class _Pairs(NamedTuple):
 
     gaussians: Tensor  # [M] int64
     pixels: Tensor  # [M] int64, row-major in the whole picture
+    alphas: Tensor  # [M] float64
     weights: Tensor  # [M] float64, alpha * T

@@ -40,6 +40,7 @@ class Contributions:
     sum: DoubleArray  # [N] sum of w over the pixels
     max: FloatArray  # [N] largest w of any pixel
     hits: npt.NDArray[np.int64]  # [N] pixels where it is drawn (alpha >= 1/255 while T lives)
+    transmittance: DoubleArray  # [N] sum of T, what shines through to it, over those pixels
 
 
 class Backprojection(NamedTuple):

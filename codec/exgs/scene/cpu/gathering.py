@@ -44,7 +44,7 @@ from exgs.scene.cpu.tiles import (
     open_tile,
 )
 
-SCORES = 3  # totals of an entry without an image: sum, maximum and count of the weights
+SCORES = 4  # totals of an entry without an image: sum, maximum, count of the weights, sum of T
 GATHERED = 5  # with one: sums of weight * image (3 channels), of the weights, of their squares
 
 _MAXIMUM = 1  # the one score that is not a sum
@@ -161,6 +161,7 @@ def add_scores(
     sums: Doubles,
     most: Floats,
     hits: Longs,
+    transmittance: Doubles,
 ) -> None:
     """Add the shares of `gather` without an image to the totals of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
@@ -174,6 +175,7 @@ def add_scores(
                     sums[i] += shares[p, 0]
                     most[i] = max(most[i], shares[p, 1])
                     hits[i] += np.int64(shares[p, 2])
+                    transmittance[i] += shares[p, 3]
 
 
 @kernel(parallel=True)

@@ -83,14 +83,14 @@ class CpuRasterizer:
     def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
         """See `Rasterizer.contributions`."""
         n = len(scene)
-        sums, most, hits = np.zeros(n), np.zeros(n, np.float32), np.zeros(n, np.int64)
+        scores = np.zeros(n), np.zeros(n, np.float32), np.zeros(n, np.int64), np.zeros(n)
         workers = numba.get_num_threads()
         with _one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
             for lists in self._bands(projected, camera):
                 shares, used = self._gather(projected, lists, camera, None)
-                add_scores(lists, used, shares, projected.sources, workers, sums, most, hits)
-        return Contributions(sums, most, hits)
+                add_scores(lists, used, shares, projected.sources, workers, *scores)
+        return Contributions(*scores)
 
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
         """See `Rasterizer.backproject`."""

@@ -197,17 +197,19 @@ def paint_row(
 def score_row(
     typingctx: Any, planes: Any, totals: Any, offset: Any, center: Any, base: Any, across: Any
 ) -> Any:
-    """Add the weights to total 0, raise total 1 to their maximum, count them in total 2."""
+    """Weights: sum in total 0, maximum in 1, count in 2; transmittance before them in 3."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row = Row(context, builder, signature.args[0], args[0], args[2])
         sums = Row(context, builder, signature.args[1], args[1], args[2])
+        before = row.load(row.plane(0))
         weight = row.blend(*args[3:])
         sums.add_to(sums.total(0), weight)
         most = row.load(sums.total(1))
         row.store(row.maximum(weight, most), sums.total(1))
         hit = row.greater(weight, row.constant(0))
         sums.add_to(sums.total(2), row.where(hit, row.constant(1), row.constant(0)))
+        sums.add_to(sums.total(3), row.where(hit, before, row.constant(0)))
         return context.get_dummy_value()
 
     return types.void(planes, totals, types.int64, *GEOMETRY), codegen
