@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.net_site import site, table
+from bench.net_site import processor_s, site, table
 
 _RANGE_BYTES = 64 << 10
 _NGINX = """
@@ -86,12 +86,6 @@ def _running(command: list[str], port: int) -> Iterator[int]:
         process.wait()
 
 
-def _processor_s(process: int) -> float:
-    """Processor time that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _measure(
     port: int, process: int, script: Path, seconds: int, connections: int, cores: set[int]
 ) -> tuple[float, float]:
@@ -99,7 +93,7 @@ def _measure(
 
     Raises ValueError unless every answer is one range.
     """
-    before_s = _processor_s(process)
+    before_s = processor_s(process)
     url = f"http://127.0.0.1:{port}/scenes/scene.exgs"
     printed = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, url],
@@ -112,7 +106,7 @@ def _measure(
     found = re.search(r"RATE (\S+) BAD (\d+) BYTES (\S+) ALL (\d+)", printed)
     if found is None or int(found[2]) or not 1 <= float(found[3]) / _RANGE_BYTES < 1.05:
         raise ValueError(f"answers are not what was asked for: {printed}")
-    return float(found[1]), int(found[4]) / max(_processor_s(process) - before_s, 1e-3)
+    return float(found[1]), int(found[4]) / max(processor_s(process) - before_s, 1e-3)
 
 
 def main() -> None:

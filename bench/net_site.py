@@ -50,6 +50,11 @@ class Site:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * _PAGE_BYTES
 
+    @property
+    def processor_s(self) -> float:
+        """Processor time that the server has used."""
+        return processor_s(self.process.pid)
+
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
@@ -123,6 +128,12 @@ async def stream(
         client = Stream(socket, session)
         await client.flush()
         yield client
+
+
+def processor_s(process: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

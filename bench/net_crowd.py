@@ -1,0 +1,304 @@
+"""Many clients at once: slow ones, stalled ones, dripping ones, and the end of the server.
+
+    python -m bench.net_crowd slow scene.exgs [--clients 1000] [--minutes 10]
+    python -m bench.net_crowd idle scene.exgs [--clients 1000]
+    python -m bench.net_crowd stop scene.exgs [--clients 100]
+
+slow: every client takes 4 KB/s of its stream; memory of the server's process, and the time that a
+fast client waits for ranges of 64 KiB, by turns here and at a second server without them.
+idle: half of the connections say nothing, half drip one byte of a request each second; when they
+are cut off.
+stop: SIGTERM; who is told, and how long the process takes to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import resource
+import shutil
+import socket
+import statistics
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import aiohttp
+
+from bench.net_site import Site, percentile, site, stream, table
+from exgs.codec.container import FileHead
+from exgs.codec.decode import open_scene
+from exgs.scene.camera import look_at, pinhole
+from exgs.wire.client import ClientSession
+from exgs.wire.events import GoAway
+
+_SLOW_BYTES_S = 4096
+_SLOW_EVERY_S = 0.5
+_SLOW_BUFFER_BYTES = 4096
+_FAST_BYTES = 64 << 10
+_FAST_S = 10.0
+_AT_ONCE = 50  # connections that are being opened
+
+_BINARY, _CLOSE, _PING, _PONG = 2, 8, 9, 10
+_HANDSHAKE = (
+    b"GET /scenes/scene/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+Row = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sites:
+    """Two servers: one for the crowd, one that is alone at the same time."""
+
+    busy: Site
+    calm: Site
+    head: FileHead
+
+
+@dataclass(slots=True)
+class _Waits:
+    """Seconds that a fast client has waited for ranges, by turns at both servers."""
+
+    busy: list[float] = field(default_factory=list)
+    calm: list[float] = field(default_factory=list)
+
+    def rows(self) -> list[Row]:
+        busy_s, calm_s = (percentile(times, 99) for times in (self.busy, self.calm))
+        return [
+            ("a fast client's p99, at a server without them", f"{calm_s * 1e3:.1f} ms", ""),
+            ("a fast client's p99 among them", f"{busy_s * 1e3:.1f} ms", ""),
+            ("ratio", f"{busy_s / calm_s:.2f}", "at most 2"),
+        ]
+
+
+async def _measure_waits(sites: _Sites, waits: _Waits, duration_s: float) -> None:
+    """Fetch ranges from both servers, one after another."""
+    loop = asyncio.get_running_loop()
+    end_s, offset, size_bytes = loop.time() + duration_s, 0, sites.head.root.file_bytes
+    async with aiohttp.ClientSession() as http:
+        while loop.time() < end_s:
+            offset = (offset + _FAST_BYTES) % max(size_bytes - _FAST_BYTES, 1)
+            span = {"Range": f"bytes={offset}-{offset + _FAST_BYTES - 1}"}
+            for server, times in ((sites.busy, waits.busy), (sites.calm, waits.calm)):
+                start_s = loop.time()
+                async with http.get(f"{server.url}/scenes/scene.exgs", headers=span) as response:
+                    body = await response.read()
+                    if response.status != 206 or len(body) != _FAST_BYTES:
+                        raise SystemExit(f"the fast client gets {response.status}")
+                times.append(loop.time() - start_s)
+                await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """What became of the slow clients."""
+
+    received: list[int]  # bytes, by client
+    faults: Counter[str]
+
+
+async def _slow_client(server: tuple[str, int], received: dict[int, int]) -> None:
+    """A stream that is read slowly and evenly, from a small kernel buffer; counts its bytes.
+
+    A WebSocket by hand: a library would read ahead, and then nothing for many seconds.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket() as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER_BYTES)
+        end.setblocking(False)
+        await loop.sock_connect(end, server)
+        await loop.sock_sendall(end, _HANDSHAKE)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await loop.sock_recv(end, 1)
+        for frame in ClientSession("scene", credit_bytes=1 << 40).data_to_send():
+            await loop.sock_sendall(end, _masked(_BINARY, frame))
+        number = len(received)
+        received[number] = 0
+        pending = bytearray()
+        while True:
+            data = await loop.sock_recv(end, round(_SLOW_BYTES_S * _SLOW_EVERY_S))
+            if not data:
+                raise ConnectionError("the server has closed")
+            received[number] += len(data)
+            pending += data
+            while (message := _cut(pending)) is not None:
+                kind, payload = message
+                if kind == _PING:
+                    await loop.sock_sendall(end, _masked(_PONG, payload))
+                elif kind == _CLOSE:
+                    raise ConnectionError(f"closed with {int.from_bytes(payload[:2])}")
+            await asyncio.sleep(_SLOW_EVERY_S)
+
+
+def _masked(kind: int, payload: bytes) -> bytes:
+    """A WebSocket message of a client, with the mask 0 (RFC 6455, section 5.2)."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
+    return bytes([0x80 | kind]) + length + bytes(4) + payload
+
+
+def _cut(pending: bytearray) -> tuple[int, bytes] | None:
+    """Take the first message of a server out of its bytes; None while it is not whole."""
+    if len(pending) < 2:
+        return None
+    extra = {126: 2, 127: 8}.get(pending[1], 0)
+    start = 2 + extra
+    if len(pending) < start:
+        return None
+    end = start + (int.from_bytes(pending[2:start]) if extra else pending[1])
+    if len(pending) < end:
+        return None
+    kind, payload = pending[0] & 0x0F, bytes(pending[start:end])
+    del pending[:end]
+    return kind, payload
+
+
+def _be_a_crowd(server: tuple[str, int], clients: int, pipe: Connection) -> None:
+    """In a process of its own: open all clients, say so, and end when told."""
+
+    async def run() -> _Crowd:
+        received: dict[int, int] = {}
+        tasks = []
+        for number in range(clients):
+            tasks.append(asyncio.create_task(_slow_client(server, received)))
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0.5)
+        while len(received) < clients and not all(task.done() for task in tasks):
+            await asyncio.sleep(0.1)
+        pipe.send(len(received))
+        await asyncio.to_thread(pipe.recv)
+        faults = [task.exception() for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return _Crowd(list(received.values()), Counter(repr(f) for f in faults if f))
+
+    pipe.send(asyncio.run(run()))
+
+
+async def _slow(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
+    server = sites.busy
+    await _measure_waits(sites, _Waits(), 2)
+    before_bytes = server.resident_bytes
+    here, there = multiprocessing.Pipe()
+    crowd = multiprocessing.get_context("spawn").Process(
+        target=_be_a_crowd, args=((server.host, server.port), arguments.clients, there)
+    )
+    crowd.start()
+    await asyncio.to_thread(here.recv)
+    loop = asyncio.get_running_loop()
+    start_s, busy_s = loop.time(), server.processor_s
+    memory: list[int] = []
+    waits = _Waits()
+    while loop.time() < start_s + 60 * arguments.minutes:
+        await _measure_waits(sites, waits, _FAST_S)
+        memory.append(server.resident_bytes)
+    load = (server.processor_s - busy_s) / (loop.time() - start_s)
+    here.send(None)
+    found: _Crowd = await asyncio.to_thread(here.recv)
+    crowd.join()
+    each = (max(memory) - before_bytes) / arguments.clients
+    half = len(memory) // 2
+    drift = statistics.mean(memory[half:]) / statistics.mean(memory[: half or 1]) - 1
+    faults = ", ".join(f"{count} {fault}" for fault, count in found.faults.items())
+    return [
+        ("clients", f"{len(found.received)} for {arguments.minutes:g} minutes", "1000 for 10"),
+        ("faults", faults or "none", "none"),
+        ("slowest, fastest got", f"{min(found.received)}, {max(found.received)} bytes", ""),
+        ("memory for each", f"{each / 1e3:.1f} kB", "at most 100 kB"),
+        ("second half against the first", f"{drift:+.1%}", "flat"),
+        ("processor time of the server", f"{load:.0%} of a core", ""),
+        *waits.rows(),
+    ]
+
+
+async def _idle(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
+    loop = asyncio.get_running_loop()
+    lives: dict[bool, list[float]] = {False: [], True: []}
+
+    async def wait(is_dripping: bool) -> None:
+        reader, writer = await asyncio.open_connection(sites.busy.host, sites.busy.port)
+        start_s = loop.time()
+        request = iter(b"GET /scenes/scene.exgs HTTP/1.1\r\nHost: " + b"x" * 4096)
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                if is_dripping:
+                    writer.write(bytes([next(request)]))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await reader.read(1 << 10)
+        lives[is_dripping].append(loop.time() - start_s)
+        writer.close()
+
+    await _measure_waits(sites, _Waits(), 2)
+    tasks = [asyncio.create_task(wait(bool(n % 2))) for n in range(arguments.clients)]
+    waits = _Waits()
+    await _measure_waits(sites, waits, _FAST_S)
+    _, left = await asyncio.wait(tasks, timeout=30)
+    for task in left:
+        task.cancel()
+    rows = [("connections that were still open after 40 s", str(len(left)), "none")]
+    for name, times_s in (("stalled", lives[False]), ("dripping", lives[True])):
+        last = f"{max(times_s):.1f} s" if times_s else "none was"
+        rows.append((f"{len(times_s)} {name}: the last was cut off after", last, "at most 15 s"))
+    return [*rows, *waits.rows()]
+
+
+async def _stop(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
+    server, told = sites.busy, 0
+    K, facts = pinhole(640, 360, 50.0), sites.head.root.facts
+    low, high = facts.tile_bounds[:, 0].min(axis=0), facts.tile_bounds[:, 1].max(axis=0)
+    camera = look_at(high, (low + high) / 2, facts.up, K, 640, 360)
+
+    async def watch(http: aiohttp.ClientSession) -> None:
+        nonlocal told
+        session = ClientSession("scene", credit_bytes=1 << 20, camera=camera)
+        async with stream(http, server.stream_url("scene"), session) as client:
+            while (events := await client.step()) is not None:
+                told += any(isinstance(event, GoAway) for event in events)
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        tasks = [asyncio.create_task(watch(http)) for _ in range(arguments.clients)]
+        await asyncio.sleep(5)
+        duration_s = await asyncio.to_thread(server.stop)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    faults = sum(isinstance(result, BaseException) for result in results)
+    return [
+        ("sockets told by GOAWAY", f"{told} of {arguments.clients}", "all"),
+        ("sockets that broke", str(faults), "none"),
+        ("from SIGTERM to the end", f"{duration_s:.2f} s", "at most 2 s"),
+        ("exit status", str(server.process.returncode), "0"),
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    kinds = {"slow": (_slow, 1000), "idle": (_idle, 1000), "stop": (_stop, 100)}
+    parser.add_argument("kind", choices=kinds)
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--clients", type=int)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    arguments = parser.parse_args()
+    measure, clients = kinds[arguments.kind]
+    arguments.clients = arguments.clients or clients
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(arguments.scene, Path(folder) / "scene.exgs")
+        head = open_scene(arguments.scene).head
+        with site(Path(folder)) as busy, site(Path(folder)) as calm:
+            print(table(asyncio.run(measure(_Sites(busy, calm, head), arguments))))
+
+
+if __name__ == "__main__":
+    main()
