@@ -1,4 +1,4 @@
-"""`exgs serve`: serve a folder of .exgs files until it is interrupted; logs go to stderr."""
+"""`exgs serve`: serve .exgs files until it is interrupted; logs go to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from exgs.server.log import log_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="holds the .exgs files")
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        help="holds the .exgs files; or an object store: s3://bucket/prefix",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (8080)")
     parser.add_argument("--token", metavar="T", help="ask clients for this bearer token")
@@ -36,15 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
-    if not arguments.folder.is_dir():
-        raise InputError(f"{arguments.folder}: is not a folder")
+    root = arguments.folder if "://" in arguments.folder else Path(arguments.folder)
+    if isinstance(root, Path) and not root.is_dir():
+        raise InputError(f"{root}: is not a folder")
     if arguments.tls_key and not arguments.tls_cert:
         raise InputError("--tls-key needs its certificate: --tls-cert FILE.pem")
     if not output.quiet:
         log_json(sys.stderr)
     tls = _tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     config = ServerConfig(
-        root=arguments.folder,
+        root=root,
         host=arguments.host,
         port=arguments.port,
         token=arguments.token,
