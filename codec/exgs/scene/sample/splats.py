@@ -71,7 +71,7 @@ def _splats(
     normal = _unit(np.cross(du, dv))
     color, shine = _colors(room, lighting, cells, center, normal)
     axes, scales = _axes(du, dv, normal)
-    turn = np.array([-1.0 if room.mirrored else 1.0, -1.0, 1.0])  # y upwards to y downwards
+    turn = room.to_scene
     f32 = np.float32
     return Gaussians(
         means=((center - depth * normal) * turn).astype(f32),
@@ -150,7 +150,7 @@ def _colors(
     gloss = of_material("gloss")
     glossy = np.flatnonzero(gloss > 0)
     n, sharpness = normals[glossy], of_material("sharpness")[glossy]
-    turn = np.array([-1.0 if room.mirrored else 1.0, -1.0, 1.0])
+    turn = room.to_scene
     for toward, strength in light.mirrored:
         d = toward[glossy]
         # Seen along the mirrored direction, the light itself is seen.
@@ -191,7 +191,8 @@ def _quats(axes: Array) -> Array:
         sign = 1 if (j - i) % 3 == 1 else -1
         outer[:, 0, k + 1] = outer[:, k + 1, 0] = sign * (m[:, j, i] - m[:, i, j])
     best = np.argmax(outer[:, range(4), range(4)], axis=1)
-    return _unit(outer[np.arange(len(m)), best])
+    # Components that are nothing but rounding would differ between processors.
+    return np.asarray(_unit(outer[np.arange(len(m)), best]).round(9))
 
 
 def _unit(rows: Array) -> Array:
