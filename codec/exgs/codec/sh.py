@@ -21,6 +21,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct("<HHf")
 _BASIS_HEAD = struct.Struct("<HH")
+_SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more, which cost more than they bring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,11 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
             value = unzigzag(reader.column(width)) * step
             values[:, i] = np.clip(value, -MAX_MAGNITUDE, MAX_MAGNITUDE)
     reader.finish()
-    vectors = values @ basis.rows[:components]
+    vectors = np.empty((count, basis.size), np.float32)
+    block = max(_SERIAL_PRODUCTS // max(components * basis.size, 1), 1)
+    for start in range(0, count, block):
+        part = slice(start, start + block)
+        np.matmul(values[part], basis.rows[:components], out=vectors[part])
     return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE)
 
 
