@@ -1,0 +1,52 @@
+"""What the documents tell a reader to type is there: commands, options, make verbs, imports."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from exgs.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+
+
+def lines(document: str) -> list[str]:
+    return [line.strip() for line in (ROOT / document).read_text("utf-8").splitlines()]
+
+
+def commands(document: str) -> list[list[str]]:
+    """The words of each line that calls exgs, without its comment."""
+    return [shlex.split(line, comments=True) for line in lines(document) if line[:5] == "exgs "]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_and_option_exists(document: str, capsys: pytest.CaptureFixture[str]) -> None:
+    usages = {}
+    for _, command, *arguments in commands(document):
+        if command not in usages:
+            assert main([command, "--help"]) == 0, f"there is no exgs {command}"
+            usages[command] = capsys.readouterr().out
+        for option in (word for word in arguments if word.startswith("-")):
+            assert re.search(rf"{option}\b", usages[command]), f"exgs {command} has no {option}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_make_verb_exists(document: str) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    text = (ROOT / document).read_text("utf-8")
+    verbs = re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert not [verb for verb in verbs if f"\n{verb}:" not in makefile]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_import_works(document: str) -> None:
+    for line in lines(document):
+        if found := re.fullmatch(r"from (exgs[\w.]*) import (.+)", line):
+            module = importlib.import_module(found[1])
+            missing = [name for name in found[2].split(", ") if not hasattr(module, name)]
+            assert not missing, f"{found[1]} has no {', '.join(missing)}"
