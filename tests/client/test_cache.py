@@ -61,7 +61,9 @@ def test_what_was_kept_comes_back(parts: Parts, tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_damaged_cache_gives_only_what_is_whole(
     parts: Parts,
     tmp_path: Path,

@@ -27,6 +27,7 @@ def _paint(rgb: FloatArray, leaves: FloatArray, proxies: FloatArray | None = Non
 
 
 @given(weight=_weights, color=st.tuples(_unit, _unit, _unit))
+@settings(deadline=None)
 def test_a_constant_picture_stays_constant(
     weight: FloatArray, color: tuple[float, float, float]
 ) -> None:
@@ -37,7 +38,7 @@ def test_a_constant_picture_stays_constant(
 
 
 @given(weight=_weights, seed=st.integers(0, 99))
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 def test_what_leaves_cover_is_as_rendered_bit_for_bit(weight: FloatArray, seed: int) -> None:
     weight[weight > 0.5] = 1.0
     colors = np.random.default_rng(seed).random((*weight.shape, 3), np.float32)
@@ -48,7 +49,7 @@ def test_what_leaves_cover_is_as_rendered_bit_for_bit(weight: FloatArray, seed: 
 
 
 @given(weight=_weights, seed=st.integers(0, 99))
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 def test_filled_colours_lie_within_those_that_are_known(weight: FloatArray, seed: int) -> None:
     weight[0, 0] = 1.0
     weight[weight < 0.01] = 0.0

@@ -10,7 +10,7 @@ import socket
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.client.link import (
@@ -61,6 +61,7 @@ def test_a_wrong_link_is_refused_in_one_line(text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 1000),
     loss=st.floats(0, 0.2),

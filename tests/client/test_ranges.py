@@ -50,7 +50,7 @@ def whole(box: bytes) -> dict[int, bytes]:
 
 
 @given(seed=st.integers(0, 1 << 32), step=st.sampled_from([300, 3000, 30_000]))
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_any_interleaving_gives_the_whole_file_once(
     box: bytes, whole: dict[int, bytes], seed: int, step: int
 ) -> None:
