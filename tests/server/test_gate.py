@@ -161,8 +161,25 @@ def test_a_stream_whose_client_has_vanished_is_closed(root: Path) -> None:
             await asyncio.sleep(0.1)
             assert not await is_closed()
             await until(is_closed)
+        assert await site.metric('exgs_rejects_total{code="timeout"}') == 1
 
-    on_site(root, main, patience=Patience(ping_s=0.4))
+    on_site(root, main, patience=Patience(ping_s=0.1))
+
+
+def test_an_idle_stream_is_kept_while_it_answers(root: Path) -> None:
+    async def main(site: Site) -> None:
+        async with streaming(site, credit_bytes=1) as client:
+            while client.session.credit_bytes:
+                await client.step()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.6):
+                    await client.socket.receive()
+            client.session.send_credit(1 << 20)
+            await client.flush()
+            await client.finish()
+            assert client.session.missing_bytes == 0
+
+    on_site(root, main, patience=Patience(ping_s=0.05))
 
 
 def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) -> None:

@@ -157,18 +157,17 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
     finally:
         state.gate.request_ends(request)
-        state.metrics.answers.labels(str(status)).inc()
-        log.info(
-            "request",
-            extra={
+        state.metrics.count_answer(status)
+        if log.isEnabledFor(logging.INFO):
+            seen = {
                 "peer": peer,
                 "method": request.method,
                 "path": request.path,
                 "status": status,
                 "bytes": sent_bytes,
                 "duration_s": round(loop.time() - start_s, 4),
-            },
-        )
+            }
+            log.info("request", extra=seen)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -28,7 +28,7 @@ class Patience:
     idle_s: float = 60.0  # between two requests of one connection
     hello_s: float = 10.0  # from the open WebSocket to HELLO
     piece_s: float = 10.0  # to take what has been sent: 32 KiB of a file, one fragment of a stream
-    ping_s: float = 9.0  # between pings of a quiet stream; half of it for the answer
+    ping_s: float = 30.0  # between pings of an idle stream; it ends when three find no answer
     shutdown_s: float = 1.2  # for GOAWAY, and for answers that are on their way
 
 

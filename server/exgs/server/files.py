@@ -90,7 +90,7 @@ async def _send(
             response = web.Response(status=answer.status, headers=headers, body=body)
             start = answer.end
             state.metrics.file_bytes.inc(length)
-        async with asyncio.timeout(patience_s):
+        else:
             await response.prepare(request)
         while start < answer.end:
             piece = await scene.read(start, min(_PIECE_BYTES, answer.end - start))
@@ -100,6 +100,7 @@ async def _send(
             state.metrics.file_bytes.inc(len(piece))
             await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
         async with asyncio.timeout(patience_s):
+            await response.prepare(request)
             await response.write_eof()
     except TimeoutError as error:
         state.gate.drop(request.transport, "slow reader")

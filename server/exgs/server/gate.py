@@ -20,6 +20,7 @@ from exgs.server.metrics import Metrics
 
 _SWEEP_S = 1.0
 _UNSENT_BYTES = 128 << 10  # in the kernel, for one reader
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # s, s, probes
 _BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
         # Whoever writes waits until the kernel has taken all: nothing piles up in this process.
         # (Not 0: asyncio's TLS transports then pause for an empty buffer, and never resume.)
         self.transport.set_write_buffer_limits(high=1)
-        limit_unsent(self.transport, _UNSENT_BYTES)
+        tune(self.transport, _UNSENT_BYTES)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -189,12 +190,15 @@ class Connection(asyncio.Protocol):
             self._inner.resume_writing()
 
 
-def limit_unsent(transport: asyncio.BaseTransport | None, size_bytes: int) -> None:
-    """Let the kernel hold back at most so many bytes that it has not sent yet."""
+def tune(transport: asyncio.BaseTransport | None, unsent_bytes: int) -> None:
+    """Let the kernel hold back at most so much, and find out itself that a quiet peer is gone."""
     found = transport.get_extra_info("socket") if transport is not None else None
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    if found is not None and option is not None:
-        found.setsockopt(socket.IPPROTO_TCP, option, size_bytes)
+    if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    for name, value in (("TCP_NOTSENT_LOWAT", unsent_bytes), *_KEEPALIVE):
+        option = getattr(socket, name, None)  # some systems lack some
+        if option is not None:
+            found.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:

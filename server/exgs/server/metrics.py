@@ -23,6 +23,7 @@ class Metrics:
         self.answers = Counter(
             "exgs_http_answers", "HTTP answers by status", ["status"], registry=self.registry
         )
+        self._by_status: dict[int, Counter] = {}
         self.file_bytes = Counter(
             "exgs_file_bytes", "Bytes of files sent over HTTP", registry=self.registry
         )
@@ -53,6 +54,13 @@ class Metrics:
             buckets=_REACTION_BUCKETS_S,
             registry=self.registry,
         )
+
+    def count_answer(self, status: int) -> None:
+        """Count an HTTP answer."""
+        counter = self._by_status.get(status)
+        if counter is None:  # finding it by its label takes longer than all the rest
+            counter = self._by_status[status] = self.answers.labels(str(status))
+        counter.inc()
 
     def reject(self, code: ErrorCode) -> None:
         """Count a session that ended by an error."""

@@ -23,7 +23,7 @@ from exgs.codec.constants import (
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
 from exgs.server.catalog import Scene
 from exgs.server.config import TOKEN
-from exgs.server.gate import limit_unsent
+from exgs.server.gate import tune
 from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 from exgs.wire.errors import ProtocolError
@@ -38,6 +38,7 @@ _SLOW_S = 0.005  # where a fragment takes longer than this to be taken, smaller 
 _CLOSING_S = 1.0
 _FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
 _RETRY_S = 1.0
+_PINGS = 3  # without an answer
 
 log = logging.getLogger("exgs.server")
 
@@ -65,7 +66,7 @@ class Stream:
     def __init__(self, state: State, request: web.Request) -> None:
         self.socket: web.WebSocketResponse = web.WebSocketResponse(
             timeout=_CLOSING_S,
-            heartbeat=state.config.patience.ping_s,
+            autoping=False,
             compress=False,
             max_msg_size=MAX_HELLO_BYTES + FRAME_HEAD_BYTES,
             writer_limit=0,
@@ -79,6 +80,7 @@ class Stream:
         self._view_at_s: float | None = None  # of a view that no fragment was chosen for yet
         self._reading: asyncio.Task[None] | None = None
         self._is_leaving = False
+        self._unanswered = 0  # pings
         self._sent_bytes = 0
 
     # Public
@@ -86,7 +88,7 @@ class Stream:
     async def run(self) -> None:
         """Serve this client to the end."""
         await self.socket.prepare(self._request)
-        limit_unsent(self._transport, _UNSENT_BYTES)
+        tune(self._transport, _UNSENT_BYTES)
         start_s = self._now()
         is_busy = len(self._state.streams) >= self._state.config.quota.streams
         self._state.enter(self)
@@ -164,6 +166,12 @@ class Stream:
     async def _receive(self) -> bool:
         """Take one message; False at the end."""
         message = await self.socket.receive()
+        self._unanswered = 0
+        if message.type is WSMsgType.PING:
+            await self.socket.pong(message.data)
+            return True
+        if message.type is WSMsgType.PONG:
+            return True
         if message.type is WSMsgType.TEXT:
             self._refuse(ErrorCode.PROTOCOL, "a text message; frames are binary messages")
         if message.type is not WSMsgType.BINARY:
@@ -215,8 +223,7 @@ class Stream:
                 return
             piece = self._session.next_fragment(size_bytes)
             if piece is None or self._scene is None:
-                self._news.clear()
-                await self._news.wait()
+                await self._wait_for_news()
                 continue
             data = await self._scene.read(piece.file_offset, piece.length)
             if self._session.next_fragment(size_bytes) != piece:
@@ -228,6 +235,21 @@ class Stream:
             is_slow = self._now() - start_s > _SLOW_S
             size_bytes = _SMALL_FRAGMENT_BYTES if is_slow else MAX_FRAGMENT_BYTES
             await asyncio.sleep(0)  # the others' turn, and this client's next view
+
+    async def _wait_for_news(self) -> None:
+        """Wait until the client says something; ping it now and then.
+
+        Only idle streams are pinged: behind data, a slow reader finds the ping too late.
+        """
+        self._news.clear()
+        try:
+            async with asyncio.timeout(self._state.config.patience.ping_s):
+                await self._news.wait()
+        except TimeoutError:
+            if self._unanswered == _PINGS:
+                self._refuse(ErrorCode.TIMEOUT, "no sign of life")
+            self._unanswered += 1
+            await self.socket.ping()
 
     async def _flush(self) -> None:
         for frame in self._session.data_to_send():
