@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from exgs.client.painter import PAINTERS
 
@@ -66,6 +67,12 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         choices=PAINTERS,
         default="none",
         help="what masks the gaps of a scene that is not complete (default none)",
+    )
+    parser.add_argument(
+        "--painter-model",
+        type=Path,
+        metavar="PATH",
+        help="a model folder for --painter gauss (default: the weights that come with exgs)",
     )
     parser.add_argument(
         "--background",

@@ -27,6 +27,7 @@ COMMANDS = {
     "render": "draw a picture of a scene",
     "serve": "serve a folder of .exgs files",
     "stream": "receive a scene, draw it while it arrives, measure it",
+    "painter": "train GaussPainter, or measure what it does",
     "demo": "all of it on a sample scene",
 }
 

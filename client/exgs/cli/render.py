@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes of an .exgs give"
     )
     add_picture_options(parser)
+    parser.add_argument(
+        "--side-by-side", action="store_true", help="the picture without the painter on the left"
+    )
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require_extension(arguments.scene, ".exgs", *READABLE)
     require_extension(str(arguments.out), ".png")
     check_output(arguments.out, arguments)
-    painter = painter_named(arguments.painter)
+    painter = painter_named(arguments.painter, arguments.painter_model)
     drawn, facts = _load(arguments.scene, arguments.max_bytes)
     camera = one_view(arguments.camera, drawn.gaussians, facts, arguments.size)
     rasterizer = default_rasterizer()
@@ -57,6 +60,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         image = draw_picture(
             rasterizer, drawn, facts, camera, painter=painter, background=arguments.background
         )
+    if arguments.side_by_side:
+        raw = rasterizer.render(drawn.gaussians, camera, background=arguments.background).rgb
+        image = np.concatenate([raw, image], axis=1)
     with atomic_write(arguments.out) as file:
         file.write(encode_png(to_pixels(image)))
     if arguments.json:
@@ -64,8 +70,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
             {
                 "file": str(arguments.out),
                 "bytes": arguments.out.stat().st_size,
-                "width": camera.width,
-                "height": camera.height,
+                "width": image.shape[1],
+                "height": image.shape[0],
                 "gaussians": len(drawn.gaussians),
                 **output.costs(),
             }

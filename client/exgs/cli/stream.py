@@ -17,6 +17,8 @@ from exgs.client.quality import layer_steps
 from exgs.client.stream import StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
 
+_PAINT_BUDGET_S = 0.5  # a painted frame steps down in resolution to be ready after so long
+
 RESULTS = ("frame_*.png", "quality.csv", "quality.png")
 
 
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
-    painter = painter_named(arguments.painter)
+    painter = painter_named(arguments.painter, arguments.painter_model, _PAINT_BUDGET_S)
     reference = None
     if arguments.reference is not None:
         require_extension(arguments.reference, *READABLE)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.confidence import Confidence, measure_confidence
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -41,7 +41,11 @@ def draw_picture(
         return rasterizer.render(drawn.gaussians, camera, background=background).rgb
     render = rasterizer.render(drawn.gaussians, camera)
     confidence = measure_confidence(rasterizer, drawn, facts, camera)
-    image = painter.paint(render, confidence)
+    return over_background(painter.paint(render, confidence), confidence, background)
+
+
+def over_background(image: FloatArray, confidence: Confidence, background: Color) -> FloatArray:
+    """A painted picture [H, W, 3] with the background where the scene can't reach."""
     behind = np.where(confidence.reach, np.float32(0), confidence.nothing)
     shown: FloatArray = image + behind[..., None] * np.array(background, np.float32)
     return shown

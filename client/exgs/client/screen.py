@@ -1,7 +1,8 @@
 """The screen: a thread that draws the growing scene whenever it has changed, and keeps frames.
 
 It always draws the newest state: what arrives while it is busy is drawn next, all at once. The
-network thread never waits for it.
+network thread never waits for it. A slow painter gets a thread of its own: the raw frame is
+written first and the painted one replaces it; a frame that a newer one overtakes stays raw.
 """
 
 from __future__ import annotations
@@ -13,10 +14,21 @@ from pathlib import Path
 
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.picture import Color, draw_picture, encode_png, to_pixels
+from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.worker import PaintWorker
+from exgs.client.picture import (
+    Color,
+    draw_picture,
+    encode_png,
+    is_complete,
+    over_background,
+    to_pixels,
+)
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Rasterizer
 
 ChooseCamera = Callable[[int, SceneFacts, DrawnScene], Camera]  # by the frame's number
@@ -59,7 +71,8 @@ class Screen:
         self._choose_camera = choose_camera
         self._folder = folder
         self._clock = clock
-        self._painter = painter
+        self._painter = None if painter is not None and painter.slow else painter
+        self._worker = PaintWorker(painter) if painter is not None and painter.slow else None
         self._background = background
         self._on_frame = on_frame
         self._fault: Exception | None = None
@@ -84,6 +97,8 @@ class Screen:
         try:
             while (growth := self._scene.grow()) is not None:
                 self._show(growth)
+            if self._worker is not None:
+                self._worker.close()
         except Exception as fault:  # the thread's end: `finish` raises it where it can be seen
             self._fault = fault
             self._scene.fail(fault)
@@ -102,7 +117,24 @@ class Screen:
         time_s = self._clock()
         path = self._folder / f"frame_{number:04d}.png"
         path.write_bytes(encode_png(to_pixels(image)))
+        if self._worker is not None:
+            self._paint_later(self._worker, growth, camera, path)
         frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, growth.complete)
         self.frames.append(frame)
         self.last = growth
         self._on_frame(frame)
+
+    def _paint_later(self, worker: PaintWorker, growth: Growth, camera: Camera, path: Path) -> None:
+        """Have the frame at `path` replaced by its painted picture."""
+        if is_complete(growth.drawn, growth.facts):
+            worker.drop()
+            return
+        render = self._rasterizer.render(growth.drawn.gaussians, camera)
+        confidence = measure_confidence(self._rasterizer, growth.drawn, growth.facts, camera)
+
+        def replace_frame(painted: FloatArray) -> None:
+            image = over_background(painted, confidence, self._background)
+            with atomic_write(path) as file:
+                file.write(encode_png(to_pixels(image)))
+
+        worker.submit(render, confidence, replace_frame)

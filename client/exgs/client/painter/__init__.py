@@ -1,11 +1,13 @@
 """What masks the gaps of a scene that is still arriving: the protocol, and the choice by name.
 
 A painter is given a render, over black, and the confidence map that says which of its pixels
-can be trusted. `fill` is here; a painter that is not is refused in one line.
+can be trusted. A painter that this installation can't run is refused in one line.
 """
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Protocol
 
 from exgs.client.painter.confidence import Confidence
@@ -16,6 +18,7 @@ from exgs.scene.rasterize import Render
 __all__ = ["PAINTERS", "Confidence", "Painter", "PainterError", "painter_named"]
 
 PAINTERS = ("none", "fill", "gauss")
+_GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
 
 
 class PainterError(ExgsError):
@@ -25,6 +28,11 @@ class PainterError(ExgsError):
 class Painter(Protocol):
     """Masks the gaps of one picture."""
 
+    @property
+    def slow(self) -> bool:
+        """Whether frames should not wait for it."""
+        ...
+
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """The picture [H, W, 3] with its gaps masked.
 
@@ -33,8 +41,16 @@ class Painter(Protocol):
         ...
 
 
-def painter_named(name: str) -> Painter | None:
-    """The painter of this name, None for "none"; raises PainterError where it can't be had."""
+def painter_named(
+    name: str, model: Path | None = None, budget_s: float | None = None
+) -> Painter | None:
+    """The painter of this name, None for "none"; raises PainterError where it can't be had.
+
+    `model` is a folder for "gauss" in place of the weights that are shipped; `budget_s` is what a
+    frame may take, for which "gauss" steps down in resolution.
+    """
+    if model is not None and name != "gauss":
+        raise PainterError(f"{model}: painter {name} takes no model; use painter gauss")
     match name:
         case "none":
             return None
@@ -43,5 +59,12 @@ def painter_named(name: str) -> Painter | None:
 
             return FillPainter()
         case "gauss":
-            raise PainterError("painter gauss is not in this version of exgs; use fill or none")
+            missing = [n for n in _GAUSS_NEEDS if importlib.util.find_spec(n) is None]
+            if missing:
+                raise PainterError(
+                    f"painter gauss needs {', '.join(missing)}: pip install 'exgs[painter]'"
+                )
+            from exgs.client.painter.gauss import GaussPainter
+
+            return GaussPainter(model, budget_s)
     raise PainterError(f"no painter is called {name!r}; there are {', '.join(PAINTERS)}")

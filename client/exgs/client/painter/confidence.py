@@ -26,7 +26,7 @@ class Confidence:
     """Blending weights per pixel, float32 in [0, 1]; leaves + proxies + nothing = 1."""
 
     leaves: FloatArray  # [H, W] true Gaussians
-    proxies: FloatArray  # [H, W] merged Gaussians that stand for what has not come
+    proxies: FloatArray  # [H, W] merged or stretched Gaussians that stand for what has not come
     nothing: FloatArray  # [H, W] what shines through to the background
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not come
     reach: Mask  # [H, W] where something may be missing; elsewhere nothing is no gap
@@ -41,9 +41,10 @@ def measure_confidence(
     rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
 ) -> Confidence:
     """Render which kind of Gaussian covers each pixel of `camera`'s picture."""
+    stands_in = drawn.is_proxy | _are_leaves_stretched(drawn, facts)
     kinds = np.zeros((len(drawn.gaussians), 3), np.float32)
-    kinds[:, 0] = ~drawn.is_proxy
-    kinds[:, 1] = drawn.is_proxy
+    kinds[:, 0] = ~stands_in
+    kinds[:, 1] = stands_in
     kinds[:, 2] = drawn.sh_pending
     render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
@@ -54,3 +55,12 @@ def measure_confidence(
     else:
         within_reach = reach(facts, camera)
     return Confidence(leaves, proxies, nothing, sh_pending, within_reach)
+
+
+def _are_leaves_stretched(drawn: DrawnScene, facts: SceneFacts) -> bool:
+    """Whether leaves are drawn larger than they are, to stand for others too.
+
+    Files without proxies do so until all leaves are there; then none can be trusted as it is.
+    """
+    stretches = any(layer.amplification != 1 for layer in facts.layers)
+    return stretches and int(np.count_nonzero(~drawn.is_proxy)) < facts.leaf_count

@@ -19,6 +19,8 @@ _TINY = np.float32(1e-12)
 class FillPainter:
     """Fills what nothing covers; proxies and leaves stay as rendered."""
 
+    slow = False
+
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """See Painter."""
         gaps = confidence.gaps

@@ -1,0 +1,228 @@
+"""What GaussPainter gains on scenes that no recipe has seen: `python -m bench.painter`.
+
+    python -m bench.painter [--scenes fox donut blocks] [--sheet-only] [--model DIR]
+
+Prefixes of files with proxies and of files that are only pruned, drawn raw, filled and painted,
+against the pictures of the whole scene. Figures go to bench/results/painter.csv and painter.md,
+pictures to docs/painter.png. Encoded files are kept in ~/.cache/exgs-bench/painter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bench.painter_blocks import blocks_cameras, blocks_scene
+from bench.scenes import data_dir, orbit_views
+from exgs.client.painter import Painter, painter_named
+from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.client.picture import draw_picture, to_pixels
+from exgs.codec.decode import decode, open_scene
+from exgs.codec.encode import EncodeOptions, encode
+from exgs.scene.camera import Camera, look_at
+from exgs.scene.cameras import CameraSet, read_cameras
+from exgs.scene.formats import read_scene
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import default_rasterizer
+
+_ROOT = Path(__file__).parents[1]
+_CSV = _ROOT / "bench" / "results" / "painter.csv"
+_TABLES = _CSV.with_suffix(".md")
+_SHEET = _ROOT / "docs" / "painter.png"
+_CACHE = Path.home() / ".cache" / "exgs-bench" / "painter"
+
+SCENES = ("fox", "donut", "blocks")
+KINDS = ("proxies", "pruned")
+BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
+_QUALITY = {"fox": "default", "donut": "default", "blocks": "low"}
+_VIEWS = 4
+_WALK = 4  # frames
+_WALK_STEP = 0.01  # of the distance to the scene's middle, between frames
+_SEED = 3_000_017
+_SIZE = (480, 270)
+_SHEET_BUDGETS = (32_000, 64_000, 128_000, 256_000)
+_CELL = (320, 180)  # pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """A scene that training never saw, and how it is looked at."""
+
+    gaussians: Gaussians
+    judges: tuple[Camera, ...]
+    cameras: CameraSet | None  # for the encoder
+
+
+def load(name: str) -> HeldOut:
+    """One of SCENES; raises OSError where its files are not here."""
+    if name == "blocks":
+        return HeldOut(blocks_scene(), blocks_cameras(_VIEWS, _SEED, *_SIZE), None)
+    if name == "donut":
+        scene = read_scene(data_dir() / "donut" / "donut.ply")
+        judges = orbit_views(scene, _VIEWS, _SEED, up=(0, 0, 1), distance=2.6)
+        return HeldOut(scene, tuple(c.resized(*_SIZE) for c in judges), None)
+    cameras = read_cameras(data_dir() / "fox_cameras.json")
+    return HeldOut(read_scene(data_dir() / "fox.ply"), cameras.judge[:_VIEWS], cameras)
+
+
+def encoded(name: str, kind: str, held_out: HeldOut) -> Path:
+    """The scene's file, with proxies or pruned only; made once."""
+    path = _CACHE / f"{name}-{kind}.exgs"
+    if not path.exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        options = EncodeOptions(
+            quality=_QUALITY[name],  # type: ignore[arg-type]
+            cameras=held_out.cameras,
+            proxies=kind == "proxies",
+        )
+        encode(held_out.gaussians, path, options)
+    return path
+
+
+def measure(
+    name: str, kind: str, painters: dict[str, Painter | None]
+) -> list[tuple[str, str, PaintedQuality]]:
+    """All figures of one file."""
+    held_out = load(name)
+    path = encoded(name, kind, held_out)
+    size = path.stat().st_size
+    budgets = [budget for budget in BUDGETS if budget < size]
+    rows = evaluate(
+        path,
+        held_out.gaussians,
+        default_rasterizer(),
+        held_out.judges,
+        budgets,
+        painters,
+        walk_from(held_out.judges[0], held_out.gaussians),
+    )
+    return [(name, kind, row) for row in rows]
+
+
+def walk_from(camera: Camera, scene: Gaussians) -> tuple[Camera, ...]:
+    """Neighbouring views: sideways from `camera`, looking at the same place."""
+    rotation = camera.viewmat[:3, :3]
+    middle = np.median(scene.means.astype(np.float64), axis=0)
+    distance = float(np.linalg.norm(middle - camera.position))
+    target = camera.position + distance * rotation[2]
+    eyes = [camera.position + k * _WALK_STEP * distance * rotation[0] for k in range(_WALK)]
+    return tuple(
+        look_at(eye, target, -rotation[1], camera.K, camera.width, camera.height) for eye in eyes
+    )
+
+
+Row = tuple[str, str, PaintedQuality]
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Markdown: what painting changes, by file and budget."""
+    parts = [
+        "# What painting gains",
+        "",
+        "Made by `python -m bench.painter`; all figures are in painter.csv. Scenes that no recipe"
+        " trains on; means over the judging views against the whole scene's pictures. 'in mask':"
+        " where the gate is more than half open. Flicker: mean change between neighbouring frames"
+        " that depth and motion do not explain, as a ratio to the raw frames' own.",
+        "",
+    ]
+    for name, kind in dict.fromkeys((name, kind) for name, kind, _ in rows):
+        own = [row for n, k, row in rows if (n, k) == (name, kind)]
+        parts += [
+            f"## {name}, {'with proxies' if kind == 'proxies' else 'pruned only'}",
+            "",
+            "| first bytes | raw dB | fill | gauss | raw SSIM | fill | gauss | raw FLIP | fill"
+            " | gauss | in mask: raw dB | fill | gauss | mask | flicker: gauss |",
+            "|---" + "|---:" * 14 + "|",
+        ]
+        for budget in dict.fromkeys(row.budget_bytes for row in own):
+            by = {row.painter: row for row in own if row.budget_bytes == budget}
+            three = [by[painter] for painter in ("none", "fill", "gauss")]
+            cells = [f"{budget:,}"]
+            cells += [f"{row.psnr_db:.2f}" for row in three]
+            cells += [f"{row.ssim:.4f}" for row in three]
+            cells += [f"{row.flip:.4f}" for row in three]
+            cells += [f"{row.masked_psnr_db:.2f}" for row in three]
+            cells += [f"{three[0].masked_share:.0%}"]
+            cells += [f"{three[2].flicker / max(three[0].flicker, 1e-9):.2f}"]
+            parts.append("| " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def contact_sheet(path: Path, painters: dict[str, Painter | None]) -> None:
+    """Raw, filled, painted and whole, for each scene at each budget."""
+    rasterizer = default_rasterizer()
+    rows: list[tuple[str, list[Image.Image]]] = []
+    for name in SCENES:
+        held_out = load(name)
+        camera = held_out.judges[1].resized(*_CELL)
+        whole = to_pixels(rasterizer.render(held_out.gaussians, camera).rgb)
+        for kind in KINDS:
+            file = _CACHE / f"{name}-{kind}.exgs"
+            if not file.exists():
+                continue
+            facts = open_scene(file).facts
+            for budget in _SHEET_BUDGETS if kind == "proxies" else _SHEET_BUDGETS[1:3]:
+                drawn = decode(file, max_bytes=budget)
+                pictures = [
+                    to_pixels(draw_picture(rasterizer, drawn, facts, camera, painter=painter))
+                    for painter in painters.values()
+                ]
+                label = f"{name}, {kind}, first {budget // 1000} kB"
+                rows.append((label, [Image.fromarray(p) for p in (*pictures, whole)]))
+    font = ImageFont.load_default(14)
+    line = _CELL[1] + 22
+    sheet = Image.new("RGB", (4 * (_CELL[0] + 4), line * len(rows)), (250, 250, 250))
+    draw = ImageDraw.Draw(sheet)
+    for number, (label, images) in enumerate(rows):
+        for column, (image, title) in enumerate(
+            zip(images, ("raw", "filled", "painted", "whole"), strict=True)
+        ):
+            at = column * (_CELL[0] + 4), number * line + 20
+            sheet.paste(image, at)
+            text = f"{label}: {title}" if column == 0 else title
+            draw.text((at[0], at[1] - 18), text, fill=(30, 30, 30), font=font)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--sheet-only", action="store_true")
+    parser.add_argument("--model", type=Path, help="default: the weights of the package")
+    options = parser.parse_args()
+    painters: dict[str, Painter | None] = {
+        "none": None,
+        "fill": painter_named("fill"),
+        "gauss": painter_named("gauss", options.model),
+    }
+    if not options.sheet_only:
+        rows: list[Row] = []
+        for name in options.scenes:
+            for kind in options.kinds:
+                start_s = time.perf_counter()
+                rows += measure(name, kind, painters)
+                print(f"{name} {kind}: {time.perf_counter() - start_s:.0f} s", flush=True)
+        _CSV.parent.mkdir(parents=True, exist_ok=True)
+        with _CSV.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["scene", "kind", *COLUMNS])
+            for name, kind, row in rows:
+                values = (f"{v:.5g}" if isinstance(v, float) else v for v in astuple(row))
+                writer.writerow([name, kind, *values])
+        _TABLES.write_text(tables(rows))
+        print(tables(rows))
+    contact_sheet(_SHEET, painters)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""`exgs painter`: train GaussPainter by a recipe, or measure what painting gains."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from exgs.cli.arguments import picture_size, positive
+from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.output import Output, format_bytes
+from exgs.cli.outputs import add_overwrite, check_output
+from exgs.client.painter import PainterError, painter_named
+from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.scene.cameras import read_cameras
+from exgs.scene.files import atomic_write
+from exgs.scene.formats import READABLE, read_scene
+from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.views import camera_path, synthesise_views
+
+BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
+_VIEWS_SEED = 2_000_003  # of no encoder and no recipe
+_WALK_SHARE = 12  # a walk of n frames is the n-th part of so many more: neighbours lie close
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    verbs = parser.add_subparsers(dest="verb", metavar="train|eval", required=True)
+    train = verbs.add_parser("train", help="train by a recipe; goes on where it was stopped")
+    train.add_argument("recipe", metavar="CONFIG.toml", type=Path)
+    train.add_argument(
+        "-o", "--out", metavar="DIR", type=Path, required=True, help="pairs, checkpoints, model"
+    )
+    train.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="where the recipe's scene files and its photos/ lie (default: here)",
+    )
+    measure = verbs.add_parser("eval", help="figures per byte budget, beside none and fill")
+    measure.add_argument("file", metavar="FILE.exgs", type=Path)
+    measure.add_argument(
+        "--reference", metavar="FILE.ply", type=Path, required=True, help="the whole scene"
+    )
+    measure.add_argument("--painter-model", metavar="PATH", type=Path)
+    measure.add_argument("--cameras", metavar="FILE", type=Path, help="default: made up")
+    measure.add_argument("--views", type=positive, default=6, metavar="N", help="default 6")
+    measure.add_argument("--size", type=picture_size, default=(640, 360), metavar="WxH")
+    measure.add_argument(
+        "--walk", type=int, default=0, metavar="N", help="frames of a path to measure flicker on"
+    )
+    measure.add_argument("--budgets", type=positive, nargs="+", default=BUDGETS, metavar="BYTES")
+    measure.add_argument("-o", "--out", metavar="OUT.csv", type=Path)
+    add_overwrite(measure)
+    measure.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    if arguments.verb == "train":
+        _train(arguments, output)
+    else:
+        _evaluate(arguments, output)
+
+
+def _train(arguments: argparse.Namespace, output: Output) -> None:
+    painter_named("gauss")  # says in one line what is not installed
+    from exgs.client.painter.training.loop import train
+    from exgs.client.painter.training.recipe import read_recipe
+
+    output.subject = str(arguments.recipe)
+    recipe = read_recipe(arguments.recipe)
+    with output.progress() as progress:
+        model = train(recipe, arguments.data, arguments.out, progress, output.note)
+    output.done(*model.rglob("*.safetensors"), what=f"the model in {model}")
+
+
+def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
+    output.subject = str(arguments.file)
+    require_extension(str(arguments.file), ".exgs")
+    require_extension(str(arguments.reference), *READABLE)
+    if arguments.out is not None:
+        check_output(arguments.out, arguments)
+    painters = {
+        "none": None,
+        "fill": painter_named("fill"),
+        "gauss": painter_named("gauss", arguments.painter_model),
+    }
+    with local_file(str(arguments.reference)) as path:
+        reference = read_scene(path)
+    width, height = arguments.size
+    if arguments.cameras is None:
+        cameras = synthesise_views(
+            reference, arguments.views, width=width, height=height, seed=_VIEWS_SEED
+        )
+    else:
+        judges = read_cameras(arguments.cameras).judge[: arguments.views]
+        cameras = tuple(camera.resized(width, height) for camera in judges)
+    count = arguments.walk
+    walk = (
+        camera_path(reference, _WALK_SHARE * count, width=width, height=height)[:count]
+        if count
+        else ()
+    )
+    rows = evaluate(
+        arguments.file,
+        reference,
+        default_rasterizer(),
+        cameras,
+        arguments.budgets,
+        painters,
+        walk,
+    )
+    if not rows:
+        raise PainterError("no budget holds the head of this file; name larger --budgets")
+    if arguments.out is not None:
+        write_rows(arguments.out, rows)
+    if arguments.json:
+        output.json([_as_json(row) for row in rows])
+    else:
+        output.table(*table(rows))
+    if arguments.out is not None:
+        output.done(arguments.out)
+
+
+def write_rows(path: Path, rows: list[PaintedQuality]) -> None:
+    """Write the figures as CSV."""
+    with atomic_write(path) as file:
+        lines = [",".join(COLUMNS)]
+        lines += [
+            ",".join(f"{v:.5g}" if isinstance(v, float) else str(v) for v in astuple(row))
+            for row in rows
+        ]
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def table(rows: list[PaintedQuality]) -> tuple[list[str], list[list[str]]]:
+    """The figures for people."""
+    columns = ["first", "painter", "PSNR", "SSIM", "FLIP", "in mask", "mask", "flicker"]
+    cells = [
+        [
+            format_bytes(row.budget_bytes),
+            row.painter,
+            f"{row.psnr_db:.2f}",
+            f"{row.ssim:.4f}",
+            _number(row.flip, 4),
+            _number(row.masked_psnr_db, 2),
+            f"{row.masked_share:.0%}",
+            _number(row.flicker, 5),
+        ]
+        for row in rows
+    ]
+    return columns, cells
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def _as_json(row: PaintedQuality) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in zip(COLUMNS, astuple(row), strict=True)
+    }

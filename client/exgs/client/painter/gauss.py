@@ -1,0 +1,85 @@
+"""GaussPainter: what is missing or weak is restored by a network, what is certain stays.
+
+Frames whose confidence is full come back as they were, bit for bit. Others are painted at the
+largest resolution that the frame budget allows, judged by the time that the last one took.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from exgs.client.painter.confidence import Confidence
+from exgs.client.painter.inputs import FILLED, gate, planes
+from exgs.client.painter.models import SHIPPED, Network, load_network
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Render
+
+_SCALES = (1.0, 0.5, 0.25)
+
+
+class GaussPainter:
+    """Paints with the network of a model folder; see Painter.
+
+    With `budget_s`, pictures are painted at half or a quarter of their size where the whole would
+    take longer; only what the network adds is enlarged, so edges of the render stay sharp.
+    """
+
+    slow = True
+
+    def __init__(self, folder: Path | None = None, budget_s: float | None = None) -> None:
+        self._network: Network = load_network(folder or SHIPPED)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._budget_s = budget_s
+        self._pixel_s: float | None = None  # of the last picture
+
+    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
+        """See Painter."""
+        opened = gate(confidence)
+        if not opened.any():
+            return render.rgb
+        stack = planes(render, confidence)
+        restored = self._restore(stack, self._scale(opened.size))
+        painted = render.rgb + opened[..., None] * (restored - render.rgb)
+        return np.where(opened[..., None] > 0, painted, render.rgb).astype(np.float32)
+
+    def _scale(self, pixels: int) -> float:
+        """The largest scale that fits the budget."""
+        if self._budget_s is None or self._pixel_s is None:
+            return _SCALES[0]
+        cost_s = self._pixel_s * pixels
+        fitting = [scale for scale in _SCALES if cost_s * scale**2 <= self._budget_s]
+        return fitting[0] if fitting else _SCALES[-1]
+
+    def _restore(self, stack: FloatArray, scale: float) -> FloatArray:
+        """The network's picture [H, W, 3] of a stack of planes [PLANES, H, W]."""
+        height, width = stack.shape[1:]
+        start_s = time.perf_counter()
+        whole = torch.from_numpy(stack)[None]
+        small = whole
+        if scale < 1:
+            size = (max(round(height * scale), 1), max(round(width * scale), 1))
+            small = functional.interpolate(whole, size, mode="area")
+        added = self._run(small) - small[:, FILLED]
+        self._pixel_s = (time.perf_counter() - start_s) / (small.shape[2] * small.shape[3])
+        if scale < 1:
+            added = functional.interpolate(
+                added, (height, width), mode="bilinear", align_corners=False
+            )
+        picture = (whole[:, FILLED] + added).clamp(0, 1)[0].permute(1, 2, 0)
+        return np.ascontiguousarray(picture.numpy(), np.float32)
+
+    def _run(self, stack: Tensor) -> Tensor:
+        """The network on a picture of any size: its edges are repeated up to a multiple."""
+        height, width = stack.shape[2:]
+        step = self._network.multiple
+        padding = (0, -width % step, 0, -height % step)
+        padded = functional.pad(stack, padding, mode="replicate")
+        if self._device == "cuda":
+            padded = padded.to("cuda", torch.float16, memory_format=torch.channels_last)
+        return self._network(padded)[:, :, :height, :width].float().cpu()

@@ -1,0 +1,139 @@
+"""Model folders: read without a download, and without running anything that lies in them.
+
+A folder is JSON and safetensors. Which classes it may name is decided here; code files, pickles
+and names of other modules are never looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    UNet2DConditionModel,
+    UNet2DModel,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from exgs.client.painter import PainterError
+from exgs.client.painter.pipeline import GaussPainterPipeline
+from exgs.client.painter.turbo import TurboPainterPipeline
+from exgs.client.painter.vae import PixelVae
+
+SHIPPED = Path(__file__).parent / "weights"
+
+PROMPT_FILE = "prompt.safetensors"
+_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
+_TURBO = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+
+
+class Network(Protocol):
+    """A pipeline that restores stacks of planes (see `inputs.planes`)."""
+
+    @property
+    def multiple(self) -> int:
+        """Heights and widths must be multiples of this many pixels."""
+        ...
+
+    def __call__(self, stack: Tensor) -> Tensor:
+        """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W]."""
+        ...
+
+
+def load_network(folder: Path = SHIPPED) -> Network:
+    """The network of a model folder, on the CPU in single precision, or on the GPU in half.
+
+    It is GaussPainter's own layout, or that of a one-step Stable Diffusion such as SD-Turbo, with
+    the embedding of its prompt in prompt.safetensors. Raises PainterError.
+    """
+    index = _json(folder / "model_index.json")
+    name = index.get("_class_name")
+    pipeline: GaussPainterPipeline | TurboPainterPipeline
+    if name == GaussPainterPipeline.__name__:
+        pipeline = GaussPainterPipeline(
+            _module(PixelVae, folder / "vae"),
+            _module(UNet2DModel, folder / "unet"),
+            _scheduler(FlowMatchEulerDiscreteScheduler, folder / "scheduler"),
+        )
+    elif name in _TURBO:
+        pipeline = TurboPainterPipeline(
+            _module(AutoencoderKL, folder / "vae"),
+            _module(UNet2DConditionModel, folder / "unet"),
+            _scheduler(EulerDiscreteScheduler, folder / "scheduler"),
+            _prompt(folder / PROMPT_FILE),
+        )
+    else:
+        raise PainterError(
+            f"{folder}: {name!r} is no pipeline that paints; expected"
+            f" {GaussPainterPipeline.__name__} or {_TURBO[0]}"
+        )
+    if torch.cuda.is_available():
+        pipeline.to("cuda", torch.float16)
+    return pipeline
+
+
+def _module(kind: type[Any], folder: Path) -> Any:
+    """The module of a folder's config.json and safetensors."""
+    config = _json(folder / "config.json")
+    if config.get("_class_name") != kind.__name__:
+        raise PainterError(
+            f"{folder}: holds a {config.get('_class_name')!r}, expected {kind.__name__}"
+        )
+    found = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
+    if not found:
+        raise PainterError(f"{folder}: no {_WEIGHTS[0]}; weights must be in safetensors")
+    try:
+        module = kind.from_config(config)
+        module.load_state_dict(_tensors(found[0]))
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise PainterError(f"{folder}: configuration and weights do not fit: {error}") from error
+    return module.eval().requires_grad_(False)
+
+
+def _scheduler(kind: type[Any], folder: Path) -> Any:
+    """The scheduler of a folder; the layouts share their fields, so any Euler one's will do."""
+    config = {k: v for k, v in _json(folder / "scheduler_config.json").items() if k[0] != "_"}
+    try:
+        return kind.from_config(config)
+    except (TypeError, ValueError) as error:
+        raise PainterError(f"{folder}: no configuration of a scheduler: {error}") from error
+
+
+def _prompt(path: Path) -> Tensor:
+    """The embedding [1, T, D] of the prompt that a text-conditioned network is given."""
+    if not path.is_file():
+        raise PainterError(
+            f"{path}: not found; save the text encoder's output for an empty prompt there,"
+            " as one tensor [1, tokens, width] named prompt_embeds"
+        )
+    prompt = _tensors(path).get("prompt_embeds")
+    if prompt is None or prompt.ndim != 3 or len(prompt) != 1:
+        raise PainterError(f"{path}: no tensor prompt_embeds [1, tokens, width]")
+    return prompt
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return {name: tensor.float() for name, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise PainterError(f"{path}: not a safetensors file: {error}") from error
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise PainterError(f"{path}: {error.strerror}; is this a model folder?") from error
+    except (ValueError, RecursionError) as error:
+        raise PainterError(f"{path}: not a JSON file: {error}") from error
+    if not isinstance(value, dict):
+        raise PainterError(f"{path}: not a JSON object")
+    return value

@@ -1,0 +1,1 @@
+"""Training GaussPainter: scenes, pairs of pictures, losses, and the loop, driven by a recipe."""

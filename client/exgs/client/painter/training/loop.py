@@ -1,0 +1,221 @@
+"""The training loop: pairs in, weights out, able to stop and go on at any checkpoint.
+
+Each step's batch follows from the seed and the step's number alone, so that a resumed run gives
+what an uninterrupted one would on the same machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
+from exgs.client.painter.training.losses import loss_of, painted
+from exgs.client.painter.training.pairs import Pairs, make_pairs, read_shard, write_shard
+from exgs.client.painter.training.recipe import Recipe, Steps
+from exgs.client.painter.training.scenes import load_source
+from exgs.client.painter.vae import PixelVae
+from exgs.scene.files import atomic_write
+from exgs.scene.rasterize import default_rasterizer
+
+Progress = Callable[[str, float], None]
+
+CURVE_COLUMNS = ("step", "loss", "raw_psnr_db", "painted_psnr_db", "rate", "time_s")
+_PRUNED = "pruned "
+_PAIR_SIZE = (640, 360)
+
+
+def train(
+    recipe: Recipe, data: Path, folder: Path, progress: Progress, note: Callable[[str], None]
+) -> Path:
+    """Follow `recipe` in `folder`, from where a former run stopped; returns the model's folder.
+
+    The folder keeps pairs/*.npz, checkpoint.pt, curve.csv and, at the end, model/. Raises
+    RecipeError, SceneError, OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = []
+    for number, source in enumerate(recipe.sources):
+        progress(f"pairs of {source}", number / len(recipe.sources))
+        shards.append(_shard(recipe, source, data, folder / "pairs"))
+    pairs = Pairs(
+        np.concatenate([s.inputs for s in shards]), np.concatenate([s.targets for s in shards])
+    )
+    note(f"{len(pairs)} pairs from {len(shards)} sources")
+    run = _Run(recipe, folder)
+    run.resume()
+    while run.step < recipe.steps.count:
+        run.advance(pairs)
+        progress("training", run.step / recipe.steps.count)
+        if run.step % recipe.steps.checkpoint == 0 or run.step == recipe.steps.count:
+            note(run.checkpoint())
+    return run.save()
+
+
+def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
+    path = folder / f"{source.replace(' ', '-').replace(':', '-').replace('/', '-')}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        views = max(recipe.pairs.views, recipe.pairs.encode_views + recipe.pairs.encode_views // 3)
+        scene = load_source(source.removeprefix(_PRUNED), data, views, _PAIR_SIZE)
+        pairs = make_pairs(
+            scene,
+            default_rasterizer(),
+            recipe.pairs,
+            recipe.seed,
+            proxies=not source.startswith(_PRUNED),
+        )
+        write_shard(path, pairs)
+    return read_shard(path)
+
+
+class _Run:
+    """The state of the optimiser."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.step = 0
+        self._recipe = recipe
+        self._folder = folder
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe.steps.seed)
+        self._live = _modules(build_pipeline(dict(recipe.vae), dict(recipe.unet)), self._device)
+        self._pipeline = build_pipeline(dict(recipe.vae), dict(recipe.unet)).to(self._device)
+        self._ema = _modules(self._pipeline, self._device)
+        self._ema.load_state_dict(self._live.state_dict())
+        self._ema.requires_grad_(False)
+        self._trained = GaussPainterPipeline(
+            cast(PixelVae, self._live["vae"]), self._live["unet"], self._pipeline.scheduler
+        )
+        self._optimiser = torch.optim.AdamW(self._live.parameters(), weight_decay=1e-4)
+        self._rows: list[dict[str, float]] = []
+        self._sums = np.zeros(3)
+        self._summed = 0
+        self._start_s = time.perf_counter()
+
+    def advance(self, pairs: Pairs) -> None:
+        """One step."""
+        steps = self._recipe.steps
+        stack, target = (x.to(self._device) for x in draw_batch(pairs, steps, self.step))
+        rate = rate_at(self.step, steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        with self._precision():
+            restored, latent = self._trained.restore(stack)
+            with torch.no_grad():
+                wanted, _ = self._trained.vae.encode(_certain(target, stack))
+        shown = painted(stack, restored.float())
+        loss = loss_of(shown, target, latent.float(), wanted.float(), self._recipe.loss)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._live.parameters(), 1.0)
+        self._optimiser.step()
+        self.step += 1
+        keep = min(steps.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
+                average.lerp_(value, 1 - keep)
+            before = (painted(stack, stack[:, :3] - stack[:, 3:6]) - target).square().mean()
+            after = (shown.clamp(0, 1) - target).square().mean()
+        self._sums += [loss.item(), before.item(), after.item()]
+        self._summed += 1
+
+    def checkpoint(self) -> str:
+        """Write the state and the curve; returns a line on how it goes."""
+        mean = (self._sums / max(self._summed, 1)).tolist()
+        self._sums, self._summed = np.zeros(3), 0
+        elapsed_s = time.perf_counter() - self._start_s
+        before, after = (-10 * math.log10(max(value, 1e-10)) for value in mean[1:])
+        numbers = (self.step, mean[0], before, after, rate_at(self.step, self._recipe.steps))
+        self._rows.append(dict(zip(CURVE_COLUMNS, (*numbers, elapsed_s), strict=True)))
+        with atomic_write(self._folder / "checkpoint.pt") as file:
+            state = {
+                "step": self.step,
+                "live": self._live.state_dict(),
+                "ema": self._ema.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "rows": self._rows,
+            }
+            torch.save(state, file)
+        with (self._folder / "curve.csv").open("w", newline="") as text:
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(CURVE_COLUMNS)
+            writer.writerows([f"{value:.6g}" for value in row.values()] for row in self._rows)
+        return (
+            f"step {self.step}: loss {mean[0]:.4f}, raw {before:.2f} dB,"
+            f" painted {after:.2f} dB, {elapsed_s:.0f} s"
+        )
+
+    def resume(self) -> None:
+        """Go on from a checkpoint, if there is one."""
+        path = self._folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self._live.load_state_dict(state["live"])
+        self._ema.load_state_dict(state["ema"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step, self._rows = state["step"], state["rows"]
+        if self._rows:
+            self._start_s -= self._rows[-1]["time_s"]
+
+    def save(self) -> Path:
+        """Write the averaged weights as a model folder, half precision."""
+        model = self._folder / "model"
+        self._ema.cpu().half()
+        self._pipeline.save_pretrained(model, safe_serialization=True)
+        return model
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
+            yield
+
+
+def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
+    """The inputs [B, PLANES, s, s] and targets [B, 3, s, s] of a step, varied at random."""
+    rng = np.random.default_rng([steps.seed, step])
+    stacks, targets = [], []
+    for index in rng.integers(0, len(pairs), steps.batch):
+        free = pairs.inputs.shape[-1] - steps.crop
+        top, left = rng.integers(0, free + 1, 2)
+        window = np.s_[:, top : top + steps.crop, left : left + steps.crop]
+        stack, target = pairs.inputs[index][window], pairs.targets[index][window]
+        if rng.random() < 0.5:
+            stack, target = stack[:, :, ::-1], target[:, :, ::-1]
+        if rng.random() < 0.5:  # other colours
+            order = rng.permutation(3)
+            stack = np.concatenate([stack[order], stack[3 + order], stack[6:]])
+            target = target[order]
+        stacks.append(stack)
+        targets.append(target)
+    return tuple(  # type: ignore[return-value]
+        torch.from_numpy(np.stack(x).astype(np.float32) / 255) for x in (stacks, targets)
+    )
+
+
+def rate_at(step: int, steps: Steps) -> float:
+    """The learning rate: linear up, flat, linear down to zero."""
+    rising = (step + 1) / max(steps.warm_up, 1)
+    falling = (steps.count - step) / max(steps.decay, 1)
+    return steps.rate * min(1.0, rising, falling)
+
+
+def _certain(target: Tensor, stack: Tensor) -> Tensor:
+    """The stack of planes of a whole scene's picture: nothing added, all leaves."""
+    planes = torch.zeros_like(stack)
+    planes[:, :3] = target
+    planes[:, 6] = 1
+    return planes
+
+
+def _modules(pipeline: GaussPainterPipeline, device: torch.device) -> nn.ModuleDict:
+    return nn.ModuleDict({"vae": pipeline.vae, "unet": pipeline.unet}).to(device)

@@ -1,0 +1,129 @@
+"""Pairs to learn from: crops of what a file's first bytes show, and of what the whole shows.
+
+Each source is encoded by our own encoder and cut at random prefixes; the crops are kept as 8-bit
+arrays in one .npz shard a source, so that a run can stop and go on.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.inputs import PLANES, planes
+from exgs.client.painter.training.scenes import TrainingScene
+from exgs.codec.decode import decode, open_scene
+from exgs.codec.encode import EncodeOptions, encode
+from exgs.scene.cameras import CameraSet
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Rasterizer
+
+Bytes = npt.NDArray[np.uint8]
+
+_EMPTY = 0.02  # mean value below which a crop shows next to nothing
+_TRIES = 4  # at a crop that shows something
+_MOST_SHARE = 0.6  # of a file: above, there is little left to learn
+_HEAD_SHARE = 1.3  # of the bytes before the first chunk: the least prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """How many pairs a source gives, and of what size."""
+
+    crop: int = 160  # pixels
+    prefixes: int = 8
+    views: int = 8
+    encode_views: int = 12
+    heights: tuple[int, ...] = (240, 360, 480)  # of the pictures that crops are cut from
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """n crops of side s, as 8-bit values."""
+
+    inputs: Bytes  # [n, PLANES, s, s], see `inputs.planes`
+    targets: Bytes  # [n, 3, s, s]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def make_pairs(
+    scene: TrainingScene,
+    rasterizer: Rasterizer,
+    options: PairOptions,
+    seed: int,
+    *,
+    proxies: bool,
+) -> Pairs:
+    """Encode `scene`, cut it at random prefixes, look at it, keep crops; raises as `encode`."""
+    rng = np.random.default_rng([seed, 0xBA1])
+    views = scene.cameras[: options.views]
+    cameras = [
+        camera.resized(round(height * camera.width / camera.height), height)
+        for camera, height in zip(views, rng.choice(options.heights, len(views)), strict=True)
+    ]
+    targets = [rasterizer.render(scene.gaussians, camera).rgb for camera in cameras]
+    inputs, wanted = [], []
+    with tempfile.TemporaryDirectory(prefix="exgs-pairs-") as folder:
+        path = Path(folder) / "scene.exgs"
+        cameras_set = CameraSet(tuple(scene.cameras))
+        choice = EncodeOptions(
+            "low", seed, options.encode_views, cameras=cameras_set, proxies=proxies
+        )
+        encode(scene.gaussians, path, choice, rasterizer=rasterizer)
+        file = open_scene(path)
+        first = min(chunk.offset + chunk.packed_bytes for chunk in file.table.values())
+        least = _HEAD_SHARE * first
+        low, high = math.log(least), math.log(max(least, _MOST_SHARE * file.file_bytes))
+        for budget in np.exp(rng.uniform(low, high, options.prefixes)).astype(int):
+            drawn = decode(path, max_bytes=int(budget))
+            if not len(drawn.gaussians):
+                continue
+            for camera, target in zip(cameras, targets, strict=True):
+                render = rasterizer.render(drawn.gaussians, camera)
+                confidence = measure_confidence(rasterizer, drawn, file.facts, camera)
+                stack = planes(render, confidence)
+                top, left = _place(target, options.crop, rng)
+                window = np.s_[top : top + options.crop, left : left + options.crop]
+                inputs.append(_pack(stack[:, *window]))
+                wanted.append(_pack(target[window].transpose(2, 0, 1)))
+    side = options.crop
+    return Pairs(
+        np.array(inputs, np.uint8).reshape(-1, PLANES, side, side),
+        np.array(wanted, np.uint8).reshape(-1, 3, side, side),
+    )
+
+
+def write_shard(path: Path, pairs: Pairs) -> None:
+    """Write a shard, all or nothing."""
+    with atomic_write(path) as file:
+        np.savez(file, inputs=pairs.inputs, targets=pairs.targets)
+
+
+def read_shard(path: Path) -> Pairs:
+    """Read a shard."""
+    with np.load(path) as arrays:
+        return Pairs(arrays["inputs"], arrays["targets"])
+
+
+def _place(target: FloatArray, side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """The corner of a random crop that shows something, if a few tries find one."""
+    height, width = target.shape[:2]
+    top = left = 0
+    for _ in range(_TRIES):
+        top = int(rng.integers(0, height - side + 1))
+        left = int(rng.integers(0, width - side + 1))
+        if target[top : top + side, left : left + side].mean() > _EMPTY:
+            break
+    return top, left
+
+
+def _pack(values: FloatArray) -> Bytes:
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,124 @@
+"""Photographs lifted into Gaussians: a relief that can be encoded and seen from moved cameras.
+
+The depth is made up (a tilted, smoothly waved sheet), so the scene is only as true as its
+textures; those are what the painter has to learn, and rooms and real scenes give the rest.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
+
+_FOV_Y_DEG = 50.0
+_DISTANCE = 2.0
+_UP = (0.0, -1.0, 0.0)
+_DETAIL_SHARE = 0.75  # of the Gaussians lie where the picture has detail, the rest anywhere
+_BACK_SHARE = 0.25  # of the Gaussians lie in a closed layer behind, so that nothing shines through
+_BACK_DEPTH = 0.02
+_COVER = 0.62  # standard deviation of a Gaussian, in distances to its neighbours
+_STRETCH = 2.2  # along an edge, at most
+
+Array = npt.NDArray[np.float64]
+
+
+def read_photograph(path: str | os.PathLike[str]) -> FloatArray:
+    """Pixels [H, W, 3] in [0, 1]; raises OSError."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+
+
+def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False) -> Gaussians:
+    """About `count` Gaussians, without SH, that show `photograph` [H, W, 3] from the origin.
+
+    They are dense where there is detail and stretched along edges, as trained ones are.
+    `cut_out` keeps an oval before nothing, so that there are outlines against empty background.
+    """
+    rng = np.random.default_rng([seed, 0x1F7])
+    height, width = photograph.shape[:2]
+    focal = 0.5 * height / np.tan(np.radians(_FOV_Y_DEG) / 2)
+    gray = _blur(photograph.mean(axis=2).astype(np.float64), 1)
+    dy, dx = np.gradient(gray)
+    detail = _blur(np.hypot(dx, dy), 2) + 1e-4
+    density = _DETAIL_SHARE * detail / detail.sum() + (1 - _DETAIL_SHARE) / detail.size
+    fine = round((1 - _BACK_SHARE) * count)
+    picked = rng.choice(density.size, fine, p=density.ravel() / density.sum())
+    back, back_spacing = _grid(height, width, count - fine)
+    picked = np.concatenate([picked, back])
+    count = len(picked)
+    row, column = np.divmod(picked, width)
+    spacing = 1 / np.sqrt(fine * density.ravel()[picked])
+    spacing[fine:] = back_spacing
+    y = np.clip(row + rng.uniform(0, 1, count), 0, height - 1e-3)
+    x = np.clip(column + rng.uniform(0, 1, count), 0, width - 1e-3)
+    colors = photograph[y.astype(int), x.astype(int)]
+    depth = _sheet(x / width - 0.5, y / height - 0.5, rng)
+    depth[fine:] += _BACK_DEPTH
+
+    sharpness = np.hypot(dx, dy).ravel()[picked]
+    stretch = 1 + (_STRETCH - 1) * sharpness / (sharpness + 0.05)
+    angle = np.arctan2(dx.ravel()[picked], -dy.ravel()[picked])  # along the edge
+    size = _COVER * spacing * depth / focal
+    scales = np.stack([size * stretch, size / stretch, 0.3 * size], axis=1)
+    scales[fine:, :2] = size[fine:, None]  # round
+    means = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(count)], axis=1)
+    means *= depth[:, None]
+    quats = np.zeros((count, 4))
+    quats[:, 0], quats[:, 3] = np.cos(angle / 2), np.sin(angle / 2)
+    scene = Gaussians(
+        means.astype(np.float32),
+        quats.astype(np.float32),
+        scales.astype(np.float32),
+        np.where(np.arange(count) < fine, rng.uniform(0.5, 0.98, count), 0.99).astype(np.float32),
+        ((colors - 0.5) / SH_C0).astype(np.float32),
+        np.zeros((count, 0, 3), np.float32),
+    )
+    if not cut_out:
+        return scene
+    middle = rng.uniform(-0.1, 0.1, 2)
+    turned = np.hypot((x / width - 0.5 - middle[0]) / 0.33, (y / height - 0.5 - middle[1]) / 0.36)
+    return scene.select(turned < 1)
+
+
+def _grid(height: int, width: int, count: int) -> tuple[npt.NDArray[np.int64], float]:
+    """Pixels on a grid of about `count`, by flat index, and the grid's spacing in pixels."""
+    step = np.sqrt(height * width / max(count, 1))
+    rows = np.arange(step / 2, height, step).astype(np.int64)
+    columns = np.arange(step / 2, width, step).astype(np.int64)
+    return (rows[:, None] * width + columns).ravel(), 1.15 * float(step)
+
+
+def relief_cameras(width: int, height: int, count: int, seed: int) -> tuple[Camera, ...]:
+    """Views of a lifted photograph from moved places; the relief fills most of them."""
+    rng = np.random.default_rng([seed, 0xCA3])
+    cameras = []
+    for _ in range(count):
+        eye = rng.uniform(-1, 1, 3) * [0.5, 0.35, 0.3] + [0, 0, 0.45]
+        target = rng.uniform(-1, 1, 3) * [0.5, 0.3, 0.0] + [0, 0, _DISTANCE]
+        K = pinhole(width, height, rng.uniform(28, 45))
+        cameras.append(look_at(eye, target, _UP, K, width, height))
+    return tuple(cameras)
+
+
+def _sheet(x: Array, y: Array, rng: np.random.Generator) -> Array:
+    """Depths of a waved sheet at places in [-0.5, 0.5]^2."""
+    tilt = rng.uniform(-0.5, 0.5, 2)
+    depth = _DISTANCE + tilt[0] * x + tilt[1] * y
+    for wave in range(1, 4):
+        turn = rng.uniform(0, 2 * np.pi, 2)
+        along = np.cos(turn[0]) * x + np.sin(turn[0]) * y
+        depth += 0.15 / wave * np.sin(2 * np.pi * wave * along + turn[1])
+    return np.asarray(depth)
+
+
+def _blur(image: Array, radius: int) -> Array:
+    """The mean over (2 radius + 1)^2 pixels, edges repeated."""
+    kernel = np.ones(2 * radius + 1) / (2 * radius + 1)
+    padded = np.pad(image, radius, mode="edge")
+    rows = np.apply_along_axis(np.convolve, 0, padded, kernel, mode="valid")
+    return np.asarray(np.apply_along_axis(np.convolve, 1, rows, kernel, mode="valid"))

@@ -1,0 +1,98 @@
+"""A recipe: all that a training run depends on, read from a TOML file.
+
+    seed = 0
+    sources = ["room:1", "photo:0", "pruned room:3", "playbot.ply"]
+    [pairs] ...   [vae] ...   [unet] ...   [loss] ...   [steps] ...
+
+Each table gives the fields of one dataclass (or of one `diffusers` configuration); what is left
+out has its default. A source after "pruned" is encoded without proxies.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from exgs.client.painter.training.losses import LossWeights
+from exgs.client.painter.training.pairs import PairOptions
+from exgs.client.painter.training.scenes import RecipeError
+
+Table = TypeVar("Table")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The run of the optimiser (AdamW; the rate rises, stays, and falls to zero at the end)."""
+
+    count: int = 1000
+    batch: int = 6
+    crop: int = 128  # pixels, cut anew from the pairs' crops at each step
+    rate: float = 1.5e-3
+    warm_up: int = 50
+    decay: int = 400
+    ema: float = 0.995
+    checkpoint: int = 100
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One run, from scenes to weights."""
+
+    sources: tuple[str, ...]
+    unet: Mapping[str, Any]
+    vae: Mapping[str, Any] = field(default_factory=dict)
+    pairs: PairOptions = field(default_factory=PairOptions)
+    loss: LossWeights = field(default_factory=LossWeights)
+    steps: Steps = field(default_factory=Steps)
+    seed: int = 0
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; raises RecipeError, OSError."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a TOML file: {error}") from error
+    unknown = set(data) - {f.name for f in fields(Recipe)}
+    if unknown:
+        raise RecipeError(f"{path}: a recipe has no {min(unknown)!r}")
+    sources, unet = data.get("sources"), data.get("unet")
+    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or not sources:
+        raise RecipeError(f"{path}: sources is not a list of one or more names")
+    if not isinstance(unet, dict) or not isinstance(data.get("vae", {}), dict):
+        raise RecipeError(f"{path}: [unet] and [vae] must be tables; [unet] can't be left out")
+    seed = data.get("seed", 0)
+    if not isinstance(seed, int) or seed < 0:
+        raise RecipeError(f"{path}: seed is not a whole number from 0")
+    return Recipe(
+        tuple(sources),
+        unet,
+        data.get("vae", {}),
+        _table(path, "pairs", PairOptions, data),
+        _table(path, "loss", LossWeights, data),
+        _table(path, "steps", Steps, data),
+        seed,
+    )
+
+
+def _table(path: Path, name: str, kind: type[Table], data: Mapping[str, Any]) -> Table:
+    """The dataclass `kind` from a table of plain numbers."""
+    default = kind()
+    given = data.get(name, {})
+    if not isinstance(given, dict):
+        raise RecipeError(f"{path}: [{name}] is not a table")
+    values = {}
+    for key, value in given.items():
+        expected = getattr(default, key, None)
+        if isinstance(expected, tuple) and isinstance(value, list):
+            value = tuple(value)
+        if isinstance(expected, float) and isinstance(value, int):
+            value = float(value)
+        if expected is None or type(value) is not type(expected):
+            raise RecipeError(f"{path}: [{name}] {key} = {value!r} is unknown or of another kind")
+        values[key] = value
+    return kind(**values)

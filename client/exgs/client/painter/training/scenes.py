@@ -1,0 +1,85 @@
+"""The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
+
+A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
+photo:NUMBER, photo-cutout:NUMBER, or the name of a scene file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
+from exgs.codec.errors import ExgsError
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.formats import read_scene
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.sample import sample_scene
+from exgs.scene.views import synthesise_views
+
+_FOV_Y_DEG = 45.0
+
+
+class RecipeError(ExgsError):
+    """A recipe that can't be followed as it stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingScene:
+    """A scene and views of it."""
+
+    gaussians: Gaussians
+    cameras: tuple[Camera, ...]
+
+
+def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> TrainingScene:
+    """The scene that `source` names, with `views` cameras of `size` (width, height).
+
+    Photographs are the files of `data`/photos in order of name; scene files lie in `data`. Raises
+    RecipeError, SceneError, OSError.
+    """
+    kind, _, number = source.partition(":")
+    if not number:
+        scene = read_scene(data / source)
+        return TrainingScene(scene, synthesise_views(scene, views, width=size[0], height=size[1]))
+    if not number.isdecimal():
+        raise RecipeError(f"{source!r} is no source: {number!r} is not a number")
+    seed = int(number)
+    rng = np.random.default_rng([seed, 0x5E])
+    match kind:
+        case "room":
+            room = sample_scene(int(rng.integers(35_000, 70_000)), seed)
+            return TrainingScene(room, synthesise_views(room, views, width=size[0], height=size[1]))
+        case "cutout":
+            return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
+        case "photo" | "photo-cutout":
+            paths = sorted((data / "photos").glob("*.jpg"))
+            if seed >= len(paths):
+                raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
+            count = int(rng.integers(15_000, 50_000))
+            relief = lift(read_photograph(paths[seed]), count, seed, cut_out=kind != "photo")
+            return TrainingScene(relief, relief_cameras(*size, views, seed))
+    raise RecipeError(
+        f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER"
+        " or the name of a scene file"
+    )
+
+
+def _cut_out(
+    room: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> TrainingScene:
+    """What stands in the middle of a room, before nothing, seen from around."""
+    low, high = (np.quantile(room.means.astype(np.float64), q, axis=0) for q in (0.02, 0.98))
+    middle = (low + high) / 2
+    radius = 0.3 * float((high - low)[[0, 2]].min())
+    inside = np.linalg.norm((room.means - middle) * [1, 0.6, 1], axis=1) < radius
+    cameras = []
+    for _ in range(views):
+        turn, lift_by = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(0, 40))
+        toward = [np.cos(lift_by) * np.cos(turn), -np.sin(lift_by), np.cos(lift_by) * np.sin(turn)]
+        eye = middle + rng.uniform(2.2, 3.6) * radius * np.array(toward)
+        K = pinhole(*size, _FOV_Y_DEG)
+        cameras.append(look_at(eye, middle, (0, -1, 0), K, *size))
+    return TrainingScene(room.select(inside), tuple(cameras))

@@ -1,0 +1,105 @@
+"""GaussPainter's network: one step without noise, and model folders that can't do harm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from exgs.client.painter import PainterError
+from exgs.client.painter.inputs import FILLED, MAP, PLANES
+from exgs.client.painter.models import SHIPPED, load_network
+from exgs.client.painter.pipeline import GaussPainterPipeline
+from tests.painter.frames import small_pipeline
+
+
+def _stack(seed: int = 0) -> torch.Tensor:
+    return torch.rand((2, PLANES, 32, 48), generator=torch.Generator().manual_seed(seed))
+
+
+def test_an_untrained_network_changes_nothing() -> None:
+    stack = _stack()
+    assert torch.equal(small_pipeline(untrained=True)(stack), stack[:, FILLED])
+
+
+def test_the_one_step_takes_the_velocity_from_the_latent() -> None:
+    pipeline, stack = small_pipeline(), _stack()
+    with torch.inference_mode():
+        latent, features = pipeline.vae.encode(stack)
+        confidence = functional.avg_pool2d(stack[:, MAP], 8)
+        velocity = pipeline.unet(torch.cat([latent, confidence], 1), 1000.0).sample
+        wanted = pipeline.vae.decode(latent - velocity, features, stack)
+        assert velocity.abs().mean() > 1e-3
+    torch.testing.assert_close(pipeline(stack), wanted)
+
+
+def test_painting_is_deterministic() -> None:
+    pipeline, stack = small_pipeline(), _stack()
+    assert torch.equal(pipeline(stack), pipeline(stack))
+
+
+def test_a_saved_model_is_the_same_when_read_again(tmp_path: Path) -> None:
+    pipeline, stack = small_pipeline(), _stack()
+    pipeline.save_pretrained(tmp_path, safe_serialization=True)
+    torch.testing.assert_close(load_network(tmp_path)(stack), pipeline(stack))
+    diffusers_own = GaussPainterPipeline.from_pretrained(
+        tmp_path, local_files_only=True, low_cpu_mem_usage=False
+    )
+    torch.testing.assert_close(diffusers_own(stack), pipeline(stack))
+
+
+def test_the_shipped_weights_are_small_and_half_precision() -> None:
+    files = list(SHIPPED.rglob("*.safetensors"))
+    assert len(files) == 2
+    assert sum(file.stat().st_size for file in files) < 32 << 20
+    pipeline = load_network()
+    assert isinstance(pipeline, GaussPainterPipeline)
+    stack = _stack()
+    assert not torch.equal(pipeline(stack), stack[:, FILLED])
+    index = {path.suffix for path in SHIPPED.rglob("*") if path.is_file()}
+    assert index == {".json", ".md", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("model_index.json", {"_class_name": "os"}, "no pipeline that paints"),
+        ("vae/config.json", {"_class_name": "UNet2DModel"}, "expected PixelVae"),
+        ("unet/config.json", {"in_channels": 9}, "do not fit"),
+    ],
+)
+def test_a_folder_decides_nothing_about_what_runs(
+    tmp_path: Path, file: str, change: dict[str, object], message: str
+) -> None:
+    small_pipeline().save_pretrained(tmp_path)
+    path = tmp_path / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(PainterError, match=message):
+        load_network(tmp_path)
+
+
+def test_code_and_pickles_in_a_folder_are_never_read(tmp_path: Path) -> None:
+    small_pipeline().save_pretrained(tmp_path)
+    for name in ("pipeline.py", "vae/vae.py", "unet/modeling.py"):
+        (tmp_path / name).write_text("raise SystemExit('code of the folder was run')")
+    load_network(tmp_path)
+    (tmp_path / "unet/diffusion_pytorch_model.safetensors").rename(
+        tmp_path / "unet/diffusion_pytorch_model.bin"
+    )
+    with pytest.raises(PainterError, match="must be in safetensors"):
+        load_network(tmp_path)
+
+
+def test_what_is_no_model_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PainterError, match="is this a model folder"):
+        load_network(tmp_path)
+    (tmp_path / "model_index.json").write_text("[1")
+    with pytest.raises(PainterError, match="not a JSON file"):
+        load_network(tmp_path)
+    small_pipeline().save_pretrained(tmp_path)
+    (tmp_path / "vae/diffusion_pytorch_model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(PainterError, match="not a safetensors file"):
+        load_network(tmp_path)

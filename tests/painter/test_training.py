@@ -1,0 +1,163 @@
+"""Training follows its recipe, can be stopped anywhere, and ends in a model that loads."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from exgs.client.painter.inputs import PLANES
+from exgs.client.painter.models import load_network
+from exgs.client.painter.training.loop import draw_batch, rate_at, train
+from exgs.client.painter.training.losses import painted, similarity
+from exgs.client.painter.training.pairs import (
+    PairOptions,
+    Pairs,
+    make_pairs,
+    read_shard,
+    write_shard,
+)
+from exgs.client.painter.training.photographs import lift, relief_cameras
+from exgs.client.painter.training.recipe import Recipe, Steps, read_recipe
+from exgs.client.painter.training.scenes import RecipeError, TrainingScene, load_source
+from exgs.scene.metrics import ssim
+from exgs.scene.rasterize import default_rasterizer
+from tests.painter.frames import UNET, VAE
+
+STEPS = Steps(count=40, batch=2, crop=32, warm_up=2, decay=5, ema=0.8, checkpoint=20)
+RECIPE = Recipe(("drawn",), UNET, VAE, steps=STEPS)
+_RECIPES = Path(__file__).parents[2] / "bench" / "recipes"
+
+
+def _shard(folder: Path, count: int = 6, side: int = 40) -> None:
+    """Pairs whose inputs are all proxies and darker than they should be."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(80, 255, (count, 3, side // 8, side // 8))
+    targets = np.kron(coarse, np.ones((1, 1, 8, 8))).astype(np.uint8)
+    inputs = np.zeros((count, PLANES, side, side), np.uint8)
+    inputs[:, :3] = targets * 0.6
+    inputs[:, 7] = 255
+    folder.mkdir(parents=True, exist_ok=True)
+    write_shard(folder / "drawn.npz", Pairs(inputs, targets))
+
+
+def _train(recipe: Recipe, folder: Path) -> Path:
+    return train(recipe, Path(), folder, lambda *_: None, lambda _: None)
+
+
+def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
+    _shard(tmp_path / "pairs")
+    model = _train(RECIPE, tmp_path)
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["20", "40"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    pairs = read_shard(tmp_path / "pairs" / "drawn.npz")
+    stack = torch.from_numpy(pairs.inputs[:2, :, :32, :32].astype(np.float32) / 255)
+    target = torch.from_numpy(pairs.targets[:2, :, :32, :32].astype(np.float32) / 255)
+    after = (load_network(model)(stack) - target).square().mean()
+    assert after < (stack[:, :3] - target).square().mean()
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    steps = replace(STEPS, count=6, checkpoint=3, decay=0)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        _shard(folder / "pairs")
+    _train(replace(RECIPE, steps=steps), whole)
+    _train(replace(RECIPE, steps=replace(steps, count=3)), parts)
+    _train(replace(RECIPE, steps=steps), parts)
+    name = "model/unet/diffusion_pytorch_model.safetensors"
+    one, other = load_file(whole / name), load_file(parts / name)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_pairs_show_prefixes_beside_the_whole() -> None:
+    y, x = np.mgrid[:64, :96] / 64
+    photograph = np.stack([x / 1.5, y, (np.sin(20 * x) > 0) * 0.8], -1).astype(np.float32)
+    relief = lift(photograph, 1500, 0)
+    scene = TrainingScene(relief, relief_cameras(96, 64, 6, 0))
+    options = PairOptions(crop=48, prefixes=3, views=2, encode_views=4, heights=(64,))
+    pairs = make_pairs(scene, default_rasterizer(), options, 0, proxies=True)
+    assert pairs.inputs.shape[1:] == (PLANES, 48, 48)
+    assert pairs.targets.shape == (len(pairs), 3, 48, 48)
+    assert 0 < len(pairs) <= 6
+    weights = pairs.inputs[:, 6:9].astype(int).sum(axis=1)
+    assert (weights <= 257).all()
+    assert (pairs.inputs[:, :3] != pairs.targets).any()
+
+
+def test_a_lifted_photograph_looks_like_itself_and_has_no_holes() -> None:
+    y, x = np.mgrid[:60, :90] / 60
+    photograph = np.stack([x / 1.5, y, 1 - y], -1).astype(np.float32)
+    relief = lift(photograph, 6000, 1)
+    camera = relief_cameras(60, 40, 1, 3)[0]
+    render = default_rasterizer().render(relief, camera)
+    assert render.alpha[10:-10, 15:-15].min() > 0.95
+    smaller = lift(photograph, 6000, 1, cut_out=True)
+    assert 0.2 * len(relief) < len(smaller) < 0.7 * len(relief)
+
+
+def test_the_gate_of_training_is_that_of_painting() -> None:
+    stack = torch.rand((1, PLANES, 8, 8), generator=torch.Generator().manual_seed(0))
+    stack[:, 3:6] *= 0
+    stack[:, 6], stack[:, 9] = 1, 0
+    answer = torch.zeros((1, 3, 8, 8))
+    assert torch.equal(painted(stack, answer), stack[:, :3])
+    stack[:, 6] = 0
+    assert torch.equal(painted(stack, answer), answer)
+
+
+def test_the_loss_of_structure_is_close_to_ssim() -> None:
+    rng = np.random.default_rng(0)
+    a = np.cumsum(np.cumsum(rng.normal(0, 0.02, (64, 64, 3)), 0), 1)
+    a = ((a - a.min()) / np.ptp(a)).astype(np.float32)
+    b = np.clip(a + rng.normal(0, 0.03, a.shape), 0, 1).astype(np.float32)
+    ours = similarity(*(torch.from_numpy(x).permute(2, 0, 1)[None] for x in (a, b)))
+    assert ours.item() == pytest.approx(ssim(a, b), abs=0.05)
+
+
+def test_a_batch_follows_from_seed_and_step_alone(tmp_path: Path) -> None:
+    _shard(tmp_path)
+    pairs = read_shard(tmp_path / "drawn.npz")
+    again, other = draw_batch(pairs, STEPS, 3), draw_batch(pairs, STEPS, 4)
+    assert torch.equal(draw_batch(pairs, STEPS, 3)[0], again[0])
+    assert not torch.equal(other[0], again[0])
+    assert rate_at(0, STEPS) < rate_at(10, STEPS) == STEPS.rate
+    assert rate_at(STEPS.count - 1, STEPS) < 0.3 * STEPS.rate
+
+
+@pytest.mark.parametrize("name", ["painter-cpu.toml", "painter-h200.toml"])
+def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
+    recipe = read_recipe(_RECIPES / name)
+    held_out = ("fox", "donut", "blocks")
+    assert not [s for s in recipe.sources if any(word in s for word in held_out)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources = 3", "sources"),
+        ("sources = ['room:1']", "unet"),
+        ("sources = ['room:1']\nunet = {}\n[steps]\ncount = 'x'", "count"),
+        ("sources = ['room:1']\nunet = {}\n[steps]\nspeed = 3", "speed"),
+        ("sources = ['room:1']\nunet = {}\ncolour = 1", "colour"),
+        ("= 1", "not a TOML file"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("source", ["room:x", "sky:1", "photo:0"])
+def test_a_source_that_is_none_says_what_there_is(tmp_path: Path, source: str) -> None:
+    with pytest.raises(RecipeError):
+        load_source(source, tmp_path, 2, (64, 48))

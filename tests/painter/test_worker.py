@@ -1,0 +1,106 @@
+"""Painting happens on a thread of its own: frames never wait, the newest one is painted."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exgs.client.growing import GrowingScene
+from exgs.client.painter.confidence import Confidence
+from exgs.client.painter.worker import PaintWorker
+from exgs.client.picture import read_png
+from exgs.client.screen import Screen
+from exgs.scene.camera import look_at, pinhole
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.rasterize import Render, default_rasterizer
+from tests.client.scenes import write_box
+from tests.client.test_screen import _push
+from tests.painter.frames import frame
+
+CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(48, 32, 70), 48, 32)
+DEADLINE_S = 20.0
+
+
+class _Slow:
+    """Paints red once it is let."""
+
+    slow = True
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.let = threading.Event()
+        self.count = 0
+
+    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
+        self.started.set()
+        assert self.let.wait(DEADLINE_S)
+        self.count += 1
+        return np.broadcast_to(np.array([1, 0, 0], np.float32), render.rgb.shape)
+
+
+def test_while_it_paints_only_the_newest_frame_waits() -> None:
+    painter = _Slow()
+    worker = PaintWorker(painter)
+    shown: list[int] = []
+    for number in range(5):
+        worker.submit(*frame(), lambda _, number=number: shown.append(number))  # type: ignore[misc]
+        assert painter.started.wait(DEADLINE_S)
+    painter.let.set()
+    worker.close()
+    assert shown == [0, 4]
+
+
+def test_a_frame_that_needs_no_painting_drops_the_one_that_waits() -> None:
+    painter = _Slow()
+    worker = PaintWorker(painter)
+    shown: list[int] = []
+    worker.submit(*frame(), lambda _: shown.append(0))
+    assert painter.started.wait(DEADLINE_S)
+    worker.submit(*frame(), lambda _: shown.append(1))
+    worker.drop()
+    painter.let.set()
+    worker.close()
+    assert shown == [0]
+
+
+def test_what_goes_wrong_while_painting_is_raised_at_the_end() -> None:
+    class _Broken(_Slow):
+        def paint(self, render: Render, confidence: Confidence) -> FloatArray:
+            raise RuntimeError("no colours left")
+
+    worker = PaintWorker(_Broken())
+    worker.submit(*frame(), lambda _: None)
+    with pytest.raises(RuntimeError, match="no colours"):
+        worker.close()
+
+
+def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs")
+    data = (tmp_path / "box.exgs").read_bytes()
+    painter = _Slow()
+    growing = GrowingScene()
+    ticks = itertools.count()
+    raw: list[FloatArray] = []
+    screen = Screen(
+        growing,
+        default_rasterizer(),
+        lambda *_: CAMERA,
+        tmp_path,
+        lambda: float(next(ticks)),
+        painter=painter,
+        on_frame=lambda shown: raw.append(read_png(shown.path)),
+    )
+    screen.start()
+    _push(growing, data[: len(data) // 3], 1 << 20)
+    growing.close()
+    assert painter.started.wait(DEADLINE_S)
+    assert raw[0].any()
+    assert not (raw[0][..., 0] == 255).all()  # written while the painter was still at work
+    painter.let.set()
+    screen.finish()
+    painted = read_png(screen.frames[-1].path)
+    assert (painted == [255, 0, 0]).all()
