@@ -59,6 +59,8 @@ class Site:
         """kill -9."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def stop(self) -> float:
         """SIGTERM; the seconds that it takes to end."""

@@ -1,0 +1,103 @@
+"""Both profiles behind a faulty proxy, many seeds: each ends with the scene or a typed error.
+
+    python -m bench.net_faults scene.exgs [--seeds 200] [--at-once 16]
+
+The faults of a seed are those of tests/transport/faulty_proxy.py: late, slow, stalled, reset, cut
+and corrupted connections, after which they are good again. The time is that of a whole run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from shutil import copy
+
+from bench.net_site import percentile, table
+from exgs.codec.errors import ExgsError
+from exgs.server.app import start
+from exgs.server.config import ServerConfig
+from tests.transport.faulty_proxy import Kind, faults_of, spoiled
+from tests.transport.receiver import Ledger, parts_of, receive_scene
+
+_HANG_S = 120.0  # a run that takes longer is given up
+_LONGEST_S = 30.0
+
+
+async def _run(
+    root: Path, data: bytes, seed: int, streaming: bool, gate: asyncio.Semaphore
+) -> tuple[str, float, int]:
+    """How a run ended, its seconds, and bytes that came twice."""
+    ledger = Ledger()
+    async with gate, start(ServerConfig(root=root, port=0)) as server:
+        faults = faults_of(seed, len(data))
+        async with spoiled(server.host, server.port, faults) as authority:
+            start_s = time.monotonic()
+            try:
+                async with asyncio.timeout(_HANG_S):
+                    await receive_scene(authority, "scene", streaming=streaming, ledger=ledger)
+                end = "complete" if ledger.is_complete else "INCOMPLETE"
+            except ExgsError as error:
+                end = type(error).__name__
+            except TimeoutError:
+                end = "HANG"
+            except Exception as error:  # what must not be: it is counted and named
+                end = f"UNTYPED {error!r}"
+            duration_s = time.monotonic() - start_s
+    if not parts_of(data, ledger):
+        end = "WRONG BYTES"
+    if end != "complete" or duration_s > _LONGEST_S:
+        profile = "streaming" if streaming else "static"
+        print(f"seed {seed}, {profile}: {end} after {duration_s:.1f} s; {faults}", flush=True)
+    is_damaged = any(fault.kind is Kind.CORRUPT for fault in faults)  # that has to come again
+    return end, duration_s, 0 if is_damaged else ledger.twice_bytes
+
+
+async def _measure(scene: Path, seeds: int, at_once: int) -> list[tuple[str, str, str]]:
+    rows = []
+    gate = asyncio.Semaphore(at_once)
+    with tempfile.TemporaryDirectory() as folder:
+        copy(scene, Path(folder) / "scene.exgs")
+        data = scene.read_bytes()
+        for streaming in (True, False):
+            runs = [_run(Path(folder), data, seed, streaming, gate) for seed in range(seeds)]
+            results = await asyncio.gather(*runs)
+            ends = Counter(end for end, _, _ in results)
+            times_s = [duration_s for _, duration_s, _ in results]
+            name = "streaming" if streaming else "static"
+            listed = ", ".join(f"{count} {end}" for end, count in ends.most_common())
+            hangs = sum(duration_s > _LONGEST_S for duration_s in times_s)
+            typed = "the scene or a typed error"
+            rows += [
+                (f"{name}: {seeds} seeds", listed, typed),
+                (f"{name}: median, longest", _times(times_s), "no hang over 30 s"),
+                (f"{name}: longer than 30 s", str(hangs), "none"),
+                (
+                    f"{name}: bytes that came twice unharmed",
+                    str(sum(t for _, _, t in results)),
+                    "0",
+                ),
+            ]
+    return rows
+
+
+def _times(times_s: list[float]) -> str:
+    return f"{percentile(times_s, 50):.1f}, {max(times_s):.1f} s"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--at-once", type=int, default=16)
+    arguments = parser.parse_args()
+    rows = asyncio.run(_measure(arguments.scene, arguments.seeds, arguments.at_once))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
