@@ -27,6 +27,7 @@ from exgs.codec.layers import assign_layers, plan_layers
 from exgs.codec.measure import evenly, scaled
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
+from exgs.codec.remainder import ProxyEffort
 from exgs.codec.tiles import build_tiles, tile_bounds
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
@@ -38,9 +39,30 @@ from exgs.scene.views import synthesise_views
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 
 _EFFORTS = {
-    "low": Effort(views=12, fit_views=6, fit_iterations=2, zstd_level=9, gain_views=8),
-    "default": Effort(views=1 << 20, fit_views=16, fit_iterations=4, zstd_level=19, gain_views=16),
-    "high": Effort(views=1 << 20, fit_views=40, fit_iterations=8, zstd_level=19, gain_views=40),
+    "low": Effort(
+        views=12,
+        fit_views=6,
+        lesson_views=0,
+        gain_views=8,
+        zstd_level=9,
+        proxies=ProxyEffort(1, 0, 0, fit_iterations=2, zstd_level=9),
+    ),
+    "default": Effort(
+        views=1 << 20,
+        fit_views=16,
+        lesson_views=30,
+        gain_views=16,
+        zstd_level=19,
+        proxies=ProxyEffort(4, 80, 0, fit_iterations=4, zstd_level=19),
+    ),
+    "high": Effort(
+        views=1 << 20,
+        fit_views=40,
+        lesson_views=40,
+        gain_views=40,
+        zstd_level=19,
+        proxies=ProxyEffort(5, 400, 120, fit_iterations=8, zstd_level=19),
+    ),
 }
 _MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
 _JUDGE_VIEWS = 6

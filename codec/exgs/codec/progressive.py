@@ -20,7 +20,7 @@ from exgs.codec.importance import Importance
 from exgs.codec.klt import fit_basis, residual_vectors
 from exgs.codec.layers import LayerPlan
 from exgs.codec.measure import ErrorBook, evenly, scaled
-from exgs.codec.remainder import FitViews, pack_remainder
+from exgs.codec.remainder import FitViews, ProxyEffort, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.sh import ShBasis
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
@@ -44,9 +44,10 @@ class Effort:
 
     views: int  # at most so many to score from
     fit_views: int
-    fit_iterations: int
-    zstd_level: int
+    lesson_views: int  # to distil from
     gain_views: int
+    zstd_level: int
+    proxies: ProxyEffort
 
 
 def encode_chunks(
@@ -81,6 +82,12 @@ def encode_chunks(
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(cameras[::2], effort.fit_views), rasterizer)
+    # Proxies need many views to learn from; half of those that measure gains are left out.
+    lessons = _FitPictures(
+        scene,
+        evenly([c for i, c in enumerate(cameras) if i % 4 != 3], effort.lesson_views),
+        rasterizer,
+    )
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(2)])
         if layer.proxies:
@@ -95,9 +102,9 @@ def encode_chunks(
                 1 << (tiles.level - layer.tile_level),
                 drawn,
                 fit.views(len(drawn) + layer.proxies),
+                lessons.views(len(drawn) + layer.proxies),
                 rasterizer,
-                iterations=effort.fit_iterations,
-                level=effort.zstd_level,
+                effort.proxies,
             )
 
     # Gains are measured where nothing was fitted: there the proxies look too good.

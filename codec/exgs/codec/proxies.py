@@ -1,7 +1,7 @@
 """Remainder proxies: few merged Gaussians that stand for all that have not arrived yet.
 
 Each cluster becomes one Gaussian by moment matching: mean and covariance of the mixture, mean
-colour, and the opacity that conserves the area that the members cover.
+colour, and the opacity that conserves the area that the members are seen to cover.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from exgs.codec.geometry import quats_from_matrices
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_OPACITY_MIN = 0.02
+_OPACITY_MIN = 0.005
 _OPACITY_MAX = 0.995
 
 
@@ -20,6 +20,7 @@ def merge(
     scene: Gaussians,
     colors: FloatArray,
     weights: npt.NDArray[np.floating],
+    visibility: npt.NDArray[np.floating],
     labels: npt.NDArray[np.int64],
     count: int,
 ) -> Gaussians:
@@ -28,6 +29,8 @@ def merge(
     Args:
         colors: [N, 3] degree-0 coefficients to average.
         weights: [N] > 0, weights of the averages.
+        visibility: [N] > 0, the share of its area that is seen, in any unit: what lies hidden
+            behind the others of its cluster adds nothing to the area.
         labels: [N] in [0, count), each value at least once.
     """
     total = np.bincount(labels, weights, count)
@@ -47,7 +50,9 @@ def merge(
     vectors[:, :, 0] *= np.sign(np.linalg.det(vectors))[:, None]
     largest = variances.max(axis=1, keepdims=True)
     scales = np.sqrt(np.maximum(variances, 1e-12 * largest + 1e-30))
-    covered = np.bincount(labels, scene.opacities * mean_area(scene.scales), count)
+    seen = scene.opacities * mean_area(scene.scales) * visibility
+    usual = np.bincount(labels, seen * visibility, count)
+    covered = np.square(np.bincount(labels, seen, count)) / np.maximum(usual, 1e-300)
     opacities = np.clip(covered / mean_area(scales), _OPACITY_MIN, _OPACITY_MAX)
     sh0 = np.stack([averaged(colors[:, i]) for i in range(3)], axis=1)
     return Gaussians(

@@ -1,7 +1,7 @@
 """The remainder of a layer: proxies that stand for every Gaussian that has not come yet.
 
-Cluster, merge, quantize the shapes, then fit the colours of what a decoder will draw. The first
-error budget is the picture's own: proxies are coded just so finely that it does not show.
+Cluster, merge, distil, quantize the shapes, then fit the colours of what a decoder will draw.
+The error budget is the picture's own: proxies are coded just so finely that it does not show.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.agglomerate import agglomerate, as_blobs, summed
 from exgs.codec.cells import PackedCell, pack_cells
 from exgs.codec.clusters import cluster
 from exgs.codec.colorfit import fit_colors
 from exgs.codec.constants import ChunkKind
+from exgs.codec.distill import distill
 from exgs.codec.geometry import GeometrySteps
 from exgs.codec.importance import Importance
-from exgs.codec.proxies import merge
+from exgs.codec.proxies import mean_area, merge
 from exgs.codec.steps import geometry_steps
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -42,6 +44,17 @@ class FitViews:
     references: Sequence[FloatArray]
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyEffort:
+    """How much time is spent on proxies."""
+
+    parts: int  # clusters to agglomerate from for each proxy; 1 does without
+    distill_steps: int  # while nothing else is drawn
+    refine_steps: int  # beside leaves, where a step costs more and wins less
+    fit_iterations: int
+    zstd_level: int
+
+
 def pack_remainder(
     layer: int,
     scene: Gaussians,
@@ -52,34 +65,29 @@ def pack_remainder(
     span: int,
     drawn: Gaussians,
     views: FitViews,
+    lessons: FitViews,
     rasterizer: Rasterizer,
-    *,
-    iterations: int,
-    level: int,
+    effort: ProxyEffort,
 ) -> list[PackedCell]:
     """About `count` proxies for the Gaussians `rest` of `scene`, as cells of `layer`.
 
-    `drawn` are the leaves that are drawn beside them; `fine_tile` [N] the finest tiles.
+    `drawn` are the leaves that are drawn beside them; `fine_tile` [N] the finest tiles. Colours
+    are fitted to `views`; `lessons` are what proxies are distilled from.
     """
-    weights = np.sqrt(
-        importance.contribution[rest] + _WEIGHT_FLOOR * importance.contribution.mean() + 1e-30
-    )
-    labels = cluster(
-        scene.means[rest],
-        importance.base_color[rest],
-        weights,
-        importance.distance[rest],
-        fine_tile[rest],
-        count,
-    )
-    proxies = merge(
-        scene.select(rest), importance.base_color[rest], weights, labels, labels.max() + 1
-    )
+    proxies, labels = _merged(scene, importance, fine_tile, rest, count, effort.parts)
     tile = np.zeros(len(proxies), np.int64)
     tile[labels] = fine_tile[rest]
     distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
 
     proxies = _best_size(drawn, proxies, np.bincount(labels) > 1, views, rasterizer)
+    proxies = distill(
+        drawn,
+        proxies,
+        lessons.cameras,
+        lessons.references,
+        rasterizer,
+        steps=effort.refine_steps if len(drawn) else effort.distill_steps,
+    )
     energy, error = _measure(drawn, proxies, views, rasterizer)
     distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))
     camera = views.cameras[0]
@@ -98,11 +106,45 @@ def pack_remainder(
     everything = Gaussians.concatenate([drawn, shapes])
     free = np.arange(len(everything)) >= len(drawn)
     fitted = fit_colors(
-        everything, free, views.cameras, views.references, rasterizer, iterations=iterations
+        everything,
+        free,
+        views.cameras,
+        views.references,
+        rasterizer,
+        iterations=effort.fit_iterations,
     )
     colors = np.empty_like(proxies.sh0)
     colors[np.concatenate([cell.members for cell in cells])] = fitted[free]
-    return packed(replace(proxies, sh0=colors), level)
+    return packed(replace(proxies, sh0=colors), effort.zstd_level)
+
+
+def _merged(
+    scene: Gaussians,
+    importance: Importance,
+    fine_tile: npt.NDArray[np.int64],
+    rest: npt.NDArray[np.int64],
+    count: int,
+    parts: int,
+) -> tuple[Gaussians, npt.NDArray[np.int64]]:
+    """Proxies for `rest`, and the proxy of each of these [R].
+
+    Dividing is quick and agglomerating good: it starts from `parts` times as many clusters.
+    """
+    source, tile = scene.select(rest), fine_tile[rest]
+    colors, distances = importance.base_color[rest], importance.distance[rest]
+    masses = importance.contribution[rest].astype(np.float64)
+    masses += _WEIGHT_FLOOR * importance.contribution.mean() + 1e-30
+    labels = cluster(source.means, colors, masses, distances, tile, min(parts * count, len(rest)))
+    if parts > 1:
+        clusters = int(labels.max()) + 1
+        blobs = as_blobs(source, colors, masses, distances, importance.pixel_size[rest])
+        owner = np.zeros(clusters, np.int64)
+        owner[labels] = tile
+        labels = agglomerate(summed(blobs, labels, clusters), owner, count)[labels]
+    area = source.opacities * mean_area(source.scales)
+    visibility = masses * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
+    proxies = merge(source, colors, masses, visibility, labels, int(labels.max()) + 1)
+    return proxies, labels
 
 
 def _best_size(

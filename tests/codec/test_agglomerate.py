@@ -1,0 +1,90 @@
+"""Pairwise agglomeration partitions the scene, within tiles, and spares what shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exgs.codec.agglomerate import Blobs, agglomerate, as_blobs, summed
+from exgs.codec.proxies import rotation_matrices
+from exgs.scene.gaussians import Gaussians
+from tests.strategies import gaussians
+
+few = settings(deadline=None, max_examples=30)
+
+
+def blobs_of(scene: Gaussians, seed: int = 0) -> Blobs:
+    rng = np.random.default_rng(seed)
+    masses, distances = rng.uniform(0.1, 1, len(scene)), rng.uniform(1, 3, len(scene))
+    return as_blobs(scene, scene.sh0, masses, distances, np.full(len(scene), 0.01))
+
+
+@few
+@given(gaussians(min_size=2), st.integers(1, 40), st.integers(1, 4), st.integers(0, 1000))
+def test_clusters_partition_and_never_cross_tiles(
+    scene: Gaussians, count: int, tiles: int, seed: int
+) -> None:
+    tile = np.random.default_rng(seed).integers(0, tiles, len(scene))
+    labels = agglomerate(blobs_of(scene, seed), tile, count)
+    used = labels.max() + 1
+    assert len(np.unique(labels)) == used
+    assert used >= min(count, len(scene))
+    assert all(len(np.unique(tile[labels == label])) == 1 for label in range(used))
+    np.testing.assert_array_equal(agglomerate(blobs_of(scene, seed), tile, count), labels)
+
+
+def test_summing_conserves_mass_and_moments() -> None:
+    rng = np.random.default_rng(0)
+    axes = rng.normal(size=(9, 3, 3))
+    matrices = axes @ axes.transpose(0, 2, 1)
+    rows, columns = np.triu_indices(3)
+    blobs = Blobs(
+        rng.normal(size=(9, 3)),
+        matrices[:, rows, columns],
+        rng.uniform(0.1, 1, 9),
+        rng.random((9, 3)),
+        rng.uniform(1, 2, 9),
+    )
+    whole = summed(blobs, np.zeros(9, np.int64), 1)
+    w = blobs.masses / blobs.masses.sum()
+    offsets = blobs.means - w @ blobs.means
+    expected = np.einsum("n,nij->ij", w, matrices) + np.einsum("n,ni,nj", w, offsets, offsets)
+    assert whole.masses[0] == pytest.approx(blobs.masses.sum())
+    np.testing.assert_allclose(whole.covariances[0], expected[rows, columns])
+    np.testing.assert_allclose(whole.colors[0], w @ blobs.colors)
+
+
+def test_blobs_have_the_shapes_of_their_gaussians_blurred_by_half_a_pixel() -> None:
+    rng = np.random.default_rng(1)
+    quats = rng.normal(size=(5, 4))
+    scene = Gaussians(
+        rng.normal(size=(5, 3)).astype(np.float32),
+        (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32),
+        rng.uniform(0.1, 1, (5, 3)).astype(np.float32),
+        np.ones(5, np.float32),
+        np.zeros((5, 3), np.float32),
+        np.zeros((5, 0, 3), np.float32),
+    )
+    got = as_blobs(scene, scene.sh0, np.ones(5), np.ones(5), np.full(5, 0.2))
+    axes = rotation_matrices(scene.quats) * scene.scales[:, None, :]
+    expected = axes @ axes.transpose(0, 2, 1) + 0.01 * np.eye(3)
+    np.testing.assert_allclose(got.covariances, expected[:, *np.triu_indices(3)], rtol=1e-6)
+    np.testing.assert_allclose(got.colors, 0.5)
+
+
+def test_alike_neighbours_are_merged_before_others() -> None:
+    """Three pairs stand side by side: alike, of two colours, and apart."""
+    means = np.zeros((6, 3))
+    means[:, 0] = [0, 0.3, 10, 10.3, 20, 22]
+    colors = np.full((6, 3), 0.5)
+    colors[3] = [1, 0, 0]
+    covariances = np.tile([0.25, 0, 0, 0.25, 0, 0.25], (6, 1))
+    blobs = Blobs(means, covariances, np.ones(6), colors, np.ones(6))
+    labels = agglomerate(blobs, np.zeros(6, np.int64), 5)
+    assert labels[0] == labels[1]
+    assert len(np.unique(labels)) == 5
+    dim = Blobs(means, covariances, np.array([1, 1, 1e-6, 1e-6, 1, 1]), colors, np.ones(6))
+    labels = agglomerate(dim, np.zeros(6, np.int64), 5)
+    assert labels[2] == labels[3]  # what hardly shows goes first
