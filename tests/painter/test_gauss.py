@@ -45,18 +45,30 @@ def test_out_of_the_scenes_reach_nothing_is_painted(model: Path) -> None:
     render, confidence = frame()
     nowhere = replace(confidence, reach=np.zeros_like(confidence.reach))
     painted = GaussPainter(model).paint(render, nowhere)
-    assert painted.tobytes() == render.rgb.tobytes()
+    open_ = confidence.nothing == 1
+    assert painted[open_].tobytes() == render.rgb[open_].tobytes()
+
+
+def test_proxies_are_painted_though_nothing_is_a_gap(model: Path) -> None:
+    render, confidence = frame()
+    closed = replace(confidence, reach=np.zeros_like(confidence.reach))
+    painted = GaussPainter(model).paint(render, closed)
+    proxies = confidence.proxies == 1
+    assert not closed.gaps.any()
+    assert (np.abs(painted - render.rgb).max(axis=2)[proxies] > 0).mean() > 0.9
 
 
 def test_the_gate_closes_smoothly_as_leaves_cover() -> None:
     _, confidence = frame(4, 100)
     leaves = np.broadcast_to(np.linspace(0, 1, 100, dtype=np.float32), (4, 100))
-    opened = gate(replace(confidence, leaves=leaves))[0]
+    none = np.zeros_like(leaves)
+    opened = gate(replace(confidence, leaves=leaves, proxies=1 - leaves, nothing=none))[0]
     assert opened[0] == 1
     assert opened[-1] == 0
     assert (np.diff(opened) <= 0).all()
     assert np.abs(np.diff(opened)).max() < 0.15
-    pending = gate(replace(confidence, leaves=np.ones_like(leaves), sh_pending=leaves))[0]
+    covered = replace(confidence, leaves=none + 1, proxies=none, nothing=none)
+    pending = gate(replace(covered, sh_pending=leaves))[0]
     assert pending[0] == 0
     assert pending[-1] == 1
 

@@ -53,14 +53,15 @@ def planes(render: Render, confidence: Confidence) -> FloatArray:
 def gate(confidence: Confidence) -> FloatArray:
     """How far each pixel [H, W] is painted: 0 leaves it as rendered, bit for bit.
 
-    Zero where leaves cover with all their detail and where the scene can't reach.
+    Zero where leaves cover with all their detail, and where the empty background shows.
     """
-    opened = gate_of(confidence.leaves, confidence.sh_pending)
-    return np.where(confidence.reach, opened, 0.0).astype(np.float32)
+    missing = confidence.nothing * confidence.reach
+    opened = gate_of(confidence.proxies, missing, confidence.sh_pending)
+    return np.asarray(opened, np.float32)
 
 
-def gate_of(leaves: Values, sh_pending: Values) -> Values:
-    """The gate within reach, from the weights of leaves and of those whose SH has not come."""
-    distrust = 1.0 - leaves + _PENDING_DISTRUST * sh_pending
+def gate_of(proxies: Values, missing: Values, sh_pending: Values) -> Values:
+    """The gate, from the weights of proxies, of gaps, and of leaves whose SH has not come."""
+    distrust = proxies + missing + _PENDING_DISTRUST * sh_pending
     hidden = 1.0 - COVERED_WEIGHT
     return ((distrust - hidden) / (_OPEN_WEIGHT - hidden)).clip(0.0, 1.0)

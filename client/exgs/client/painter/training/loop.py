@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exgs.client.painter.inputs import ADDED, FILLED
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
-from exgs.client.painter.training.losses import loss_of, painted
-from exgs.client.painter.training.pairs import Pairs, make_pairs, read_shard, write_shard
+from exgs.client.painter.training.losses import loss_of, painted, similarity
+from exgs.client.painter.training.pairs import Bytes, Pairs, make_pairs, read_shard, write_shard
 from exgs.client.painter.training.recipe import Recipe, Steps
 from exgs.client.painter.training.scenes import load_source
 from exgs.client.painter.vae import PixelVae
@@ -29,9 +30,21 @@ from exgs.scene.rasterize import default_rasterizer
 
 Progress = Callable[[str, float], None]
 
-CURVE_COLUMNS = ("step", "loss", "raw_psnr_db", "painted_psnr_db", "rate", "time_s")
+CURVE_COLUMNS = (
+    "step",
+    "loss",
+    "raw_psnr_db",
+    "painted_psnr_db",
+    "validation_raw_psnr_db",
+    "validation_painted_psnr_db",
+    "validation_raw_ssim",
+    "validation_painted_ssim",
+    "rate",
+    "time_s",
+)
 _PRUNED = "pruned "
-_PAIR_SIZE = (640, 360)
+_JUDGED = 8  # pairs at a time
+_VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
 
 def train(
@@ -43,15 +56,15 @@ def train(
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    sources = (*recipe.sources, *recipe.validation)
     shards = []
-    for number, source in enumerate(recipe.sources):
-        progress(f"pairs of {source}", number / len(recipe.sources))
+    for number, source in enumerate(sources):
+        progress(f"pairs of {source}", number / len(sources))
         shards.append(_shard(recipe, source, data, folder / "pairs"))
-    pairs = Pairs(
-        np.concatenate([s.inputs for s in shards]), np.concatenate([s.targets for s in shards])
-    )
-    note(f"{len(pairs)} pairs from {len(shards)} sources")
-    run = _Run(recipe, folder)
+    pairs = _join(shards[: len(recipe.sources)])
+    validation = _join(shards[len(recipe.sources) :]) if recipe.validation else None
+    note(f"{len(pairs)} pairs from {len(recipe.sources)} sources")
+    run = _Run(recipe, folder, validation)
     run.resume()
     while run.step < recipe.steps.count:
         run.advance(pairs)
@@ -61,12 +74,18 @@ def train(
     return run.save()
 
 
+def _join(shards: list[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([s.inputs for s in shards]), np.concatenate([s.targets for s in shards])
+    )
+
+
 def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
     path = folder / f"{source.replace(' ', '-').replace(':', '-').replace('/', '-')}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        views = max(recipe.pairs.views, recipe.pairs.encode_views + recipe.pairs.encode_views // 3)
-        scene = load_source(source.removeprefix(_PRUNED), data, views, _PAIR_SIZE)
+        views = recipe.pairs.views + recipe.pairs.encode_views
+        scene = load_source(source.removeprefix(_PRUNED), data, views, _VIEW_SIZE)
         pairs = make_pairs(
             scene,
             default_rasterizer(),
@@ -81,10 +100,11 @@ def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
 class _Run:
     """The state of the optimiser."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, validation: Pairs | None) -> None:
         self.step = 0
         self._recipe = recipe
         self._folder = folder
+        self._validation = validation
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.steps.seed)
         self._live = _modules(build_pipeline(dict(recipe.vae), dict(recipe.unet)), self._device)
@@ -123,7 +143,7 @@ class _Run:
         with torch.no_grad():
             for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
                 average.lerp_(value, 1 - keep)
-            before = (painted(stack, stack[:, :3] - stack[:, 3:6]) - target).square().mean()
+            before = (stack[:, FILLED] - stack[:, ADDED] - target).square().mean()
             after = (shown.clamp(0, 1) - target).square().mean()
         self._sums += [loss.item(), before.item(), after.item()]
         self._summed += 1
@@ -134,8 +154,10 @@ class _Run:
         self._sums, self._summed = np.zeros(3), 0
         elapsed_s = time.perf_counter() - self._start_s
         before, after = (-10 * math.log10(max(value, 1e-10)) for value in mean[1:])
-        numbers = (self.step, mean[0], before, after, rate_at(self.step, self._recipe.steps))
-        self._rows.append(dict(zip(CURVE_COLUMNS, (*numbers, elapsed_s), strict=True)))
+        judged = self._judge()
+        rate = rate_at(self.step, self._recipe.steps)
+        numbers = (self.step, mean[0], before, after, *judged, rate, elapsed_s)
+        self._rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         with atomic_write(self._folder / "checkpoint.pt") as file:
             state = {
                 "step": self.step,
@@ -151,7 +173,8 @@ class _Run:
             writer.writerows([f"{value:.6g}" for value in row.values()] for row in self._rows)
         return (
             f"step {self.step}: loss {mean[0]:.4f}, raw {before:.2f} dB,"
-            f" painted {after:.2f} dB, {elapsed_s:.0f} s"
+            f" painted {after:.2f} dB; validation: raw {judged[0]:.2f} dB, {judged[2]:.4f},"
+            f" painted {judged[1]:.2f} dB, {judged[3]:.4f}; {elapsed_s:.0f} s"
         )
 
     def resume(self) -> None:
@@ -174,9 +197,29 @@ class _Run:
         self._pipeline.save_pretrained(model, safe_serialization=True)
         return model
 
+    @torch.inference_mode()
+    def _judge(self) -> list[float]:
+        """Mean PSNR in dB and SSIM of the validation pairs, raw and painted by the averages."""
+        if self._validation is None:
+            return [math.nan] * 4
+        figures = []
+        for number in range(0, len(self._validation), _JUDGED):
+            chosen = np.arange(number, min(number + _JUDGED, len(self._validation)))
+            inputs, targets = self._validation.inputs[chosen], self._validation.targets[chosen]
+            stack, target = (_to_tensor(x).to(self._device) for x in (inputs, targets))
+            raw = stack[:, FILLED] - stack[:, ADDED]
+            shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
+            squares = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
+            decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]
+            likeness = [similarity(x, target).item() for x in (raw, shown)]
+            figures.append([len(chosen) * value for value in (*decibels, *likeness)])
+        return list(np.sum(figures, axis=0) / len(self._validation))
+
     @contextmanager
     def _precision(self) -> Iterator[None]:
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
+        kind = self._device.type
+        enabled = kind == "cuda" or self._recipe.steps.half
+        with torch.autocast(kind, torch.bfloat16, enabled=enabled):
             yield
 
 
@@ -191,15 +234,19 @@ def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
         stack, target = pairs.inputs[index][window], pairs.targets[index][window]
         if rng.random() < 0.5:
             stack, target = stack[:, :, ::-1], target[:, :, ::-1]
+        if rng.random() < 0.5:
+            stack, target = stack.swapaxes(1, 2), target.swapaxes(1, 2)
         if rng.random() < 0.5:  # other colours
             order = rng.permutation(3)
             stack = np.concatenate([stack[order], stack[3 + order], stack[6:]])
             target = target[order]
         stacks.append(stack)
         targets.append(target)
-    return tuple(  # type: ignore[return-value]
-        torch.from_numpy(np.stack(x).astype(np.float32) / 255) for x in (stacks, targets)
-    )
+    return _to_tensor(np.stack(stacks)), _to_tensor(np.stack(targets))
+
+
+def _to_tensor(values: Bytes) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32) / 255)
 
 
 def rate_at(step: int, steps: Steps) -> float:

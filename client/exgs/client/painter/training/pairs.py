@@ -28,7 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 
 _EMPTY = 0.02  # mean value below which a crop shows next to nothing
 _TRIES = 4  # at a crop that shows something
-_MOST_SHARE = 0.6  # of a file: above, there is little left to learn
+_MOST_SHARE = 0.85  # of a file: above, there is little left to learn
 _HEAD_SHARE = 1.3  # of the bytes before the first chunk: the least prefix
 
 
@@ -36,11 +36,11 @@ _HEAD_SHARE = 1.3  # of the bytes before the first chunk: the least prefix
 class PairOptions:
     """How many pairs a source gives, and of what size."""
 
-    crop: int = 160  # pixels
+    crop: int = 192  # pixels
     prefixes: int = 8
-    views: int = 8
-    encode_views: int = 12
-    heights: tuple[int, ...] = (240, 360, 480)  # of the pictures that crops are cut from
+    views: int = 6
+    encode_views: int = 16
+    heights: tuple[int, ...] = (200, 270, 360, 480)  # of the pictures that crops are cut from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +73,9 @@ def make_pairs(
     inputs, wanted = [], []
     with tempfile.TemporaryDirectory(prefix="exgs-pairs-") as folder:
         path = Path(folder) / "scene.exgs"
-        cameras_set = CameraSet(tuple(scene.cameras))
+        cameras_set = CameraSet(scene.cameras[options.views :])  # it never sees the judged views
         choice = EncodeOptions(
-            "low", seed, options.encode_views, cameras=cameras_set, proxies=proxies
+            "default", seed, options.encode_views, cameras=cameras_set, proxies=proxies
         )
         encode(scene.gaussians, path, choice, rasterizer=rasterizer)
         file = open_scene(path)

@@ -5,7 +5,8 @@
     [pairs] ...   [vae] ...   [unet] ...   [loss] ...   [steps] ...
 
 Each table gives the fields of one dataclass (or of one `diffusers` configuration); what is left
-out has its default. A source after "pruned" is encoded without proxies.
+out has its default. A source after "pruned" is encoded without proxies. Those of `validation` are
+not trained on: they tell how training goes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Steps:
     ema: float = 0.995
     checkpoint: int = 100
     seed: int = 0
+    half: bool = False  # bfloat16 on a CPU too; on a GPU always
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Recipe:
     loss: LossWeights = field(default_factory=LossWeights)
     steps: Steps = field(default_factory=Steps)
     seed: int = 0
+    validation: tuple[str, ...] = ()
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -60,23 +63,31 @@ def read_recipe(path: Path) -> Recipe:
     unknown = set(data) - {f.name for f in fields(Recipe)}
     if unknown:
         raise RecipeError(f"{path}: a recipe has no {min(unknown)!r}")
-    sources, unet = data.get("sources"), data.get("unet")
-    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or not sources:
-        raise RecipeError(f"{path}: sources is not a list of one or more names")
+    unet, seed = data.get("unet"), data.get("seed", 0)
+    sources = _names(path, "sources", data)
+    if not sources:
+        raise RecipeError(f"{path}: sources names none")
     if not isinstance(unet, dict) or not isinstance(data.get("vae", {}), dict):
         raise RecipeError(f"{path}: [unet] and [vae] must be tables; [unet] can't be left out")
-    seed = data.get("seed", 0)
     if not isinstance(seed, int) or seed < 0:
         raise RecipeError(f"{path}: seed is not a whole number from 0")
     return Recipe(
-        tuple(sources),
+        sources,
         unet,
         data.get("vae", {}),
         _table(path, "pairs", PairOptions, data),
         _table(path, "loss", LossWeights, data),
         _table(path, "steps", Steps, data),
         seed,
+        _names(path, "validation", data),
     )
+
+
+def _names(path: Path, key: str, data: Mapping[str, Any]) -> tuple[str, ...]:
+    names = data.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"{path}: {key} is not a list of names")
+    return tuple(names)
 
 
 def _table(path: Path, name: str, kind: type[Table], data: Mapping[str, Any]) -> Table:

@@ -1,7 +1,7 @@
 """The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
-photo:NUMBER, photo-cutout:NUMBER, or the name of a scene file.
+photo:NUMBER, photo-cutout:NUMBER, the name of a scene file, or that and :SEED for a part of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from exgs.scene.sample import sample_scene
 from exgs.scene.views import synthesise_views
 
 _FOV_Y_DEG = 45.0
+_PART_SIZES = 20_000, 40_000  # Gaussians
 
 
 class RecipeError(ExgsError):
@@ -61,9 +62,11 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             count = int(rng.integers(15_000, 50_000))
             relief = lift(read_photograph(paths[seed]), count, seed, cut_out=kind != "photo")
             return TrainingScene(relief, relief_cameras(*size, views, seed))
+        case _ if kind.endswith(".ply"):
+            return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER"
-        " or the name of a scene file"
+        " or the name of a scene file, with :SEED after a .ply for a part of it"
     )
 
 
@@ -75,6 +78,24 @@ def _cut_out(
     middle = (low + high) / 2
     radius = 0.3 * float((high - low)[[0, 2]].min())
     inside = np.linalg.norm((room.means - middle) * [1, 0.6, 1], axis=1) < radius
+    return TrainingScene(room.select(inside), _cameras_around(middle, radius, views, size, rng))
+
+
+def _part(
+    scene: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> TrainingScene:
+    """A ball's content anywhere in a scene, before nothing, seen from around."""
+    middle = scene.means[rng.integers(len(scene))].astype(np.float64)
+    distance = np.linalg.norm(scene.means - middle, axis=1)
+    count = min(int(rng.integers(*_PART_SIZES)), len(scene))
+    radius = float(np.partition(distance, count - 1)[count - 1])
+    cameras = _cameras_around(middle, 0.8 * radius, views, size, rng)
+    return TrainingScene(scene.select(distance <= radius), cameras)
+
+
+def _cameras_around(
+    middle: np.ndarray, radius: float, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Camera, ...]:
     cameras = []
     for _ in range(views):
         turn, lift_by = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(0, 40))
@@ -82,4 +103,4 @@ def _cut_out(
         eye = middle + rng.uniform(2.2, 3.6) * radius * np.array(toward)
         K = pinhole(*size, _FOV_Y_DEG)
         cameras.append(look_at(eye, middle, (0, -1, 0), K, *size))
-    return TrainingScene(room.select(inside), tuple(cameras))
+    return tuple(cameras)
