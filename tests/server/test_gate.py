@@ -85,17 +85,93 @@ def _small_socket(site: Site) -> socket.socket:
     return end
 
 
-def test_a_reader_of_a_file_that_stalls_is_dropped(large_root: Path) -> None:
+RANGE = "GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\nRange: bytes=0-{last}\r\n\r\n"
+STREAM = (
+    b"GET /scenes/box/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+def _hello() -> bytes:
+    """HELLO as a masked WebSocket message, with the mask 0."""
+    (frame,) = ClientSession("box", credit_bytes=1 << 30).data_to_send()
+    return b"\x82\xfe" + len(frame).to_bytes(2) + bytes(4) + frame
+
+
+ASKING = {
+    "file": RANGE.format(last=(1 << 20) - 1).encode(),
+    "kernel": RANGE.format(last=40_000).encode(),  # the answer leaves the process at once
+    "stream": STREAM + _hello(),
+}
+
+
+@pytest.mark.parametrize("knows", ["the kernel", "the process"])
+@pytest.mark.parametrize("asked", ["file", "stream"])
+def test_a_reader_that_stalls_is_dropped(
+    large_root: Path, asked: str, knows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if knows == "the process":
+        monkeypatch.setattr("exgs.server.progress._TCP_INFO", None)
+
     async def main(site: Site) -> None:
         with _small_socket(site) as end:
-            end.sendall(b"GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\n\r\n")
+            end.sendall(ASKING[asked])
             await until(lambda: _is_dropped(site))
             assert (await site.get("/healthz")).status == 200
 
     on_site(large_root, main, patience=Patience(piece_s=0.5))
 
 
-def test_a_reader_of_a_stream_that_stalls_is_dropped(large_root: Path) -> None:
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel does not tell")
+def test_an_answer_that_is_not_taken_is_no_rest_between_requests(large_root: Path) -> None:
+    async def main(site: Site) -> None:
+        with _small_socket(site) as end:
+            end.sendall(ASKING["kernel"])
+            await until(lambda: _is_dropped(site))
+
+    on_site(large_root, main, patience=Patience(piece_s=0.5))
+
+
+async def _read_at(site: Site, asked: str, piece_bytes: int, pause_s: float, while_s: float) -> int:
+    """Bytes that come to a reader that takes so many at a time; raises ConnectionError."""
+    loop = asyncio.get_running_loop()
+    end_s, taken_bytes = loop.time() + while_s, 0
+    with _small_socket(site) as end:
+        end.sendall(ASKING[asked])
+        end.setblocking(False)
+        while loop.time() < end_s:
+            data = await loop.sock_recv(end, piece_bytes)
+            if not data:
+                raise ConnectionAbortedError
+            taken_bytes += len(data)
+            await asyncio.sleep(pause_s)
+    return taken_bytes
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel does not tell")
+@pytest.mark.parametrize("asked", ["file", "stream"])
+def test_a_slow_reader_is_not_cut_while_it_gets_on(large_root: Path, asked: str) -> None:
+    """A link of 100 kbit/s that six requests share, eight times as fast, as is the patience."""
+
+    async def main(site: Site) -> None:
+        assert await _read_at(site, asked, 1700, 0.1, 3.0) > 25_000
+
+    on_site(large_root, main, patience=Patience(piece_s=1.25))
+
+
+@pytest.mark.parametrize("asked", ["file", "stream"])
+def test_a_reader_that_takes_a_drip_is_dropped(large_root: Path, asked: str) -> None:
+    async def main(site: Site) -> None:
+        # (What lies in its own kernel already, the reader can take for long.)
+        reading = asyncio.create_task(_read_at(site, asked, 50, 0.1, 6.0))
+        await until(lambda: _is_dropped(site))
+        reading.cancel()
+
+    on_site(large_root, main, patience=Patience(piece_s=1.0))
+
+
+def test_a_stream_that_stalls_ends_as_slow_reader(large_root: Path) -> None:
     async def main(site: Site) -> None:
         async with streaming(site) as client:
             await client.step()

@@ -54,8 +54,8 @@ class RunningServer:
 def create_app(config: ServerConfig) -> web.Application:
     """The application, with an empty catalogue until it starts up; raises RootError then.
 
-    Limits of connections and of the time that a request's head takes hold only under `serve` and
-    `start`, which accept the connections themselves.
+    Limits of connections, of the time that a request's head takes and of a reader's slowness hold
+    only under `serve` and `start`, which accept the connections themselves.
     """
     metrics = Metrics()
     app = web.Application(middlewares=[_middleware])

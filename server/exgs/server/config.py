@@ -27,7 +27,7 @@ class Patience:
     head_s: float = 10.0  # from connecting, or from a request's first byte, to the end of its head
     idle_s: float = 60.0  # between two requests of one connection
     hello_s: float = 10.0  # from the open WebSocket to HELLO
-    piece_s: float = 10.0  # to take what has been sent: 32 KiB of a file, one fragment of a stream
+    piece_s: float = 10.0  # to take 4 KiB of what has been sent, or all that is left of it
     ping_s: float = 30.0  # between pings of an idle stream; it ends when three find no answer
     shutdown_s: float = 1.2  # for GOAWAY, and for answers that are on their way
 

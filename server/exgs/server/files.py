@@ -79,7 +79,6 @@ async def _send(
 ) -> web.StreamResponse:
     state = request.app[STATE]
     length = answer.end - answer.start
-    patience_s = state.config.patience.piece_s
     has_body = request.method != hdrs.METH_HEAD
     response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = length
@@ -95,16 +94,11 @@ async def _send(
         while start < answer.end:
             piece = await scene.read(start, min(_PIECE_BYTES, answer.end - start))
             start += len(piece)
-            async with asyncio.timeout(patience_s):
-                await response.write(piece)
+            await response.write(piece)
             state.metrics.file_bytes.inc(len(piece))
             await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
-        async with asyncio.timeout(patience_s):
-            await response.prepare(request)
-            await response.write_eof()
-    except TimeoutError as error:
-        state.gate.drop(request.transport, "slow reader")
-        raise ConnectionAbortedError("the client reads too slowly") from error
+        await response.prepare(request)
+        await response.write_eof()
     except UnreadableError as error:
         log.error("scene can't be read", extra={"scene": scene.name, "error": str(error)})
         state.gate.drop(request.transport, "file")  # an answer that ends early has no other end

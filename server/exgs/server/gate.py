@@ -1,7 +1,8 @@
 """What a connection may do before and between requests: how many there are, how long they wait.
 
-aiohttp waits for a request's head as long as it takes to come. Here every connection passes
-through a `Connection`, which the gate's sweep cuts off when its time is over.
+aiohttp waits for a request's head as long as it takes to come, and for a reader as long as it
+takes to read. Here every connection passes through a `Connection`, which the gate's sweep cuts off
+when its time is over.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -17,15 +19,20 @@ from aiohttp import web
 
 from exgs.server.config import ServerConfig
 from exgs.server.metrics import Metrics
+from exgs.server.progress import Progress
 
 _SWEEP_S = 1.0
+_PIECE_BYTES = 4 << 10  # that a reader has to take in `Patience.piece_s`
 _UNSENT_BYTES = 128 << 10  # in the kernel, for one reader
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # s, s, probes
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 _BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 )
+
+SLOW_READER = "slow reader"
 
 log = logging.getLogger("exgs.server")
 
@@ -51,7 +58,9 @@ class Gate:
             await asyncio.sleep(_SWEEP_S)
             now_s = loop.time()
             for connection in list(self._connections.values()):
-                if connection.is_late(now_s):
+                if connection.is_slow(now_s):
+                    self.drop(connection.transport, SLOW_READER)
+                elif connection.is_late(now_s):
                     self.drop(connection.transport, "head")
             self._requests = {
                 address: entry
@@ -60,9 +69,16 @@ class Gate:
             }
 
     def drop(self, transport: asyncio.Transport | None, reason: str) -> None:
-        """Cut a connection off."""
-        if transport is None or transport.is_closing():
+        """Cut a connection off, also one that waits to be closed until its reader has taken all."""
+        if transport is None:
             return
+        connection = self._connections.get(transport)
+        if connection is not None:
+            connection.dropped_for = reason
+        elif transport.is_closing():
+            return
+        if reason == SLOW_READER:
+            _forget_unsent(transport)
         self.metrics.dropped.labels(reason).inc()
         log.info("connection dropped", extra={"peer": address_of(transport), "reason": reason})
         transport.abort()
@@ -82,13 +98,13 @@ class Gate:
 
     def request_begins(self, request: web.Request) -> None:
         """The head of a request is here."""
-        connection = self._find(request)
+        connection = self.find(request)
         if connection is not None:
             connection.is_busy = True
 
     def request_ends(self, request: web.Request) -> None:
         """The connection of this request waits for the next one."""
-        connection = self._find(request)
+        connection = self.find(request)
         if connection is not None:
             connection.rest()
 
@@ -115,7 +131,8 @@ class Gate:
             self._connections.pop(connection.transport, None)
         self.metrics.connections.set(len(self._connections))
 
-    def _find(self, request: web.Request) -> Connection | None:
+    def find(self, request: web.Request) -> Connection | None:
+        """The connection of a request; None where the gate does not keep it."""
         transport = request.transport
         return self._connections.get(transport) if transport is not None else None
 
@@ -126,12 +143,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, gate: Gate, inner: asyncio.Protocol) -> None:
         self.transport: asyncio.Transport | None = None
         self.is_busy = False  # with a request
+        self.dropped_for: str | None = None
         self._gate = gate
         self._inner = inner
         self._is_admitted = False
         self._address = ""
         self._since_s = 0.0  # connected, or the first byte of a request came
         self._rests_since_s: float | None = None  # after a request, without a byte of the next
+        self._progress = Progress(0.0)
 
     def rest(self) -> None:
         """A request has been answered."""
@@ -147,12 +166,20 @@ class Connection(asyncio.Protocol):
             return now_s - self._rests_since_s > patience.idle_s
         return now_s - self._since_s > patience.head_s
 
+    def is_slow(self, now_s: float) -> bool:
+        """Whether the peer has long taken next to nothing of what waits for it."""
+        if self.transport is None or self.dropped_for is not None:
+            return False
+        waits_s = self._progress.waits_s(self.transport, now_s, _PIECE_BYTES)
+        return waits_s > self._gate.config.patience.piece_s
+
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._address = address_of(transport)
         self._since_s = asyncio.get_running_loop().time()
+        self._progress = Progress(self._since_s)
         self._is_admitted = self._gate.admit(self, self._address)
         if not self._is_admitted:
             self._gate.metrics.dropped.labels("quota").inc()
@@ -186,6 +213,7 @@ class Connection(asyncio.Protocol):
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
+        self._progress.emptied()
         if self._is_admitted:
             self._inner.resume_writing()
 
@@ -199,6 +227,13 @@ def tune(transport: asyncio.BaseTransport | None, unsent_bytes: int) -> None:
         option = getattr(socket, name, None)  # some systems lack some
         if option is not None:
             found.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _forget_unsent(transport: asyncio.Transport) -> None:
+    """Let the kernel not keep, for a reader that takes nothing, what it has not taken."""
+    found = transport.get_extra_info("socket")
+    if found is not None:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:

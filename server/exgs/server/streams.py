@@ -23,7 +23,7 @@ from exgs.codec.constants import (
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
 from exgs.server.catalog import Scene
 from exgs.server.config import TOKEN
-from exgs.server.gate import tune
+from exgs.server.gate import SLOW_READER, tune
 from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 from exgs.wire.errors import ProtocolError
@@ -89,6 +89,7 @@ class Stream:
         """Serve this client to the end."""
         await self.socket.prepare(self._request)
         tune(self._transport, _UNSENT_BYTES)
+        connection = self._state.gate.find(self._request)
         start_s = self._now()
         is_busy = len(self._state.streams) >= self._state.config.quota.streams
         self._state.enter(self)
@@ -102,12 +103,11 @@ class Stream:
             log.error("scene can't be read", extra={"scene": self._name, "error": str(error)})
             self._session.send_error(ErrorCode.INTERNAL, "the scene can't be read")
             await self._close(WEBSOCKET_CLOSE_BASE + ErrorCode.INTERNAL)
-        except TimeoutError:
-            self._session.failure = ErrorCode.SLOW_READER
-            self._state.gate.drop(self._transport, "slow reader")
         except ConnectionError:
             pass  # the client has gone
         finally:
+            if connection is not None and connection.dropped_for == SLOW_READER:
+                self._session.failure = ErrorCode.SLOW_READER
             self._state.leave(self)
             self._report(self._now() - start_s)
 
@@ -253,8 +253,7 @@ class Stream:
 
     async def _flush(self) -> None:
         for frame in self._session.data_to_send():
-            async with asyncio.timeout(self._state.config.patience.piece_s):
-                await self.socket.send_bytes(frame)
+            await self.socket.send_bytes(frame)
             self._sent_bytes += len(frame)
 
     def _count(self, scene: Scene, piece: Slice) -> None:
