@@ -177,6 +177,8 @@ class RangeReader:
             except TruncatedError:
                 return
             self._open(head)
+            # What lies behind the head counts with the parts that it belongs to.
+            self._delivery.kept_bytes -= len(self._front) - head.header.root_end
             position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
         while data:
             number = bisect_right(self._starts, position) - 1
