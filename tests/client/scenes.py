@@ -103,5 +103,5 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
 
 
 def _chunk(kind: ChunkKind, layer: int, tile: int, count: int, columns: list[bytes]) -> PackedChunk:
-    packed, raw_bytes = pack_frame(columns, level=3)
+    packed, raw_bytes = pack_frame(columns, thorough=False)
     return PackedChunk(kind, layer, tile, count, 1.0, raw_bytes, packed)

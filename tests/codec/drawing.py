@@ -49,7 +49,7 @@ def packed_chunk(
     kind: int, layer: int, tile: int, count: int, columns: list[bytes], gain: float = 1.0
 ) -> PackedChunk:
     """A chunk of these columns."""
-    packed, raw_bytes = pack_frame(columns, level=3)
+    packed, raw_bytes = pack_frame(columns, thorough=False)
     return PackedChunk(ChunkKind(kind), layer, tile, count, gain, raw_bytes, packed)
 
 

@@ -227,7 +227,8 @@ def random_file(
             if sh_degree and not any(row.kind == ChunkKind.BASIS for row in rows):
                 rows.append(chunk(ChunkKind.BASIS, 0, 0, 0, b"".join(pack_basis(basis))))
             for number in range(sh_passes if sh_degree else 0):
-                values = np.rint(rng.normal(0, 3, (leaf.count, len(basis.rows)))).astype(np.int64)
+                spread = 3 / np.arange(1, len(basis.rows) + 1)  # dense columns, then sparse ones
+                values = np.rint(rng.normal(0, spread, (leaf.count, len(spread)))).astype(np.int64)
                 sh = b"".join(pack_sh(values, 0.1 / (number + 1)))
                 rows.append(chunk(ChunkKind.SH, layer, tile, leaf.count, sh))
             if fine:

@@ -262,7 +262,7 @@ class Reader:
             least_most = {
                 LEAF: (geometry, geometry + 88 * count),
                 PROXY: (geometry, geometry + 88 * count),
-                SH: (8, 8 + self.size + 8 * self.size * count),
+                SH: (8, 8 + self.size + (8 * self.size + (self.size + 7) // 8) * count),
                 BASIS: (4, 4 + 2 * self.size**2),
                 FINE: (28, 28 + 80 * count),
             }
@@ -445,12 +445,32 @@ class Reader:
     def sh(self, count: int, payload: bytes, leaves: list[Splat]) -> None:
         """Section 7.5."""
         assert self.basis is not None
-        components, reserved, step = struct.unpack("<HHf", payload[:8])
+        components, value_width, reserved, step = struct.unpack("<HBBf", payload[:8])
         need(reserved == 0, "reserved", "unsupported")
         need(components <= len(self.basis), "components")
         need(0 < step <= HUGE, "step")
         need(len(payload) >= 8 + components, "head")
-        columns = self.columns(payload, 8 + components, payload[8 : 8 + components], count)
+        need(value_width <= 8, "value width")
+        widths = payload[8 : 8 + components]
+        sparse = [j for j, width in enumerate(widths) if width == 128]
+        dense = bytes(width for width in widths if width != 128)
+        flag_planes = (len(sparse) + 7) // 8
+        need(all(width <= 8 for width in dense), "planes")
+        flags_at = 8 + components + sum(dense) * count
+        values_at = flags_at + flag_planes * count
+        need(values_at <= len(payload), "flags")
+        own = iter(self.columns(payload[:flags_at], 8 + components, dense, count))
+        columns = [[0] * count if width == 128 else next(own) for width in widths]
+        holds = [
+            (i, j)
+            for j in range(8 * flag_planes)
+            for i in range(count)
+            if payload[flags_at + j // 8 * count + i] >> (7 - j % 8) & 1
+        ]
+        need(all(j < len(sparse) for _, j in holds), "flags of no column")
+        (values,) = self.columns(payload, values_at, bytes([value_width]), len(holds))
+        for (i, j), value in zip(holds, values, strict=True):
+            columns[sparse[j]][i] = (value + 1) % (1 << 64)
         for i, leaf in enumerate(leaves):
             values = [clamp(signed(column[i]) * step) for column in columns]
             vector = [

@@ -158,7 +158,7 @@ def test_trailing_components_of_zeros_are_left_out() -> None:
     columns = pack_sh(values, 0.5)
     payload = b"".join(columns)
     assert payload[0] == 4
-    assert len(payload) == 8 + 4 + 5
+    assert len(payload) == 8 + 4 + 5 + 1  # one sparse column: its flags, one value
     basis = ShBasis(np.eye(12, dtype=np.float32))
     decoded = unpack_sh(payload, basis, count=5, section="test")
     np.testing.assert_array_equal(decoded, values * np.float32(0.5))

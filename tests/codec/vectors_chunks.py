@@ -353,10 +353,19 @@ def _payloads() -> Iterator[Case]:
         payload(SH, lambda raw: b"\x07\x00" + raw[2:14] + b"\x00" + raw[14:]),
     )
     yield "sh-components-many", "damaged", "65535 components", patched(SH, 0, b"\xff\xff")
-    yield "sh-reserved", "unsupported", "a reserved word", patched(SH, 2, b"\x01\x00")
+    yield "sh-reserved", "unsupported", "a reserved byte", patched(SH, 3, b"\x01")
     yield "sh-step-zero", "damaged", "the step is 0", patched(SH, 4, zero)
     yield "sh-step-inf", "damaged", "the step is infinite", patched(SH, 4, inf)
     yield "sh-width", "damaged", "a column of nine planes", patched(SH, 8, b"\x09")
+    for name, what, value_width, columns in (
+        ("flags-missing", "no flags of a sparse column", 1, b""),
+        ("flags-spare", "a flag of a column that is not there", 1, b"\x40\x00\x01"),
+        ("values-missing", "a value less than there are flags", 1, b"\x80\x80\x01"),
+        ("values-behind", "a value more than there are flags", 1, b"\x80\x00\x01\x01"),
+        ("value-width", "values of nine planes", 9, b"\x80\x00" + bytes(9)),
+    ):
+        sparse = struct.pack("<HBBfB", 1, value_width, 0, 0.1, 128) + columns
+        yield f"sh-{name}", "damaged", what, payload(SH, lambda raw, sparse=sparse: sparse)
     yield (
         "sh-behind",
         "damaged",

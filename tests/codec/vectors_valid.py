@@ -123,9 +123,11 @@ def _wider(row: Row) -> Row:
     else:
         widths = raw[start : start + (10 if row.kind == FINE else raw[0])]
         head += len(widths) if row.kind == SH else 0
-    first = widths[0] * row.count
-    pad = bytes((8 - widths[0]) * row.count)
-    wide = raw[:start] + b"\x08" + raw[start + 1 : head + first] + pad + raw[head + first :]
+    wide = raw
+    if widths and widths[0] <= 8:
+        first = widths[0] * row.count
+        pad = bytes((8 - widths[0]) * row.count)
+        wide = raw[:start] + b"\x08" + raw[start + 1 : head + first] + pad + raw[head + first :]
     options = zstandard.ZstdCompressionParameters(window_log=10, write_content_size=True)
     packed = zstandard.ZstdCompressor(compression_params=options).compress(wide)
     return replace(row, data=packed, raw=len(wide))

@@ -26,7 +26,9 @@ from exgs.client.painter.training.photographs import lift, relief_cameras
 from exgs.client.painter.training.recipe import Recipe, Steps, read_recipe
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene, load_source
 from exgs.scene.metrics import ssim
+from exgs.scene.ply import write_ply
 from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.sample import sample_scene
 from tests.painter.frames import UNET, VAE
 
 STEPS = Steps(count=40, batch=2, crop=32, warm_up=2, decay=5, ema=0.8, checkpoint=20)
@@ -52,11 +54,13 @@ def _train(recipe: Recipe, folder: Path) -> Path:
 
 def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
     _shard(tmp_path / "pairs")
-    model = _train(RECIPE, tmp_path)
+    model = _train(replace(RECIPE, validation=("drawn",)), tmp_path)
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["20", "40"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    last = {name: float(value) for name, value in rows[-1].items()}
+    assert last["validation_painted_psnr_db"] > last["validation_raw_psnr_db"] + 1
     pairs = read_shard(tmp_path / "pairs" / "drawn.npz")
     stack = torch.from_numpy(pairs.inputs[:2, :, :32, :32].astype(np.float32) / 255)
     target = torch.from_numpy(pairs.targets[:2, :, :32, :32].astype(np.float32) / 255)
@@ -155,6 +159,15 @@ def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, me
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         read_recipe(path)
+
+
+def test_a_part_of_a_scene_file_can_be_learned_from(tmp_path: Path) -> None:
+    write_ply(tmp_path / "room.ply", sample_scene(60_000, 0))
+    part = load_source("room.ply:3", tmp_path, 3, (64, 48))
+    again = load_source("room.ply:3", tmp_path, 3, (64, 48))
+    assert 20_000 <= len(part.gaussians) < 40_000
+    assert np.array_equal(part.gaussians.means, again.gaussians.means)
+    assert default_rasterizer().render(part.gaussians, part.cameras[1]).alpha.mean() > 0.1
 
 
 @pytest.mark.parametrize("source", ["room:x", "sky:1", "photo:0"])

@@ -66,7 +66,7 @@ def pack_cells(
     fine_tile: npt.NDArray[np.int64],
     span: int,
     steps: Steps,
-    level: int,
+    thorough: bool,
     *,
     also: Iterable[int] = (),
 ) -> list[PackedCell]:
@@ -79,7 +79,7 @@ def pack_cells(
         scene: [N] Gaussians, with the colours to show.
         fine_tile: [N] finest tile of each.
         steps: quantizer steps for the members of a cell.
-        level: zstd level.
+        thorough: whether packing may take long.
     """
 
     def pack(tile: int) -> PackedCell:
@@ -89,7 +89,7 @@ def pack_cells(
         decoded, _ = unpack_geometry(
             b"".join(packed.columns), count=len(members), tiles=tiles, section="encoder"
         )
-        chunk = _chunk(kind, layer, tile, len(members), packed.columns, level)
+        chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
         return PackedCell(tile, chunk, members[packed.order], decoded)
 
     return in_threads(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}))
@@ -100,14 +100,14 @@ def pack_fine_cells(
     scene: Gaussians,
     cells: Sequence[PackedCell],
     steps: Steps,
-    level: int,
+    thorough: bool,
 ) -> list[PackedFine]:
     """One FINE chunk for each of `cells`, which were packed from `scene`."""
 
     def pack(cell: PackedCell) -> PackedFine:
         columns = pack_fine(scene.select(cell.members), cell.decoded, steps(cell.members))
         decoded = unpack_fine(b"".join(columns), cell.decoded, section="encoder")
-        chunk = _chunk(ChunkKind.FINE, layer, cell.tile, len(decoded), columns, level)
+        chunk = _chunk(ChunkKind.FINE, layer, cell.tile, len(decoded), columns, thorough)
         return PackedFine(cell.tile, chunk, decoded)
 
     return in_threads(pack, cells)
@@ -119,7 +119,7 @@ def pack_sh_cells(
     vectors: Sequence[FloatArray],
     basis: ShBasis,
     steps: Sequence[float],
-    level: int,
+    thorough: bool,
 ) -> list[PackedSh]:
     """One SH chunk for each of `cells`, coding its `vectors` [n, D] with its step."""
 
@@ -127,7 +127,7 @@ def pack_sh_cells(
         cell, wanted, step = item
         columns = pack_sh(quantize(wanted, basis, step), step)
         decoded = unpack_sh(b"".join(columns), basis, count=len(wanted), section="encoder")
-        chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, level)
+        chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, thorough)
         return PackedSh(cell.tile, chunk, decoded)
 
     return in_threads(pack, list(zip(cells, vectors, steps, strict=True)))
@@ -140,8 +140,8 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
 
 
 def _chunk(
-    kind: ChunkKind, layer: int, tile: int, count: int, columns: list[bytes], level: int
+    kind: ChunkKind, layer: int, tile: int, count: int, columns: list[bytes], thorough: bool
 ) -> PackedChunk:
     buffers: list[Buffer] = list(columns)
-    packed, raw_bytes = pack_frame(buffers, level=level)
+    packed, raw_bytes = pack_frame(buffers, thorough=thorough)
     return PackedChunk(kind, layer, tile, count, 0.0, raw_bytes, packed)

@@ -44,23 +44,27 @@ class PlaneReader:
     def __init__(self, data: bytes, start: int, count: int, section: str) -> None:
         self._planes = np.frombuffer(data, np.uint8)
         self._position = start
-        self._count = count
+        self.count = count
         self._section = section
 
-    def column(self, width: int) -> npt.NDArray[np.unsignedinteger]:
-        """The next column in the smallest dtype that holds it; raises DamagedError past the end."""
+    def column(self, width: int, count: int | None = None) -> npt.NDArray[np.unsignedinteger]:
+        """The next column in the smallest dtype that holds it; raises DamagedError past the end.
+
+        It has `count` values where that is given.
+        """
         if width > 8:
             raise DamagedError(f"a column of {width} planes", section=self._section)
-        end = self._position + width * self._count
+        count = self.count if count is None else count
+        end = self._position + width * count
         if end > len(self._planes):
             raise DamagedError("the columns do not fit the payload", section=self._section)
-        planes = self._planes[self._position : end].reshape(width, self._count)
+        planes = self._planes[self._position : end].reshape(width, count)
         self._position = end
         if width == 1:
             first: npt.NDArray[np.uint8] = planes[0]
             return first
         size = 2 if width <= 2 else 4 if width <= 4 else 8
-        wide = np.zeros((self._count, size), np.uint8)
+        wide = np.zeros((count, size), np.uint8)
         wide[:, :width] = planes.T
         values: npt.NDArray[np.unsignedinteger] = wide.view(f"<u{size}")[:, 0]
         return values

@@ -36,6 +36,7 @@ GEOMETRY_COLUMNS: Final = 11  # Morton, 3 scales, 3 rotations, opacity, luma, 2 
 FINE_HEAD_BYTES: Final = 28
 FINE_COLUMNS: Final = 10  # 3 means, 3 log scales, 3 rotations, opacity
 SH_HEAD_BYTES: Final = 8  # a byte for each component follows
+SPARSE_COLUMN: Final = 0x80  # width of a column of SH that is mostly zeros
 BASIS_HEAD_BYTES: Final = 4
 COLUMN_BYTES_MAX: Final = 8  # planes of one column
 

@@ -1,13 +1,14 @@
 """One zstd frame with a hash: how the root index, the pages and the chunks are stored.
 
 Packing ends a zstd block behind every column, so that each column gets entropy tables of its own.
+Quantized values seldom repeat: searching for matches often does more harm than good.
 Unpacking trusts nothing: hash first, then the frame's own header, then exactly the expected size.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import zstandard
 
@@ -15,6 +16,18 @@ from exgs.codec.constants import HASH_BYTES, MAX_WINDOW_BYTES
 from exgs.codec.errors import DamagedError, LimitError
 
 Buffer = bytes | bytearray | memoryview
+
+_MATCHES_LEVEL = 19
+_ENTROPY_ONLY = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST,
+    window_log=17,
+    hash_log=6,  # so small a table finds hardly any match
+    chain_log=6,
+    search_log=1,
+    min_match=7,
+    write_content_size=True,
+    write_checksum=False,
+)
 
 
 def content_hash(data: Buffer) -> bytes:
@@ -30,19 +43,29 @@ def check_hash(
         raise DamagedError("the hash does not match", section=section, offset=offset)
 
 
-def pack_frame(columns: Iterable[Buffer], *, level: int = 19) -> tuple[bytes, int]:
-    """One zstd frame of all columns, one or more blocks each; returns it with its raw length."""
+def pack_frame(columns: Iterable[Buffer], *, thorough: bool = True) -> tuple[bytes, int]:
+    """One zstd frame of all columns, one or more blocks each; returns it with its raw length.
+
+    Entropy codes alone; a `thorough` packer tries level 19 too and keeps the shorter frame.
+    """
     parts = [memoryview(column).cast("B") for column in columns if len(column)]
     raw_bytes = sum(len(part) for part in parts)
-    compressor = zstandard.ZstdCompressor(
-        level=level, write_content_size=True, write_checksum=False
-    ).compressobj(size=raw_bytes)
+    packed = _in_blocks(
+        zstandard.ZstdCompressor(compression_params=_ENTROPY_ONLY).compressobj(raw_bytes), parts
+    )
+    if thorough:
+        searching = zstandard.ZstdCompressor(level=_MATCHES_LEVEL, write_checksum=False)
+        packed = min(packed, _in_blocks(searching.compressobj(raw_bytes), parts), key=len)
+    return packed, raw_bytes
+
+
+def _in_blocks(compressor: zstandard.ZstdCompressionObj, parts: Sequence[memoryview]) -> bytes:
     packed = bytearray()
     for part in parts:
         packed += compressor.compress(part)
         packed += compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
     packed += compressor.flush(zstandard.COMPRESSOBJ_FLUSH_FINISH)
-    return bytes(packed), raw_bytes
+    return bytes(packed)
 
 
 def unpack_frame(

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from exgs.codec.sh import ShBasis
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_ROUNDING = 0.36  # below 0.5: a dead zone that saves more bits than it adds error
+# Below 0.5: a dead zone that saves more bits than it adds error, the wider around zero.
+_ROUNDING = 0.44
+_ZERO_ROUNDING = 0.36
 
 
 def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
@@ -34,4 +36,6 @@ def fit_basis(vectors: FloatArray, weights: npt.NDArray[np.floating]) -> ShBasis
 def quantize(vectors: FloatArray, basis: ShBasis, step: float) -> npt.NDArray[np.int64]:
     """Coefficients [N, C] of `vectors` [N, D] in steps, with a dead zone around zero."""
     scaled = vectors.astype(np.float64) @ basis.rows.T.astype(np.float64) / step
-    return (np.sign(scaled) * np.floor(np.abs(scaled) + _ROUNDING)).astype(np.int64)
+    levels = np.floor(np.abs(scaled) + _ROUNDING)
+    levels[np.abs(scaled) < 1 - _ZERO_ROUNDING] = 0
+    return (np.sign(scaled) * levels).astype(np.int64)

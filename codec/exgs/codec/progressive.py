@@ -46,7 +46,7 @@ class Effort:
     fit_views: int
     lesson_views: int  # to distil from
     gain_views: int
-    zstd_level: int
+    thorough: bool  # packing
     proxies: ProxyEffort
 
 
@@ -158,10 +158,10 @@ def _pack_leaves(
         fine_tile[index],
         span,
         steps(precision.coarse),
-        effort.zstd_level,
+        effort.thorough,
         also=nothing_remains,
     )
-    fine = pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.zstd_level)
+    fine = pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.thorough)
     wanted = [
         residual_vectors(scene.select(index[cell.members]), cell.decoded.sh0) for cell in leaves
     ]
@@ -171,7 +171,7 @@ def _pack_leaves(
         return PackedLayer([], leaves, refinements, fine, precision, energies)
     for distortion in (precision.coarse_sh, precision.fine):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
-        packed = pack_sh_cells(number, leaves, wanted, basis, step, effort.zstd_level)
+        packed = pack_sh_cells(number, leaves, wanted, basis, step, effort.thorough)
         wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]
         refinements.append(packed)
     return PackedLayer([], leaves, refinements, fine, precision, energies)

@@ -52,7 +52,7 @@ class ProxyEffort:
     distill_steps: int  # while nothing else is drawn
     refine_steps: int  # beside leaves, where a step costs more and wins less
     fit_iterations: int
-    zstd_level: int
+    thorough: bool  # packing
 
 
 def pack_remainder(
@@ -98,10 +98,10 @@ def pack_remainder(
             proxies.select(members), energy[members], pixel_size[members], distortion
         )
 
-    def packed(source: Gaussians, level: int) -> list[PackedCell]:
-        return pack_cells(ChunkKind.PROXY, layer, source, tile, span, steps, level)
+    def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
+        return pack_cells(ChunkKind.PROXY, layer, source, tile, span, steps, thorough)
 
-    cells = packed(proxies, 1)
+    cells = packed(proxies, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
     everything = Gaussians.concatenate([drawn, shapes])
     free = np.arange(len(everything)) >= len(drawn)
@@ -115,7 +115,7 @@ def pack_remainder(
     )
     colors = np.empty_like(proxies.sh0)
     colors[np.concatenate([cell.members for cell in cells])] = fitted[free]
-    return packed(replace(proxies, sh0=colors), effort.zstd_level)
+    return packed(replace(proxies, sh0=colors), effort.thorough)
 
 
 def _merged(

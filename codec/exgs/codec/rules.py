@@ -158,7 +158,7 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
             return True
     most = least + columns * COLUMN_BYTES_MAX * row.count
     if row.kind is ChunkKind.SH:
-        most += components
+        most += components + (components + 7) // 8 * row.count
     if row.kind is ChunkKind.BASIS:
         most += 2 * components * components
     return least <= row.raw_bytes <= most

@@ -3,6 +3,8 @@
 A leaf's residual vector holds what its base colour lacks: three numbers for degree 0, then its
 higher SH coefficients, channel innermost. The vectors are rotated by a KLT (eigenvectors of their
 weighted second moments), cut to the first components and quantized with one step per chunk.
+Columns that are mostly zeros hold a bit for each leaf, eight columns to a byte, and their other
+values apart: an entropy coder spends at least a bit on a byte, and such columns deserve less.
 """
 
 from __future__ import annotations
@@ -13,14 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
-from exgs.codec.constants import MAX_MAGNITUDE
+from exgs.codec.columns import (
+    PlaneReader,
+    Unsigned,
+    column_width,
+    split_planes,
+    unzigzag,
+    zigzag,
+)
+from exgs.codec.constants import MAX_MAGNITUDE, SPARSE_COLUMN
 from exgs.codec.errors import DamagedError, UnsupportedError
 from exgs.codec.geometry import check_steps
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_HEAD = struct.Struct("<HHf")
+_HEAD = struct.Struct("<HBBf")
 _BASIS_HEAD = struct.Struct("<HH")
+_SPARSE_SHARE = 0.65  # of values that are not zero; above it planes are shorter
 _SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more, which cost more than they bring
 
 
@@ -59,23 +69,34 @@ def unpack_basis(payload: bytes, *, sh_degree: int, section: str) -> ShBasis:
 
 def pack_sh(coefficients: npt.NDArray[np.integer], step: float) -> list[bytes]:
     """The SH payload of quantized coefficients [N, C]; trailing columns of zeros are left out."""
-    used = np.flatnonzero(coefficients.any(axis=0))
+    shown = coefficients != 0
+    used = np.flatnonzero(shown.any(axis=0))
     components = int(used[-1]) + 1 if len(used) else 0
     columns = [zigzag(coefficients[:, i]) for i in range(components)]
+    sparse = [i for i in range(components) if 0 < shown[:, i].mean() < _SPARSE_SHARE]
     widths = [column_width(column) for column in columns]
-    planes = [
+    for i in sparse:
+        widths[i] = SPARSE_COLUMN
+    dense = [
         plane
         for column, width in zip(columns, widths, strict=True)
+        if width != SPARSE_COLUMN
         for plane in split_planes(column, width)
     ]
-    return [_HEAD.pack(components, 0, step) + bytes(widths), *planes]
+    bits = np.packbits(shown[:, sparse], axis=1)
+    flags = [bits[:, i].tobytes() for i in range(bits.shape[1])]
+    parts: list[Unsigned] = [columns[i][shown[:, i]] for i in sparse]
+    values = np.concatenate([np.empty(0, np.uint64), *parts]) - np.uint64(1)
+    value_width = column_width(values)
+    head = _HEAD.pack(components, value_width, 0, step) + bytes(widths)
+    return [head, *dense, *flags, *split_planes(values, value_width)]
 
 
 def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
     """Residual vectors [N, D] of an SH payload; raises DamagedError, UnsupportedError."""
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
-    components, reserved, step = _HEAD.unpack_from(payload)
+    components, value_width, reserved, step = _HEAD.unpack_from(payload)
     if reserved:
         raise UnsupportedError("reserved bytes are set; update exgs", section=section)
     if components > len(basis.rows):
@@ -89,9 +110,15 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     reader = PlaneReader(payload, _HEAD.size + components, count, section)
     values = np.zeros((count, components), np.float32)
     for i, width in enumerate(widths):
-        if width:
-            value = unzigzag(reader.column(width)) * step
-            values[:, i] = np.clip(value, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+        if width and width != SPARSE_COLUMN:
+            values[:, i] = _scaled(reader.column(width), step)
+    sparse = [i for i, width in enumerate(widths) if width == SPARSE_COLUMN]
+    shown = _read_flags(reader, len(sparse), section)
+    totals = shown.sum(axis=0)
+    scaled = _scaled(reader.column(value_width, int(totals.sum())) + np.uint64(1), step)
+    parts = np.split(scaled, np.cumsum(totals))  # and nothing behind the last
+    for i, flags, own in zip(sparse, shown.T, parts, strict=False):
+        values[flags, i] = own
     reader.finish()
     vectors = np.empty((count, basis.size), np.float32)
     block = max(_SERIAL_PRODUCTS // max(components * basis.size, 1), 1)
@@ -99,6 +126,21 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
         part = slice(start, start + block)
         np.matmul(values[part], basis.rows[:components], out=vectors[part])
     return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+
+
+def _read_flags(reader: PlaneReader, columns: int, section: str) -> npt.NDArray[np.bool_]:
+    """Which values of the sparse columns are not zero: [N, columns]."""
+    planes = [reader.column(1) for _ in range((columns + 7) // 8)]
+    bits = np.unpackbits(np.stack(planes, axis=1).astype(np.uint8), axis=1) if planes else None
+    if bits is None:
+        return np.zeros((reader.count, 0), bool)
+    if bits[:, columns:].any():
+        raise DamagedError("flags of columns that are not there", section=section)
+    return bits[:, :columns].astype(bool)
+
+
+def _scaled(values: npt.NDArray[np.unsignedinteger], step: float) -> npt.NDArray[np.float64]:
+    return np.clip(unzigzag(values) * step, -MAX_MAGNITUDE, MAX_MAGNITUDE)
 
 
 def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:
