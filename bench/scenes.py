@@ -89,7 +89,7 @@ def _playbot(cache: Path) -> BenchScene:
     path = data_dir() / "playbot.ply"
     scene = read_scene(path)
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
-    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=1.3)
+    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=2.0)
     return BenchScene("playbot", path, scene, judges, streamed_sog=streamed)
 
 
