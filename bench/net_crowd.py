@@ -6,8 +6,9 @@
 
 slow: every client takes 4 KB/s of its stream; memory of the server's process, and the time that a
 fast client waits for ranges of 64 KiB, by turns here and at a second server without them.
-idle: half of the connections say nothing, half drip one byte of a request each second; when they
-are cut off.
+idle: a quarter of the connections says nothing, a quarter drips one byte of a request each second,
+a quarter takes nothing of a stream or a file, a quarter 100 bytes each second; when they are cut
+off.
 stop: SIGTERM; who is told, and how long the process takes to end.
 """
 
@@ -18,12 +19,14 @@ import asyncio
 import contextlib
 import multiprocessing
 import resource
+import select
 import shutil
 import socket
 import statistics
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -32,7 +35,7 @@ import aiohttp
 from bench.net_site import Site, percentile, site, stream, table
 from exgs.codec.container import FileHead
 from exgs.codec.decode import open_scene
-from exgs.scene.camera import look_at, pinhole
+from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.client import ClientSession
 from exgs.wire.events import GoAway
 
@@ -49,6 +52,9 @@ _HANDSHAKE = (
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+
+_WHOLE_FILE = b"GET /scenes/scene.exgs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+_DRIP_BYTES = 100
 
 Row = tuple[str, str, str]
 
@@ -104,7 +110,7 @@ class _Crowd:
     faults: Counter[str]
 
 
-async def _slow_client(server: tuple[str, int], received: dict[int, int]) -> None:
+async def _slow_client(server: tuple[str, int], received: dict[int, int], camera: Camera) -> None:
     """A stream that is read slowly and evenly, from a small kernel buffer; counts its bytes.
 
     A WebSocket by hand: a library would read ahead, and then nothing for many seconds.
@@ -118,8 +124,7 @@ async def _slow_client(server: tuple[str, int], received: dict[int, int]) -> Non
         head = b""
         while b"\r\n\r\n" not in head:
             head += await loop.sock_recv(end, 1)
-        for frame in ClientSession("scene", credit_bytes=1 << 40).data_to_send():
-            await loop.sock_sendall(end, _masked(_BINARY, frame))
+        await loop.sock_sendall(end, _hello(camera))
         number = len(received)
         received[number] = 0
         pending = bytearray()
@@ -136,6 +141,18 @@ async def _slow_client(server: tuple[str, int], received: dict[int, int]) -> Non
                 elif kind == _CLOSE:
                     raise ConnectionError(f"closed with {int.from_bytes(payload[:2])}")
             await asyncio.sleep(_SLOW_EVERY_S)
+
+
+def _overview(head: FileHead) -> Camera:
+    """A view of the whole scene from a corner of its box."""
+    facts, K = head.root.facts, pinhole(640, 360, 50.0)
+    low, high = facts.tile_bounds[:, 0].min(axis=0), facts.tile_bounds[:, 1].max(axis=0)
+    return look_at(high, (low + high) / 2, facts.up, K, 640, 360)
+
+
+def _hello(camera: Camera) -> bytes:
+    session = ClientSession("scene", credit_bytes=1 << 40, camera=camera)
+    return b"".join(_masked(_BINARY, frame) for frame in session.data_to_send())
 
 
 def _masked(kind: int, payload: bytes) -> bytes:
@@ -161,14 +178,14 @@ def _cut(pending: bytearray) -> tuple[int, bytes] | None:
     return kind, payload
 
 
-def _be_a_crowd(server: tuple[str, int], clients: int, pipe: Connection) -> None:
+def _be_a_crowd(server: tuple[str, int], clients: int, camera: Camera, pipe: Connection) -> None:
     """In a process of its own: open all clients, say so, and end when told."""
 
     async def run() -> _Crowd:
         received: dict[int, int] = {}
         tasks = []
         for number in range(clients):
-            tasks.append(asyncio.create_task(_slow_client(server, received)))
+            tasks.append(asyncio.create_task(_slow_client(server, received, camera)))
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0.5)
         while len(received) < clients and not all(task.done() for task in tasks):
@@ -190,7 +207,8 @@ async def _slow(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
     before_bytes = server.resident_bytes
     here, there = multiprocessing.Pipe()
     crowd = multiprocessing.get_context("spawn").Process(
-        target=_be_a_crowd, args=((server.host, server.port), arguments.clients, there)
+        target=_be_a_crowd,
+        args=((server.host, server.port), arguments.clients, _overview(sites.head), there),
     )
     crowd.start()
     await asyncio.to_thread(here.recv)
@@ -220,43 +238,81 @@ async def _slow(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
     ]
 
 
-async def _idle(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
+class _Laggard(Enum):
+    """A connection that keeps the server waiting."""
+
+    SILENT = "that say nothing"
+    DRIPPING_HEAD = "that drip a request"
+    STALLED = "that take nothing"
+    DRIPPING = "that take 100 bytes a second"
+
+
+def _laggard(kind: _Laggard, number: int, site: Site, camera: Camera) -> socket.socket:
+    """Connect, and ask for a stream or a file where the answer is what is not taken."""
+    end = socket.socket()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER_BYTES)
+    end.connect((site.host, site.port))
+    end.setblocking(False)
+    if kind in (_Laggard.STALLED, _Laggard.DRIPPING):
+        end.send(_HANDSHAKE + _hello(camera) if number % 2 else _WHOLE_FILE)
+    return end
+
+
+async def _lives(
+    ends: dict[socket.socket, _Laggard], longest_s: float
+) -> dict[_Laggard, list[float]]:
+    """Drip with those that do; seconds until each connection was cut off, inf where it was not."""
     loop = asyncio.get_running_loop()
-    lives: dict[bool, list[float]] = {False: [], True: []}
+    start_s = loop.time()
+    numbers = {end.fileno(): end for end in ends}
+    watch = select.poll()
+    for number in numbers:
+        watch.register(number, select.POLLRDHUP)  # and what poll always tells: broken, gone
+    lives: dict[_Laggard, list[float]] = {kind: [] for kind in _Laggard}
+    request = iter(b"GET /scenes/scene.exgs HTTP/1.1\r\nHost: " + b"x" * 4096)
+    while numbers and loop.time() < start_s + longest_s:
+        drop = bytes([next(request)])
+        for end in numbers.values():
+            with contextlib.suppress(OSError):
+                if ends[end] is _Laggard.DRIPPING_HEAD:
+                    end.send(drop)
+                elif ends[end] is _Laggard.DRIPPING:
+                    end.recv(_DRIP_BYTES)
+        for _ in range(4):
+            await asyncio.sleep(0.25)
+            for number, _ in watch.poll(0):
+                lives[ends[numbers.pop(number)]].append(loop.time() - start_s)
+                watch.unregister(number)
+    for end in numbers.values():
+        lives[ends[end]].append(float("inf"))
+    return lives
 
-    async def wait(is_dripping: bool) -> None:
-        reader, writer = await asyncio.open_connection(sites.busy.host, sites.busy.port)
-        start_s = loop.time()
-        request = iter(b"GET /scenes/scene.exgs HTTP/1.1\r\nHost: " + b"x" * 4096)
-        with contextlib.suppress(ConnectionError):
-            while not reader.at_eof():
-                if is_dripping:
-                    writer.write(bytes([next(request)]))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        await reader.read(1 << 10)
-        lives[is_dripping].append(loop.time() - start_s)
-        writer.close()
 
+async def _idle(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
+    camera = _overview(sites.head)
     await _measure_waits(sites, _Waits(), 2)
-    tasks = [asyncio.create_task(wait(bool(n % 2))) for n in range(arguments.clients)]
+    kinds = [kind for kind in _Laggard for _ in range(arguments.clients // len(_Laggard))]
+    ends = {_laggard(kind, n, sites.busy, camera): kind for n, kind in enumerate(kinds)}
+    living = asyncio.create_task(_lives(ends, 40))
     waits = _Waits()
     await _measure_waits(sites, waits, _FAST_S)
-    _, left = await asyncio.wait(tasks, timeout=30)
-    for task in left:
-        task.cancel()
-    rows = [("connections that were still open after 40 s", str(len(left)), "none")]
-    for name, times_s in (("stalled", lives[False]), ("dripping", lives[True])):
-        last = f"{max(times_s):.1f} s" if times_s else "none was"
-        rows.append((f"{len(times_s)} {name}: the last was cut off after", last, "at most 15 s"))
+    lives = await living
+    for end in ends:
+        end.close()
+    rows = [
+        (f"{len(times_s)} {kind.value}: cut off after", _span(times_s), "at most 15 s")
+        for kind, times_s in lives.items()
+    ]
     return [*rows, *waits.rows()]
+
+
+def _span(times_s: list[float]) -> str:
+    return f"{min(times_s):.1f} to {max(times_s):.1f} s"
 
 
 async def _stop(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
     server, told = sites.busy, 0
-    K, facts = pinhole(640, 360, 50.0), sites.head.root.facts
-    low, high = facts.tile_bounds[:, 0].min(axis=0), facts.tile_bounds[:, 1].max(axis=0)
-    camera = look_at(high, (low + high) / 2, facts.up, K, 640, 360)
+    camera = _overview(sites.head)
 
     async def watch(http: aiohttp.ClientSession) -> None:
         nonlocal told

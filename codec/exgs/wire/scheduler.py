@@ -51,8 +51,7 @@ class Scheduler:
         self._cancelled: set[int] = set()
         self._next_in_file = 0  # chunks below it have gone or are cancelled
         self._frontier: set[int] = set()  # units that may come now
-        self._weights: TileWeights | None = None
-        self._mean_weights: dict[tuple[int, int], tuple[float, float]] = {}
+        self._weights: _Weights | None = None
         self._heap: list[tuple[Rank, int]] | None = None
         if have is not None:
             for chunk in have.chunks:
@@ -109,8 +108,7 @@ class Scheduler:
         self.view = view
         self._weights = None
         if view is not None:
-            self._weights = tile_weights(self.plan.facts.tile_bounds, view.camera)
-        self._mean_weights.clear()
+            self._weights = _sum_up(tile_weights(self.plan.facts.tile_bounds, view.camera))
         self._heap = None
 
     def mark(self, part: int, sent_bytes: int) -> None:
@@ -286,15 +284,8 @@ class Scheduler:
             return 1.0, 1.0
         if unit.kind is ChunkKind.BASIS:  # SH calls for it; on its own it shows nothing
             return 0.0, 1.0
-        cell = (unit.layer, unit.tile)
-        if cell not in self._mean_weights:
-            tiles = self.plan.facts.fine_tiles(*cell)
-            here = slice(tiles.start, tiles.stop)
-            self._mean_weights[cell] = (
-                _mean(self._weights.coverage[here]),
-                _mean(self._weights.around[here]),
-            )
-        return self._mean_weights[cell]
+        tiles = self.plan.facts.fine_tiles(unit.layer, unit.tile)
+        return self._weights.mean(tiles.start, tiles.stop)
 
     # Private: pages that are not known, for a client on its own
 
@@ -311,7 +302,7 @@ class Scheduler:
         gain, size = sum(ref.gain for ref in refs), sum(ref.packed_bytes for ref in refs)
         density = max(gain, _SMALLEST_GAIN) / max(size, 1)
         return (
-            self._rank_of(density, float(self._weights.coverage.max()), 1.0, page.first_chunk),
+            self._rank_of(density, self._weights.most_coverage, 1.0, page.first_chunk),
             page_part(page.id),
         )
 
@@ -323,5 +314,23 @@ class Scheduler:
         return next((part for part in parts if part not in self._whole_pages), None)
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    return float(values.mean())
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weights:
+    """Sums of tile weights up to each tile: any mean is a difference, and nothing is cached."""
+
+    coverage: npt.NDArray[np.float64]  # [T + 1]
+    around: npt.NDArray[np.float64]  # [T + 1]
+    most_coverage: float
+
+    def mean(self, start: int, stop: int) -> tuple[float, float]:
+        """Of coverage, exactly 0 where all are, and of solid angle."""
+        count = stop - start
+        coverage = (self.coverage[stop] - self.coverage[start]) / count
+        return float(coverage), float((self.around[stop] - self.around[start]) / count)
+
+
+def _sum_up(weights: TileWeights) -> _Weights:
+    coverage, around = (
+        np.concatenate([[0.0], np.cumsum(values)]) for values in (weights.coverage, weights.around)
+    )
+    return _Weights(coverage, around, float(weights.coverage.max()))
