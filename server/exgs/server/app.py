@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -21,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from exgs.server.access import check, cross_origin_headers
 from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
+from exgs.server.express import express
 from exgs.server.files import get_file, list_scenes
 from exgs.server.gate import Gate, address_of
 from exgs.server.log import OneLineRefusals
@@ -95,7 +97,7 @@ async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
         if runner.server is None:
             raise RuntimeError("the runner is not set up")
         listener = await asyncio.get_running_loop().create_server(
-            state.gate.protocol_factory(runner.server),
+            state.gate.protocol_factory(runner.server, partial(express, state)),
             config.host,
             config.port,
             ssl=config.tls,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exgs.codec.container import open_table
 from exgs.codec.errors import ExgsError, TruncatedError
-from exgs.server.storage import RootError, Source, Store, UnreadableError, open_store
+from exgs.server.storage import LocalFile, RootError, Source, Store, UnreadableError, open_store
 from exgs.wire.plan import PartPlan
 
 log = logging.getLogger("exgs.server")
@@ -39,7 +39,15 @@ class Scene:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Bytes of the file; raises UnreadableError where it does not hold them any more."""
-        data = await self._source.read(offset, length)
+        return self._whole(await self._source.read(offset, length), length)
+
+    def read_at_once(self, offset: int, length: int) -> bytes | None:
+        """The same without waiting; None where that can't be. Raises UnreadableError."""
+        if not isinstance(self._source, LocalFile):
+            return None
+        return self._whole(self._source.read_now(offset, length), length)
+
+    def _whole(self, data: bytes, length: int) -> bytes:
         if len(data) != length:
             raise UnreadableError(f"{self.name}: cut short while it is served; upload it again")
         return data

@@ -19,7 +19,7 @@ from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 
 _PIECE_BYTES = 32 << 10
-_AT_ONCE_BYTES = 64 << 10  # goes out together with the head
+AT_ONCE_BYTES = 64 << 10  # goes out together with the head
 _HASH_DIGITS = 32
 _YEAR_S = 31_536_000
 
@@ -45,20 +45,34 @@ async def get_file(request: web.Request) -> web.StreamResponse:
     """
     state = request.app[STATE]
     name = request.match_info["file"]
-    scene, is_immutable = state.catalog.get(name), False
-    if scene is None:
-        name, dot, digest = name.rpartition(".")
-        if dot and len(digest) == _HASH_DIGITS:
-            scene, is_immutable = state.catalog.get(name), True
-            if scene is not None and scene.hash != digest:
-                scene = None
-    await check(state.config, request, name)
+    scene, is_immutable = find_scene(state, name)
+    await check(state.config, request, name if scene is None else scene.name)
     if scene is None:
         raise web.HTTPNotFound
-    etag = f'"{scene.hash}"'
-    answer = decide(request.method, request.headers, etag, scene.size_bytes)
+    answer = decide(request.method, request.headers, f'"{scene.hash}"', scene.size_bytes)
+    headers = answer_headers(state, scene, answer, is_immutable=is_immutable)
+    if answer.status not in (200, 206):
+        return web.Response(status=answer.status, headers=headers)
+    return await _send(request, scene, answer, headers)
+
+
+def find_scene(state: State, name: str) -> tuple[Scene | None, bool]:
+    """The scene that NAME or NAME.HASH means, and whether that can never mean another."""
+    scene = state.catalog.get(name)
+    if scene is not None:
+        return scene, False
+    name, dot, digest = name.rpartition(".")
+    if dot and len(digest) == _HASH_DIGITS:
+        scene = state.catalog.get(name)
+    return (scene, True) if scene is not None and scene.hash == digest else (None, False)
+
+
+def answer_headers(
+    state: State, scene: Scene, answer: Answer, *, is_immutable: bool
+) -> dict[str, str]:
+    """What goes with an answer about a file."""
     headers = {
-        hdrs.ETAG: etag,
+        hdrs.ETAG: f'"{scene.hash}"',
         hdrs.ACCEPT_RANGES: "bytes",
         hdrs.CACHE_CONTROL: _cache_control(state, is_immutable),
         hdrs.CONTENT_TYPE: "application/octet-stream",
@@ -69,9 +83,7 @@ async def get_file(request: web.Request) -> web.StreamResponse:
         headers[hdrs.CONTENT_RANGE] = f"bytes {answer.start}-{last}/{scene.size_bytes}"
     elif answer.status == 416:
         headers[hdrs.CONTENT_RANGE] = f"bytes */{scene.size_bytes}"
-    if answer.status not in (200, 206):
-        return web.Response(status=answer.status, headers=headers)
-    return await _send(request, scene, answer, headers)
+    return headers
 
 
 async def _send(
@@ -84,7 +96,7 @@ async def _send(
     response.content_length = length
     start = answer.start if has_body else answer.end
     try:
-        if has_body and length <= _AT_ONCE_BYTES:
+        if has_body and length <= AT_ONCE_BYTES:
             body = await scene.read(start, length)
             response = web.Response(status=answer.status, headers=headers, body=body)
             start = answer.end

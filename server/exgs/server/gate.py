@@ -32,6 +32,9 @@ _TURNED_AWAY = (
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 )
 
+# (a request's bytes, the peer's address) -> the bytes of the answer; None: ask the framework
+Express = Callable[[bytes, str], bytes | None]
+
 SLOW_READER = "slow reader"
 
 log = logging.getLogger("exgs.server")
@@ -47,9 +50,9 @@ class Gate:
         self._per_address: Counter[str] = Counter()
         self._requests: dict[str, tuple[float, float]] = {}  # address -> (seconds left, when)
 
-    def protocol_factory(self, server: web.Server) -> Callable[[], Connection]:
+    def protocol_factory(self, server: web.Server, express: Express) -> Callable[[], Connection]:
         """What `loop.create_server` makes for every connection that it accepts."""
-        return lambda: Connection(self, server())
+        return lambda: Connection(self, server(), express)
 
     async def sweep(self) -> None:
         """Cut off, again and again, what takes too long."""
@@ -140,12 +143,13 @@ class Gate:
 class Connection(asyncio.Protocol):
     """One connection: aiohttp's protocol, and the times that it keeps."""
 
-    def __init__(self, gate: Gate, inner: asyncio.Protocol) -> None:
+    def __init__(self, gate: Gate, inner: asyncio.Protocol, express: Express) -> None:
         self.transport: asyncio.Transport | None = None
         self.is_busy = False  # with a request
         self.dropped_for: str | None = None
         self._gate = gate
         self._inner = inner
+        self._express: Express | None = express  # until a request has gone to the framework
         self._is_admitted = False
         self._address = ""
         self._since_s = 0.0  # connected, or the first byte of a request came
@@ -198,7 +202,22 @@ class Connection(asyncio.Protocol):
         if self._rests_since_s is not None:
             self._rests_since_s = None
             self._since_s = asyncio.get_running_loop().time()
-        self._inner.data_received(data)
+        if not self._is_answered(data):
+            self._express = None
+            self._inner.data_received(data)
+
+    def _is_answered(self, data: bytes) -> bool:
+        """Answer a plain request at once, where no other can be on its way."""
+        if self._express is None or self.transport is None:
+            return False
+        if self.transport.get_write_buffer_size():  # the last answer waits for its reader
+            return False
+        answer = self._express(data, self._address)
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        self.rest()
+        return True
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received() if self._is_admitted else None
