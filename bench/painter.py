@@ -4,25 +4,33 @@
 
 Prefixes of files with proxies and of files that are only pruned, drawn raw, filled and painted,
 against the pictures of the whole scene. Figures go to bench/results/painter.csv and painter.md,
-pictures to docs/painter.png. Encoded files are kept in ~/.cache/exgs-bench/painter.
+pictures to docs/painter.png. Encoded files are kept in ~/.cache/exgs-bench/painter for as long as
+the encoder stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
+import exgs.codec.encode
 from bench.painter_blocks import blocks_cameras, blocks_scene
 from bench.scenes import data_dir, orbit_views
-from exgs.client.painter import Painter, painter_named
+from exgs.client.painter import Painter
+from exgs.client.painter.confidence import Confidence
 from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.client.painter.fill import FillPainter
+from exgs.client.painter.gauss import GaussPainter
 from exgs.client.picture import draw_picture, to_pixels
 from exgs.codec.decode import decode, open_scene
 from exgs.codec.encode import EncodeOptions, encode
@@ -30,7 +38,7 @@ from exgs.scene.camera import Camera, look_at
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.rasterize import Render, default_rasterizer
 
 _ROOT = Path(__file__).parents[1]
 _CSV = _ROOT / "bench" / "results" / "painter.csv"
@@ -40,8 +48,9 @@ _CACHE = Path.home() / ".cache" / "exgs-bench" / "painter"
 
 SCENES = ("fox", "donut", "blocks")
 KINDS = ("proxies", "pruned")
+_WORDS = {"proxies": "with proxies", "pruned": "pruned only"}
+_TIMES = 7
 BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
-_QUALITY = {"fox": "default", "donut": "default", "blocks": "low"}
 _VIEWS = 4
 _WALK = 4  # frames
 _WALK_STEP = 0.01  # of the distance to the scene's middle, between frames
@@ -74,16 +83,20 @@ def load(name: str) -> HeldOut:
 
 def encoded(name: str, kind: str, held_out: HeldOut) -> Path:
     """The scene's file, with proxies or pruned only; made once."""
-    path = _CACHE / f"{name}-{kind}.exgs"
+    path = encoded_path(name, kind)
     if not path.exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        options = EncodeOptions(
-            quality=_QUALITY[name],  # type: ignore[arg-type]
-            cameras=held_out.cameras,
-            proxies=kind == "proxies",
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = EncodeOptions(cameras=held_out.cameras, proxies=kind == "proxies")
         encode(held_out.gaussians, path, options)
     return path
+
+
+def encoded_path(name: str, kind: str) -> Path:
+    """Where a scene's file is kept, by what the encoder's code is."""
+    code = hashlib.sha256()
+    for module in sorted(Path(exgs.codec.encode.__file__).parent.glob("*.py")):
+        code.update(module.read_bytes())
+    return _CACHE / f"{name}-{kind}-{code.hexdigest()[:12]}.exgs"
 
 
 def measure(
@@ -118,10 +131,48 @@ def walk_from(camera: Camera, scene: Gaussians) -> tuple[Camera, ...]:
     )
 
 
+def speed_s(painter: Painter, threads: int, side: int = 512) -> float:
+    """The median time of a square picture of which nothing is certain."""
+    rng = np.random.default_rng(0)
+    rgb = rng.uniform(0, 1, (side, side, 3)).astype(np.float32)
+    none, full = np.zeros((side, side), np.float32), np.ones((side, side), np.float32)
+    render = Render(rgb, full, full)
+    confidence = Confidence(none, full, none, none, none > 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    times = []
+    for _ in range(_TIMES):
+        start_s = time.perf_counter()
+        painter.paint(render, confidence)
+        times.append(time.perf_counter() - start_s)
+    torch.set_num_threads(before)
+    return statistics.median(times[1:])
+
+
 Row = tuple[str, str, PaintedQuality]
 
 
-def tables(rows: Sequence[Row]) -> str:
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Markdown: means over the scenes of what painting and filling change."""
+    parts = [
+        "| files | first bytes | scenes | raw dB | fill | gauss | raw SSIM | fill | gauss"
+        " | raw FLIP | fill | gauss | in mask: raw dB | fill | gauss |",
+        "|---" + "|---:" * 14 + "|",
+    ]
+    for kind in KINDS:
+        for budget in sorted({row.budget_bytes for _, k, row in rows if k == kind}):
+            cells = []
+            own = [row for _, k, row in rows if (k, row.budget_bytes) == (kind, budget)]
+            for field, digits in (("psnr_db", 2), ("ssim", 4), ("flip", 4), ("masked_psnr_db", 2)):
+                for painter in ("none", "fill", "gauss"):
+                    values = [getattr(row, field) for row in own if row.painter == painter]
+                    cells.append(f"{np.nanmean(values):.{digits}f}")
+            head = f"| {_WORDS[kind]} | {budget:,} | {len(own) // 3} | "
+            parts.append(head + " | ".join(cells) + " |")
+    return [*parts, ""]
+
+
+def tables(rows: Sequence[Row], seconds: float) -> str:
     """Markdown: what painting changes, by file and budget."""
     parts = [
         "# What painting gains",
@@ -131,11 +182,16 @@ def tables(rows: Sequence[Row]) -> str:
         " where the gate is more than half open. Flicker: mean change between neighbouring frames"
         " that depth and motion do not explain, as a ratio to the raw frames' own.",
         "",
+        f"One picture of 512x512 takes {seconds:.2f} s on two threads (median).",
+        "",
+        "## Means over the scenes",
+        "",
+        *summary(rows),
     ]
     for name, kind in dict.fromkeys((name, kind) for name, kind, _ in rows):
         own = [row for n, k, row in rows if (n, k) == (name, kind)]
         parts += [
-            f"## {name}, {'with proxies' if kind == 'proxies' else 'pruned only'}",
+            f"## {name}, {_WORDS[kind]}",
             "",
             "| first bytes | raw dB | fill | gauss | raw SSIM | fill | gauss | raw FLIP | fill"
             " | gauss | in mask: raw dB | fill | gauss | mask | flicker: gauss |",
@@ -165,7 +221,7 @@ def contact_sheet(path: Path, painters: dict[str, Painter | None]) -> None:
         camera = held_out.judges[1].resized(*_CELL)
         whole = to_pixels(rasterizer.render(held_out.gaussians, camera).rgb)
         for kind in KINDS:
-            file = _CACHE / f"{name}-{kind}.exgs"
+            file = encoded_path(name, kind)
             if not file.exists():
                 continue
             facts = open_scene(file).facts
@@ -200,10 +256,11 @@ def main() -> None:
     parser.add_argument("--sheet-only", action="store_true")
     parser.add_argument("--model", type=Path, help="default: the weights of the package")
     options = parser.parse_args()
+    gauss = GaussPainter(options.model)
     painters: dict[str, Painter | None] = {
         "none": None,
-        "fill": painter_named("fill"),
-        "gauss": painter_named("gauss", options.model),
+        "fill": FillPainter(),
+        "gauss": gauss,
     }
     if not options.sheet_only:
         rows: list[Row] = []
@@ -219,8 +276,9 @@ def main() -> None:
             for name, kind, row in rows:
                 values = (f"{v:.5g}" if isinstance(v, float) else v for v in astuple(row))
                 writer.writerow([name, kind, *values])
-        _TABLES.write_text(tables(rows))
-        print(tables(rows))
+        text = tables(rows, speed_s(gauss, 2))
+        _TABLES.write_text(text)
+        print(text)
     contact_sheet(_SHEET, painters)
 
 

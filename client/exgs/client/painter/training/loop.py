@@ -202,10 +202,13 @@ class _Run:
         """Mean PSNR in dB and SSIM of the validation pairs, raw and painted by the averages."""
         if self._validation is None:
             return [math.nan] * 4
+        side = self._validation.inputs.shape[-1]
+        side -= side % self._pipeline.multiple
         figures = []
         for number in range(0, len(self._validation), _JUDGED):
             chosen = np.arange(number, min(number + _JUDGED, len(self._validation)))
-            inputs, targets = self._validation.inputs[chosen], self._validation.targets[chosen]
+            inputs = self._validation.inputs[chosen, :, :side, :side]
+            targets = self._validation.targets[chosen, :, :side, :side]
             stack, target = (_to_tensor(x).to(self._device) for x in (inputs, targets))
             raw = stack[:, FILLED] - stack[:, ADDED]
             shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
