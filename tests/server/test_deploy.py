@@ -104,6 +104,7 @@ async def behind_nginx(
     with nginx("nginx.conf", folder, changes) as port:
         async with aiohttp.ClientSession(connector=connector) as http:
             yield Site(RunningServer("127.0.0.1", port, "https"), http)
+        await asyncio.sleep(0.1)  # TLS connections that were broken off still say goodbye
 
 
 @contextlib.asynccontextmanager
@@ -236,6 +237,7 @@ def test_plain_nginx_serves_the_static_profile(
             stopped.limit_bytes = None
             with pytest.raises(SceneChangedError):
                 await receive(http, f"{base}/box.exgs", stopped)
+        await asyncio.sleep(0.3)  # TLS connections that were broken off still say goodbye
 
     with nginx("nginx-static.conf", folder, changes) as port:
         asyncio.run(main(port))
