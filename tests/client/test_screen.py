@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from exgs.client.growing import GrowingScene
+from exgs.client.picture import read_png
 from exgs.client.quality import layer_steps, measure_frames, plot, write_csv
 from exgs.client.screen import Screen
 from exgs.codec.container import FilePusher
@@ -78,3 +81,41 @@ def test_a_damaged_chunk_ends_the_stream_with_its_error(tmp_path: Path) -> None:
     growing.close()
     with pytest.raises(DamagedError, match="hash"):
         screen.finish()
+
+
+def test_fading_keeps_its_bound_and_ends_where_it_would_without(tmp_path: Path) -> None:
+    bound = 0.01
+    write_box(tmp_path / "box.exgs")
+    data = (tmp_path / "box.exgs").read_bytes()
+
+    def run(most_change: float | None) -> list[npt.NDArray[np.float64]]:
+        growing = GrowingScene()
+        shown = threading.Event()
+        screen = Screen(
+            growing,
+            default_rasterizer(),
+            lambda *_: CAMERA,
+            tmp_path,
+            lambda: 0.0,
+            most_change=most_change,
+            on_frame=lambda _: shown.set(),
+        )
+        screen.start()
+        head = len(data) // 4
+        _push(growing, data[:head], head)  # a first picture, then all the rest at once
+        assert shown.wait(60)
+        _push(growing, data, len(data))
+        growing.close()
+        screen.finish()
+        assert screen.frames[-1].complete
+        assert not any(frame.complete for frame in screen.frames[:-1])
+        return [read_png(frame.path) / 255 for frame in screen.frames]
+
+    def largest_change(frames: list[npt.NDArray[np.float64]]) -> float:
+        return max(np.sqrt(np.mean(np.square(b - a))) for a, b in itertools.pairwise(frames))
+
+    sudden, faded = run(None), run(bound)
+    rounding = 0.6 / 255
+    assert largest_change(sudden) > bound + rounding
+    assert largest_change(faded) <= bound + rounding
+    np.testing.assert_array_equal(faded[-1], sudden[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="that the scene may take: what is far from the view makes do with proxies",
     )
+    parser.add_argument(
+        "--fade",
+        type=_change,
+        metavar="C",
+        help="fade what arrives in, so that no frame differs from the one before by more than C"
+        " (RMS, white is 1; 0.02 is hardly seen); takes frames between",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the link's losses")
     add_picture_options(parser)
     add_overwrite(parser)
@@ -90,6 +98,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         token=arguments.token,
         cache=arguments.cache,
         memory_bytes=arguments.max_memory,
+        most_change=arguments.fade,
         seed=arguments.seed,
     )
     check_folder(arguments.out, arguments, RESULTS)
@@ -151,3 +160,13 @@ def _link(text: str) -> Link:
         return parse_link(text)
     except LinkError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _change(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.001 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.001 to 1")
+    return value

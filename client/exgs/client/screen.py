@@ -3,6 +3,7 @@
 It always draws the newest state: what arrives while it is busy is drawn next, all at once. The
 network thread never waits for it. A slow painter gets a thread of its own: the raw frame is
 written first and the painted one replaces it; a frame that a newer one overtakes stays raw.
+With a bound on how much a frame may change, frames between two states fade from one to the other.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from exgs.client.fade import crossfade
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
 from exgs.client.painter.confidence import measure_confidence
@@ -50,6 +53,7 @@ class Screen:
     """Draws `scene` on a thread of its own into frame_0000.png, frame_0001.png, …
 
     `clock` gives the seconds since connecting began. `on_frame` is called on the drawing thread.
+    `most_change` bounds what arriving chunks change from frame to frame, see `crossfade`.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Screen:
         *,
         painter: Painter | None = None,
         background: Color = (0.0, 0.0, 0.0),
+        most_change: float | None = None,
         on_frame: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.frames: list[Frame] = []
@@ -74,6 +79,7 @@ class Screen:
         self._painter = None if painter is not None and painter.slow else painter
         self._worker = PaintWorker(painter) if painter is not None and painter.slow else None
         self._background = background
+        self._most_change = most_change
         self._on_frame = on_frame
         self._fault: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
@@ -104,9 +110,22 @@ class Screen:
             self._scene.fail(fault)
 
     def _show(self, growth: Growth) -> None:
-        number = len(self.frames)
-        camera = self._choose_camera(number, growth.facts, growth.drawn)
-        image = draw_picture(
+        before, self.last = self.last, growth
+
+        def next_camera() -> Camera:
+            return self._choose_camera(len(self.frames), growth.facts, growth.drawn)
+
+        if before is None or self._most_change is None:
+            camera = next_camera()
+            self._keep(self._draw(growth, camera), camera, growth, growth)
+            return
+        for image, camera, is_last in crossfade(
+            partial(self._draw, before), partial(self._draw, growth), next_camera, self._most_change
+        ):
+            self._keep(image, camera, growth, growth if is_last else before)
+
+    def _draw(self, growth: Growth, camera: Camera) -> FloatArray:
+        return draw_picture(
             self._rasterizer,
             growth.drawn,
             growth.facts,
@@ -114,14 +133,16 @@ class Screen:
             painter=self._painter,
             background=self._background,
         )
+
+    def _keep(self, image: FloatArray, camera: Camera, growth: Growth, shown: Growth) -> None:
+        """Write a frame on the way to `growth`; `shown` is what it shows all of."""
         time_s = self._clock()
-        path = self._folder / f"frame_{number:04d}.png"
+        path = self._folder / f"frame_{len(self.frames):04d}.png"
         path.write_bytes(encode_png(to_pixels(image)))
-        if self._worker is not None:
+        if self._worker is not None and shown is growth:
             self._paint_later(self._worker, growth, camera, path)
-        frame = Frame(path, camera, time_s, growth.received_bytes, growth.layer, growth.complete)
+        frame = Frame(path, camera, time_s, growth.received_bytes, shown.layer, shown.complete)
         self.frames.append(frame)
-        self.last = growth
         self._on_frame(frame)
 
     def _paint_later(self, worker: PaintWorker, growth: Growth, camera: Camera, path: Path) -> None:

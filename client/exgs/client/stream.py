@@ -50,6 +50,7 @@ class StreamOptions:
     token: str | None = None
     cache: Path | None = None  # folder
     memory_bytes: int | None = None  # that the scene may take
+    most_change: float | None = None  # RMS from frame to frame, that arriving chunks may cause
     seed: int = 0  # of the link's losses
 
 
@@ -128,6 +129,7 @@ class _Run:
             self._clock,
             painter=options.painter,
             background=options.background,
+            most_change=options.most_change,
         )
         self._cache = Cache(options.cache, str(url), note) if options.cache else None
         stored = self._cache.load() if self._cache else None
