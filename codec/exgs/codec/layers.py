@@ -24,16 +24,17 @@ _PROXY_SHARE_MAX = 0.13
 _LARGE_COUNT = 500_000
 
 # (share of the scene that has arrived after the layer, its proxies as a share of the scene)
-_LEAF_LAYERS = ((0.11, 0.06), (0.25, 0.045), (0.5, 0.02), (1.0, 0.0))
+_LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
 _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 
 # Packed bytes of a Gaussian, roughly, and what a chunk should have.
 _GAUSSIAN_BYTES = 8
 _CHUNK_BYTES = 32 << 10
+_FIRST_CHUNK_BYTES = 16 << 10  # of layers without leaves, for links that are as slow as they are small
 
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
-_VOXEL_SHARE = 8
+_VOXEL_SHARE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
     plans = []
     level = 0
     for leaves, proxies, amplification in sizes:
-        chunks = (leaves + proxies) * _GAUSSIAN_BYTES / _CHUNK_BYTES
+        chunk_bytes = _CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES
+        chunks = (leaves + proxies) * _GAUSSIAN_BYTES / chunk_bytes
         level = max(level, round(np.log2(max(chunks, 1))))
         plans.append(LayerPlan(leaves, proxies, level, amplification))
     return plans

@@ -161,7 +161,11 @@ def _pack_leaves(
         effort.thorough,
         also=nothing_remains,
     )
-    fine = pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.thorough)
+    fine = (
+        pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.thorough)
+        if precision.fine < precision.coarse
+        else []
+    )
     wanted = [
         residual_vectors(scene.select(index[cell.members]), cell.decoded.sh0) for cell in leaves
     ]

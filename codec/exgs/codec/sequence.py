@@ -37,7 +37,7 @@ class PackedLayer:
     proxies: list[PackedCell]
     leaves: list[PackedCell]
     sh: list[list[PackedSh]]  # passes: coarse, fine; for each of `leaves`
-    fine: list[PackedFine]  # for each of `leaves`
+    fine: list[PackedFine]  # for each of `leaves`, or none where these are final
     precision: Precision
     energy: list[npt.NDArray[np.floating]]  # [n] for each of `leaves`, in payload order
 
@@ -45,7 +45,7 @@ class PackedLayer:
         """What a decoder draws: coarse leaves (0), with coarse SH (1), with everything (2)."""
         parts = [Gaussians.empty()]
         for number, cell in enumerate(self.leaves):
-            leaves = self.fine[number].decoded if stage == 2 else cell.decoded
+            leaves = self.fine[number].decoded if stage == 2 and self.fine else cell.decoded
             vectors = [refinement[number].vectors for refinement in self.sh[:stage]]
             parts.append(with_vectors(leaves, np.sum(vectors, axis=0)) if vectors else leaves)
         return Gaussians.concatenate(parts)
@@ -92,7 +92,7 @@ def in_order(
             if not len(cell.members):
                 continue
             job = job_of[number, cell.tile]
-            refinement = [packed.fine[place].chunk]
+            refinement = [packed.fine[place].chunk] if packed.fine else []
             better = packed.precision.coarse - packed.precision.fine
             gain = 3 * _FINE_SCALARS * _MODEL_SHARE * len(cell.members) * better
             if packed.sh:
@@ -101,7 +101,8 @@ def in_order(
                 refinement.append(fine.chunk)
                 squares = np.einsum("nd,nd->n", fine.vectors, fine.vectors, dtype=np.float64)
                 gain += float(packed.energy[place] @ squares) / (4 * math.pi)
-            add(refinement, gain * book.pixels, job)
+            if refinement:
+                add(refinement, gain * book.pixels, job)
         before = refined
 
     chunks = [chunk for job in best_order(jobs) for chunk in parcels[job]]

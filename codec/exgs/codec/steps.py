@@ -18,12 +18,12 @@ from exgs.codec.constants import OPACITY_BITS_MAX, ROTATION_BITS_MAX
 from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
-# Squared error per pixel that all coded scalars of one kind may add in the end, about 47 dB.
-_FINE_TOTAL = 8e-7
-# The first coding of a layer may be so much worse than the last, and worse while more is missing.
-_COARSE_RATIO = 4.0
-_COARSE_GROWTH = 0.0
-_COARSE_SH_RATIO = 3.0
+# Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
+_FINE_TOTAL = 6e-7
+# The first coding of a layer is the worse the more is missing then; that of the last is final.
+_COARSE_GROWTH = 1.35  # power of the share that has arrived
+_COARSE_SHARE_MIN = 0.25
+_COARSE_SH_RATIO = 4.5  # SH may be so much worse again
 
 # How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
 _POSITION = 3.0
@@ -57,7 +57,7 @@ def layer_precision(count: int, arrived: float) -> Precision:
     While most of the scene is missing, a finer coding would not show.
     """
     fine = _FINE_TOTAL / count
-    coarse = fine * _COARSE_RATIO * max(arrived, 1e-3) ** -_COARSE_GROWTH
+    coarse = fine * max(arrived, _COARSE_SHARE_MIN) ** -_COARSE_GROWTH
     return Precision(coarse, coarse * _COARSE_SH_RATIO, fine)
 
 
