@@ -70,7 +70,10 @@ def emulated_link(shape: Shape) -> Iterator[Ends]:
         )
         stack.callback(process.wait)
         stack.callback(process.terminate)
-        if process.stdout is None or not process.stdout.readline():
+        if process.stdout is None:
+            raise OSError("the link does not come up")
+        stack.callback(process.stdout.close)
+        if not process.stdout.readline():
             raise OSError("the link does not come up")
         yield ends
 
@@ -96,8 +99,8 @@ def _carry(shape: Shape, ends: Ends) -> None:
     """Move packets until the process is ended."""
     devices = []
     for name, namespace, address in (
-        ("exgs0", ends.server, SERVER_ADDRESS),
-        ("exgs1", ends.client, CLIENT_ADDRESS),
+        (f"exgs{os.getpid()}s", ends.server, SERVER_ADDRESS),
+        (f"exgs{os.getpid()}c", ends.client, CLIENT_ADDRESS),
     ):
         device = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
