@@ -140,6 +140,27 @@ def test_log_lines_are_json() -> None:
     assert "ValueError: no" in second["trace"]
 
 
+def test_every_answer_is_a_line_of_log(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "exgs.server")
+    asked = [
+        ("GET", "/scenes/box.exgs", {"Range": "bytes=0-99"}, 206, 100),
+        ("GET", "/scenes/box.exgs", {"Range": "bytes=0-99999"}, 206, 100_000),
+        ("GET", "/healthz", {}, 200, 3),
+        ("HEAD", "/scenes/box.exgs", {}, 200, 0),
+        ("GET", "/scenes/none.exgs", {}, 404, 0),
+    ]
+
+    async def main(site: Site) -> None:
+        for method, path, headers, _, _ in asked:
+            await site.get(path, method, **headers)
+
+    on_site(root, main)
+    lines = [record for record in caplog.records if record.message == "request"]
+    assert [(r.method, r.path, r.status, r.bytes) for r in lines] == [  # type: ignore[attr-defined]
+        (method, path, status, size) for method, path, _, status, size in asked
+    ]
+
+
 def test_the_application_can_be_mounted_elsewhere(root: Path) -> None:
     async def main() -> None:
         runner = aiohttp.web.AppRunner(create_app(ServerConfig(root=root)))

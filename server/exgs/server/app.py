@@ -147,7 +147,9 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
             raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: "1"})
         is_preflight = request.method == hdrs.METH_OPTIONS
         response = web.Response(status=204) if is_preflight else await handler(request)
-        status, sent_bytes = response.status, response.body_length
+        status = response.status
+        if request.method != hdrs.METH_HEAD:
+            sent_bytes = response.content_length or 0
         return response
     except web.HTTPException as error:
         status = error.status
