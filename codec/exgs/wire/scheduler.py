@@ -22,9 +22,10 @@ from exgs.wire.plan import PartPlan, Unit
 from exgs.wire.visibility import TileWeights, tile_weights
 
 _SMALLEST_GAIN = 1e-12  # what is worth nothing comes last, but comes
+_LEAST_SCORE = 1e-300
 _PAGE_PROSPECT_ROWS = 16  # rows before an unknown page that tell what it may hold
 
-Rank = tuple[int, float, int]  # class (0 in view, 1 around it), minus score, chunk id
+Rank = tuple[float, int]  # minus score in view, its inverse around it: least first; chunk id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class Scheduler:
         self._begun: dict[int, int] = {}  # part -> bytes of it that have gone
         self._cancelled: set[int] = set()
         self._next_in_file = 0  # chunks below it have gone or are cancelled
-        self._frontier: set[int] = set()  # units that may come now
+        self._frontier = bytearray(len(plan.units))  # whether a unit may come now
         self._weights: _Weights | None = None
-        self._heap: list[tuple[Rank, int]] | None = None
+        self._heap: list[tuple[float, int, int]] | None = None  # rank and unit
         if have is not None:
             for chunk in have.chunks:
                 self._mark(chunk, plan.length(chunk))
@@ -133,7 +134,9 @@ class Scheduler:
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> None:
         """Enter a page of the chunk table into the plan, where no other session shares it."""
-        for number in sorted(self.plan.add_page(page, rows)):
+        touched = self.plan.add_page(page, rows)
+        self._frontier.extend(bytes(len(self.plan.units) - len(self._frontier)))
+        for number in sorted(touched):
             self._settle(number)
         self._heap = None
 
@@ -169,13 +172,13 @@ class Scheduler:
         """Bring the frontier up to date with what has gone of a unit."""
         unit = self.plan.units[number]
         if self._is_done(unit):
-            self._frontier.discard(number)
+            self._frontier[number] = False
             if self._is_open(unit):
                 self._open(unit.unlocks)
             return
         self._close(unit.unlocks)
-        if number not in self._frontier and self._is_open(unit):
-            self._frontier.add(number)
+        if not self._frontier[number] and self._is_open(unit):
+            self._frontier[number] = True
             self._heap = None
 
     def _is_open(self, unit: Unit) -> bool:
@@ -193,18 +196,18 @@ class Scheduler:
             unit = self.plan.units[number]
             if self._is_done(unit):
                 pending += unit.unlocks
-            elif number not in self._frontier:
-                self._frontier.add(number)
+            elif not self._frontier[number]:
+                self._frontier[number] = True
                 if self._heap is not None:
-                    heapq.heappush(self._heap, (self._rank(unit), number))
+                    heapq.heappush(self._heap, (*self._rank(unit), number))
 
     def _close(self, numbers: Iterable[int]) -> None:
         """Hold these units back, and all that needs them."""
         pending = list(numbers)
         while pending:
             number = pending.pop()
-            if number in self._frontier:
-                self._frontier.discard(number)
+            if self._frontier[number]:
+                self._frontier[number] = False
             elif self._is_done(self.plan.units[number]):
                 pending += self.plan.units[number].unlocks
 
@@ -222,17 +225,20 @@ class Scheduler:
 
     def _next_in_view(self) -> int | None:
         if self._heap is None:
-            units = self.plan.units
-            self._heap = [(self._rank(units[number]), number) for number in self._frontier]
+            self._heap = [
+                (*self._rank(unit), number)
+                for number, unit in enumerate(self.plan.units)
+                if self._frontier[number]
+            ]
             heapq.heapify(self._heap)
         page = self._unknown_page()
         while self._heap:
-            rank, number = self._heap[0]
-            chunk = self._first_missing(number) if number in self._frontier else None
+            *rank, number = self._heap[0]
+            chunk = self._first_missing(number) if self._frontier[number] else None
             if chunk is None:
                 heapq.heappop(self._heap)
                 continue
-            if page is not None and page[0] < rank:
+            if page is not None and page[0] < tuple(rank):
                 break
             return self._with_basis(number, chunk)
         return page[1] if page is not None else None
@@ -275,8 +281,8 @@ class Scheduler:
     @staticmethod
     def _rank_of(density: float, coverage: float, around: float, chunk: int) -> Rank:
         if coverage > 0:
-            return 0, -density * coverage, chunk
-        return 1, -density * around, chunk
+            return -density * coverage, chunk
+        return 1 / max(density * around, _LEAST_SCORE), chunk
 
     def _weigh(self, unit: Unit) -> tuple[float, float]:
         """Coverage and solid angle of a unit's tile: the mean over its finest tiles."""
