@@ -233,9 +233,16 @@ async def _slow(sites: _Sites, arguments: argparse.Namespace) -> list[Row]:
         ("slowest, fastest got", f"{min(found.received)}, {max(found.received)} bytes", ""),
         ("memory for each", f"{each / 1e3:.1f} kB", "at most 100 kB"),
         ("second half against the first", f"{drift:+.1%}", "flat"),
+        ("after 1, 2, … minutes", _minutes(memory), ""),
         ("processor time of the server", f"{load:.0%} of a core", ""),
         *waits.rows(),
     ]
+
+
+def _minutes(memory: list[int]) -> str:
+    """Memory of a process at the end of each minute."""
+    every = round(60 / _FAST_S)
+    return ", ".join(f"{size / 1e6:.0f}" for size in memory[every - 1 :: every]) + " MB"
 
 
 class _Laggard(Enum):

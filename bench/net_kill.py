@@ -42,22 +42,28 @@ _LOOK_S = 0.0005
 def _kill_server(scene: Path, kills: int, seed: int, *, streaming: bool) -> list[Row]:
     chance = random.Random(seed)
     size_bytes = scene.stat().st_size
-    points = sorted(chance.randrange(int(0.98 * size_bytes)) for _ in range(kills))
+    source = open_scene(scene)
+    killed = scenes = anew = twice_bytes = wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         copy(scene, Path(folder) / f"{_NAME}.exgs")
-        ledger = receive_under_kills(Path(folder), _NAME, points, streaming=streaming)
-    source = open_scene(scene)
-    equal = ledger.head is not None and ledger.head.scene_hash == source.head.scene_hash
-    right = sum(
-        content_hash(ledger.chunks.get(chunk.id, b"")) == chunk.hash
-        for chunk in source.table.values()
-    )
+        while killed < kills:  # what is on its way when a server dies may reach past later points
+            points = [chance.randrange(int(0.98 * size_bytes)) for _ in range(kills - killed)]
+            ledger = receive_under_kills(Path(folder), _NAME, points, streaming=streaming)
+            scenes += 1
+            killed += ledger.kills
+            anew += ledger.reconnections
+            twice_bytes += ledger.twice_bytes
+            wrong += ledger.head is None or ledger.head.scene_hash != source.head.scene_hash
+            wrong += sum(
+                content_hash(ledger.chunks.get(chunk.id, b"")) != chunk.hash
+                for chunk in source.table.values()
+            )
     return [
-        ("kills", str(len(points)), "100"),
-        ("connections made anew", str(ledger.reconnections), ""),
-        ("scene hash", "equal" if equal else "DIFFERENT", "equal"),
-        ("chunks with the right hash", f"{right} of {source.head.root.chunk_count}", "all"),
-        ("bytes that came twice", str(ledger.twice_bytes), "0"),
+        ("kills", str(killed), "100"),
+        ("scenes that they fell on", str(scenes), ""),
+        ("connections made anew", str(anew), ""),
+        ("scene hashes and chunks that differ in the end", str(wrong), "0"),
+        ("bytes that came twice", str(twice_bytes), "0"),
     ]
 
 

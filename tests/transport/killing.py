@@ -35,7 +35,9 @@ def receive_under_kills(
 
     try:
         authority = f"{server.host}:{port}"
-        return asyncio.run(receive_scene(authority, name, streaming=streaming, on_bytes=on_bytes))
+        ledger = asyncio.run(receive_scene(authority, name, streaming=streaming, on_bytes=on_bytes))
+        ledger.kills = len(restarts)
+        return ledger
     finally:
         for thread in restarts:
             thread.join()

@@ -27,6 +27,7 @@ class Ledger:
     chunks: dict[int, bytes] = field(default_factory=dict)
     twice_bytes: int = 0  # that had come before
     reconnections: int = 0
+    kills: int = 0  # of the server meanwhile
 
     @property
     def is_complete(self) -> bool:
