@@ -44,12 +44,16 @@ class FitViews:
     references: Sequence[FloatArray]
 
 
+_LARGE_COUNT = 500_000  # Gaussians; the pictures of smaller scenes are quicker to draw
+_MOST_STEPS = 2.5
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyEffort:
     """How much time is spent on proxies."""
 
     parts: int  # clusters to agglomerate from for each proxy; 1 does without
-    distill_steps: int  # while nothing else is drawn
+    distill_steps: int  # of a large scene while nothing else is drawn; a small one takes more
     refine_steps: int  # beside leaves, where a step costs more and wins less
     fit_iterations: int
     thorough: bool  # packing
@@ -86,7 +90,10 @@ def pack_remainder(
         lessons.cameras,
         lessons.references,
         rasterizer,
-        steps=effort.refine_steps if len(drawn) else effort.distill_steps,
+        steps=round(
+            (effort.refine_steps if len(drawn) else effort.distill_steps)
+            * min(max(_LARGE_COUNT / len(scene), 1.0), _MOST_STEPS)
+        ),
     )
     energy, error = _measure(drawn, proxies, views, rasterizer)
     distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))

@@ -19,11 +19,11 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 6e-7
+_FINE_TOTAL = 5.3e-7
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
-_COARSE_GROWTH = 1.35  # power of the share that has arrived
+_COARSE_GROWTH = 1.7  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
-_COARSE_SH_RATIO = 4.5  # SH may be so much worse again
+_COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 
 # How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
 _POSITION = 3.0
