@@ -3,8 +3,8 @@
     python -m bench.net_ranges scene.exgs [--rounds 5] [--seconds 2] [--connections 8]
 
 Needs nginx and wrk. The three take turns in every round, on one core, with wrk on another; figures
-are medians of the rounds, so that other load falls on all alike. The processor time that a request
-takes the server, which other load does not stretch, stands beside the rate.
+are medians of the rounds, so that other load falls on all alike. None keeps a log. The processor
+time that a request takes the server, which other load does not stretch, stands beside the rate.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def main() -> None:
             name: stack.enter_context(_running(command, ports[name]))
             for name, command in commands.items()
         }
-        ours = stack.enter_context(site(root))
+        ours = stack.enter_context(site(root, "--quiet"))
         ports["exgs"], processes["exgs"] = ours.port, ours.process.pid
         for process in processes.values():
             os.sched_setaffinity(process, {first})

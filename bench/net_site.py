@@ -71,13 +71,17 @@ class Site:
 
 
 def open_site(
-    folder: Path, *, host: str = "127.0.0.1", port: int = 0, namespace: str | None = None
+    folder: Path,
+    *options: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    namespace: str | None = None,
 ) -> Site:
-    """Start `exgs serve` and wait until it accepts connections."""
+    """Start `exgs serve` with these options and wait until it accepts connections."""
     inside = ["ip", "netns", "exec", namespace] if namespace else []
     command = [*inside, sys.executable, "-u", "-m", "exgs.cli.main", "serve", str(folder)]
     process = subprocess.Popen(
-        [*command, "--host", host, "--port", str(port)],
+        [*command, "--host", host, "--port", str(port), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -92,10 +96,14 @@ def open_site(
 
 @contextlib.contextmanager
 def site(
-    folder: Path, *, host: str = "127.0.0.1", port: int = 0, namespace: str | None = None
+    folder: Path,
+    *options: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    namespace: str | None = None,
 ) -> Iterator[Site]:
     """A server for the length of a block."""
-    server = open_site(folder, host=host, port=port, namespace=namespace)
+    server = open_site(folder, *options, host=host, port=port, namespace=namespace)
     try:
         yield server
     finally:
