@@ -44,10 +44,10 @@ def _cloud(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_no_occupied_region_is_empty_after_the_first_layer() -> None:
     means, score = _cloud(4000, 0)
     octant = (means > 0.5) @ np.array([1, 2, 4])
-    unguarded = np.argsort(-score)[:640]
+    unguarded = np.argsort(-score)[:1600]
     assert len(np.unique(octant[unguarded])) == 4
-    layer = assign_layers(score, means, [640, 1000, 2360])
-    assert np.bincount(layer).tolist() == [640, 1000, 2360]
+    layer = assign_layers(score, means, [1600, 1000, 1400])
+    assert np.bincount(layer).tolist() == [1600, 1000, 1400]
     assert len(np.unique(octant[layer == 0])) == 8
 
 
