@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from exgs.client.painter import painter_named
+from exgs.client.painter.confidence import Confidence
+from exgs.client.painter.fill import fill
 from exgs.client.painter.gauss import GaussPainter
 from exgs.client.painter.inputs import PLANES, gate, planes
+from exgs.scene.rasterize import Render
 from tests.painter.frames import frame, small_pipeline
 
 
@@ -75,6 +78,10 @@ def test_the_gate_closes_smoothly_as_leaves_cover() -> None:
 
 def test_planes_hold_the_filled_render_and_what_filling_added() -> None:
     render, confidence = frame()
+    hole = np.zeros_like(confidence.nothing)
+    hole[:, -6:] = 1
+    confidence = replace(confidence, nothing=hole, proxies=1 - confidence.leaves - hole)
+    render = Render(render.rgb * (1 - hole)[..., None], 1 - hole, render.depth)
     stack = planes(render, confidence)
     assert stack.shape == (PLANES, *render.alpha.shape)
     assert stack.min() >= 0
@@ -82,6 +89,17 @@ def test_planes_hold_the_filled_render_and_what_filling_added() -> None:
     np.testing.assert_allclose(stack[:3] - stack[3:6], np.moveaxis(render.rgb, 2, 0), atol=1e-6)
     assert stack[:3, :, -1].min() > 0.05
     assert not stack[3:6, :, 0].any()
+
+
+def test_the_open_around_a_thing_is_not_filled() -> None:
+    y, x = np.mgrid[:64, :64] - 31.5
+    thing = (np.hypot(x, y) < 16).astype(np.float32)
+    thing[30:34, 30:34] = 0  # a gap amid it
+    none = np.zeros_like(thing)
+    confidence = Confidence(none, thing, 1 - thing, none, none == 0)
+    filled = fill(thing[..., None] * np.ones(3, np.float32), confidence)
+    assert filled[31, 31].min() > 0.5
+    assert filled[np.hypot(x, y) > 24].max() == 0
 
 
 @pytest.mark.parametrize("size", [(17, 33), (64, 64), (16, 200)])

@@ -1,6 +1,8 @@
 """Push-pull: what nothing covers is filled from the colours around it, smoothly and honestly.
 
 For files without proxies; where there are some, nothing is open that is not open in the scene.
+A picture much of which shows no trace of anything is one of a thing before nothing: there only
+gaps amid what is covered are filled.
 The pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4.2) with the render's alpha as
 weight: averages are pulled up until every hole has some colour, then pushed down into the holes.
 """
@@ -14,6 +16,10 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
 _TINY = np.float32(1e-12)
+_NO_TRACE = 0.985  # of a pixel's weight is nothing: not even the outskirts of a Gaussian reach it
+_OPEN_SHARE = 0.3  # of the pixels without a trace: the scene is surely open
+_AROUND = 4  # times halved, the size over which coverage is looked at: 16 pixels
+_LEAST_COVER, _FULL_COVER = 0.5, 0.9  # of these pixels: no gap below, all gap above
 
 
 class FillPainter:
@@ -23,12 +29,36 @@ class FillPainter:
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """See Painter."""
-        gaps = confidence.gaps
-        if not gaps.any():
-            return render.rgb
-        filled = push_pull(render.rgb, 1.0 - confidence.nothing)
-        filled[~gaps] = render.rgb[~gaps]
-        return filled
+        return fill(render.rgb, confidence)
+
+
+def fill(rgb: FloatArray, confidence: Confidence) -> FloatArray:
+    """A render [H, W, 3] over black, its gaps filled."""
+    gaps, reach = confidence.gaps, confidence.reach
+    cover = 1.0 - confidence.nothing
+    if not gaps.any():
+        return rgb
+    filled = push_pull(rgb, cover)
+    open_share = float((confidence.nothing > _NO_TRACE)[reach].mean())
+    closed = max(1.0 - open_share / _OPEN_SHARE, 0.0)
+    amid = (mean_around(cover) - _LEAST_COVER) / (_FULL_COVER - _LEAST_COVER)
+    trust = closed + (1.0 - closed) * np.clip(amid, 0.0, 1.0)
+    filled = rgb + trust[..., None] * (filled - rgb)
+    return np.where(gaps[..., None], filled, rgb).astype(np.float32)
+
+
+def mean_around(values: FloatArray) -> FloatArray:
+    """Means of [H, W] over some pixels around each, smoothly."""
+    sums = values.astype(np.float32)[..., None]
+    counts = np.ones_like(sums)
+    sizes = []
+    for _ in range(_AROUND):
+        sizes.append(sums.shape[:2])
+        sums, counts = _sum_quads(sums), _sum_quads(counts)
+    means: FloatArray = sums / counts
+    for height, width in reversed(sizes):
+        means = _double(means, height, width)
+    return means[..., 0]
 
 
 def push_pull(premultiplied: FloatArray, weight: FloatArray) -> FloatArray:

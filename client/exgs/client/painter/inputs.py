@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from exgs.client.painter.confidence import COVERED_WEIGHT, Confidence
-from exgs.client.painter.fill import push_pull
+from exgs.client.painter.fill import fill
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
@@ -33,10 +33,7 @@ _PENDING_DISTRUST = 0.5
 def planes(render: Render, confidence: Confidence) -> FloatArray:
     """The network's input of one frame, clamped to [0, 1]."""
     raw = np.clip(render.rgb, 0.0, 1.0)
-    filled = raw
-    gaps = confidence.gaps
-    if gaps.any():
-        filled = np.where(gaps[..., None], push_pull(raw, 1.0 - confidence.nothing), raw)
+    filled = fill(raw, confidence)
     stack = np.concatenate(
         [
             np.moveaxis(filled, 2, 0),

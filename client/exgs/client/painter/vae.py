@@ -17,7 +17,6 @@ from exgs.client.painter.inputs import FILLED, PLANES
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
-_RESIDUAL_SCALE = 0.1  # of the last layer, so that the first steps of training change little
 
 
 class _Residual(nn.Module):
@@ -66,7 +65,7 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         context = functional.pixel_shuffle(self.from_latent(latent), 2)
         joined = self.join(torch.cat([context, features], dim=1))
         residual = self.leave(functional.silu(self.decoder(joined)))
-        return stack[:, FILLED] + _RESIDUAL_SCALE * functional.pixel_shuffle(residual, _UNSHUFFLE)
+        return stack[:, FILLED] + functional.pixel_shuffle(residual, _UNSHUFFLE)
 
     def forward(self, stack: Tensor) -> Tensor:
         """Encode and decode, without restoring."""

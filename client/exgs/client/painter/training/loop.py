@@ -21,9 +21,16 @@ from torch import Tensor, nn
 from exgs.client.painter.inputs import ADDED, FILLED
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.client.painter.training.losses import loss_of, painted, similarity
-from exgs.client.painter.training.pairs import Bytes, Pairs, make_pairs, read_shard, write_shard
+from exgs.client.painter.training.pairs import (
+    Bytes,
+    Pairs,
+    make_pairs,
+    read_shard,
+    worth_learning,
+    write_shard,
+)
 from exgs.client.painter.training.recipe import Recipe, Steps
-from exgs.client.painter.training.scenes import load_source
+from exgs.client.painter.training.scenes import RecipeError, load_source
 from exgs.client.painter.vae import PixelVae
 from exgs.scene.files import atomic_write
 from exgs.scene.rasterize import default_rasterizer
@@ -61,7 +68,9 @@ def train(
     for number, source in enumerate(sources):
         progress(f"pairs of {source}", number / len(sources))
         shards.append(_shard(recipe, source, data, folder / "pairs"))
-    pairs = _join(shards[: len(recipe.sources)])
+    pairs = _join([worth_learning(shard) for shard in shards[: len(recipe.sources)]])
+    if not len(pairs):
+        raise RecipeError(f"{folder / 'pairs'}: no pair is worth learning from; add sources")
     validation = _join(shards[len(recipe.sources) :]) if recipe.validation else None
     note(f"{len(pairs)} pairs from {len(recipe.sources)} sources")
     run = _Run(recipe, folder, validation)
@@ -216,7 +225,8 @@ class _Run:
             decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]
             likeness = [similarity(x, target).item() for x in (raw, shown)]
             figures.append([len(chosen) * value for value in (*decibels, *likeness)])
-        return list(np.sum(figures, axis=0) / len(self._validation))
+        means: list[float] = (np.sum(figures, axis=0) / len(self._validation)).tolist()
+        return means
 
     @contextmanager
     def _precision(self) -> Iterator[None]:

@@ -1,8 +1,4 @@
-"""What a painted picture is judged by while training: L1, decibels, structure, and the latent.
-
-Decibels count what is won on each crop alike: on a rough one, and on one that is nearly right,
-where a painter can do most harm.
-"""
+"""What a painted picture is judged by while training: L1, squares, structure, and the latent."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from torch.nn import functional
 
 from exgs.client.painter.inputs import ADDED, FILLED, MAP, gate_of
 
-_NEAR = 1e-4  # mean square error (40 dB) that needs to become no smaller
 _SSIM_WINDOW = 7  # pixels, uniform: cheap, and close to the Gaussian one of 11
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
@@ -23,8 +18,8 @@ class LossWeights:
     """The share of each term."""
 
     l1: float = 1.0
-    decibels: float = 0.02
-    structure: float = 0.5
+    squares: float = 10.0
+    structure: float = 0.1
     latent: float = 0.02
 
 
@@ -40,14 +35,16 @@ def painted(stack: Tensor, restored: Tensor) -> Tensor:
 def loss_of(
     shown: Tensor, target: Tensor, latent: Tensor, wanted: Tensor, weights: LossWeights
 ) -> Tensor:
-    """The weighted sum; `wanted` is the latent of the target."""
+    """The weighted sum; `wanted` is the latent of the target, by whose size its term is divided.
+
+    Undivided, that term feeds on itself: latents grow until they drown everything else.
+    """
     difference = shown - target
-    square = difference.square().mean(dim=(1, 2, 3))
     return (
         weights.l1 * difference.abs().mean()
-        + weights.decibels * 10 * (square + _NEAR).log10().mean()
+        + weights.squares * difference.square().mean()
         + weights.structure * (1 - similarity(shown, target))
-        + weights.latent * functional.l1_loss(latent, wanted)
+        + weights.latent * functional.l1_loss(latent, wanted) / wanted.abs().mean()
     )
 
 
