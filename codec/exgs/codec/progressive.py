@@ -173,7 +173,7 @@ def _pack_leaves(
     energies = [own_energy[cell.members] for cell in leaves]
     if basis is None:
         return PackedLayer([], leaves, refinements, fine, precision, energies)
-    for distortion in (precision.coarse_sh, precision.fine):
+    for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
         packed = pack_sh_cells(number, leaves, wanted, basis, step, effort.thorough)
         wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]

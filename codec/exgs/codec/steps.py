@@ -19,9 +19,10 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 5.3e-7
+_FINE_TOTAL = 3.3e-7
+_FINE_SH_RATIO = 1.7  # SH are many, and seen from some directions only
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
-_COARSE_GROWTH = 1.7  # power of the share that has arrived
+_COARSE_GROWTH = 2.05  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 
@@ -49,6 +50,7 @@ class Precision:
     coarse: float  # of the first coding
     coarse_sh: float
     fine: float  # of the last
+    fine_sh: float
 
 
 def layer_precision(count: int, arrived: float) -> Precision:
@@ -58,7 +60,7 @@ def layer_precision(count: int, arrived: float) -> Precision:
     """
     fine = _FINE_TOTAL / count
     coarse = fine * max(arrived, _COARSE_SHARE_MIN) ** -_COARSE_GROWTH
-    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine)
+    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine, fine * _FINE_SH_RATIO)
 
 
 def geometry_steps(
