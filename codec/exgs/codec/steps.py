@@ -26,7 +26,7 @@ _COARSE_GROWTH = 2.05  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 
-# How far each attribute may go beyond the common step; measured by bench/sensitivity.py.
+# How far each attribute may go beyond the common step, as measured on renders.
 _POSITION = 3.0
 _SCALE = 4.5
 _ROTATION = 3.0
