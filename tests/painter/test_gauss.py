@@ -81,7 +81,8 @@ def test_planes_hold_the_filled_render_and_what_filling_added() -> None:
     hole = np.zeros_like(confidence.nothing)
     hole[:, -6:] = 1
     confidence = replace(confidence, nothing=hole, proxies=1 - confidence.leaves - hole)
-    render = Render(render.rgb * (1 - hole)[..., None], 1 - hole, render.depth)
+    rgb = np.maximum(render.rgb, 0.1) * (1 - hole)[..., None]
+    render = Render(rgb, 1 - hole, render.depth)
     stack = planes(render, confidence)
     assert stack.shape == (PLANES, *render.alpha.shape)
     assert stack.min() >= 0
