@@ -19,10 +19,10 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 3.3e-7
-_FINE_SH_RATIO = 1.7  # SH are many, and seen from some directions only
+_FINE_TOTAL = 2.85e-7
+_FINE_SH_RATIO = 2.4  # SH are many, and seen from some directions only
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
-_COARSE_GROWTH = 2.05  # power of the share that has arrived
+_COARSE_GROWTH = 2.2  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 
