@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import asyncio
 import ssl
 import sys
@@ -24,7 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (8080)")
-    parser.add_argument("--token", metavar="T", help="ask clients for this bearer token")
+    parser.add_argument(
+        "--token",
+        metavar="T",
+        default=os.environ.get("EXGS_TOKEN"),
+        help="ask clients for this bearer token (default: $EXGS_TOKEN, which other users can't see)",
+    )
     parser.add_argument(
         "--cors-origin",
         action="append",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.ply",
         help="measure against this scene (default: the full scene as streamed)",
     )
-    parser.add_argument("--token", metavar="T", help="the server's bearer token")
+    parser.add_argument(
+        "--token",
+        metavar="T",
+        default=os.environ.get("EXGS_TOKEN"),
+        help="the server's bearer token (default: $EXGS_TOKEN, which other users can't see)",
+    )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
     parser.add_argument(
         "--max-memory",
