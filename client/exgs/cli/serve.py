@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import asyncio
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--token",
         metavar="T",
         default=os.environ.get("EXGS_TOKEN"),
-        help="ask clients for this bearer token (default: $EXGS_TOKEN, which other users can't see)",
+        help="ask clients for this bearer token (default: $EXGS_TOKEN)",
     )
     parser.add_argument(
         "--cors-origin",

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--token",
         metavar="T",
         default=os.environ.get("EXGS_TOKEN"),
-        help="the server's bearer token (default: $EXGS_TOKEN, which other users can't see)",
+        help="the server's bearer token (default: $EXGS_TOKEN)",
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
     parser.add_argument(
