@@ -13,7 +13,7 @@ from exgs.client.growing import GrowingScene
 from exgs.client.painter.confidence import Confidence
 from exgs.client.painter.worker import PaintWorker
 from exgs.client.picture import read_png
-from exgs.client.screen import Screen
+from exgs.client.screen import Frame, Screen
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render, default_rasterizer
@@ -85,6 +85,12 @@ def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Pat
     growing = GrowingScene()
     ticks = itertools.count()
     raw: list[FloatArray] = []
+    first = threading.Event()
+
+    def keep(frame: Frame) -> None:
+        raw.append(read_png(frame.path))
+        first.set()
+
     screen = Screen(
         growing,
         default_rasterizer(),
@@ -92,12 +98,13 @@ def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Pat
         tmp_path,
         lambda: float(next(ticks)),
         painter=painter,
-        on_frame=lambda shown: raw.append(read_png(shown.path)),
+        on_frame=keep,
     )
     screen.start()
     _push(growing, data[: len(data) // 3], 1 << 20)
     growing.close()
     assert painter.started.wait(DEADLINE_S)
+    assert first.wait(DEADLINE_S)
     assert raw[0].any()
     assert not (raw[0][..., 0] == 255).all()  # written while the painter was still at work
     painter.let.set()
