@@ -53,7 +53,7 @@ _EFFORTS = {
         lesson_views=30,
         gain_views=16,
         thorough=True,
-        proxies=ProxyEffort(4, 80, 0, fit_iterations=4, thorough=True),
+        proxies=ProxyEffort(4, 240, 0, fit_iterations=4, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,

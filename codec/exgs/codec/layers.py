@@ -31,9 +31,7 @@ _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 # Packed bytes of a Gaussian, roughly, and what a chunk should have.
 _GAUSSIAN_BYTES = 8
 _CHUNK_BYTES = 32 << 10
-_FIRST_CHUNK_BYTES = (
-    16 << 10
-)  # of layers without leaves, for links that are as slow as they are small
+_FIRST_CHUNK_BYTES = 16 << 10  # of layers without leaves: the first ones to be waited for
 
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
 _VOXEL_SHARE = 40

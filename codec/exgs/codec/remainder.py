@@ -27,7 +27,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
 # Quantization may add this share to the squared error that merging has left.
-_QUANTIZATION_SHARE = 0.07
+_QUANTIZATION_SHARE = 0.1
 _SCALARS = 11  # coded per proxy
 # Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
 # keep silhouettes, larger ones close the gaps of walls.
@@ -45,7 +45,7 @@ class FitViews:
 
 
 _LARGE_COUNT = 500_000  # Gaussians; the pictures of smaller scenes are quicker to draw
-_MOST_STEPS = 2.5
+_MOST_STEPS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
