@@ -40,10 +40,10 @@ Progress = Callable[[str, float], None]  # (stage, share of the stage that is do
 
 _EFFORTS = {
     "low": Effort(
-        views=12,
-        fit_views=6,
+        views=10,
+        fit_views=4,
         lesson_views=0,
-        gain_views=8,
+        gain_views=5,
         thorough=False,
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, thorough=False),
     ),
@@ -53,7 +53,7 @@ _EFFORTS = {
         lesson_views=30,
         gain_views=16,
         thorough=True,
-        proxies=ProxyEffort(4, 240, 0, fit_iterations=4, thorough=True),
+        proxies=ProxyEffort(4, 240, 60, fit_iterations=4, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
