@@ -60,6 +60,8 @@ class Cell:
     """What has come of one cell."""
 
     expected: set[int] = field(default_factory=set)  # LEAF, PROXY
+    joined: set[int] = field(default_factory=set)  # SH rows that it is drawn with
+    arrived: set[int] = field(default_factory=set)  # SH rows
     page: int = 0
     last_row: int = 0
     leaf_count: int | None = None
@@ -273,6 +275,7 @@ class Reader:
 
     def list_rows(self, rows: list[dict[str, Any]], page: int) -> None:
         """Section 6, the rules."""
+        last_geometry = None  # the cell whose LEAF or PROXY is in front of a row
         for row in rows:
             kind, key = row["kind"], (row["layer"], row["tile"])
             if kind == BASIS:
@@ -302,8 +305,13 @@ class Reader:
                 need(kind == SH or FINE not in cell.refinements, "two FINE")
                 need(kind == FINE or self.basis_listed, "no BASIS")
                 cell.refinements.append(kind)
+                row["number"] = self.listed
+                if kind == SH and last_geometry == key:
+                    cell.joined.add(self.listed)
                 need(cell.refinements.count(SH) <= 8, "SH chunks", "limit")
             self.listed += 1
+            if kind != BASIS and kind < EXTRA:
+                last_geometry = key if kind in (LEAF, PROXY) else None
         if self.listed == self.total:
             for sums, layer in zip(self.sums, self.layers, strict=True):
                 need(sums == [layer["leaves"], layer["proxies"]], "sums")
@@ -350,6 +358,7 @@ class Reader:
             self.read_basis(payload)
         else:
             self.sh(row["count"], payload, [s for group in cell.groups[LEAF] for s in group])
+            cell.arrived.add(row["number"])
 
     @staticmethod
     def columns(payload: bytes, start: int, widths: bytes, count: int) -> list[list[int]]:
@@ -487,9 +496,8 @@ class Reader:
         top = [-1] * (1 << self.finest)
         for layer, tile in sorted(self.cells):
             cell = self.cells[layer, tile]
-            if cell.expected == cell.groups.keys() and (
-                layer == 0 or self.parent(layer, tile) in active
-            ):
+            here = cell.expected == cell.groups.keys() and cell.joined <= cell.arrived
+            if here and (layer == 0 or self.parent(layer, tile) in active):
                 active.add((layer, tile))
                 span = self.span(layer)
                 top[tile * span : (tile + 1) * span] = [layer] * span

@@ -70,11 +70,39 @@ def test_leaves_are_amplified_by_the_top_layer_of_their_tile() -> None:
     for ref, packed in arrived:
         if ref.layer == 0 and ref.kind is not ChunkKind.BASIS:
             builder.add(ref, packed)
+    assert not len(builder.drawn().gaussians)
+    builder.add(*next(pair for pair in arrived if pair[0].kind is ChunkKind.BASIS))
     drawn = builder.drawn()
     leaves = drawn.gaussians.select(~drawn.is_proxy)
     assert len(leaves) == 4
     np.testing.assert_allclose(leaves.scales, whole.scales[:4] * np.float32(1.5), rtol=1e-6)
-    assert drawn.sh_pending[~drawn.is_proxy].all()
+    assert not drawn.sh_pending.any()
+
+
+def test_leaves_are_drawn_with_the_sh_joined_to_them_and_pend_until_all_have_come() -> None:
+    builder, arrived = builder_of(DATA)
+    first, second = [pair for pair in arrived if pair[0].kind is ChunkKind.SH][:2]
+    assert (first[0].layer, first[0].tile) == (second[0].layer, second[0].tile) == (0, 0)
+    drawn = []
+    for ref, packed in arrived[: second[0].id + 1]:
+        builder.add(ref, packed)
+        drawn.append(builder.drawn())
+    leaves = [np.count_nonzero(~state.is_proxy) for state in drawn]
+    assert leaves == [0] * first[0].id + [4] * (second[0].id + 1 - first[0].id)
+    assert drawn[first[0].id].sh_pending.sum() == 4
+    assert not drawn[-1].sh_pending.any()
+
+
+def test_sh_that_stand_apart_are_not_waited_for() -> None:
+    parts = random_file(counts=(4,), proxies=(0,), levels=(0,), amplification=(1.0,))
+    leaf, basis, sh, fine = [row for page in parts.pages for row in page]
+    parts.pages = [[leaf, basis, fine, sh]]
+    builder, arrived = builder_of(assemble(parts))
+    builder.add(*arrived[0])
+    assert builder.drawn().sh_pending.tolist() == [True] * 4
+    for ref, packed in arrived[1:]:
+        builder.add(ref, packed)
+    assert not builder.drawn().sh_pending.any()
 
 
 def test_a_dropped_cell_comes_again() -> None:
@@ -125,6 +153,9 @@ def test_a_refinement_that_waited_in_vain_is_named_and_left_out() -> None:
         builder.add(*leaf)
     assert builder.has(leaf[0].id)
     assert not builder.has(bad.id)
+    for pair in arrived[:5]:
+        if pair[0].kind in (ChunkKind.BASIS, ChunkKind.SH):
+            builder.add(*pair)
     assert np.count_nonzero(~builder.drawn().is_proxy) == leaf[0].count
     for ref, packed in arrived:
         builder.add(ref, packed)

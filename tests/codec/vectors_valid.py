@@ -10,6 +10,7 @@ import msgpack
 import zstandard
 
 from exgs.codec.constants import ChunkKind
+from tests.codec.drawing import parts_of
 from tests.codec.forge import (
     Root,
     Row,
@@ -81,6 +82,22 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     others.sort(key=lambda row: (row.kind == SH, row.kind == FINE, row.layer))
     order.pages = [[], [basis, leaf, proxy], others]
     yield "order", "an empty root table, BASIS first, LEAF before PROXY", assemble(order), []
+
+    joined = random_file(counts=(2, 8), proxies=(1, 0), seed=7, rows_per_page=100)
+    rows = joined.pages[0]
+    apart = next(row for row in rows if row.kind == SH and (row.layer, row.tile) == (1, 0))
+    last = next(row for row in rows if row.kind == SH and (row.layer, row.tile) == (1, 1))
+    rest = [row for row in rows if row not in (apart, last)]
+    (fine,) = [row for row in rest if row.kind == FINE and (row.layer, row.tile) == (1, 1)]
+    rest.remove(fine)
+    joined.pages = [[*rest, apart], [last, fine]]
+    data = assemble(joined)
+    yield (
+        "joined",
+        "a first SH that LEAF waits for behind BASIS, one behind FINE and one in the next page",
+        data,
+        [ref.end for ref, _ in parts_of(data)[1][1:7:2]],
+    )
 
     later = random_file(counts=(2, 3), seed=1)
     later.header["minor"] = 7

@@ -17,6 +17,7 @@ from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_id, page_part
 from exgs.wire.scheduler import Scheduler, Slice
 from exgs.wire.visibility import tile_weights
+from tests.codec.forge import assemble, random_file
 from tests.wire.exchange import BoxFile, camera_at
 
 VIEWS = [View(1, camera_at(*eye)) for eye in ((0, 0, -3), (4, 0, 0), (0.1, 0.1, 0.1), (0, 0, 30))]
@@ -64,6 +65,28 @@ def test_what_a_chunk_needs_comes_before_it(box: BoxFile, view: View | None) -> 
                 basis = plan.units[plan.basis].chunks if plan.basis is not None else []
                 assert done.issuperset(basis)
         done.add(piece.part)
+
+
+@pytest.mark.parametrize("view", [None, *VIEWS])
+def test_what_a_cell_is_drawn_with_comes_in_one_go(view: View | None) -> None:
+    parts = random_file(
+        counts=(0, 12, 20),
+        proxies=(8, 5, 0),
+        levels=(0, 1, 2),
+        amplification=(1.0, 1.0, 1.0),
+        sh_passes=2,
+        rows_per_page=100,
+    )
+    plan = BoxFile(assemble(parts)).plan()
+    assert len(plan.table.joined_sh) > 3
+    scheduler = Scheduler(plan)
+    scheduler.set_view(view)
+    rows = [plan.table[p.part] for p in _drain(scheduler, 1 << 20) if not is_page(p.part)]
+    rows = [row for row in rows if row.kind is not ChunkKind.BASIS]
+    for before, row in pairwise(rows):
+        if row.id in plan.table.joined_sh:
+            assert before.kind in (ChunkKind.LEAF, ChunkKind.PROXY)
+            assert (before.layer, before.tile) == (row.layer, row.tile)
 
 
 def test_tiles_in_view_come_before_those_behind(box: BoxFile) -> None:

@@ -1,13 +1,13 @@
 """The growing scene: chunks in, the Gaussians to draw out.
 
-The rules of spec/format.md, section 8: a cell is active when its LEAF and PROXY chunks are here
-and its ancestor in the layer below is active. Drawn are the leaves of active cells and, in each
-finest tile, the proxies of its highest active layer.
+The rules of spec/format.md, section 8: a cell is active when its LEAF and PROXY chunks and the SH
+joined to them are here and its ancestor in the layer below is active. Drawn are the leaves of
+active cells and, in each finest tile, the proxies of its highest active layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from exgs.codec.errors import DamagedError, FormatError, LimitError
 from exgs.codec.fine import unpack_fine
 from exgs.codec.frame import Buffer, check_hash
 from exgs.codec.geometry import unpack_geometry
-from exgs.codec.index import ChunkRef, SceneFacts
+from exgs.codec.index import ChunkRef, ChunkTable, SceneFacts
 from exgs.codec.sh import ShBasis, unpack_basis, unpack_sh, with_vectors
 from exgs.scene.gaussians import FloatArray, Gaussians
 
@@ -32,7 +32,7 @@ class DrawnScene:
 
     gaussians: Gaussians
     is_proxy: npt.NDArray[np.bool_]  # [N] merged Gaussian, stands for what has not come yet
-    sh_pending: npt.NDArray[np.bool_]  # [N] leaf whose view dependence has not come yet
+    sh_pending: npt.NDArray[np.bool_]  # [N] leaf whose view dependence has not all come yet
 
 
 @dataclass(slots=True)
@@ -40,6 +40,8 @@ class _Cell:
     """What has arrived of one cell, and what the chunk table says belongs to it."""
 
     expected: set[ChunkKind] = field(default_factory=set)
+    sh_expected: set[int] = field(default_factory=set)  # chunk ids
+    sh_applied: set[int] = field(default_factory=set)
     leaves: Gaussians | None = None
     leaf_tiles: npt.NDArray[np.uint32] | None = None  # leaves in each finest tile
     proxies: Gaussians | None = None
@@ -57,7 +59,7 @@ class SceneBuilder:
     are known, and the file order puts a cell's rows in one page or in pages before its chunks.
     """
 
-    def __init__(self, facts: SceneFacts, table: Mapping[int, ChunkRef]) -> None:
+    def __init__(self, facts: SceneFacts, table: ChunkTable) -> None:
         self.facts = facts
         self.version = 0  # rises whenever what is drawn changes
         self._table = table
@@ -114,9 +116,13 @@ class SceneBuilder:
             case ChunkKind.EXTRA:
                 check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
         self._received.add(chunk.id)
-        self._activate(chunk.layer, chunk.tile)
-        for other in self._cells.values() if chunk.kind is ChunkKind.BASIS else [cell]:
-            self._refine_waiting(other)
+        basis_came = chunk.kind is ChunkKind.BASIS
+        faults = []
+        for place in sorted(self._cells) if basis_came else [(chunk.layer, chunk.tile)]:
+            faults += self._refine_waiting(self._cells[place])
+            self._activate(*place)
+        if faults:
+            raise faults[0]
 
     def drop(self, cells: Collection[Cell]) -> None:
         """Forget all chunks of these cells; their tiles show the layer below until they come again.
@@ -125,8 +131,8 @@ class SceneBuilder:
         """
         for layer, tile in cells:
             self._deactivate(layer, tile)
-            expected = self._cells.get((layer, tile), _Cell()).expected
-            self._cells[layer, tile] = _Cell(expected=expected)
+            old = self._cells.get((layer, tile), _Cell())
+            self._cells[layer, tile] = _Cell(old.expected, old.sh_expected)
         self._received -= {
             row.id
             for row in self._table.values()
@@ -145,8 +151,12 @@ class SceneBuilder:
             return
         self._rows_seen = len(self._table)
         for row in self._table.values():
-            if row.kind is not ChunkKind.BASIS:
-                self._cells.setdefault((row.layer, row.tile), _Cell()).expected.add(row.kind)
+            if row.kind is ChunkKind.BASIS:
+                continue
+            cell = self._cells.setdefault((row.layer, row.tile), _Cell())
+            cell.expected.add(row.kind)
+            if row.kind is ChunkKind.SH:
+                cell.sh_expected.add(row.id)
 
     def _geometry(
         self, chunk: ChunkRef, packed: Buffer
@@ -187,19 +197,22 @@ class SceneBuilder:
         elif basis is not None:
             vectors = unpack_sh(payload, basis, count=chunk.count, section=chunk.section)
             cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
+            cell.sh_applied.add(chunk.id)
         self.version += cell.active
         return True
 
-    def _refine_waiting(self, cell: _Cell) -> None:
-        """Apply what came before the cell's leaves or the basis."""
+    def _refine_waiting(self, cell: _Cell) -> list[FormatError]:
+        """Apply what came before the cell's leaves or the basis; returns the faults in it."""
+        faults = []
         for chunk, packed in list(cell.waiting.values()):
             try:
                 if self._refine(cell, chunk, packed):
                     del cell.waiting[chunk.id]
-            except FormatError:
+            except FormatError as fault:
                 del cell.waiting[chunk.id]
                 self._received.discard(chunk.id)
-                raise
+                faults.append(fault)
+        return faults
 
     def _activate(self, layer: int, tile: int) -> None:
         """Activate this cell if it can be, then those that waited for it."""
@@ -242,6 +255,8 @@ class SceneBuilder:
             return False
         if cell.leaves is None and cell.proxies is None:
             return False
+        if not cell.sh_expected & self._table.joined_sh <= cell.sh_applied:
+            return False
         if layer == 0:
             return True
         step = self.facts.layers[layer].tile_level - self.facts.layers[layer - 1].tile_level
@@ -272,7 +287,7 @@ class SceneBuilder:
                 if (factors[top] != 1).any():
                     factor = np.repeat(factors[top], cell.leaf_tiles)[:, None]
                     leaves = replace(leaves, scales=leaves.scales * factor)
-                pending = ChunkKind.SH in cell.expected and cell.sh_sum is None
+                pending = not cell.sh_expected <= cell.sh_applied
                 enter(leaves, proxy=False, pending=pending)
             if cell.proxies is not None and cell.proxy_tiles is not None:
                 keep = np.repeat(top == layer, cell.proxy_tiles)

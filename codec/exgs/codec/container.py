@@ -72,22 +72,23 @@ def build_file(facts: SceneFacts, chunks: Sequence[PackedChunk]) -> Iterator[byt
 
 
 def _paged(chunks: Sequence[PackedChunk]) -> list[list[PackedChunk]]:
-    """The chunks of the root and of each page; PROXY and LEAF of a cell stay together."""
+    """The chunks of the root and of each page; what a cell is drawn with stays together."""
     groups: list[list[PackedChunk]] = [[]]
     for chunk in chunks:
         limit = _PAGE_ROWS[min(len(groups), len(_PAGE_ROWS)) - 1]
-        if len(groups[-1]) >= limit and not _paired(groups[-1][-1], chunk):
+        if len(groups[-1]) >= limit and not _inseparable(groups[-1][-1], chunk):
             groups.append([])
         groups[-1].append(chunk)
     return groups
 
 
-def _paired(one: PackedChunk, other: PackedChunk) -> bool:
-    """Whether these are the LEAF and the PROXY of one cell."""
-    return (one.layer, one.tile) == (other.layer, other.tile) and {one.kind, other.kind} == {
-        ChunkKind.LEAF,
-        ChunkKind.PROXY,
-    }
+def _inseparable(one: PackedChunk, other: PackedChunk) -> bool:
+    """Whether these neighbours are PROXY, LEAF and SH of one cell, or the BASIS among them."""
+    geometry = (ChunkKind.LEAF, ChunkKind.PROXY)
+    if ChunkKind.BASIS in (one.kind, other.kind):
+        return other.kind is ChunkKind.SH or one.kind in geometry
+    same_cell = (one.layer, one.tile) == (other.layer, other.tile)
+    return same_cell and one.kind in geometry and other.kind in (*geometry, ChunkKind.SH)
 
 
 def _ref(chunk: PackedChunk) -> ChunkRef:

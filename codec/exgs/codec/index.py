@@ -7,7 +7,7 @@ offsets follow from them, so that chunks can neither overlap nor leave holes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,6 +146,7 @@ class ChunkTable(Mapping[int, ChunkRef]):
         self.root = root
         self._rows = {row.id: row for row in root.chunks}
         self._pages_missing = {page.id: page for page in root.pages}
+        self.joined_sh = set(_joined_sh(root.chunks))  # ids of the SH that LEAF are drawn with
         self._rules = TableRules(root.facts, root.chunk_count)
         self._rules.enter(0, root.chunks)
 
@@ -155,6 +156,7 @@ class ChunkTable(Mapping[int, ChunkRef]):
             return
         self._rules.enter(page.id, rows)
         self._rows.update((row.id, row) for row in rows)
+        self.joined_sh.update(_joined_sh(rows))
 
     @property
     def missing_pages(self) -> tuple[PageRef, ...]:
@@ -174,3 +176,19 @@ class ChunkTable(Mapping[int, ChunkRef]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def _joined_sh(rows: Iterable[ChunkRef]) -> Iterator[int]:
+    """The SH rows of a page that stand right behind the LEAF or PROXY of their cell."""
+    before: ChunkRef | None = None
+    for row in rows:
+        if row.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):
+            continue
+        if (
+            row.kind is ChunkKind.SH
+            and before is not None
+            and before.kind in (ChunkKind.LEAF, ChunkKind.PROXY)
+            and (row.layer, row.tile) == (before.layer, before.tile)
+        ):
+            yield row.id
+        before = row

@@ -89,7 +89,7 @@ def encode_chunks(
         rasterizer,
     )
     for number, layer in enumerate(plan):
-        drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(2)])
+        drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
             results[number].proxies[:] = pack_remainder(

@@ -41,12 +41,13 @@ class PackedLayer:
     precision: Precision
     energy: list[npt.NDArray[np.floating]]  # [n] for each of `leaves`, in payload order
 
-    def drawn_leaves(self, stage: int) -> Gaussians:
-        """What a decoder draws: coarse leaves (0), with coarse SH (1), with everything (2)."""
+    def drawn_leaves(self, *, refined: bool) -> Gaussians:
+        """What a decoder draws: coarse leaves with coarse SH, or with everything."""
         parts = [Gaussians.empty()]
         for number, cell in enumerate(self.leaves):
-            leaves = self.fine[number].decoded if stage == 2 and self.fine else cell.decoded
-            vectors = [refinement[number].vectors for refinement in self.sh[:stage]]
+            leaves = self.fine[number].decoded if refined and self.fine else cell.decoded
+            passes = self.sh if refined else self.sh[:1]
+            vectors = [refinement[number].vectors for refinement in passes]
             parts.append(with_vectors(leaves, np.sum(vectors, axis=0)) if vectors else leaves)
         return Gaussians.concatenate(parts)
 
@@ -68,42 +69,40 @@ def in_order(
         parcels.append([replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks])
         return len(jobs) - 1
 
-    stages = _draw_stages(plan, layers, book)
+    _draw_layers(plan, layers, book)
     errors = book.close()
-    before = errors[0]
     job_of: dict[tuple[int, int], int] = {}
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
         span = 1 << (tile_level - layer.tile_level)
-        arrived, refined = errors[stages[number][0]], errors[stages[number][-1]]
-
+        # Leaves are drawn with their first SH, not before.
         cells: dict[int, list[PackedChunk]] = {}
         for cell in [*packed.proxies, *packed.leaves]:
             cells.setdefault(cell.tile, []).append(cell.chunk)
         weight = {tile: float(sum(chunk.count for chunk in cells[tile])) for tile in cells}
-        gains = _shared(_by_tile(before - arrived, span), weight)
+        for place, leaves in enumerate(packed.leaves):
+            if packed.sh and len(leaves.members):
+                cells[leaves.tile].append(packed.sh[0][place].chunk)
+        gains = _shared(_by_tile(errors[number] - errors[number + 1], span), weight)
         for tile, chunks in sorted(cells.items()):
             shift = layer.tile_level - plan[number - 1].tile_level if number else 0
             parent = job_of[number - 1, tile >> shift] if number else None
             job_of[number, tile] = add(chunks, gains[tile], parent)
 
-        weight = {cell.tile: float(len(cell.members)) for cell in packed.leaves}
-        gains = _shared(_by_tile(arrived - refined, span), weight)
-        for place, cell in enumerate(packed.leaves):
-            if not len(cell.members):
-                continue
-            job = job_of[number, cell.tile]
-            refinement = [packed.fine[place].chunk] if packed.fine else []
-            better = packed.precision.coarse - packed.precision.fine
-            gain = 3 * _FINE_SCALARS * _MODEL_SHARE * len(cell.members) * better
+        for place, leaves in enumerate(packed.leaves):
+            count = len(leaves.members)
+            refinement = []
+            gain = 0.0
             if packed.sh:
-                coarse, fine = packed.sh[0][place], packed.sh[1][place]
-                job = add([coarse.chunk], gains[cell.tile], job)
+                fine = packed.sh[1][place]
                 refinement.append(fine.chunk)
                 squares = np.einsum("nd,nd->n", fine.vectors, fine.vectors, dtype=np.float64)
                 gain += float(packed.energy[place] @ squares) / (4 * math.pi)
-            if refinement:
-                add(refinement, gain * book.pixels, job)
-        before = refined
+            if packed.fine:
+                refinement.append(packed.fine[place].chunk)
+                better = packed.precision.coarse - packed.precision.fine
+                gain += 3 * _FINE_SCALARS * _MODEL_SHARE * count * better
+            if refinement and count:
+                add(refinement, gain * book.pixels, job_of[number, leaves.tile])
 
     chunks = [chunk for job in best_order(jobs) for chunk in parcels[job]]
     if basis is not None:
@@ -116,26 +115,19 @@ def in_order(
     return chunks
 
 
-def _draw_stages(
-    plan: Sequence[LayerPlan], layers: Sequence[PackedLayer], book: ErrorBook
-) -> list[list[int]]:
-    """Draw nothing (state 0), then each layer as it arrives and with its coarse SH."""
+def _draw_layers(plan: Sequence[LayerPlan], layers: Sequence[PackedLayer], book: ErrorBook) -> None:
+    """Draw nothing (state 0), then each layer as it arrives."""
     book.enter(Gaussians.empty())
     below = Gaussians.empty()
-    stages = []
     for layer, packed in zip(plan, layers, strict=True):
         stand_ins = Gaussians.concatenate(
             [Gaussians.empty(), *(cell.decoded for cell in packed.proxies)]
         )
-        numbers = []
-        for stage in range(2 if packed.sh else 1):
-            state = Gaussians.concatenate([below, packed.drawn_leaves(stage), stand_ins])
-            if layer.amplification != 1:
-                state = replace(state, scales=state.scales * np.float32(layer.amplification))
-            numbers.append(book.enter(state))
-        stages.append(numbers)
-        below = Gaussians.concatenate([below, packed.drawn_leaves(2)])
-    return stages
+        state = Gaussians.concatenate([below, packed.drawn_leaves(refined=False), stand_ins])
+        if layer.amplification != 1:
+            state = replace(state, scales=state.scales * np.float32(layer.amplification))
+        book.enter(state)
+        below = Gaussians.concatenate([below, packed.drawn_leaves(refined=True)])
 
 
 def _shared(measured: Sequence[float], weight: dict[int, float]) -> dict[int, float]:

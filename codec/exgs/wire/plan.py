@@ -1,8 +1,9 @@
 """What must come before what: the parts of a file as units that are useful only as a whole.
 
-A unit is the LEAF and PROXY chunks of one cell, or one kind of what refines them (SH, FINE), or
-the BASIS. A cell needs its ancestor cell, a refinement its own. A complete plan is shared by all
-sessions of a scene; that of a client without a server's help grows by pages.
+A unit is what a cell needs to be drawn (LEAF, PROXY, the SH joined to them), or one kind of what
+refines it (further SH, FINE), or the BASIS. A cell needs its ancestor cell, a refinement its own.
+A complete plan is shared by all sessions of a scene; that of a client without a server's help
+grows by pages.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from exgs.wire.parts import is_page, page_id
 class Unit:
     """Chunks that are useful together."""
 
-    kind: ChunkKind  # LEAF for a PROXY too
+    kind: ChunkKind  # LEAF for all that a cell needs to be drawn
     layer: int
     tile: int
     chunks: list[int] = field(default_factory=list)  # in file order
@@ -95,12 +96,12 @@ class PartPlan:
         return touched
 
     def _unit_for(self, row: ChunkRef) -> int:
-        kind = ChunkKind.LEAF if row.kind is ChunkKind.PROXY else row.kind
-        key = (kind, row.layer, row.tile)
+        joins = row.kind is ChunkKind.PROXY or row.id in self.table.joined_sh
+        key = (ChunkKind.LEAF if joins else row.kind, row.layer, row.tile)
         if key not in self._numbers:
             self._numbers[key] = len(self.units)
             self.units.append(Unit(*key))
-            if kind is ChunkKind.BASIS:
+            if row.kind is ChunkKind.BASIS:
                 self.basis = self._numbers[key]
         return self._numbers[key]
 

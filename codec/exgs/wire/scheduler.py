@@ -240,12 +240,12 @@ class Scheduler:
                 continue
             if page is not None and page[0] < tuple(rank):
                 break
-            return self._with_basis(number, chunk)
+            return self._with_basis(chunk)
         return page[1] if page is not None else None
 
-    def _with_basis(self, number: int, chunk: int) -> int:
+    def _with_basis(self, chunk: int) -> int:
         basis = self.plan.basis
-        if self.plan.units[number].kind is ChunkKind.SH and basis is not None:
+        if self.plan.table[chunk].kind is ChunkKind.SH and basis is not None:
             first = self._first_missing(basis)
             if first is not None:
                 return self._page_first(first)
