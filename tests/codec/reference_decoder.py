@@ -159,8 +159,7 @@ class Reader:
         self.cells: dict[tuple[int, int], Cell] = {}
         self.basis: list[list[float]] | None = None
         self.basis_listed = False
-        self.decoded = 0  # Gaussians
-        self.decoded_bytes = 0
+        self.free = 0  # Gaussians beyond a byte each
         self.read_header()
         self.read_root()
 
@@ -296,6 +295,8 @@ class Reader:
                 self.sums[key[0]][kind] += row["count"]
                 limits = self.layers[key[0]]["leaves"], self.layers[key[0]]["proxies"]
                 need(self.sums[key[0]][kind] <= limits[kind], "too many")
+                self.free += max(row["count"] - row["packed"], 0)
+                need(self.free <= 1 << 12, "Gaussians", "limit")
                 if kind == LEAF:
                     cell.leaf_count = row["count"]
             elif kind in (SH, FINE):
@@ -348,9 +349,6 @@ class Reader:
         payload = unpack(packed, row["raw"], row["hash"])
         cell = self.cells.get((row["layer"], row["tile"]), Cell())
         if row["kind"] in (LEAF, PROXY):
-            self.decoded += row["count"]
-            self.decoded_bytes += row["packed"]
-            need(self.decoded <= (1 << 18) + self.decoded_bytes, "Gaussians", "limit")
             cell.groups[row["kind"]] = self.geometry(row, payload)
         elif row["kind"] == FINE:
             self.fine(row["count"], payload, [s for group in cell.groups[LEAF] for s in group])

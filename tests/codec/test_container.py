@@ -24,7 +24,7 @@ from exgs.codec.container import (
 )
 from exgs.codec.decode import decode, open_scene, verify
 from exgs.codec.errors import DamagedError, FormatError, TruncatedError
-from exgs.codec.frame import content_hash, pack_frame, unpack_frame
+from exgs.codec.frame import content_hash, pack_frame, store_frame, unpack_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry
 from exgs.codec.header import Header, crc32c, pack_header, parse_header
 from exgs.codec.index import ChunkTable, HomeView, Layer, QualityPoint, SceneFacts
@@ -241,6 +241,21 @@ def test_frames_hold_their_columns(columns: list[bytes]) -> None:
     )
     assert raw == b"".join(columns)
     assert pack_frame(columns) == (packed, raw_bytes)
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (5, 0, 7), (128 << 10,), (100_000, 200_000)])
+def test_stored_frames_hold_their_columns(sizes: tuple[int, ...]) -> None:
+    columns = [bytes(size) for size in sizes]
+    packed = store_frame(columns)
+    assert len(packed) > sum(sizes)
+    raw = unpack_frame(
+        packed,
+        raw_bytes=sum(sizes),
+        expected_hash=content_hash(packed),
+        limit_bytes=sum(sizes),
+        section="test",
+    )
+    assert raw == b"".join(columns)
 
 
 def test_the_checksum_is_crc32c() -> None:

@@ -16,8 +16,9 @@ import numba
 import numpy as np
 import pytest
 
+from exgs.codec import cells
 from exgs.codec.build import SceneBuilder
-from exgs.codec.constants import ChunkKind
+from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
 from exgs.codec.decode import decode, open_scene, verify
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
@@ -203,6 +204,26 @@ def test_a_scene_of_one_place_encodes(proxies: bool, tmp_path: Path) -> None:
     got = decode(path).gaussians
     assert len(got) == 300
     np.testing.assert_allclose(got.means, same.means, atol=0.05)
+
+
+def test_many_splats_that_are_alike_encode(tmp_path: Path) -> None:
+    """They would pack to next to nothing, which a decoder refuses."""
+    scene = ball(1, 0).select(np.zeros(3 * MAX_FREE_COUNT, np.int64))
+    encode(scene, tmp_path / "a.exgs", TINY)
+    verify(tmp_path / "a.exgs")
+    assert len(decode(tmp_path / "a.exgs").gaussians) == len(scene)
+    rows = open_scene(tmp_path / "a.exgs").table.values()
+    leaves = [row for row in rows if row.kind is ChunkKind.LEAF]
+    assert all(row.packed_bytes >= row.count for row in leaves)
+
+
+def test_more_splats_in_one_place_than_a_chunk_holds_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "MAX_CHUNK_COUNT", 99)
+    with pytest.raises(SceneError, match="100 Gaussians lie in one place"):
+        encode(ball(100), tmp_path / "a.exgs", TINY)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_nobody_can_see_is_left_out(tmp_path: Path) -> None:

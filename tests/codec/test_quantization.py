@@ -164,6 +164,22 @@ def test_trailing_components_of_zeros_are_left_out() -> None:
     np.testing.assert_array_equal(decoded, values * np.float32(0.5))
 
 
+def test_gaussians_without_any_difference_have_a_byte_each() -> None:
+    scene = Gaussians(
+        means=np.zeros((1000, 3), np.float32),
+        quats=np.tile(np.float32([1, 0, 0, 0]), (1000, 1)),
+        scales=np.ones((1000, 3), np.float32),
+        opacities=np.full(1000, 0.01, np.float32),
+        sh0=np.zeros((1000, 3), np.float32),
+        shN=np.zeros((1000, 0, 3), np.float32),
+    )
+    steps = GeometrySteps(0.1, 0.1, 8, 4, 0.1, 0.1)
+    payload = b"".join(pack_geometry(scene, np.zeros(1000, np.int64), range(1), steps).columns)
+    assert len(payload) > 1000
+    decoded, _ = unpack_geometry(payload, count=1000, tiles=range(1), section="test")
+    np.testing.assert_array_equal(decoded.scales, scene.scales)
+
+
 def test_an_empty_cell_comes_back_empty() -> None:
     steps = GeometrySteps(0.1, 0.1, 8, 8, 0.1, 0.1)
     packed = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(4), steps)

@@ -398,18 +398,33 @@ def _bombs() -> Iterator[Case]:
         assemble(parts),
     )
 
-    full = 1 << 18
-    head = struct.pack("<11BB3f3fBBHff", *[0] * 12, *[0.0] * 3, 1.0, 0.0, 1.0, 8, 8, 0, 1.0, 1.0)
-    rows = [chunk(LEAF, layer, 0, full, head + struct.pack("<I", full)) for layer in range(40)]
+    # As many as are let through take their memory before the rest is seen, on the next page.
+    full = 1 << 12
+    head = struct.pack("<11BB3f3fBBHff", *[8] * 11, 0, *[0.0] * 3, 1.0, 0.0, 1.0, 8, 8, 0, 1.0, 1.0)
+    payload = head + struct.pack("<I", full) + bytes(11 * 8 * full)
+    first, *rest = [chunk(LEAF, layer, 0, full, payload) for layer in range(40)]
     root = {
         **small_file().root,
         "count": 40 * full,
+        "sh_degree": 3,
         "layers": layers([(0, full, 0, 1.0)] * 40),
         "bounds": bytes(24),
     }
     yield (
         "bomb-gaussians",
         "limit",
-        "ten million Gaussians in columns of no bytes",
-        assemble(Parts(root, [rows])),
+        "a hundred thousand Gaussians in columns of zeros",
+        assemble(Parts(root, [[first], rest])),
+    )
+
+    size = 48
+    eye = np.eye(size, dtype="<f2").tobytes()
+    basis = chunk(BASIS, 0, 0, 0, struct.pack("<HH", size, size) + eye)
+    dense = struct.pack("<HBBf", size, 0, 0, 1.0) + bytes([8]) * size + bytes(8 * size * full)
+    refined = [first, basis, *[chunk(SH, 0, 0, full, dense)] * 8]
+    yield (
+        "bomb-sh",
+        "limit",
+        "the same, with as much SH as a cell can have",
+        assemble(Parts(root, [refined, rest])),
     )

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
+from exgs.codec.constants import ChunkKind
 from exgs.codec.container import unpack_chunk
-from exgs.codec.errors import DamagedError, FormatError, LimitError
+from exgs.codec.errors import DamagedError, FormatError
 from exgs.codec.fine import unpack_fine
 from exgs.codec.frame import Buffer, check_hash
 from exgs.codec.geometry import unpack_geometry
@@ -66,8 +66,6 @@ class SceneBuilder:
         self._rows_seen = 0
         self._cells: dict[Cell, _Cell] = {}
         self._received: set[int] = set()
-        self._count = 0  # Gaussians decoded, and the packed bytes that they came in
-        self._packed_bytes = 0
         self._basis: ShBasis | None = None
         self._active_layer = np.full(1 << facts.tile_level, -1, np.int64)  # per finest tile
         self._drawn: tuple[int, DrawnScene] | None = None
@@ -161,24 +159,12 @@ class SceneBuilder:
     def _geometry(
         self, chunk: ChunkRef, packed: Buffer
     ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
-        """The Gaussians of a chunk, unless they are too many for the bytes that have come."""
-        payload = unpack_chunk(chunk, packed)
-        count = self._count + chunk.count
-        packed_bytes = self._packed_bytes + chunk.packed_bytes
-        if count > MAX_FREE_COUNT + packed_bytes:
-            raise LimitError(
-                f"{count} Gaussians in {packed_bytes} bytes",
-                section=chunk.section,
-                offset=chunk.offset,
-            )
-        decoded = unpack_geometry(
-            payload,
+        return unpack_geometry(
+            unpack_chunk(chunk, packed),
             tiles=self.facts.fine_tiles(chunk.layer, chunk.tile),
             count=chunk.count,
             section=chunk.section,
         )
-        self._count, self._packed_bytes = count, packed_bytes
-        return decoded
 
     def _refine(self, cell: _Cell, chunk: ChunkRef, packed: Buffer) -> bool:
         """Apply a FINE or SH chunk; False where the leaves or the basis have not come yet."""

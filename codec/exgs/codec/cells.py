@@ -15,10 +15,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.constants import ChunkKind
+from exgs.codec.constants import MAX_CHUNK_COUNT, ChunkKind
 from exgs.codec.container import PackedChunk
+from exgs.codec.errors import SceneError
 from exgs.codec.fine import pack_fine, unpack_fine
-from exgs.codec.frame import Buffer, pack_frame
+from exgs.codec.frame import Buffer, pack_frame, store_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
 from exgs.codec.klt import quantize
 from exgs.codec.sh import ShBasis, pack_sh, unpack_sh
@@ -84,6 +85,11 @@ def pack_cells(
 
     def pack(tile: int) -> PackedCell:
         members = np.flatnonzero(fine_tile // span == tile)
+        if len(members) > MAX_CHUNK_COUNT:
+            raise SceneError(
+                f"{len(members)} Gaussians lie in one place, a chunk can hold {MAX_CHUNK_COUNT};"
+                " remove those that are alike"
+            )
         tiles = range(tile * span, (tile + 1) * span)
         packed = pack_geometry(scene.select(members), fine_tile[members], tiles, steps(members))
         decoded, _ = unpack_geometry(
@@ -144,4 +150,8 @@ def _chunk(
 ) -> PackedChunk:
     buffers: list[Buffer] = list(columns)
     packed, raw_bytes = pack_frame(buffers, thorough=thorough)
+    # A file may hold few Gaussians beyond its bytes (MAX_FREE_COUNT): where many are alike, their
+    # chunk is stored as it is.
+    if kind in (ChunkKind.LEAF, ChunkKind.PROXY) and len(packed) < count:
+        packed = store_frame(buffers)
     return PackedChunk(kind, layer, tile, count, 0.0, raw_bytes, packed)

@@ -8,6 +8,7 @@ Unpacking trusts nothing: hash first, then the frame's own header, then exactly 
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 
 import zstandard
@@ -28,6 +29,9 @@ _ENTROPY_ONLY = zstandard.ZstdCompressionParameters(
     write_content_size=True,
     write_checksum=False,
 )
+_STORED_HEAD = struct.Struct("<IBI")  # magic, descriptor, content size
+_STORED = 0xA0  # a content size of 4 bytes, and a window as large
+_BLOCK_BYTES = 128 << 10  # at most
 
 
 def content_hash(data: Buffer) -> bytes:
@@ -57,6 +61,17 @@ def pack_frame(columns: Iterable[Buffer], *, thorough: bool = True) -> tuple[byt
         searching = zstandard.ZstdCompressor(level=_MATCHES_LEVEL, write_checksum=False)
         packed = min(packed, _in_blocks(searching.compressobj(raw_bytes), parts), key=len)
     return packed, raw_bytes
+
+
+def store_frame(columns: Iterable[Buffer]) -> bytes:
+    """One zstd frame of all columns as they are, in raw blocks (RFC 8878, section 3.1.1)."""
+    raw = b"".join(columns)
+    frame = bytearray(_STORED_HEAD.pack(zstandard.MAGIC_NUMBER, _STORED, len(raw)))
+    for start in range(0, max(len(raw), 1), _BLOCK_BYTES):
+        block = raw[start : start + _BLOCK_BYTES]
+        is_last = start + _BLOCK_BYTES >= len(raw)
+        frame += (len(block) << 3 | is_last).to_bytes(3, "little") + block
+    return bytes(frame)
 
 
 def _in_blocks(compressor: zstandard.ZstdCompressionObj, parts: Sequence[memoryview]) -> bytes:

@@ -112,6 +112,8 @@ def pack_geometry(
         *(zigzag(color[:, i].astype(np.int64)) for i in range(3)),
     ]
     widths = [column_width(c.astype(np.uint64)) for c in columns]
+    if len(scene) and not any(widths):
+        widths[0] = 1  # a byte for each Gaussian, however alike they are: see MAX_FREE_COUNT
     head = _HEAD.pack(
         *widths,
         0,

@@ -19,7 +19,7 @@ _ZERO_ROUNDING = 0.36
 
 def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
     """What `base` [N, 3] lacks of `scene`: [N, 3 + 3K], degree 0 first, channel innermost."""
-    rest = scene.shN.reshape(len(scene), -1)
+    rest = scene.shN.reshape(len(scene), 3 * scene.shN.shape[1])  # also of no Gaussians
     return np.concatenate([scene.sh0 - base, rest], axis=1)
 
 

@@ -17,6 +17,7 @@ from exgs.codec.constants import (
     FINE_HEAD_BYTES,
     GEOMETRY_COLUMNS,
     GEOMETRY_HEAD_BYTES,
+    MAX_FREE_COUNT,
     MAX_SH_CHUNKS,
     SH_HEAD_BYTES,
     ChunkKind,
@@ -52,6 +53,7 @@ class TableRules:
         self._has_basis = False
         self._leaves = [0] * len(facts.layers)
         self._proxies = [0] * len(facts.layers)
+        self._free = 0  # Gaussians beyond the packed bytes of their chunk
 
     def enter(self, page: int, rows: Sequence[ChunkRef]) -> None:
         """The rows of one page; raises DamagedError, LimitError."""
@@ -98,6 +100,14 @@ class TableRules:
         counts[row.layer] += row.count
         if counts[row.layer] > limit:
             raise _fault(row, f"layer {row.layer} has more than {limit} {row.kind.name} Gaussians")
+        self._free += max(row.count - row.packed_bytes, 0)
+        if self._free > MAX_FREE_COUNT:
+            raise LimitError(
+                f"{row.count} Gaussians in {row.packed_bytes} bytes: the file has more than"
+                f" {MAX_FREE_COUNT} beyond one for each byte",
+                section=row.section,
+                offset=row.offset,
+            )
 
     def _judge_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
         if cell is None or cell.leaf_count is None:
