@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numba
@@ -124,6 +124,33 @@ def test_backprojection_is_the_transpose_of_the_twins_weights(view, rasterizer):
     weights, squares = expected.weights.sum((1, 2)), (expected.weights**2).sum((1, 2))
     assert np.all(abs(seen.weights - weights) <= TOLERANCE * (1 + weights) + doubt(expected))
     assert np.all(abs(seen.squares - squares) <= TOLERANCE * (1 + squares) + doubt(expected))
+
+
+def test_impact_is_the_squared_change_of_the_twins_picture_without_a_gaussian(view, rasterizer):
+    crowded, cam, _ = view
+    # So thin that no pixel is ever closed: otherwise others are drawn once a Gaussian is gone.
+    scene = replace(crowded, opacities=crowded.opacities * np.float32(5 / max(len(crowded), 10)))
+    expected = twin.draw(scene, cam)
+    seen = rasterizer.impact(scene, cam)
+    gathered = rasterizer.backproject(scene, cam, np.zeros((cam.height, cam.width, 1), np.float32))
+    assert np.allclose(seen.weights, gathered.weights, rtol=1e-5)
+    assert np.allclose(seen.squares, gathered.squares, rtol=1e-5)
+    for i in range(0, len(scene), max(1, len(scene) // 8)):
+        others = np.delete(np.arange(len(scene)), i)
+        without = twin.draw(scene.select(others), cam)
+        if without.decided.all() and expected.decided.all():
+            change = float(((without.rgb - expected.rgb) ** 2).sum())
+            assert seen.removals[i] == pytest.approx(change, rel=1e-3, abs=1e-4)
+
+
+def test_what_hides_its_like_costs_nothing_to_remove(rasterizer):
+    far = single((0, 0, 1), scale=500.0, opacity=0.999)
+    near = single((0, 0, 0), scale=500.0, opacity=0.5)
+    both, cam = Gaussians.concatenate([near, far]), camera(9, 9)
+    alike = rasterizer.impact(both, cam)
+    assert alike.removals[0] < 1e-4 * alike.squares[0]
+    other = replace(both, sh0=both.sh0 + np.float32([[1, 1, 1], [0, 0, 0]]))
+    assert rasterizer.impact(other, cam).removals[0] > 0.1 * alike.squares[0]
 
 
 @settings(max_examples=20, deadline=None)

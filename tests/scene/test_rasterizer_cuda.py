@@ -17,7 +17,7 @@ pytest.importorskip("gsplat", reason="the CUDA backend needs gsplat")
 from exgs.scene import cuda  # noqa: E402
 from exgs.scene.camera import Camera  # noqa: E402
 from exgs.scene.cpu import CpuRasterizer  # noqa: E402
-from exgs.scene.cuda import CudaRasterizer, blending_weights  # noqa: E402
+from exgs.scene.cuda import CudaRasterizer, blending_weights, light_behind  # noqa: E402
 from exgs.scene.gaussians import Gaussians  # noqa: E402
 from exgs.scene.metrics import psnr  # noqa: E402
 from exgs.scene.rasterize import default_rasterizer  # noqa: E402
@@ -104,7 +104,12 @@ def standin_for_gsplat() -> types.SimpleNamespace:
         alphas = drawn.alpha[None, ..., None]
         return torch.tensor(picture)[None].float(), torch.tensor(alphas).float(), {}
 
+    def spherical_harmonics(degree, directions, coefficients):
+        unit = torch.nn.functional.normalize(directions, dim=-1)
+        return plain._spherical_harmonics(degree, unit, coefficients)
+
     return types.SimpleNamespace(
+        spherical_harmonics=spherical_harmonics,
         fully_fused_projection=fully_fused_projection,
         isect_tiles=isect_tiles,
         isect_offset_encode=plain._isect_offset_encode,
@@ -172,6 +177,18 @@ def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
     for mine, its in zip(gathered, CpuRasterizer().backproject(scene, view, image), strict=True):
         assert mine.shape == its.shape
         assert np.allclose(mine, its, atol=1e-3)
+    impact = standin.impact(scene, view)
+    assert impact.removals.max() > 1
+    for mine, its in zip(impact, CpuRasterizer().impact(scene, view), strict=True):
+        assert mine.dtype == its.dtype
+        assert np.allclose(mine, its, atol=1e-3)
+
+
+def test_what_lies_behind_is_the_rest_of_the_pixel():
+    light = torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0]], dtype=torch.float64).expand(-1, 3)
+    behind = light_behind(light, torch.tensor([3, 3, 3, 7, 8]))
+    assert behind[:, 0].tolist() == [6, 4, 0, 0, 0]
+    assert light_behind(light[:0], torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
 
 
 def test_pictures_come_back_in_the_shapes_of_the_interface(standin):

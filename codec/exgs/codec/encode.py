@@ -74,8 +74,9 @@ class EncodeOptions:
     """Choices of an encoder.
 
     `cameras` are those of the scene's photographs; without them views are made up. `views` is how
-    many to score from. `score` orders the Gaussians: by energy (sum of w^2), by contribution
-    (sum of w), or as ExGS does. `proxies=False` makes the plain pruned layers of ExGS.
+    many to score from. `score` orders the Gaussians: by what their removal costs, by energy (sum
+    of w^2), by contribution (sum of w), or as ExGS does. `proxies=False` makes the plain pruned
+    layers of ExGS.
     """
 
     quality: Literal["low", "default", "high"] = "default"
@@ -86,7 +87,7 @@ class EncodeOptions:
     credit: str = ""
     license: str = ""
     proxies: bool = True
-    score: Literal["energy", "contribution", "ugc"] = "energy"
+    score: Literal["worth", "energy", "contribution", "ugc"] = "worth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def encode(
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
     fine_tile = tiles.locate(scene.means)
     scores: dict[str, Callable[[], npt.NDArray[np.floating]]] = {
+        "worth": lambda: importance.worth,
         "energy": lambda: importance.energy,
         "contribution": lambda: importance.contribution,
         "ugc": lambda: ugc_scores(scene, cameras, rasterizer),

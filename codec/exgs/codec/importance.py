@@ -2,7 +2,7 @@
 
 With w = alpha * T, the blending weight at a pixel: `contribution`, the sum of w, is how much of
 the pictures a Gaussian makes up; `energy`, the sum of w^2, is by how much the squared error grows
-for an error in its colour, and orders better.
+for an error in its colour; `removal` is the squared error of the pictures without it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
+_ENERGY_PART = 0.6  # against one of removal, in the order
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Importance:
@@ -24,9 +26,30 @@ class Importance:
 
     contribution: FloatArray  # [N] sum of w per pixel of the views
     energy: FloatArray  # [N] sum of w^2 per pixel of the views
+    removal: FloatArray  # [N] squared error without it, three channels, per pixel of the views
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
+
+    @property
+    def worth(self) -> FloatArray:
+        """Scores [N] that order the Gaussians: what the pictures lose without each of them.
+
+        Removal tells that while all others are there. What lies behind may be missing as well,
+        and then a Gaussian is worth what it shows itself: so some of the energy counts too.
+        """
+        return self.removal / max(float(self.removal.sum()), 1e-30) + _ENERGY_PART * (
+            self.energy / max(float(self.energy.sum()), 1e-30)
+        )
+
+    @property
+    def contrast(self) -> FloatArray:
+        """Energy [N] weighed by how much each Gaussian differs from what lies behind it.
+
+        By so much the squared error grows for an error in its shape; the sum is that of `energy`.
+        """
+        likeness = float(self.energy.sum()) / max(float(self.removal.sum()), 1e-30)
+        return self.removal * np.float32(likeness)
 
 
 def measure_importance(
@@ -41,17 +64,17 @@ def measure_importance(
     directions from which the Gaussian is seen, so that it looks right before its SH arrive.
     """
     n = len(scene)
-    contribution, energy, distance_sum = np.zeros(n), np.zeros(n), np.zeros(n)
+    contribution, energy, removal, distance_sum = (np.zeros(n) for _ in range(4))
     basis_sum = np.zeros((n, scene.shN.shape[1]))
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
-        blank = np.zeros((camera.height, camera.width, 1), np.float32)
-        back = rasterizer.backproject(scene, camera, blank)
-        seen = np.flatnonzero(back.weights)
-        weights = back.weights[seen]
+        impact = rasterizer.impact(scene, camera)
+        seen = np.flatnonzero(impact.weights)
+        weights = impact.weights[seen]
         contribution[seen] += weights
-        energy[seen] += back.squares[seen]
+        energy[seen] += impact.squares[seen]
+        removal[seen] += impact.removals[seen]
         pixels += camera.width * camera.height
         offsets = scene.means[seen] - camera.position
         distances = np.linalg.norm(offsets, axis=1)
@@ -68,6 +91,7 @@ def measure_importance(
     return Importance(
         (contribution / max(pixels, 1)).astype(np.float32),
         (energy / max(pixels, 1)).astype(np.float32),
+        (removal / max(pixels, 1)).astype(np.float32),
         (scene.sh0 + shift).astype(np.float32),
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),

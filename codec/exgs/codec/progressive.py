@@ -67,7 +67,8 @@ def encode_chunks(
     `fine_tile` and `layer_of` [N] place the Gaussians; `cameras` are those of the fits.
     """
     enter_stage("quantizing")
-    energy = importance.energy + _ENERGY_FLOOR * importance.energy.mean() + 1e-12
+    floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
+    energy, contrast = importance.energy + floor, importance.contrast + floor
     basis = (
         fit_basis(residual_vectors(scene, importance.base_color), energy)
         if scene.sh_degree
@@ -75,7 +76,17 @@ def encode_chunks(
     )
     results = [
         _pack_leaves(
-            number, layer, scene, importance, energy, basis, fine_tile, layer_of, tiles, effort
+            number,
+            layer,
+            scene,
+            importance,
+            energy,
+            contrast,
+            basis,
+            fine_tile,
+            layer_of,
+            tiles,
+            effort,
         )
         for number, layer in enumerate(plan)
     ]
@@ -122,6 +133,7 @@ def _pack_leaves(
     scene: Gaussians,
     importance: Importance,
     energy: npt.NDArray[np.floating],
+    contrast: npt.NDArray[np.floating],
     basis: ShBasis | None,
     fine_tile: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
@@ -141,14 +153,18 @@ def _pack_leaves(
         sh0=importance.base_color[index],
         shN=np.zeros((len(index), 0, 3), np.float32),
     )
-    own_energy = energy[index]
+    own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
 
     precision = layer_precision(len(scene), np.count_nonzero(layer_of <= number) / len(scene))
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:
         return lambda members: geometry_steps(
-            shown.select(members), own_energy[members], pixel_size[members], distortion
+            shown.select(members),
+            own_energy[members],
+            own_contrast[members],
+            pixel_size[members],
+            distortion,
         )
 
     leaves = pack_cells(

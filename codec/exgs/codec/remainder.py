@@ -102,7 +102,11 @@ def pack_remainder(
 
     def steps(members: npt.NDArray[np.int64]) -> GeometrySteps:
         return geometry_steps(
-            proxies.select(members), energy[members], pixel_size[members], distortion
+            proxies.select(members),
+            energy[members],
+            energy[members],
+            pixel_size[members],
+            distortion,
         )
 
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:

@@ -27,8 +27,8 @@ _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 
 # How far each attribute may go beyond the common step, as measured on renders.
-_POSITION = 3.0
-_SCALE = 4.5
+_POSITION = 4.0
+_SCALE = 5.5
 _ROTATION = 3.0
 _OPACITY = 4.5
 _LUMA = 1.1
@@ -66,6 +66,7 @@ def layer_precision(count: int, arrived: float) -> Precision:
 def geometry_steps(
     scene: Gaussians,
     energy: npt.NDArray[np.floating],
+    contrast: npt.NDArray[np.floating],
     pixel_size: npt.NDArray[np.floating],
     distortion: float,
 ) -> GeometrySteps:
@@ -74,6 +75,7 @@ def geometry_steps(
     Args:
         scene: the cell's Gaussians.
         energy: [N] sum of w^2 per pixel of the views.
+        contrast: [N] the same, weighed by how much the Gaussian differs from what lies behind.
         pixel_size: [N] world size of a pixel at the Gaussian's usual viewing distance.
         distortion: squared error per pixel that each coded scalar may add, [0, 1]^2.
     """
@@ -81,10 +83,10 @@ def geometry_steps(
     width = np.hypot(sizes[:, 1], 0.5 * pixel_size)
     elongation = 1 - np.minimum(sizes[:, 1] / sizes[:, 0], 1)
     common = {
-        "position": _step(energy, 1 / width, distortion),
-        "scale": _step(energy, 1.0, distortion),
-        "rotation": _step(energy, np.maximum(elongation, 0.1), distortion),
-        "opacity": _step(energy, 1 / np.maximum(scene.opacities, 0.05), distortion),
+        "position": _step(contrast, 1 / width, distortion),
+        "scale": _step(contrast, 1.0, distortion),
+        "rotation": _step(contrast, np.maximum(elongation, 0.1), distortion),
+        "opacity": _step(contrast, 1 / np.maximum(scene.opacities, 0.05), distortion),
         "color": _step(energy, SH_C0, distortion),
     }
     turn = _ROTATION * common["rotation"]  # radians; a component moves by half of that over sqrt 2

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Render
+from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impact, Render
 
 _TILE = 16  # pixels along the side of gsplat's tiles
 _STRIP_PIXELS = 1 << 18  # pairs are listed for so many pixels at once: some 100 MB a strip
@@ -117,6 +117,22 @@ class CudaRasterizer:
             squares.index_add_(0, pairs.gaussians, pairs.weights**2)
         return Backprojection(sums.cpu().numpy(), weights.cpu().numpy(), squares.cpu().numpy())
 
+    @torch.no_grad()
+    def impact(self, scene: Gaussians, camera: Camera) -> Impact:
+        """See `Rasterizer.impact`."""
+        n = len(scene)
+        weights, squares, removals = self._zeros(n), self._zeros(n), self._zeros(n)
+        splats = self._upload(scene)
+        colors = self._colors(splats.means, splats.sh, camera).double()
+        for pairs in self._blended(scene, camera):
+            own = pairs.weights[:, None] * colors[pairs.gaussians]
+            uncovered = (pairs.alphas / (1 - pairs.alphas))[:, None]
+            lost = own - uncovered * light_behind(own, pairs.pixels)
+            weights.index_add_(0, pairs.gaussians, pairs.weights)
+            squares.index_add_(0, pairs.gaussians, pairs.weights**2)
+            removals.index_add_(0, pairs.gaussians, (lost**2).sum(1))
+        return Impact(*(sums.cpu().numpy() for sums in (weights, squares, removals)))
+
     def render_gradients(
         self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
     ) -> Gradients:
@@ -132,15 +148,14 @@ class CudaRasterizer:
                 torch.cat(pair) for pair in zip(fixed, free, strict=True)
             )
             viewmats, Ks = self._views(camera)
-            directions = means.detach() - self._tensor(camera.position.astype(np.float32))
             sh = torch.cat([sh0[:, None], self._tensor(scene.shN)], dim=1)
-            colors = gsplat.spherical_harmonics(scene.sh_degree, directions, sh)
+            colors = self._colors(means.detach(), sh, camera)
             drawn, _, _ = gsplat.rasterization(
                 means,
                 quats,
                 scales,
                 opacities,
-                torch.clamp_min(colors + 0.5, 0),
+                colors,
                 viewmats,
                 Ks,
                 camera.width,
@@ -152,6 +167,13 @@ class CudaRasterizer:
             drawn[0].backward(self._tensor(image_gradient))
         slopes = (torch.zeros_like(f) if f.grad is None else f.grad for f in free)
         return Gradients(*(slope.double().cpu().numpy() for slope in slopes))
+
+    def _colors(self, means: Tensor, sh: Tensor, camera: Camera) -> Tensor:
+        """Colours [N, 3] seen from the camera: max(0, 0.5 + SH)."""
+        directions = means - self._tensor(camera.position.astype(np.float32))
+        degree = math.isqrt(sh.shape[1]) - 1
+        seen: Tensor = gsplat.spherical_harmonics(degree, directions, sh)
+        return torch.clamp_min(seen + 0.5, 0)
 
     def _blended(self, scene: Gaussians, camera: Camera) -> Iterator[_Pairs]:
         """All pairs that `render` blends, in strips of whole tile rows."""
@@ -238,6 +260,22 @@ def require_kernels() -> None:
             "gsplat has no compiled kernels: install the CUDA toolkit (nvcc) or one of gsplat's "
             "prebuilt wheels, or use exgs.scene.cpu.CpuRasterizer"
         )
+
+
+def light_behind(light: Tensor, pixels: Tensor) -> Tensor:
+    """The sum of `light` [M, 3] over the later pairs of the same pixel; float64 [M, 3].
+
+    Equal `pixels` [M] stand together, front to back.
+    """
+    if len(light) == 0:
+        return light
+    until = torch.cumsum(light, 0)
+    position = torch.arange(len(pixels), device=pixels.device)
+    ends = torch.ones_like(pixels, dtype=torch.bool)
+    ends[:-1] = pixels[1:] != pixels[:-1]
+    last = len(pixels) - 1
+    run = torch.cummin(torch.where(ends, position, last).flip(0), 0).values.flip(0)
+    return until[run] - until
 
 
 def blending_weights(alphas: Tensor, pixels: Tensor) -> Tensor:

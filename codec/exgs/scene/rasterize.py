@@ -51,6 +51,14 @@ class Backprojection(NamedTuple):
     squares: DoubleArray  # [N] sum of w^2
 
 
+class Impact(NamedTuple):
+    """What each Gaussian does to one picture on black, float64; w = alpha * T."""
+
+    weights: DoubleArray  # [N] sum of w over the pixels
+    squares: DoubleArray  # [N] sum of w^2
+    removals: DoubleArray  # [N] squared error of the picture without it, summed, 3 channels
+
+
 class Gradients(NamedTuple):
     """How a loss moves with the parameters of M Gaussians, float64."""
 
@@ -89,6 +97,14 @@ class Rasterizer(Protocol):
         Rendering is linear in colour; with `render` as A this is A^T, what a closed-form colour
         fit needs. Missing channels count as zero. Raises ValueError where `image` has another
         size than the camera's picture.
+        """
+        ...
+
+    def impact(self, scene: Gaussians, camera: Camera) -> Impact:
+        """What the picture from `camera` owes to each Gaussian.
+
+        The change that its removal makes is exact, as POTR (arXiv 2601.14821) has it: its own
+        light goes, and what lies behind it shines through brighter.
         """
         ...
 

@@ -14,6 +14,7 @@ from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
 from exgs.scene.cpu.differentiating import add_slopes, differentiate
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
+from exgs.scene.cpu.impact import IMPACTS, add_impact, measure_impact
 from exgs.scene.cpu.layout import (
     BLOCKS,
     RECORD,
@@ -32,7 +33,7 @@ from exgs.scene.cpu.scratch import Scratch
 from exgs.scene.cpu.slopes import SLOPES
 from exgs.scene.cpu.unprojecting import unproject
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Render
+from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impact, Render
 
 # Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
 # otherwise take memory without bound. 2^25 entries are 256 MiB.
@@ -110,6 +111,22 @@ class CpuRasterizer:
                     lists, used, shares, projected.sources, workers, sums, weights, squares
                 )
         return Backprojection(sums, weights, squares)
+
+    def impact(self, scene: Gaussians, camera: Camera) -> Impact:
+        """See `Rasterizer.impact`."""
+        sums = tuple(np.zeros(len(scene)) for _ in range(IMPACTS))
+        workers = numba.get_num_threads()
+        with _one_at_a_time:
+            projected = self._project(scene, camera, SH_COLORS)
+            records, sources = projected.records, projected.sources
+            for lists in self._bands(projected, camera):
+                shares = self._scratch.take("shares", (len(lists.entries), IMPACTS), np.float32)
+                used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
+                measure_impact(
+                    records, lists, camera.width, camera.height, shares, used, _ticket(), workers
+                )
+                add_impact(lists, used, shares, sources, workers, *sums)
+        return Impact(*sums)
 
     def render_gradients(
         self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
