@@ -44,6 +44,7 @@ _EFFORTS = {
         fit_views=4,
         lesson_views=0,
         gain_views=5,
+        judge_views=3,
         thorough=False,
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, thorough=False),
     ),
@@ -52,6 +53,7 @@ _EFFORTS = {
         fit_views=16,
         lesson_views=30,
         gain_views=16,
+        judge_views=6,
         thorough=True,
         proxies=ProxyEffort(4, 240, 60, fit_iterations=4, thorough=True),
     ),
@@ -60,12 +62,12 @@ _EFFORTS = {
         fit_views=40,
         lesson_views=40,
         gain_views=40,
+        judge_views=6,
         thorough=True,
         proxies=ProxyEffort(5, 400, 120, fit_iterations=8, thorough=True),
     ),
 }
 _MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
-_JUDGE_VIEWS = 6
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
 
 
@@ -233,7 +235,7 @@ def _cameras(
     count = min(options.views, effort.views)
     if options.cameras is None:
         fit = synthesise_views(scene, count, seed=2 * options.seed)
-        judge = synthesise_views(scene, _JUDGE_VIEWS, seed=2 * options.seed + 1)
+        judge = synthesise_views(scene, effort.judge_views, seed=2 * options.seed + 1)
         return list(fit), list(judge)
     if not options.cameras.fit or not options.cameras.judge:
         raise SceneError(
@@ -241,7 +243,10 @@ def _cameras(
         )
     return (
         [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.fit, count)],
-        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.judge, _JUDGE_VIEWS)],
+        [
+            scaled(camera, _MEASURED_WIDTH)
+            for camera in evenly(options.cameras.judge, effort.judge_views)
+        ],
     )
 
 

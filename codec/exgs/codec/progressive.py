@@ -46,6 +46,7 @@ class Effort:
     fit_views: int
     lesson_views: int  # to distil from
     gain_views: int
+    judge_views: int  # of the rate-quality table
     thorough: bool  # packing
     proxies: ProxyEffort
 
