@@ -113,6 +113,7 @@ def test_a_reader_that_stalls_is_dropped(
 ) -> None:
     if knows == "the process":
         monkeypatch.setattr("exgs.server.progress._TCP_INFO", None)
+        monkeypatch.setattr("exgs.server.outlet._TCP_INFO", None)
 
     async def main(site: Site) -> None:
         with _small_socket(site) as end:

@@ -1,7 +1,7 @@
 """The streaming profile: one WebSocket around one ServerSession.
 
-One task reads, one writes. The writer chooses a fragment only when the kernel has taken the one
-before it and holds little unsent, so that a new view turns the stream at once.
+One task reads, one writes. The writer chooses a fragment only when the link has room for it
+(`outlet`), so that a new view turns the stream at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from exgs.codec.constants import (
     FRAME_HEAD_BYTES,
-    MAX_FRAGMENT_BYTES,
     MAX_HELLO_BYTES,
     WEBSOCKET_CLOSE_BASE,
     ErrorCode,
@@ -24,6 +23,7 @@ from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, 
 from exgs.server.catalog import Scene
 from exgs.server.config import TOKEN
 from exgs.server.gate import SLOW_READER, tune
+from exgs.server.outlet import Outlet
 from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 from exgs.wire.errors import ProtocolError
@@ -32,9 +32,7 @@ from exgs.wire.parts import is_page
 from exgs.wire.scheduler import Slice
 from exgs.wire.server import ServerSession
 
-_UNSENT_BYTES = 4 << 10  # that the kernel may hold back: more would be chosen too early
-_SMALL_FRAGMENT_BYTES = 4 << 10
-_SLOW_S = 0.005  # where a fragment takes longer than this to be taken, smaller ones follow
+_UNSENT_BYTES = 16 << 10  # that the kernel may hold back: more would be chosen too early
 _CLOSING_S = 1.0
 _FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
 _RETRY_S = 1.0
@@ -216,11 +214,13 @@ class Stream:
             self._state.metrics.resumes.inc()
 
     async def _write(self) -> None:
-        size_bytes = MAX_FRAGMENT_BYTES
+        outlet = Outlet(self._transport, self._now())
         while True:
             await self._flush()
             if self._session.closed:
                 return
+            await outlet.opens()
+            size_bytes = outlet.fragment_bytes
             piece = self._session.next_fragment(size_bytes)
             if piece is None or self._scene is None:
                 await self._wait_for_news()
@@ -230,10 +230,7 @@ class Stream:
                 continue  # while it was read, a new view has come, or the end
             self._session.send_fragment(piece, data)
             self._count(self._scene, piece)
-            start_s = self._now()
             await self._flush()
-            is_slow = self._now() - start_s > _SLOW_S
-            size_bytes = _SMALL_FRAGMENT_BYTES if is_slow else MAX_FRAGMENT_BYTES
             await asyncio.sleep(0)  # the others' turn, and this client's next view
 
     async def _wait_for_news(self) -> None:

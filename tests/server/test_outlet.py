@@ -1,0 +1,145 @@
+"""A stream fills its link and hardly more: what it chooses next does not wait behind the last."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections import deque
+
+import pytest
+
+from exgs.codec.constants import MAX_FRAGMENT_BYTES
+from exgs.server import outlet
+from exgs.server.outlet import Outlet
+
+PACKET_BYTES = 1448
+STEP_S = 0.001
+
+
+class Link:
+    """A bottleneck with a delay behind it, seen as the kernel of the sender sees it."""
+
+    def __init__(self, rate: float, trip_s: float) -> None:
+        self.rate = rate
+        self.trip_s = trip_s
+        self.now_s = 0.0
+        self.waiting_bytes = 0.0  # at the bottleneck
+        self.delivered_bytes = 0.0  # and acknowledged
+        self._answers: deque[tuple[float, float]] = deque()  # when they come, bytes
+
+    def step(self) -> None:
+        self.now_s += STEP_S
+        sent_bytes = min(self.waiting_bytes, self.rate * STEP_S)
+        self.waiting_bytes -= sent_bytes
+        self._answers.append((self.now_s + self.trip_s, sent_bytes))
+        while self._answers and self._answers[0][0] <= self.now_s:
+            self.delivered_bytes += self._answers.popleft()[1]
+
+    def ask(self, end: socket.socket | None) -> outlet._Kernel:
+        under_way_bytes = self.waiting_bytes + sum(size for _, size in self._answers)
+        return outlet._Kernel(
+            packet_bytes=PACKET_BYTES,
+            unacknowledged=round(under_way_bytes / PACKET_BYTES),
+            sacked=0,
+            lost=0,
+            sent_again=0,
+            round_trip_s=self.trip_s + self.waiting_bytes / self.rate,
+            unsent_bytes=0,
+            delivered=round(self.delivered_bytes / PACKET_BYTES) + 0xFFFFFF00 & 0xFFFFFFFF,
+            shortest_trip_s=self.trip_s,
+        )
+
+    def fill(self, until_s: float, tap: Outlet) -> tuple[float, float]:
+        """Send what `tap` lets through; returns the share of the link used, and the worst wait."""
+        before_bytes, start_s, worst_s, again_s = self.delivered_bytes, self.now_s, 0.0, self.now_s
+        while self.now_s < until_s:
+            while self.now_s >= again_s:
+                wait_s = tap.wait_s(self.now_s)
+                if wait_s > 0:
+                    again_s = self.now_s + max(wait_s, STEP_S)
+                    break
+                self.waiting_bytes += tap.fragment_bytes
+            worst_s = max(worst_s, self.waiting_bytes / self.rate)
+            self.step()
+        used_bytes = self.delivered_bytes - before_bytes
+        return used_bytes / (self.rate * (self.now_s - start_s)), worst_s
+
+
+@pytest.mark.parametrize(
+    ("rate", "trip_s"), [(250e3, 0.2), (250e3, 0.1), (2.5e6, 0.04), (12.5e6, 0.02), (25e6, 0.2)]
+)
+def test_a_link_is_filled_and_no_queue_stands(
+    rate: float, trip_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Link(rate, trip_s)
+    monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
+    tap = Outlet(None, 0.0)
+    link.fill(6.0, tap)  # it finds out
+    share, wait_s = link.fill(12.0, tap)
+    assert share > 0.97
+    assert wait_s < 0.2 * trip_s + 0.05
+
+
+def test_a_link_that_changes_its_rate_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link(250e3, 0.1)
+    monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
+    tap = Outlet(None, 0.0)
+    link.fill(5.0, tap)
+    link.rate = 2.5e6
+    link.fill(10.0, tap)
+    share, wait_s = link.fill(15.0, tap)
+    assert share > 0.97
+    link.rate = 1e6
+    link.fill(30.0, tap)
+    share, wait_s = link.fill(35.0, tap)
+    assert share > 0.97
+    assert wait_s < 0.08
+
+
+def test_fragments_are_small_where_the_link_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    for rate in (50e3, 250e3, 500e3, 5e6):
+        link = Link(rate, 0.05)
+        monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
+        tap = Outlet(None, 0.0)
+        link.fill(3.0, tap)
+        sizes.append(tap.fragment_bytes)
+    assert max(sizes[:2]) < 4200
+    assert 4096 < sizes[2] < 12_000
+    assert sizes[3] == MAX_FRAGMENT_BYTES
+
+
+def test_where_the_kernel_does_not_tell_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = Outlet(None, 0.0)
+    assert tap.wait_s(1.0) == 0
+    assert tap.fragment_bytes == MAX_FRAGMENT_BYTES
+    asyncio.run(tap.opens())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_linux_tells_what_is_under_way() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as one, server.accept()[0] as other:
+            before = outlet._ask_kernel(one)
+            one.sendall(bytes(100_000))
+            got = 0
+            while got < 100_000:
+                got += len(other.recv(1 << 16))
+            after = outlet._ask_kernel(one)
+            assert before is not None
+            assert after is not None
+            assert after.delivered > before.delivered
+            assert after.packet_bytes > 500
+            assert 0 < after.round_trip_s < 1
+            assert after.unsent_bytes == 0
+            assert 0 <= after.under_way_bytes <= 100_000
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    one.send(bytes(1 << 16))
+            full = outlet._ask_kernel(one)
+            assert full is not None
+            assert full.unsent_bytes > 0
+        assert outlet._ask_kernel(one) is None  # closed
