@@ -8,11 +8,12 @@ rate of delivery times the round trip, and a little), as far as Linux tells both
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 import sys
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from exgs.codec.constants import MAX_FRAGMENT_BYTES
 
@@ -30,11 +31,10 @@ _SAMPLE_S = 0.01  # or a round trip, if that is longer
 _SLACK_S = 0.01  # for the time that processes take to wake up
 _UNSENT_BYTES = 4 << 10  # or the slack, if that is more
 _FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # of a small fragment, and whichever is more
-_PAUSES_S = (0.001, 0.25)  # between two looks
+_PAUSES_S = (0.001, 1.0)  # between two looks
 
 
-@dataclass(frozen=True, slots=True)
-class _Kernel:
+class _Kernel(NamedTuple):
     """What Linux knows of a connection: packets but for what is named otherwise."""
 
     packet_bytes: int
@@ -71,7 +71,7 @@ class Outlet:
         pause_s, longest_s = _PAUSES_S
         while (wait_s := self.wait_s(loop.time())) > 0:
             await asyncio.sleep(min(max(wait_s, pause_s), longest_s))
-            pause_s *= 2
+            pause_s *= 1.5 + random.random()  # a crowd must not look all at once
 
     def wait_s(self, now_s: float) -> float:
         """Seconds after which to ask again; 0: the next fragment may go."""
