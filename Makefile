@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench bench-rd clean
+.PHONY: help install demo test lint types bench bench-rd bench-net fuzz clean
 
 help:
 	@echo 'make install    everything that exgs needs, into $(VENV)'
@@ -19,6 +19,9 @@ help:
 	@echo 'make types      types, by mypy'
 	@echo 'make bench      times of the rasterizers; SCENES="a.ply b.ply" for others than the sample'
 	@echo 'make bench-rd   quality against bytes, beside other formats (needs node, and takes long)'
+	@echo 'make bench-net  what the network withstands, half an hour; as root on Linux, with nginx and wrk;'
+	@echo '                SCENE=scene.exgs names an encoded scene of 7 MB or more'
+	@echo 'make fuzz       ten minutes on each of four targets; MINUTES=1 for less'
 	@echo 'make clean      remove $(VENV), demo/ and what tools have cached'
 
 install: $(VENV)/.dev
@@ -46,6 +49,27 @@ bench: $(VENV)/.dev $(SCENES)
 bench-rd: $(VENV)/.bench
 	$(BIN)/python -m bench.rd
 
+bench-net: $(VENV)/.dev
+	@test -f '$(SCENE)' || { echo 'name an encoded scene of 7 MB or more: make bench-net SCENE=scene.exgs'; exit 1; }
+	@test "$$(id -u)" = 0 || { echo 'an emulated link needs root: sudo make bench-net SCENE=$(SCENE)'; exit 1; }
+	@command -v nginx wrk >/dev/null || { echo 'ranges are measured with nginx and wrk: install both'; exit 1; }
+	$(BIN)/python -m bench.net_view_change $(SCENE) --delay-ms 50
+	$(BIN)/python -m bench.net_view_change $(SCENE) --delay-ms 100
+	$(BIN)/python -m bench.net_ranges $(SCENE)
+	$(BIN)/python -m bench.net_crowd slow $(SCENE) --minutes 10
+	$(BIN)/python -m bench.net_crowd idle $(SCENE)
+	$(BIN)/python -m bench.net_crowd stop $(SCENE)
+	$(BIN)/python -m bench.net_kill $(SCENE)
+	$(BIN)/python -m bench.net_kill $(SCENE) --static
+	$(BIN)/python -m bench.net_kill $(SCENE) --client
+	$(BIN)/python -m bench.net_faults $(SCENE)
+	$(BIN)/python -m bench.net_hostile
+
+MINUTES ?= 10
+fuzz: $(VENV)/.fuzz
+	for target in header index chunk control; do \
+		$(BIN)/python -m bench.net_fuzz $$target --minutes $(MINUTES) || exit 1; done
+
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find codec server client tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -66,4 +90,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[dev,fuzz]'
 	@touch $@

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from exgs.cli.main import COMMANDS, main
+from exgs.server.config import Quota, ServerConfig
 from tests.client.scenes import write_box
 
 
@@ -178,6 +179,25 @@ def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFi
     with served(box.parent) as (url, _):
         assert main(["info", f"{url}/none.exgs"]) == 1
     assert capsys.readouterr().err.endswith("/none.exgs: the server answers 404 File not found\n")
+
+
+def test_serve_takes_its_limits_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def serve(config: ServerConfig, **_: object) -> None:
+        seen.append(config.quota)
+
+    monkeypatch.setattr("exgs.cli.serve.serve", serve)
+    assert main(["serve", str(tmp_path), "-q"]) == 0
+    limits = "--connections-per-address 9 --requests-per-address 0 --unlimited-address 10.0.0.9"
+    assert main(["serve", str(tmp_path), "-q", *limits.split()]) == 0
+    assert seen[0] == Quota()
+    assert seen[1].connections_per_address == 9
+    assert seen[1].requests_per_s == 0
+    assert seen[1].unlimited_addresses == {"127.0.0.1", "::1", "10.0.0.9"}
+    assert main(["serve", str(tmp_path), "--connections-per-address", "-1"]) == 2
 
 
 def test_a_reader_that_goes_away_is_no_error(box: Path) -> None:

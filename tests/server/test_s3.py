@@ -1,4 +1,4 @@
-"""Scenes in S3, as a local S3 server gives it. Needs `pip install moto[server] s3fs`."""
+"""Scenes in S3, as a local S3 server gives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from tests.client.scenes import write_box
 from tests.server.support import Site, camera_at, serving, streaming, until
 
-moto = pytest.importorskip("moto.server", reason="needs a local S3 server: moto[server]")
+moto = pytest.importorskip(
+    "moto.server", reason="needs a local S3 server: moto[s3], flask, flask-cors"
+)
 pytest.importorskip("s3fs", reason="needs s3fs")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exgs.client.painter import PAINTERS
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(|kb|mb|gb)", re.IGNORECASE)
 _BYTE_UNITS = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 _SIZE = re.compile(r"(\d{1,5})[xX](\d{1,5})")
@@ -23,6 +24,13 @@ def positive(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return value
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not _COUNT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def byte_size(text: str) -> int:

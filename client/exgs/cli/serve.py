@@ -7,12 +7,14 @@ import asyncio
 import os
 import ssl
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from exgs.cli.arguments import count
 from exgs.cli.inputs import InputError
 from exgs.cli.output import Output
 from exgs.server.app import serve
-from exgs.server.config import ServerConfig
+from exgs.server.config import Quota, ServerConfig
 from exgs.server.log import log_json
 
 
@@ -42,6 +44,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tls-cert", type=Path, metavar="FILE.pem", help="serve https with this certificate chain"
     )
     parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its private key")
+    quota = Quota()
+    parser.add_argument(
+        "--connections-per-address",
+        type=count,
+        default=quota.connections_per_address,
+        metavar="N",
+        help=f"at once; 0: any number ({quota.connections_per_address})",
+    )
+    parser.add_argument(
+        "--requests-per-address",
+        type=count,
+        default=int(quota.requests_per_s),
+        metavar="N",
+        help=f"in a second; 0: any number ({quota.requests_per_s:.0f})",
+    )
+    parser.add_argument(
+        "--unlimited-address",
+        action="append",
+        default=[],
+        metavar="IP",
+        help="of a proxy that speaks for many clients; can be given more than once",
+    )
 
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
@@ -54,6 +78,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     if not output.quiet:
         log_json(sys.stderr)
     tls = _tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
+    quota = Quota()
     config = ServerConfig(
         root=root,
         host=arguments.host,
@@ -61,6 +86,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         token=arguments.token,
         cors_origins=tuple(arguments.cors_origin),
         tls=tls,
+        quota=replace(
+            quota,
+            connections_per_address=arguments.connections_per_address,
+            requests_per_s=float(arguments.requests_per_address),
+            unlimited_addresses=quota.unlimited_addresses.union(arguments.unlimited_address),
+        ),
     )
     scheme = "https" if tls else "http"
 
