@@ -76,9 +76,9 @@ class EncodeOptions:
     """Choices of an encoder.
 
     `cameras` are those of the scene's photographs; without them views are made up. `views` is how
-    many to score from. `score` orders the Gaussians: by what their removal costs, by energy (sum
-    of w^2), by contribution (sum of w), or as ExGS does. `proxies=False` makes the plain pruned
-    layers of ExGS.
+    many to score from. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the
+    Gaussians: by worth (what their removal costs; the default with proxies), by energy (sum of
+    w^2; the default without them), by contribution (sum of w), or as ExGS does.
     """
 
     quality: Literal["low", "default", "high"] = "default"
@@ -89,7 +89,7 @@ class EncodeOptions:
     credit: str = ""
     license: str = ""
     proxies: bool = True
-    score: Literal["worth", "energy", "contribution", "ugc"] = "worth"
+    score: Literal["worth", "energy", "contribution", "ugc"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,9 @@ def encode(
         "ugc": lambda: ugc_scores(scene, cameras, rasterizer),
     }
     sizes = [layer.leaves for layer in plan]
-    layer_of = assign_layers(scores[options.score](), scene.means, sizes)
+    # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
+    score = options.score or ("worth" if options.proxies else "energy")
+    layer_of = assign_layers(scores[score](), scene.means, sizes)
 
     chunks, proxy_counts = encode_chunks(
         scene,
