@@ -19,7 +19,7 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 2.85e-7
+_FINE_TOTAL = 2.55e-7
 _FINE_SH_RATIO = 2.4  # SH are many, and seen from some directions only
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
 _COARSE_GROWTH = 2.2  # power of the share that has arrived
