@@ -19,10 +19,10 @@ from exgs.codec.constants import MAX_FRAGMENT_BYTES
 
 _TCP_INFO = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _TCP_CC_INFO = 26  # linux/tcp.h
-_FIELDS = struct.Struct("=16xI4x4I28xI72xI44xI")  # of struct tcp_info, as in `_Kernel`
+_FIELDS = struct.Struct("=16xI4x4I28xI72xI8xI32xI4xQ")  # of struct tcp_info, as in `_Kernel`
 _BBR = struct.Struct("=8xI8x")  # tcpi_bbr_min_rtt of struct tcp_bbr_info, linux/inet_diag.h
 
-_SURPLUS = 1.1  # over what fills the link: it may have become faster
+_SURPLUS = 1.2  # over what fills the link: it may have become faster
 _GROWTH = 1.5  # while it is being found out what does
 _LEAST_BYTES = 32 << 10  # that may be under way on any link
 _LEAST_PACKETS = 20
@@ -37,7 +37,7 @@ _PAUSES_S = (0.001, 1.0)  # between two looks
 class _Kernel(NamedTuple):
     """What Linux knows of a connection: packets but for what is named otherwise."""
 
-    packet_bytes: int
+    packet_bytes: float  # of one, on average
     unacknowledged: int
     sacked: int
     lost: int
@@ -48,7 +48,7 @@ class _Kernel(NamedTuple):
     shortest_trip_s: float | None  # of some seconds; only BBR tells
 
     @property
-    def under_way_bytes(self) -> int:
+    def under_way_bytes(self) -> float:
         packets = self.unacknowledged - self.sacked - self.lost + self.sent_again
         return packets * self.packet_bytes
 
@@ -63,15 +63,19 @@ class Outlet:
         self._surplus = _GROWTH
         self._sampled_s = now_s
         self._delivered: int | None = None  # at that time
+        self._waited_s = 0.0  # the last time
         self.fragment_bytes = _FRAGMENT_BYTES  # to choose next: some milliseconds of the link
 
     async def opens(self) -> None:
         """Wait until the next fragment may go."""
         loop = asyncio.get_running_loop()
-        pause_s, longest_s = _PAUSES_S
+        start_s = loop.time()
+        shortest_s, longest_s = _PAUSES_S
+        pause_s = max(self._waited_s / 4, shortest_s)  # a slow reader is asked seldom
         while (wait_s := self.wait_s(loop.time())) > 0:
             await asyncio.sleep(min(max(wait_s, pause_s), longest_s))
             pause_s *= 1.5 + random.random()  # a crowd must not look all at once
+        self._waited_s = loop.time() - start_s
 
     def wait_s(self, now_s: float) -> float:
         """Seconds after which to ask again; 0: the next fragment may go."""
@@ -90,7 +94,8 @@ class Outlet:
             room_bytes = max(room_bytes, self._rate * filled_s)
             taken_bytes = kernel.under_way_bytes + kernel.unsent_bytes
             excess_bytes = max(excess_bytes, taken_bytes - room_bytes)
-        return max(excess_bytes, 0.0) * kernel.round_trip_s / room_bytes
+        rate = self._rate or room_bytes / max(kernel.round_trip_s, 1e-6)
+        return max(excess_bytes, 0.0) / rate
 
     def _sample(self, kernel: _Kernel, now_s: float) -> None:
         """Measure the rate of delivery, a round trip or more at a time."""
@@ -121,7 +126,9 @@ def _ask_kernel(end: socket.socket | None) -> _Kernel | None:
         return None
     if len(info) < _FIELDS.size:  # an old kernel
         return None
-    packet_bytes, unacked, sacked, lost, again, trip_us, unsent, delivered = _FIELDS.unpack(info)
+    found = _FIELDS.unpack(info)
+    most_bytes, unacked, sacked, lost, again, trip_us, unsent, sent, delivered, sent_bytes = found
+    packet_bytes = sent_bytes / sent if sent else most_bytes
     shortest_s = _BBR.unpack(control)[0] / 1e6 if len(control) == _BBR.size else None
     return _Kernel(
         packet_bytes, unacked, sacked, lost, again, trip_us / 1e6, unsent, delivered, shortest_s
