@@ -23,7 +23,7 @@ _FIELDS = struct.Struct("=16xI4x4I28xI72xI8xI32xI4xQ")  # of struct tcp_info, as
 _BBR = struct.Struct("=8xI8x")  # tcpi_bbr_min_rtt of struct tcp_bbr_info, linux/inet_diag.h
 
 _SURPLUS = 1.2  # over what fills the link: it may have become faster
-_GROWTH = 1.5  # while it is being found out what does
+_FIRST_GROWTH, _GROWTH = 2.5, 1.5  # while it is being found out what does; later on
 _LEAST_BYTES = 32 << 10  # that may be under way on any link
 _LEAST_PACKETS = 20
 _KEPT_S = 10.0  # the best rate of so long counts: one that is lower may be a loss
@@ -60,7 +60,7 @@ class Outlet:
         self._socket = transport.get_extra_info("socket") if transport is not None else None
         self._rates: deque[tuple[float, float]] = deque()  # when, bytes a second
         self._rate = 0.0  # the best of these
-        self._surplus = _GROWTH
+        self._growth = self._surplus = _FIRST_GROWTH
         self._sampled_s = now_s
         self._delivered: int | None = None  # at that time
         self._waited_s = 0.0  # the last time
@@ -107,7 +107,10 @@ class Outlet:
         packets = kernel.delivered - self._delivered & 0xFFFFFFFF
         rate = packets * kernel.packet_bytes / took_s
         self._sampled_s, self._delivered = now_s, kernel.delivered
-        self._surplus = _GROWTH if rate > 1.1 * self._rate else _SURPLUS
+        if rate > 1.1 * self._rate:
+            self._surplus = self._growth
+        else:
+            self._growth, self._surplus = _GROWTH, _SURPLUS
         while self._rates and now_s - self._rates[0][0] > _KEPT_S:
             self._rates.popleft()
         while self._rates and self._rates[-1][1] <= rate:
