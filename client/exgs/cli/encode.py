@@ -8,6 +8,7 @@ from pathlib import Path
 from exgs.cli.arguments import positive
 from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.encode import EncodeOptions, encode
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+@interruptible()
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene

@@ -10,6 +10,7 @@ from typing import Any
 
 from exgs.cli.arguments import picture_size, positive
 from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.client.painter import PainterError, painter_named
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measure.add_argument("--json", action="store_true", help="print JSON")
 
 
+@interruptible()
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     if arguments.verb == "train":

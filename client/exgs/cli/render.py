@@ -9,6 +9,7 @@ import numpy as np
 
 from exgs.cli.arguments import add_picture_options, byte_size
 from exgs.cli.inputs import InputError, extension, local_file, require_extension
+from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.view import one_view, view
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+@interruptible()
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene
