@@ -106,6 +106,22 @@ def test_an_old_file_stays_unless_it_may_be_replaced(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.ply", "old.exgs"]
 
 
+def _layers(report: dict[str, object]) -> list[dict[str, int]]:
+    layers = report["layers"]
+    assert isinstance(layers, list)
+    return layers
+
+
+def test_a_file_without_proxies_holds_only_the_scenes_own(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "pruned.exgs")
+    options = ["--quality", "low", "--views", "8", "--no-proxies"]
+    made = _json(capsys, "encode", str(folder / "box.ply"), out, *options)
+    assert [layer["proxies"] for layer in _layers(made)] == [0] * len(_layers(made))
+    assert _layers(_json(capsys, "info", str(folder / "box.exgs")))[0]["proxies"] > 0
+
+
 @pytest.mark.parametrize("delay_s", [2.5, 4, 6])
 def test_an_interrupted_encode_leaves_the_old_file_and_no_other(
     folder: Path, tmp_path: Path, delay_s: float

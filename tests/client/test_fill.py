@@ -1,4 +1,4 @@
-"""The push-pull fill: holes take the colour around them, covered pixels are not touched."""
+"""The honest fill: holes take the colour around them, covered pixels are not touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from hypothesis.extra import numpy as hnp
 
 from exgs.client.painter import painter_named
 from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.fill import FillPainter, push_pull
+from exgs.client.painter.fill import FillPainter
+from exgs.client.painter.gaps import Gaps
+from exgs.client.painter.push_pull import push_pull
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
@@ -18,12 +20,10 @@ _shapes = st.tuples(st.integers(1, 23), st.integers(1, 17))
 _weights = _shapes.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=_unit))
 
 
-def _paint(rgb: FloatArray, leaves: FloatArray, proxies: FloatArray | None = None) -> FloatArray:
-    proxies = np.zeros_like(leaves) if proxies is None else proxies
-    alpha = leaves + proxies
-    reach = np.ones(leaves.shape, bool)
-    confidence = Confidence(leaves, proxies, 1 - alpha, np.zeros_like(leaves), reach)
-    return FillPainter().paint(Render(rgb, alpha, np.zeros_like(alpha)), confidence)
+def _paint(rgb: FloatArray, leaves: FloatArray, gaps: Gaps | None) -> FloatArray:
+    none = np.zeros_like(leaves)
+    confidence = Confidence(leaves, none, 1 - leaves, none, gaps)
+    return FillPainter().paint(Render(rgb, leaves, none), confidence)
 
 
 @given(weight=_weights, color=st.tuples(_unit, _unit, _unit))
@@ -43,7 +43,9 @@ def test_what_leaves_cover_is_as_rendered_bit_for_bit(weight: FloatArray, seed: 
     weight[weight > 0.5] = 1.0
     colors = np.random.default_rng(seed).random((*weight.shape, 3), np.float32)
     rgb = weight[..., None] * colors
-    painted = _paint(rgb, weight)
+    gaps = Gaps(1 - weight, 1 - weight, colors)
+    painted = _paint(rgb, weight, gaps)
+    np.testing.assert_allclose(painted, colors, atol=1e-6)
     covered = weight == 1.0
     assert painted[covered].tobytes() == rgb[covered].tobytes()
 
@@ -70,15 +72,12 @@ def test_a_hole_takes_the_colour_beside_it_and_not_that_far_away() -> None:
     np.testing.assert_allclose(filled[12:16, 4:8], [[[1, 0, 0]] * 4] * 4, atol=1e-5)
 
 
-def test_a_full_picture_is_returned_as_it_is_and_an_empty_one_is_black() -> None:
-    rgb = np.random.default_rng(0).random((8, 9, 3), np.float32)
-    assert _paint(rgb, np.ones((8, 9), np.float32)) is rgb
-    empty = np.zeros((8, 9), np.float32)
-    assert not _paint(np.zeros((8, 9, 3), np.float32), empty).any()
-
-
-def test_proxies_are_not_painted_over() -> None:
+def test_without_gaps_the_picture_is_returned_as_it_is() -> None:
     rgb = np.random.default_rng(0).random((8, 9, 3), np.float32)
     half = np.full((8, 9), 0.5, np.float32)
-    assert _paint(rgb, half, half).tobytes() == rgb.tobytes()
+    assert _paint(rgb, half, None) is rgb
     assert painter_named("none") is None
+
+
+def test_where_nothing_is_known_colours_are_black() -> None:
+    assert not push_pull(np.zeros((8, 9, 3), np.float32), np.zeros((8, 9), np.float32)).any()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from exgs.client.painter.confidence import Confidence
+from exgs.client.painter.gaps import Gaps
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.scene.rasterize import Render
 
@@ -23,7 +24,7 @@ UNET: dict[str, Any] = {
 
 
 def frame(height: int = 40, width: int = 56, seed: int = 0) -> tuple[Render, Confidence]:
-    """A noisy render: the left third leaves, the middle proxies, the right nothing."""
+    """A noisy render: the left third leaves, the middle proxies, the right a gap in grey."""
     rng = np.random.default_rng(seed)
     kind = np.minimum(3 * np.arange(width) // width, 2)
     leaves, proxies, nothing = (
@@ -31,8 +32,8 @@ def frame(height: int = 40, width: int = 56, seed: int = 0) -> tuple[Render, Con
     )
     rgb = rng.uniform(0, 1, (height, width, 3)).astype(np.float32) * (1 - nothing)[..., None]
     depth = np.ones((height, width), np.float32)
-    reach = np.ones((height, width), bool)
-    confidence = Confidence(leaves, proxies, nothing, np.zeros_like(leaves), reach)
+    gaps = Gaps(nothing, nothing, np.full((height, width, 3), 0.5, np.float32))
+    confidence = Confidence(leaves, proxies, nothing, np.zeros_like(leaves), gaps)
     return Render(rgb, 1 - nothing, depth), confidence
 
 

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from exgs.client.painter import painter_named
-from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.fill import fill
+from exgs.client.painter.gaps import Gaps
 from exgs.client.painter.gauss import GaussPainter
-from exgs.client.painter.inputs import PLANES, gate, planes
-from exgs.scene.rasterize import Render
+from exgs.client.painter.inputs import GAPS, PLANES, RAW, filled, gate, planes
+from exgs.scene.gaussians import FloatArray
 from tests.painter.frames import frame, small_pipeline
+
+
+def _none(like: FloatArray) -> Gaps:
+    """No gaps, in a file without proxies."""
+    return Gaps(0 * like, 0 * like, np.zeros((*like.shape, 3), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +29,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_frame_without_gaps_comes_back_bit_for_bit(model: Path) -> None:
+def test_where_proxies_stand_for_the_rest_a_frame_comes_back_bit_for_bit(model: Path) -> None:
     render, confidence = frame()
-    full = replace(
-        confidence,
-        leaves=np.ones_like(confidence.leaves),
-        proxies=np.zeros_like(confidence.leaves),
-        nothing=np.zeros_like(confidence.leaves),
-    )
-    painted = GaussPainter(model).paint(render, full)
+    painted = GaussPainter(model).paint(render, replace(confidence, gaps=None))
     assert painted.tobytes() == render.rgb.tobytes()
 
 
@@ -44,63 +43,55 @@ def test_leaves_stand_and_everything_else_is_painted(model: Path) -> None:
     assert (np.abs(painted - render.rgb).max(axis=2)[~leaves] > 0).mean() > 0.9
 
 
-def test_out_of_the_scenes_reach_nothing_is_painted(model: Path) -> None:
+def test_the_open_background_is_not_painted(model: Path) -> None:
     render, confidence = frame()
-    nowhere = replace(confidence, reach=np.zeros_like(confidence.reach))
-    painted = GaussPainter(model).paint(render, nowhere)
+    painted = GaussPainter(model).paint(render, replace(confidence, gaps=_none(confidence.leaves)))
     open_ = confidence.nothing == 1
     assert painted[open_].tobytes() == render.rgb[open_].tobytes()
 
 
-def test_proxies_are_painted_though_nothing_is_a_gap(model: Path) -> None:
-    render, confidence = frame()
-    closed = replace(confidence, reach=np.zeros_like(confidence.reach))
-    painted = GaussPainter(model).paint(render, closed)
-    proxies = confidence.proxies == 1
-    assert not closed.gaps.any()
-    assert (np.abs(painted - render.rgb).max(axis=2)[proxies] > 0).mean() > 0.9
-
-
-def test_the_gate_closes_smoothly_as_leaves_cover() -> None:
+def test_the_gate_closes_smoothly_as_gaps_and_the_need_to_stand_for_others_shrink() -> None:
     _, confidence = frame(4, 100)
-    leaves = np.broadcast_to(np.linspace(0, 1, 100, dtype=np.float32), (4, 100))
-    none = np.zeros_like(leaves)
-    opened = gate(replace(confidence, leaves=leaves, proxies=1 - leaves, nothing=none))[0]
-    assert opened[0] == 1
-    assert opened[-1] == 0
-    assert (np.diff(opened) <= 0).all()
-    assert np.abs(np.diff(opened)).max() < 0.15
-    covered = replace(confidence, leaves=none + 1, proxies=none, nothing=none)
-    pending = gate(replace(covered, sh_pending=leaves))[0]
-    assert pending[0] == 0
-    assert pending[-1] == 1
+    falling = np.broadcast_to(np.linspace(1, 0, 100, dtype=np.float32), (4, 100))
+    none = _none(falling)
+    doubted = gate(replace(confidence, proxies=falling, gaps=none))[0]
+    reached = gate(replace(confidence, proxies=0 * falling, gaps=replace(none, reach=falling)))[0]
+    for opened in (doubted, reached):
+        assert opened[0] == 1
+        assert opened[-1] == 0
+        assert (np.diff(opened) <= 0).all()
+        assert np.abs(np.diff(opened)).max() < 0.15
+    few = np.full_like(falling, 0.2)  # of a scene's leaves, the rest has come
+    assert not gate(replace(confidence, proxies=few, gaps=none)).any()
 
 
-def test_planes_hold_the_filled_render_and_what_filling_added() -> None:
+def test_leaves_whose_sh_is_still_to_come_stand_as_rendered(model: Path) -> None:
     render, confidence = frame()
-    hole = np.zeros_like(confidence.nothing)
-    hole[:, -6:] = 1
-    confidence = replace(confidence, nothing=hole, proxies=1 - confidence.leaves - hole)
-    rgb = np.maximum(render.rgb, 0.1) * (1 - hole)[..., None]
-    render = Render(rgb, 1 - hole, render.depth)
-    stack = planes(render, confidence)
+    none = np.zeros_like(confidence.leaves)
+    pending = replace(
+        confidence,
+        leaves=none + 1,
+        proxies=none,
+        nothing=none,
+        sh_pending=none + 1,
+        gaps=_none(none),
+    )
+    assert GaussPainter(model).paint(render, pending).tobytes() == render.rgb.tobytes()
+
+
+def test_planes_hold_the_render_and_the_fill_that_the_answer_is_added_to() -> None:
+    render, confidence = frame()
+    assert confidence.gaps is not None
+    half = replace(confidence.gaps, weight=0.5 * confidence.nothing)
+    stack = planes(render, confidence, half)
     assert stack.shape == (PLANES, *render.alpha.shape)
     assert stack.min() >= 0
     assert stack.max() <= 1
-    np.testing.assert_allclose(stack[:3] - stack[3:6], np.moveaxis(render.rgb, 2, 0), atol=1e-6)
-    assert stack[:3, :, -1].min() > 0.05
-    assert not stack[3:6, :, 0].any()
-
-
-def test_the_open_around_a_thing_is_not_filled() -> None:
-    y, x = np.mgrid[:64, :64] - 31.5
-    thing = (np.hypot(x, y) < 16).astype(np.float32)
-    thing[30:34, 30:34] = 0  # a gap amid it
-    none = np.zeros_like(thing)
-    confidence = Confidence(none, thing, 1 - thing, none, none == 0)
-    filled = fill(thing[..., None] * np.ones(3, np.float32), confidence)
-    assert filled[31, 31].min() > 0.5
-    assert filled[np.hypot(x, y) > 24].max() == 0
+    np.testing.assert_allclose(stack[RAW], np.moveaxis(render.rgb, 2, 0), atol=1e-6)
+    assert not stack[GAPS, :, 0].any()  # colours where no gap is
+    shown = filled(torch.from_numpy(stack)[None])[0].numpy()
+    np.testing.assert_allclose(shown[:, :, -1], 0.25, atol=1e-6)
+    np.testing.assert_allclose(shown[:, :, 0], stack[RAW, :, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(17, 33), (64, 64), (16, 200)])

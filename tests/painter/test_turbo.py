@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionMode
 from safetensors.torch import save_file
 
 from exgs.client.painter import PainterError, painter_named
+from exgs.client.painter.inputs import PLANES, filled
 from exgs.client.painter.models import PROMPT_FILE, load_network
 from tests.painter.frames import frame
 
@@ -63,7 +64,7 @@ def test_it_paints_gaps_and_keeps_what_is_certain(tmp_path: Path, prediction: st
 def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture_back(tmp_path: Path) -> None:
     _write_model(tmp_path)
     network = load_network(tmp_path)
-    stack = torch.rand((1, 10, 32, 32), generator=torch.Generator().manual_seed(1))
+    stack = torch.rand((1, PLANES, 32, 32), generator=torch.Generator().manual_seed(1))
 
     class _NoNoise(torch.nn.Module):
         def forward(self, sample: torch.Tensor, *_: object, **__: object) -> object:
@@ -73,7 +74,10 @@ def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture_back(tmp_path
     network.unet = _NoNoise()  # type: ignore[attr-defined]
     vae = network.vae  # type: ignore[attr-defined]
     with torch.inference_mode():
-        wanted = vae.decode(vae.encode(2 * stack[:, :3] - 1).latent_dist.mode()).sample / 2 + 0.5
+        wanted = (
+            vae.decode(vae.encode(2 * filled(stack).clamp(0, 1) - 1).latent_dist.mode()).sample / 2
+            + 0.5
+        )
     torch.testing.assert_close(network(stack), wanted.clamp(0, 1), atol=1e-4, rtol=1e-4)
 
 

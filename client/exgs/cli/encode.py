@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--views", type=positive, default=40, metavar="N", help="views to score from (default 40)"
     )
     parser.add_argument("--quality", choices=("low", "default", "high"), default="default")
+    parser.add_argument(
+        "--no-proxies",
+        action="store_true",
+        help="only layers of the scene's own Gaussians: smaller, and poor until most has come",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
@@ -53,6 +58,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         name=arguments.out.stem,
         credit=arguments.credit,
         license=arguments.license,
+        proxies=not arguments.no_proxies,
     )
     with local_file(arguments.scene) as path, output.progress() as progress:
         progress("reading", 0.0)

@@ -45,8 +45,10 @@ def draw_picture(
 
 
 def over_background(image: FloatArray, confidence: Confidence, background: Color) -> FloatArray:
-    """A painted picture [H, W, 3] with the background where the scene can't reach."""
-    behind = np.where(confidence.reach, np.float32(0), confidence.nothing)
+    """A painted picture [H, W, 3] with the background where nothing is missing."""
+    behind = confidence.nothing
+    if confidence.gaps is not None:
+        behind = behind - confidence.gaps.weight
     shown: FloatArray = image + behind[..., None] * np.array(background, np.float32)
     return shown
 

@@ -1,7 +1,8 @@
 """The confidence map: how much of each pixel comes from leaves, from proxies, from nothing.
 
 The rasterizer itself measures it: one more render in which each Gaussian's colour says what it
-is, so that the channels are sums of blending weights.
+is, so that the channels are sums of blending weights. In files without proxies, `gaps` tells what
+is missing from what is open.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exgs.client.painter.reach import Mask, reach
+from exgs.client.painter.gaps import Gaps, find_gaps
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -26,41 +27,31 @@ class Confidence:
     """Blending weights per pixel, float32 in [0, 1]; leaves + proxies + nothing = 1."""
 
     leaves: FloatArray  # [H, W] true Gaussians
-    proxies: FloatArray  # [H, W] merged or stretched Gaussians that stand for what has not come
+    proxies: FloatArray  # [H, W] what stands for what has not come
     nothing: FloatArray  # [H, W] what shines through to the background
-    sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not come
-    reach: Mask  # [H, W] where something may be missing; elsewhere nothing is no gap
-
-    @property
-    def gaps(self) -> Mask:
-        """Pixels that something should cover and that shine through visibly."""
-        return self.reach & (self.nothing > 1 - COVERED_WEIGHT)
+    sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not all come
+    gaps: Gaps | None  # in `nothing`; None where proxies stand for all that is missing
 
 
 def measure_confidence(
     rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
 ) -> Confidence:
     """Render which kind of Gaussian covers each pixel of `camera`'s picture."""
-    stands_in = drawn.is_proxy | _are_leaves_stretched(drawn, facts)
-    kinds = np.zeros((len(drawn.gaussians), 3), np.float32)
-    kinds[:, 0] = ~stands_in
-    kinds[:, 1] = stands_in
-    kinds[:, 2] = drawn.sh_pending
+    missing = 1 - int(np.count_nonzero(~drawn.is_proxy)) / facts.leaf_count
+    stands_in = np.where(drawn.is_proxy, 1.0, missing if _stretches(facts) else 0.0)
+    kinds = np.stack([1 - stands_in, stands_in, drawn.sh_pending], axis=1).astype(np.float32)
     render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
-    if any(layer.proxy_count for layer in facts.layers):
-        # Proxies stand for all that is missing: what they leave open is open in the scene too.
-        within_reach = np.zeros(nothing.shape, bool)
-    else:
-        within_reach = reach(facts, camera)
-    return Confidence(leaves, proxies, nothing, sh_pending, within_reach)
+    gaps = None
+    if missing and not any(layer.proxy_count for layer in facts.layers):
+        gaps = find_gaps(rasterizer, drawn, nothing, camera)
+    return Confidence(leaves, proxies, nothing, sh_pending, gaps)
 
 
-def _are_leaves_stretched(drawn: DrawnScene, facts: SceneFacts) -> bool:
-    """Whether leaves are drawn larger than they are, to stand for others too.
+def _stretches(facts: SceneFacts) -> bool:
+    """Whether leaves are drawn larger than they are while others are missing.
 
-    Files without proxies do so until all leaves are there; then none can be trusted as it is.
+    Files without proxies do so; then a leaf counts as one that stands for the missing, too.
     """
-    stretches = any(layer.amplification != 1 for layer in facts.layers)
-    return stretches and int(np.count_nonzero(~drawn.is_proxy)) < facts.leaf_count
+    return any(layer.amplification != 1 for layer in facts.layers)

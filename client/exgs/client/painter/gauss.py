@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.inputs import FILLED, gate, planes
+from exgs.client.painter.inputs import filled, gate, planes
 from exgs.client.painter.models import SHIPPED, Network, load_network
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
@@ -40,10 +40,10 @@ class GaussPainter:
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """See Painter."""
-        opened = gate(confidence)
-        if not opened.any():
+        gaps, opened = confidence.gaps, gate(confidence)
+        if gaps is None or not opened.any():
             return render.rgb
-        stack = planes(render, confidence)
+        stack = planes(render, confidence, gaps)
         restored = self._restore(stack, self._scale(opened.size))
         painted = render.rgb + opened[..., None] * (restored - render.rgb)
         return np.where(opened[..., None] > 0, painted, render.rgb).astype(np.float32)
@@ -65,13 +65,13 @@ class GaussPainter:
         if scale < 1:
             size = (max(round(height * scale), 1), max(round(width * scale), 1))
             small = functional.interpolate(whole, size, mode="area")
-        added = self._run(small) - small[:, FILLED]
+        added = self._run(small) - filled(small)
         self._pixel_s = (time.perf_counter() - start_s) / (small.shape[2] * small.shape[3])
         if scale < 1:
             added = functional.interpolate(
                 added, (height, width), mode="bilinear", align_corners=False
             )
-        picture = (whole[:, FILLED] + added).clamp(0, 1)[0].permute(1, 2, 0)
+        picture = (filled(whole) + added).clamp(0, 1)[0].permute(1, 2, 0)
         return np.ascontiguousarray(picture.numpy(), np.float32)
 
     def _run(self, stack: Tensor) -> Tensor:

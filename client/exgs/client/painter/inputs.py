@@ -1,7 +1,7 @@
-"""What the network sees of a frame: the filled render, what filling added, and the confidence.
+"""What the network sees of a frame: the render, the colours for its gaps, and the confidence map.
 
-One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; and the gate
-that says how much of the network's answer each pixel takes.
+One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; the honest
+fill that its answer is added to; and the gate that says how much of that each pixel takes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from exgs.client.painter.confidence import COVERED_WEIGHT, Confidence
-from exgs.client.painter.fill import fill
+from exgs.client.painter.gaps import Gaps
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
@@ -20,45 +20,56 @@ if TYPE_CHECKING:
 
 Values = TypeVar("Values", FloatArray, "Tensor")
 
-# Filled RGB, RGB that filling added, leaves, proxies, nothing, SH pending.
-PLANES = 10
-FILLED, ADDED, MAP = slice(0, 3), slice(3, 6), slice(6, 10)
+# RGB as rendered, RGB for gaps, leaves, proxies, SH pending, gaps by weight and by reach.
+PLANES = 11
+RAW, GAPS, MAP = slice(0, 3), slice(3, 6), slice(6, 11)
+PROXIES, WEIGHT, REACH = 7, 9, 10
 
-# An untrusted weight of so much opens the gate fully.
-_OPEN_WEIGHT = 0.1
-# What SH that has not come takes from the trust in a leaf: its mean colour is right.
-_PENDING_DISTRUST = 0.5
+# From which weight on the gate opens, and from which it is open: for what may be a gap, and for
+# leaves that stand for others. Those that stand for few are better left alone.
+_REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
+_DOUBT_OPENS = 0.25, 0.5
 
 
-def planes(render: Render, confidence: Confidence) -> FloatArray:
-    """The network's input of one frame, clamped to [0, 1]."""
-    raw = np.clip(render.rgb, 0.0, 1.0)
-    filled = fill(raw, confidence)
+def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
+    """The network's input of one frame with these gaps, clamped to [0, 1]."""
+    near = gaps.reach > 1 - COVERED_WEIGHT  # colours elsewhere mean nothing
     stack = np.concatenate(
         [
-            np.moveaxis(filled, 2, 0),
-            np.moveaxis(filled - raw, 2, 0),
+            np.moveaxis(render.rgb, 2, 0),
+            np.moveaxis(gaps.colors * near[..., None], 2, 0),
             confidence.leaves[None],
             confidence.proxies[None],
-            (confidence.nothing * confidence.reach)[None],
             confidence.sh_pending[None],
+            gaps.weight[None],
+            gaps.reach[None],
         ]
     )
     return np.asarray(np.clip(stack, 0.0, 1.0), np.float32)
 
 
+def filled(stack: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] of stacks of planes, their gaps filled."""
+    picture: Tensor = stack[:, RAW] + stack[:, WEIGHT, None] * stack[:, GAPS]
+    return picture
+
+
 def gate(confidence: Confidence) -> FloatArray:
     """How far each pixel [H, W] is painted: 0 leaves it as rendered, bit for bit.
 
-    Zero where leaves cover with all their detail, and where the empty background shows.
+    Closed where leaves cover, where the empty background shows, and all over where proxies stand
+    for what is missing: those were fitted to the whole scene's pictures, and painting over them
+    gains nothing. Nor does it over leaves of which only SH is still to come.
     """
-    missing = confidence.nothing * confidence.reach
-    opened = gate_of(confidence.proxies, missing, confidence.sh_pending)
-    return np.asarray(opened, np.float32)
+    if confidence.gaps is None:
+        return np.zeros_like(confidence.nothing)
+    return np.asarray(gate_of(confidence.proxies, confidence.gaps.reach), np.float32)
 
 
-def gate_of(proxies: Values, missing: Values, sh_pending: Values) -> Values:
-    """The gate, from the weights of proxies, of gaps, and of leaves whose SH has not come."""
-    distrust = proxies + missing + _PENDING_DISTRUST * sh_pending
-    hidden = 1.0 - COVERED_WEIGHT
-    return ((distrust - hidden) / (_OPEN_WEIGHT - hidden)).clip(0.0, 1.0)
+def gate_of(doubt: Values, reach: Values) -> Values:
+    """The gate, from the weights of leaves that stand for others and of what may be a gap."""
+    return (_ramp(doubt, *_DOUBT_OPENS) + _ramp(reach, *_REACH_OPENS)).clip(0.0, 1.0)
+
+
+def _ramp(values: Values, low: float, high: float) -> Values:
+    return ((values - low) / (high - low)).clip(0.0, 1.0)

@@ -16,7 +16,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from exgs.client.painter.inputs import FILLED
+from exgs.client.painter.inputs import filled
 
 TIMESTEP = 199  # of 1000: the noise level that such renders resemble
 
@@ -49,7 +49,7 @@ class TurboPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
     def __call__(self, stack: Tensor) -> Tensor:
         """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W]."""
         scale = self.vae.config.scaling_factor
-        noisy = self.vae.encode(2 * stack[:, FILLED] - 1).latent_dist.mode() * scale
+        noisy = self.vae.encode(2 * filled(stack).clamp(0, 1) - 1).latent_dist.mode() * scale
         kept = float(self.scheduler.alphas_cumprod[TIMESTEP])
         prompt = self.prompt_embeds.to(noisy).expand(len(noisy), -1, -1)
         predicted = self.unet(noisy, TIMESTEP, encoder_hidden_states=prompt).sample

@@ -2,7 +2,8 @@
 
 All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
 latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
-answers with a residual to the filled render: an untrained decoder changes nothing.
+answers with a residual to the filled render, and with how much more or less of what may be a gap
+is one: an untrained decoder changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.client.painter.inputs import FILLED, PLANES
+from exgs.client.painter.inputs import GAPS, PLANES, REACH, filled
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
@@ -51,7 +52,7 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.from_latent = nn.Conv2d(latent_channels, 4 * width, 3, padding=1)
         self.join = nn.Conv2d(2 * width, width, 1)
         self.decoder = nn.Sequential(*(_Residual(width) for _ in range(decoder_blocks)))
-        self.leave = nn.Conv2d(width, 3 * pixels, 3, padding=1)
+        self.leave = nn.Conv2d(width, 4 * pixels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
@@ -61,11 +62,14 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self.to_latent(functional.silu(features)), features
 
     def decode(self, latent: Tensor, features: Tensor, stack: Tensor) -> Tensor:
-        """The picture [B, 3, H, W], as the filled render of `stack` plus a residual."""
+        """The picture [B, 3, H, W]: the filled render of `stack`, with its gaps corrected."""
         context = functional.pixel_shuffle(self.from_latent(latent), 2)
         joined = self.join(torch.cat([context, features], dim=1))
-        residual = self.leave(functional.silu(self.decoder(joined)))
-        return stack[:, FILLED] + functional.pixel_shuffle(residual, _UNSHUFFLE)
+        answer = self.leave(functional.silu(self.decoder(joined)))
+        planes = functional.pixel_shuffle(answer, _UNSHUFFLE)
+        residual, more = planes[:, :3], planes[:, 3:]
+        picture: Tensor = filled(stack) + more * stack[:, REACH, None] * stack[:, GAPS] + residual
+        return picture
 
     def forward(self, stack: Tensor) -> Tensor:
         """Encode and decode, without restoring."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.client.painter.inputs import ADDED, FILLED
+from exgs.client.painter.inputs import RAW
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
@@ -49,7 +49,6 @@ CURVE_COLUMNS = (
     "rate",
     "time_s",
 )
-_PRUNED = "pruned "
 _JUDGED = 8  # pairs at a time
 _VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
@@ -90,18 +89,12 @@ def _join(shards: list[Pairs]) -> Pairs:
 
 
 def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
-    path = folder / f"{source.replace(' ', '-').replace(':', '-').replace('/', '-')}.npz"
+    path = folder / f"{source.replace(':', '-').replace('/', '-')}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         views = recipe.pairs.views + recipe.pairs.encode_views
-        scene = load_source(source.removeprefix(_PRUNED), data, views, _VIEW_SIZE)
-        pairs = make_pairs(
-            scene,
-            default_rasterizer(),
-            recipe.pairs,
-            recipe.seed,
-            proxies=not source.startswith(_PRUNED),
-        )
+        scene = load_source(source, data, views, _VIEW_SIZE)
+        pairs = make_pairs(scene, default_rasterizer(), recipe.pairs, recipe.seed)
         write_shard(path, pairs)
     return read_shard(path)
 
@@ -152,7 +145,7 @@ class _Run:
         with torch.no_grad():
             for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
                 average.lerp_(value, 1 - keep)
-            before = (stack[:, FILLED] - stack[:, ADDED] - target).square().mean()
+            before = (stack[:, RAW] - target).square().mean()
             after = (shown.clamp(0, 1) - target).square().mean()
         self._sums += [loss.item(), before.item(), after.item()]
         self._summed += 1
@@ -219,7 +212,7 @@ class _Run:
             inputs = self._validation.inputs[chosen, :, :side, :side]
             targets = self._validation.targets[chosen, :, :side, :side]
             stack, target = (_to_tensor(x).to(self._device) for x in (inputs, targets))
-            raw = stack[:, FILLED] - stack[:, ADDED]
+            raw = stack[:, RAW]
             shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
             squares = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
             decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]

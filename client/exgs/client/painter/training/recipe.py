@@ -1,12 +1,11 @@
 """A recipe: all that a training run depends on, read from a TOML file.
 
     seed = 0
-    sources = ["room:1", "photo:0", "pruned room:3", "playbot.ply"]
+    sources = ["room:1", "photo:0", "cutout:3", "playbot.ply"]
     [pairs] ...   [vae] ...   [unet] ...   [loss] ...   [steps] ...
 
 Each table gives the fields of one dataclass (or of one `diffusers` configuration); what is left
-out has its default. A source after "pruned" is encoded without proxies. Those of `validation` are
-not trained on: they tell how training goes.
+out has its default. The sources of `validation` are not trained on: they tell how training goes.
 """
 
 from __future__ import annotations

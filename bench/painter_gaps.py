@@ -1,0 +1,108 @@
+"""How well gaps are told from the open, in files without proxies: `python -m bench.painter_gaps`.
+
+    python -m bench.painter_gaps [--held-out]
+
+Raw, filled, and filled by an oracle that knows the whole scene's alpha, at shares of each file.
+The constants of exgs.client.painter.gaps are set on these sources: the recipe's validation ones
+and more like them, of kinds that training knows. The held-out scenes only show what is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bench.painter import BUDGETS, SCENES, encoded, load
+from bench.scenes import data_dir
+from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.fill import FillPainter
+from exgs.client.painter.training.scenes import load_source
+from exgs.codec.decode import decode, open_scene
+from exgs.codec.encode import EncodeOptions, encode
+from exgs.scene.camera import Camera
+from exgs.scene.cameras import CameraSet
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.metrics import psnr
+from exgs.scene.rasterize import default_rasterizer
+
+SOURCES = (
+    "cutout:22",
+    "cutout:25",
+    "playbot.ply:20",
+    "playbot.ply:21",
+    "photo-cutout:193",
+    "photo-cutout:198",
+    "room:23",
+    "room:24",
+    "photo:195",
+)
+_SHARES = (0.06, 0.12, 0.25, 0.5, 0.85)  # of a file
+_VIEWS = 3
+_ENCODE_VIEWS = 16
+_HEIGHT = 216
+_CACHE = Path.home() / ".cache" / "exgs-bench" / "painter-gaps"
+
+
+def measure(
+    name: str, path: Path, scene: Gaussians, cameras: tuple[Camera, ...], budgets: list[int]
+) -> None:
+    """Print raw, fill and oracle in dB at each budget."""
+    rasterizer, painter = default_rasterizer(), FillPainter()
+    facts = open_scene(path).facts
+    whole = [rasterizer.render(scene, camera) for camera in cameras]
+    for budget in budgets:
+        drawn = decode(path, max_bytes=budget)
+        if not len(drawn.gaussians):
+            continue
+        figures = []
+        for camera, full in zip(cameras, whole, strict=True):
+            render = rasterizer.render(drawn.gaussians, camera)
+            confidence = measure_confidence(rasterizer, drawn, facts, camera)
+            if confidence.gaps is None:  # every leaf is there, only SH is still to come
+                continue
+            missing = np.clip(full.alpha - render.alpha, 0, 1)[..., None]
+            pictures = (
+                render.rgb,
+                painter.paint(render, confidence),
+                render.rgb + missing * confidence.gaps.colors,
+            )
+            target = np.clip(full.rgb, 0, 1)
+            figures.append([psnr(np.clip(picture, 0, 1), target) for picture in pictures])
+        if not figures:
+            continue
+        raw, fill, oracle = np.mean(figures, axis=0)
+        print(
+            f"| {name} | {budget:,} | {raw:.2f} | {fill - raw:+.2f} | {oracle - raw:+.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--held-out", action="store_true")
+    options = parser.parse_args()
+    print("| scene | first bytes | raw dB | fill | oracle |\n|---|---:|---:|---:|---:|")
+    if options.held_out:
+        for name in SCENES:
+            held_out = load(name)
+            path = encoded(name, "pruned", held_out)
+            budgets = [budget for budget in BUDGETS if budget < path.stat().st_size]
+            measure(name, path, held_out.gaussians, held_out.judges, budgets)
+        return
+    for source in SOURCES:
+        scene = load_source(source, data_dir(), _VIEWS + _ENCODE_VIEWS, (320, 180))
+        path = _CACHE / f"{source.replace(':', '-')}.exgs"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cameras = CameraSet(scene.cameras[_VIEWS:])
+            choice = EncodeOptions(views=_ENCODE_VIEWS, cameras=cameras, proxies=False)
+            encode(scene.gaussians, path, choice)
+        views = [camera.resized(_HEIGHT * 16 // 9, _HEIGHT) for camera in scene.cameras[:_VIEWS]]
+        budgets = [int(share * path.stat().st_size) for share in _SHARES]
+        measure(source, path, scene.gaussians, tuple(views), budgets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Gaps: which of the pixels where nothing is should show something, and what.
+
+Leaves stretched to their neighbours reach over the gaps between them, but also beyond the outline
+of a thing before nothing. How far to believe them follows from the picture: where leaves already
+cover most of what lies deep within the stretched ones, the rest is open; and a picture that the
+stretched ones leave open nowhere is one from inside a closed scene, so that all of it is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from exgs.client.painter.push_pull import push_pull
+from exgs.client.painter.stretch import stretched
+from exgs.codec.build import DrawnScene
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.rasterize import Rasterizer
+
+# Set on scenes and views of their own: `python -m bench.painter_gaps`.
+_DEEP = 8  # power of the stretched leaves' alpha that leaves only what lies deep within them
+_SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at all above
+_OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
+_OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
+_OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """What is missing in one picture, float32."""
+
+    weight: FloatArray  # [H, W] in [0, 1], the part of a pixel that should be filled
+    reach: FloatArray  # [H, W] in [0, 1], that where something may be missing; at least `weight`
+    colors: FloatArray  # [H, W, 3] what the leaves around would show there
+
+
+def find_gaps(
+    rasterizer: Rasterizer, drawn: DrawnScene, nothing: FloatArray, camera: Camera
+) -> Gaps:
+    """The gaps of a picture of which `nothing` [H, W] shines through to the background."""
+    over = rasterizer.render(_stretched_leaves(drawn), camera)
+    cover = 1 - nothing
+    alpha = np.maximum(over.alpha, cover)
+    open_share = float((alpha < _OPEN_ALPHA).mean())
+    closed = max(1 - open_share / _OPEN_SHARE, 0.0)
+    deep = alpha**_DEEP
+    dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
+    believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
+    within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
+    weight = nothing * np.maximum(believed * within, closed)
+    reach = nothing * np.maximum(alpha, closed)
+    colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
+    return Gaps(weight.astype(np.float32), reach.astype(np.float32), colors)
+
+
+@lru_cache(maxsize=1)  # a scene is looked at from many places before more of it comes
+def _stretched_leaves(drawn: DrawnScene) -> Gaussians:
+    return stretched(drawn.gaussians)
