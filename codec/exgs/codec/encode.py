@@ -34,6 +34,7 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
+from exgs.scene.survey import survey
 from exgs.scene.views import synthesise_views
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
@@ -43,8 +44,8 @@ _EFFORTS = {
         views=10,
         fit_views=4,
         lesson_views=0,
-        gain_views=5,
-        judge_views=3,
+        gain_views=4,
+        judge_views=2,
         thorough=False,
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, thorough=False),
     ),
@@ -236,8 +237,10 @@ def _cameras(
     """Cameras to score and fit from, and others to judge by."""
     count = min(options.views, effort.views)
     if options.cameras is None:
-        fit = synthesise_views(scene, count, seed=2 * options.seed)
-        judge = synthesise_views(scene, effort.judge_views, seed=2 * options.seed + 1)
+        layout = survey(scene)
+        seed = 2 * options.seed
+        fit = synthesise_views(scene, count, seed=seed, layout=layout)
+        judge = synthesise_views(scene, effort.judge_views, seed=seed + 1, layout=layout)
         return list(fit), list(judge)
     if not options.cameras.fit or not options.cameras.judge:
         raise SceneError(

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.cells import Members, PackedSh, pack_cells, pack_fine_cells, pack_sh_cells
+from exgs.codec.cells import (
+    Members,
+    PackedSh,
+    in_threads,
+    pack_cells,
+    pack_fine_cells,
+    pack_sh_cells,
+)
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.geometry import GeometrySteps
@@ -20,7 +27,7 @@ from exgs.codec.importance import Importance
 from exgs.codec.klt import fit_basis, residual_vectors
 from exgs.codec.layers import LayerPlan
 from exgs.codec.measure import ErrorBook, evenly, scaled
-from exgs.codec.remainder import FitViews, ProxyEffort, pack_remainder
+from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainder, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.sh import ShBasis
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
@@ -100,6 +107,17 @@ def encode_chunks(
         evenly([c for i, c in enumerate(cameras) if i % 4 != 3], effort.lesson_views),
         rasterizer,
     )
+    with_proxies = [number for number, layer in enumerate(plan) if layer.proxies]
+    rest = {number: np.flatnonzero(layer_of > number) for number in with_proxies}
+    if with_proxies:
+        enter_stage("clustering")
+
+    def divide(number: int) -> npt.NDArray[np.int64]:
+        return divide_remainder(
+            scene, importance, fine_tile, rest[number], plan[number].proxies, effort.proxies
+        )
+
+    clusters = dict(zip(with_proxies, in_threads(divide, with_proxies), strict=True))
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:
@@ -109,7 +127,8 @@ def encode_chunks(
                 scene,
                 importance,
                 fine_tile,
-                np.flatnonzero(layer_of > number),
+                rest[number],
+                clusters[number],
                 layer.proxies,
                 1 << (tiles.level - layer.tile_level),
                 drawn,

@@ -59,12 +59,35 @@ class ProxyEffort:
     thorough: bool  # packing
 
 
+def divide_remainder(
+    scene: Gaussians,
+    importance: Importance,
+    fine_tile: npt.NDArray[np.int64],
+    rest: npt.NDArray[np.int64],
+    count: int,
+    effort: ProxyEffort,
+) -> npt.NDArray[np.int64]:
+    """Clusters [R] of the Gaussians `rest` to make about `count` proxies from.
+
+    It uses one core and needs no pictures: several layers may be divided at once.
+    """
+    return cluster(
+        scene.means[rest],
+        importance.base_color[rest],
+        _masses(importance, rest),
+        importance.distance[rest],
+        fine_tile[rest],
+        min(effort.parts * count, len(rest)),
+    )
+
+
 def pack_remainder(
     layer: int,
     scene: Gaussians,
     importance: Importance,
     fine_tile: npt.NDArray[np.int64],
     rest: npt.NDArray[np.int64],
+    clusters: npt.NDArray[np.int64],
     count: int,
     span: int,
     drawn: Gaussians,
@@ -75,10 +98,11 @@ def pack_remainder(
 ) -> list[PackedCell]:
     """About `count` proxies for the Gaussians `rest` of `scene`, as cells of `layer`.
 
-    `drawn` are the leaves that are drawn beside them; `fine_tile` [N] the finest tiles. Colours
-    are fitted to `views`; `lessons` are what proxies are distilled from.
+    `clusters` [R] come from `divide_remainder`. `drawn` are the leaves that are drawn beside the
+    proxies; `fine_tile` [N] the finest tiles. Colours are fitted to `views`; `lessons` are what
+    proxies are distilled from.
     """
-    proxies, labels = _merged(scene, importance, fine_tile, rest, count, effort.parts)
+    proxies, labels = _merged(scene, importance, fine_tile, rest, clusters, count, effort.parts)
     tile = np.zeros(len(proxies), np.int64)
     tile[labels] = fine_tile[rest]
     distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
@@ -134,6 +158,7 @@ def _merged(
     importance: Importance,
     fine_tile: npt.NDArray[np.int64],
     rest: npt.NDArray[np.int64],
+    clusters: npt.NDArray[np.int64],
     count: int,
     parts: int,
 ) -> tuple[Gaussians, npt.NDArray[np.int64]]:
@@ -141,21 +166,27 @@ def _merged(
 
     Dividing is quick and agglomerating good: it starts from `parts` times as many clusters.
     """
-    source, tile = scene.select(rest), fine_tile[rest]
+    source = scene.select(rest)
     colors, distances = importance.base_color[rest], importance.distance[rest]
-    masses = importance.contribution[rest].astype(np.float64)
-    masses += _WEIGHT_FLOOR * importance.contribution.mean() + 1e-30
-    labels = cluster(source.means, colors, masses, distances, tile, min(parts * count, len(rest)))
+    masses = _masses(importance, rest)
+    labels = clusters
     if parts > 1:
-        clusters = int(labels.max()) + 1
+        many = int(labels.max()) + 1
         blobs = as_blobs(source, colors, masses, distances, importance.pixel_size[rest])
-        owner = np.zeros(clusters, np.int64)
-        owner[labels] = tile
-        labels = agglomerate(summed(blobs, labels, clusters), owner, count)[labels]
+        owner = np.zeros(many, np.int64)
+        owner[labels] = fine_tile[rest]
+        labels = agglomerate(summed(blobs, labels, many), owner, count)[labels]
     area = source.opacities * mean_area(source.scales)
     visibility = masses * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
     proxies = merge(source, colors, masses, visibility, labels, int(labels.max()) + 1)
     return proxies, labels
+
+
+def _masses(importance: Importance, rest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Contributions [R], and a little of what no view has seen."""
+    floor = _WEIGHT_FLOOR * float(importance.contribution.mean()) + 1e-30
+    masses: npt.NDArray[np.float64] = importance.contribution[rest].astype(np.float64) + floor
+    return masses
 
 
 def _best_size(

@@ -41,14 +41,20 @@ _TURN_COST = 0.3  # of the scene's size: the way that takes as long as to turn b
 
 
 def synthesise_views(
-    scene: Gaussians, count: int, *, width: int = 640, height: int = 360, seed: int = 0
+    scene: Gaussians,
+    count: int,
+    *,
+    width: int = 640,
+    height: int = 360,
+    seed: int = 0,
+    layout: Survey | None = None,
 ) -> tuple[Camera, ...]:
     """`count` views of `scene`, 50 degrees high; the same arguments give the same views.
 
-    Other seeds give other views of the same distribution. Raises SceneError where the scene has
-    no Gaussian; ValueError.
+    Other seeds give other views of the same distribution. `layout` is `survey(scene)`, for a
+    caller who has it. Raises SceneError where the scene has no Gaussian; ValueError.
     """
-    stage = _Stage.of(scene, count, width, height)
+    stage = _Stage.of(scene, count, width, height, layout)
     rng = np.random.default_rng(seed)
     prober = Prober(stage.layout)
     wanted = _CANDIDATES * count + 16
@@ -88,12 +94,14 @@ class _Stage:
     height: int
 
     @staticmethod
-    def of(scene: Gaussians, count: int, width: int, height: int) -> _Stage:
+    def of(
+        scene: Gaussians, count: int, width: int, height: int, layout: Survey | None = None
+    ) -> _Stage:
         if count < 0 or width < 1 or height < 1:
             raise ValueError(f"{count} views of {width}x{height} can't be made")
         if not len(scene):
             raise SceneError("the scene has no Gaussian: there is nothing to look at")
-        return _Stage(survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
+        return _Stage(layout or survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
 
     def camera(self, eye: Array, target: Array) -> Camera:
         return look_at(eye, target, self.layout.up, self.K, self.width, self.height)
