@@ -24,6 +24,7 @@ from exgs.scene.views import synthesise_views
 WIDTH, HEIGHT = 640, 360
 JUDGE_VIEWS = 8
 JUDGE_SEED = 1_000_003
+_ORBITS, _ORBIT_SEED = 46, 5  # 40 to fit to, and 6 for the file's own table
 
 _FOV_Y_DEG = 32.6  # 55 across
 
@@ -47,6 +48,7 @@ class BenchScene:
     judges: tuple[Camera, ...]
     cameras: CameraSet | None = None  # those of its photographs, for encoders that want them
     photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one a judge
+    orbits: CameraSet | None = None  # like the judges, for encoders that are told where viewers are
     streamed_sog: Path | None = None  # lod-meta.json of the scene as PlayCanvas ships it
 
 
@@ -90,7 +92,10 @@ def _playbot(cache: Path) -> BenchScene:
     scene = read_scene(path)
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
     judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=2.0)
-    return BenchScene("playbot", path, scene, judges, streamed_sog=streamed)
+    orbits = orbit_views(scene, _ORBITS, _ORBIT_SEED, up=(0, -1, 0), distance=2.0)
+    return BenchScene(
+        "playbot", path, scene, judges, orbits=CameraSet(orbits), streamed_sog=streamed
+    )
 
 
 def _fox(cache: Path) -> BenchScene:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.peers.exgs_file import exgs_prefixes, high_prefixes, pruned_prefixes
+from bench.peers.exgs_file import (
+    exgs_prefixes,
+    high_prefixes,
+    pruned_prefixes,
+    told_prefixes,
+)
 from bench.peers.point import Point
 from bench.peers.source import source_ply
 from bench.peers.splat_prefix import splat_prefixes
@@ -24,6 +29,7 @@ Peer = Callable[[BenchScene, Sequence[int], Path], Iterator[Point]]
 PEERS: dict[str, Peer] = {
     "exgs": exgs_prefixes,
     "exgs high": high_prefixes,
+    "exgs, views known": told_prefixes,
     "exgs pruning only": pruned_prefixes,
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,

@@ -28,6 +28,12 @@ def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
     yield from _prefixes(scene, budgets, cache, EncodeOptions(quality="high"))
 
 
+def told_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The same as the first, told by `--cameras` of which kind the views will be."""
+    if scene.orbits is not None:
+        yield from _prefixes(scene, budgets, cache, EncodeOptions(cameras=scene.orbits))
+
+
 def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same without proxies: the best Gaussians, with a share in every region."""
     yield from _prefixes(scene, budgets, cache, EncodeOptions(proxies=False))
@@ -39,7 +45,8 @@ def _prefixes(
     made_by = hashlib.sha256(repr((options, _encoder_digest())).encode()).hexdigest()[:16]
     path = cache / f"{scene.name}-{made_by}.exgs"
     if not path.exists():
-        encode(scene.gaussians, path, replace(options, cameras=scene.cameras))
+        cameras = options.cameras or scene.cameras
+        encode(scene.gaussians, path, replace(options, cameras=cameras))
     whole = path.stat().st_size
     for size in sorted({budget for budget in budgets if budget < whole} | {whole}):
         yield Point(size, "prefix" if size < whole else "whole file", partial(_decode, path, size))
