@@ -119,8 +119,9 @@ def tables(rows: Sequence[Row]) -> str:
         "- Views: playbot and donut 8 of 640x360 on orbits of their own, sample 8 made up with a"
         " seed of their own, fox the 7 cameras that neither its training nor any fit has seen.",
         "- exgs: prefixes of one file, encoded at `--quality default`, or `high`; 'pruning only':"
-        " the same without proxies; 'views known': `--cameras` with 40 orbits of the judging kind"
-        " and another seed, where the others have to do with views that they made up.",
+        " the same without proxies; 'views known' (playbot): `--cameras` with 40 orbits of the"
+        " judging kind and another seed. Of fox all know the cameras that it was trained with; of"
+        " the other scenes they have to do with views that they made up.",
         f"- SPZ, compressed PLY, SOG and decimation: @playcanvas/splat-transform {VERSION}."
         " Streamed SOG: the files that PlayCanvas ships; 'level' counts the bytes of one level"
         " only, 'cumulative' those of all coarser ones too.",

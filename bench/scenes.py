@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +92,14 @@ def _playbot(cache: Path) -> BenchScene:
     path = data_dir() / "playbot.ply"
     scene = read_scene(path)
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
-    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, -1, 0), distance=2.0)
-    orbits = orbit_views(scene, _ORBITS, _ORBIT_SEED, up=(0, -1, 0), distance=2.0)
+    views = partial(orbit_views, scene, up=(0, -1, 0), distance=2.0)
     return BenchScene(
-        "playbot", path, scene, judges, orbits=CameraSet(orbits), streamed_sog=streamed
+        "playbot",
+        path,
+        scene,
+        judges=views(JUDGE_VIEWS, JUDGE_SEED),
+        orbits=CameraSet(views(_ORBITS, _ORBIT_SEED)),
+        streamed_sog=streamed,
     )
 
 

@@ -42,11 +42,11 @@ def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> I
 def _prefixes(
     scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
 ) -> Iterator[Point]:
+    options = replace(options, cameras=options.cameras or scene.cameras)
     made_by = hashlib.sha256(repr((options, _encoder_digest())).encode()).hexdigest()[:16]
     path = cache / f"{scene.name}-{made_by}.exgs"
     if not path.exists():
-        cameras = options.cameras or scene.cameras
-        encode(scene.gaussians, path, replace(options, cameras=cameras))
+        encode(scene.gaussians, path, options)
     whole = path.stat().st_size
     for size in sorted({budget for budget in budgets if budget < whole} | {whole}):
         yield Point(size, "prefix" if size < whole else "whole file", partial(_decode, path, size))
