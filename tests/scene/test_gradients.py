@@ -45,7 +45,7 @@ def slope_of_twin(
 
 
 def slopes(rasterizer: CpuRasterizer, scene: Gaussians, view: Camera, first: int = 0) -> Gradients:
-    return rasterizer.render_gradients(scene, view, noise(view), first=first)
+    return rasterizer.render_gradients(scene, view, lambda _: noise(view), first=first)
 
 
 def noise(view: Camera, seed: int = 0) -> np.ndarray:
@@ -70,7 +70,7 @@ def rasterizer() -> CpuRasterizer:
 )
 def test_gradients_are_those_of_the_twin(scene, view, field, rasterizer):
     image = noise(view)
-    seen = getattr(rasterizer.render_gradients(scene, view, image), field)
+    seen = getattr(rasterizer.render_gradients(scene, view, lambda _: image), field)
     assert seen.dtype == np.float64
     expected = np.zeros_like(seen)
     visible = np.flatnonzero(np.abs(seen).reshape(len(scene), -1).sum(axis=1))
@@ -143,12 +143,23 @@ def test_gradients_are_the_same_in_bands(rasterizer, monkeypatch):
         assert np.array_equal(mine, its)
 
 
+@pytest.mark.parametrize("entries_max", [200, 1 << 25])
+def test_the_loss_is_given_the_picture(entries_max, rasterizer, monkeypatch):
+    view = camera(70, 50)
+    scene = cloud(300, 9, 1)
+    expected = rasterizer.render(scene, view).rgb
+    monkeypatch.setattr(module, "ENTRIES_MAX", entries_max)
+    given: list[np.ndarray] = []
+    rasterizer.render_gradients(scene, view, lambda rgb: given.append(rgb.copy()) or rgb)
+    assert np.array_equal(given[0], expected)
+
+
 def test_a_small_step_along_the_gradient_lowers_the_error(rasterizer):
     view = camera(64, 48)
     target = rasterizer.render(cloud(60, 10, 0, size=0.2), view).rgb
     scene = cloud(60, 11, 0, size=0.2)
     residual = rasterizer.render(scene, view).rgb - target
-    seen = rasterizer.render_gradients(scene, view, residual)
+    seen = rasterizer.render_gradients(scene, view, lambda picture: picture - target)
     for field in FIELDS:
         slope = getattr(seen, field)
         moved = getattr(scene, field) - (1e-3 / np.abs(slope).max() * slope).astype(np.float32)
@@ -163,5 +174,5 @@ def test_an_empty_scene_has_no_gradients(rasterizer):
 
 def test_a_gradient_of_another_size_is_refused(rasterizer):
     scene, view = cloud(3, 0, 0), camera(5, 4)
-    with pytest.raises(ValueError, match=r"image_gradient has shape \(5, 4, 3\)"):
-        rasterizer.render_gradients(scene, view, np.zeros((5, 4, 3), np.float32))
+    with pytest.raises(ValueError, match=r"the gradient has shape \(5, 4, 3\)"):
+        rasterizer.render_gradients(scene, view, lambda _: np.zeros((5, 4, 3), np.float32))

@@ -52,7 +52,6 @@ def distill(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(cameras))
     held, taught = np.split(order, [math.ceil(len(cameras) / _HELD)])
-    first = len(fixed)
 
     def error(candidate: Gaussians) -> float:
         """Mean over the held views of the log of the squared error: PSNR."""
@@ -63,7 +62,7 @@ def distill(
             logs.append(math.log(float(np.mean(np.square(residual))) + _EPSILON))
         return float(np.mean(logs))
 
-    descent = _Descent(proxies, cameras)
+    descent = _Descent(fixed, proxies, cameras)
     best, least = proxies, error(proxies)
     checks = {round(share * steps) for share in _CHECKS}
     views: list[int] = []
@@ -71,10 +70,13 @@ def distill(
         if not views:
             views = rng.permutation(taught).tolist()
         view = views.pop()
-        scene = Gaussians.concatenate([fixed, descent.proxies()])
-        residual = _residual(rasterizer, scene, cameras[view], references[view])
+
+        def gradient(picture: FloatArray, reference: FloatArray = references[view]) -> FloatArray:
+            residual: FloatArray = np.clip(picture, 0, 1) - reference
+            return residual * np.float32(2 / residual.size)
+
         slopes = rasterizer.render_gradients(
-            scene, cameras[view], residual * np.float32(2 / residual.size), first=first
+            descent.scene, cameras[view], gradient, first=len(fixed)
         )
         cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
         descent.step(slopes, _LAST_RATE + (1 - _LAST_RATE) * cosine)
@@ -94,9 +96,13 @@ def _residual(
 
 
 class _Descent:
-    """The free parameters, unconstrained, with Adam's moments."""
+    """The free parameters, unconstrained, with Adam's moments.
 
-    def __init__(self, proxies: Gaussians, cameras: Sequence[Camera]) -> None:
+    `scene` are the fixed Gaussians with the proxies as they are now; it changes with each step, in
+    its place: copying the fixed ones every time costs as much as drawing them.
+    """
+
+    def __init__(self, fixed: Gaussians, proxies: Gaussians, cameras: Sequence[Camera]) -> None:
         eyes = np.stack([camera.position for camera in cameras])
         offsets = proxies.means[:, None, :] - eyes.astype(np.float32)
         distances = np.sort(np.linalg.norm(offsets, axis=2), axis=1)
@@ -119,29 +125,26 @@ class _Descent:
         high = np.log(np.float32(_SCALE_MAX_DISTANCES) * middle + np.float32(1e-30))[:, None]
         self._scale_bounds = np.minimum(low, start), np.maximum(high, start)
         self._shN = proxies.shN
+        joint = Gaussians.concatenate([fixed, proxies])
+        buffers = {name: getattr(joint, name).copy() for name in self._values}
+        self.scene = Gaussians(**buffers, shN=joint.shN)
+        self._tails = {name: buffer[len(fixed) :] for name, buffer in buffers.items()}
         self._momentum = {name: np.zeros_like(value) for name, value in self._values.items()}
         self._square = {name: np.zeros_like(value) for name, value in self._values.items()}
         self._steps = 0
 
     def proxies(self) -> Gaussians:
         """The proxies as they are now."""
-        return Gaussians(
-            self._values["means"].copy(),
-            self._values["quats"].copy(),
-            np.exp(self._values["scales"]),
-            self._opacities(),
-            self._values["sh0"].copy(),
-            self._shN,
-        )
+        return Gaussians(**{name: tail.copy() for name, tail in self._tails.items()}, shN=self._shN)
 
     def step(self, slopes: Gradients, rate: float) -> None:
         """One step against `slopes`; `rate` is the length of a step, relative to the first."""
         self._steps += 1
-        opacities = self._opacities()
+        opacities = self._tails["opacities"]
         gradients: dict[str, npt.NDArray[np.floating]] = {
             "means": slopes.means * self._sizes,
             "quats": slopes.quats,
-            "scales": slopes.scales * np.exp(self._values["scales"]),
+            "scales": slopes.scales * self._tails["scales"],
             "opacities": slopes.opacities * opacities * (1 - opacities),
             "sh0": slopes.sh0,
         }
@@ -160,7 +163,7 @@ class _Descent:
         np.clip(self._values["scales"], *self._scale_bounds, out=self._values["scales"])
         least, most = (math.log(opacity / (1 - opacity)) for opacity in _OPACITIES)
         np.clip(self._values["opacities"], least, most, out=self._values["opacities"])
-
-    def _opacities(self) -> FloatArray:
-        opacities = 1 / (1 + np.exp(-self._values["opacities"]))
-        return opacities.astype(np.float32)
+        for name, value in self._values.items():
+            self._tails[name][...] = value
+        np.exp(self._values["scales"], out=self._tails["scales"])
+        self._tails["opacities"][...] = 1 / (1 + np.exp(-self._values["opacities"]))

@@ -24,7 +24,7 @@ from exgs.codec.home import choose_home
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.layers import assign_layers, plan_layers
-from exgs.codec.measure import evenly, scaled
+from exgs.codec.measure import evenly, scaled, zoomed
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
 from exgs.codec.remainder import ProxyEffort
@@ -52,23 +52,24 @@ _EFFORTS = {
     "default": Effort(
         views=1 << 20,
         fit_views=16,
-        lesson_views=30,
+        lesson_views=100,
         gain_views=16,
         judge_views=6,
         thorough=True,
-        proxies=ProxyEffort(4, 240, 60, fit_iterations=4, thorough=True),
+        proxies=ProxyEffort(4, 500, 340, fit_iterations=4, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
         fit_views=40,
-        lesson_views=40,
+        lesson_views=200,
         gain_views=40,
         judge_views=6,
         thorough=True,
-        proxies=ProxyEffort(5, 400, 120, fit_iterations=8, thorough=True),
+        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=8, thorough=True),
     ),
 }
 _MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
+_LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
 
 
@@ -131,7 +132,7 @@ def encode(
         raise SceneError("the scene has no Gaussian that can be seen")
 
     stages.enter("scoring")
-    cameras, judges = _cameras(scene, options, effort)
+    cameras, lessons, judges = _cameras(scene, options, effort)
     importance = measure_importance(scene, cameras, rasterizer, stages.report)
 
     stages.enter("layering")
@@ -157,6 +158,7 @@ def encode(
         fine_tile,
         layer_of,
         cameras,
+        lessons,
         rasterizer,
         effort,
         stages.enter,
@@ -233,21 +235,25 @@ class _Stages:
 
 def _cameras(
     scene: Gaussians, options: EncodeOptions, effort: Effort
-) -> tuple[list[Camera], list[Camera]]:
-    """Cameras to score and fit from, and others to judge by."""
+) -> tuple[list[Camera], list[Camera], list[Camera]]:
+    """Cameras to score and fit from, others to distil from, and others to judge by."""
     count = min(options.views, effort.views)
     if options.cameras is None:
         layout = survey(scene)
-        seed = 2 * options.seed
+        seed = 3 * options.seed
         fit = synthesise_views(scene, count, seed=seed, layout=layout)
         judge = synthesise_views(scene, effort.judge_views, seed=seed + 1, layout=layout)
-        return list(fit), list(judge)
+        lessons = synthesise_views(scene, effort.lesson_views, seed=seed + 2, layout=layout)
+        return list(fit), [zoomed(camera, _LESSON_ZOOM) for camera in lessons], list(judge)
     if not options.cameras.fit or not options.cameras.judge:
         raise SceneError(
             f"{len(options.cameras.cameras)} cameras are too few: two or more are needed"
         )
+    given = [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.fit, count)]
     return (
-        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.fit, count)],
+        given,
+        # Half of those that measure gains are left out.
+        evenly([c for i, c in enumerate(given) if i % 4 != 3], effort.lesson_views),
         [
             scaled(camera, _MEASURED_WIDTH)
             for camera in evenly(options.cameras.judge, effort.judge_views)

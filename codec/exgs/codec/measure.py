@@ -7,6 +7,7 @@ the Gaussians that make up the pixel, in proportion to their blending weights, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -81,3 +82,10 @@ def scaled(camera: Camera, width: int) -> Camera:
     if camera.width <= width:
         return camera
     return camera.resized(width, max(1, round(camera.height * width / camera.width)))
+
+
+def zoomed(camera: Camera, factor: float) -> Camera:
+    """The camera with a focal length `factor` times as long."""
+    K = camera.K.copy()
+    K[[0, 1], [0, 1]] *= factor
+    return replace(camera, K=K)

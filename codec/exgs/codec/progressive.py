@@ -66,13 +66,15 @@ def encode_chunks(
     fine_tile: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
     cameras: Sequence[Camera],
+    lesson_cameras: Sequence[Camera],
     rasterizer: Rasterizer,
     effort: Effort,
     enter_stage: Callable[[str], None],
 ) -> tuple[list[PackedChunk], list[int]]:
     """All chunks of the file in order, and how many proxies each layer has.
 
-    `fine_tile` and `layer_of` [N] place the Gaussians; `cameras` are those of the fits.
+    `fine_tile` and `layer_of` [N] place the Gaussians; `cameras` are those of the fits,
+    `lesson_cameras` those that proxies are distilled from.
     """
     enter_stage("quantizing")
     floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
@@ -101,12 +103,7 @@ def encode_chunks(
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(cameras[::2], effort.fit_views), rasterizer)
-    # Proxies need many views to learn from; half of those that measure gains are left out.
-    lessons = _FitPictures(
-        scene,
-        evenly([c for i, c in enumerate(cameras) if i % 4 != 3], effort.lesson_views),
-        rasterizer,
-    )
+    lessons = _FitPictures(scene, lesson_cameras, rasterizer)
     with_proxies = [number for number, layer in enumerate(plan) if layer.proxies]
     rest = {number: np.flatnonzero(layer_of > number) for number in with_proxies}
     if with_proxies:

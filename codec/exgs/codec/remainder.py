@@ -54,9 +54,14 @@ class ProxyEffort:
 
     parts: int  # clusters to agglomerate from for each proxy; 1 does without
     distill_steps: int  # of a large scene while nothing else is drawn; a small one takes more
-    refine_steps: int  # beside leaves, where a step costs more and wins less
+    refine_steps: int  # beside few leaves; fewer beside many, where it costs more and wins less
     fit_iterations: int
     thorough: bool  # packing
+
+    def steps(self, count: int, missing: int) -> int:
+        """Steps to distil the proxies for `missing` of a scene's `count` Gaussians."""
+        steps = self.distill_steps if missing == count else self.refine_steps * missing / count
+        return round(steps * min(max(_LARGE_COUNT / count, 1.0), _MOST_STEPS))
 
 
 def divide_remainder(
@@ -114,10 +119,7 @@ def pack_remainder(
         lessons.cameras,
         lessons.references,
         rasterizer,
-        steps=round(
-            (effort.refine_steps if len(drawn) else effort.distill_steps)
-            * min(max(_LARGE_COUNT / len(scene), 1.0), _MOST_STEPS)
-        ),
+        steps=effort.steps(len(scene), len(rest)),
     )
     energy, error = _measure(drawn, proxies, views, rasterizer)
     distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))

@@ -8,7 +8,7 @@ drawing order; all of these follow from that list, strip by strip to bound its m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import gsplat
@@ -134,12 +134,14 @@ class CudaRasterizer:
         return Impact(*(sums.cpu().numpy() for sums in (weights, squares, removals)))
 
     def render_gradients(
-        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        image_gradient: Callable[[FloatArray], FloatArray],
+        *,
+        first: int = 0,
     ) -> Gradients:
         """See `Rasterizer.render_gradients`."""
-        shape = (camera.height, camera.width, 3)
-        if image_gradient.shape != shape:
-            raise ValueError(f"image_gradient has shape {image_gradient.shape}, expected {shape}")
         arrays = (scene.means, scene.quats, scene.scales, scene.opacities, scene.sh0)
         fixed = [self._tensor(array[:first]) for array in arrays]
         free = [self._tensor(array[first:]).requires_grad_() for array in arrays]
@@ -164,7 +166,13 @@ class CudaRasterizer:
                 packed=False,
                 tile_size=_TILE,
             )
-            drawn[0].backward(self._tensor(image_gradient))
+            picture = drawn[0].detach().cpu().numpy()
+            gradient = image_gradient(picture)
+            if gradient.shape != picture.shape:
+                raise ValueError(
+                    f"the gradient has shape {gradient.shape}, expected {picture.shape}"
+                )
+            drawn[0].backward(self._tensor(gradient))
         slopes = (torch.zeros_like(f) if f.grad is None else f.grad for f in free)
         return Gradients(*(slope.double().cpu().numpy() for slope in slopes))
 

@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -109,12 +110,18 @@ class Rasterizer(Protocol):
         ...
 
     def render_gradients(
-        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        image_gradient: Callable[[FloatArray], FloatArray],
+        *,
+        first: int = 0,
     ) -> Gradients:
-        """Gradients of the Gaussians from `first` on, given that of the picture [H, W, 3].
+        """Gradients of a loss with respect to the Gaussians from `first` on.
 
-        The picture is that of `render` on black. Fixed Gaussians come before `first`: they are
-        drawn, but cost less. Raises ValueError where `image_gradient` has another shape.
+        The picture [H, W, 3] is that of `render` on black; `image_gradient` gives the loss's
+        gradient with respect to it, in the same shape, and must not draw. Fixed Gaussians come
+        before `first`: they are drawn, but cost less. Raises ValueError where shapes differ.
         """
         ...
 

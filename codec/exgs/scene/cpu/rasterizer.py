@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numba
 import numpy as np
@@ -39,6 +39,8 @@ from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impac
 # otherwise take memory without bound. 2^25 entries are 256 MiB.
 ENTRIES_MAX = 1 << 25
 
+_BLACK = np.zeros(3, np.float32)
+
 # Guards the working memory, and the process: numba's work-queue threading layer aborts it when two
 # threads launch parallel kernels at once.
 _one_at_a_time = threading.Lock()
@@ -66,12 +68,7 @@ class CpuRasterizer:
         """See `Rasterizer.render`."""
         if colors is not None and colors.shape != (len(scene), 3):
             raise ValueError(f"colors have shape {colors.shape}, expected ({len(scene)}, 3)")
-        shape = (camera.height, camera.width)
-        picture = Picture(
-            np.empty((*shape, 3), np.float32),
-            np.empty(shape, np.float32),
-            np.empty(shape, np.float32),
-        )
+        picture = _canvas(camera)
         behind = np.array(background, np.float32)
         workers = numba.get_num_threads()
         with _one_at_a_time:
@@ -129,21 +126,35 @@ class CpuRasterizer:
         return Impact(*sums)
 
     def render_gradients(
-        self, scene: Gaussians, camera: Camera, image_gradient: FloatArray, *, first: int = 0
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        image_gradient: Callable[[FloatArray], FloatArray],
+        *,
+        first: int = 0,
     ) -> Gradients:
         """See `Rasterizer.render_gradients`."""
-        shape = (camera.height, camera.width, 3)
-        if image_gradient.shape != shape:
-            raise ValueError(f"image_gradient has shape {image_gradient.shape}, expected {shape}")
-        image = np.ascontiguousarray(image_gradient, np.float32)
         n = len(scene) - first
         out = Slopes(*(np.zeros((n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
         slopes = np.zeros((n, SLOPES))
         workers = numba.get_num_threads()
         with _one_at_a_time:
             projected = self._project(scene, camera, SH_COLORS)
-            records, sources = projected.records, projected.sources
+            picture = _canvas(camera)
+            bands = []
             for lists in self._bands(projected, camera):
+                blend(projected.records, lists, _BLACK, picture, _ticket(), workers)
+                bands.append(lists)
+            gradient = image_gradient(picture.rgb)
+            if gradient.shape != picture.rgb.shape:
+                raise ValueError(
+                    f"the gradient has shape {gradient.shape}, expected {picture.rgb.shape}"
+                )
+            image = np.ascontiguousarray(gradient, np.float32)
+            if len(bands) > 1:  # they share their memory: only the last one's lists are left
+                projected = self._project(scene, camera, SH_COLORS)
+            records, sources = projected.records, projected.sources
+            for lists in bands if len(bands) == 1 else self._bands(projected, camera):
                 shares = self._scratch.take("shares", (len(lists.entries), SLOPES), np.float32)
                 used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
                 differentiate(
@@ -225,6 +236,13 @@ class CpuRasterizer:
             numba.get_num_threads(),
         )
         return shares, used
+
+
+def _canvas(camera: Camera) -> Picture:
+    shape = (camera.height, camera.width)
+    return Picture(
+        np.empty((*shape, 3), np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
+    )
 
 
 def _ticket() -> Longs:
