@@ -249,11 +249,12 @@ def _cameras(
         raise SceneError(
             f"{len(options.cameras.cameras)} cameras are too few: two or more are needed"
         )
-    given = [scaled(camera, _MEASURED_WIDTH) for camera in evenly(options.cameras.fit, count)]
+    chosen = evenly(options.cameras.fit, count)
+    measuring = {id(camera) for camera in chosen[3::4]}  # half of those that gains are taken from
+    others = [camera for camera in options.cameras.fit if id(camera) not in measuring]
     return (
-        given,
-        # Half of those that measure gains are left out.
-        evenly([c for i, c in enumerate(given) if i % 4 != 3], effort.lesson_views),
+        [scaled(camera, _MEASURED_WIDTH) for camera in chosen],
+        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(others, effort.lesson_views)],
         [
             scaled(camera, _MEASURED_WIDTH)
             for camera in evenly(options.cameras.judge, effort.judge_views)

@@ -55,6 +55,8 @@ def synthesise_views(
     caller who has it. Raises SceneError where the scene has no Gaussian; ValueError.
     """
     stage = _Stage.of(scene, count, width, height, layout)
+    if not count:
+        return ()
     rng = np.random.default_rng(seed)
     prober = Prober(stage.layout)
     wanted = _CANDIDATES * count + 16
