@@ -24,18 +24,16 @@ from exgs.codec.home import choose_home
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.layers import assign_layers, plan_layers
-from exgs.codec.measure import evenly, scaled, zoomed
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
 from exgs.codec.remainder import ProxyEffort
 from exgs.codec.tiles import build_tiles, tile_bounds
+from exgs.codec.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
-from exgs.scene.survey import survey
-from exgs.scene.views import synthesise_views
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 
@@ -68,8 +66,6 @@ _EFFORTS = {
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=8, thorough=True),
     ),
 }
-_MEASURED_WIDTH = 640  # pixels: larger cameras are scaled down to it
-_LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
 
 
@@ -132,7 +128,8 @@ def encode(
         raise SceneError("the scene has no Gaussian that can be seen")
 
     stages.enter("scoring")
-    cameras, lessons, judges = _cameras(scene, options, effort)
+    viewpoints = _viewpoints(scene, options, effort)
+    cameras = viewpoints.scoring
     importance = measure_importance(scene, cameras, rasterizer, stages.report)
 
     stages.enter("layering")
@@ -157,8 +154,7 @@ def encode(
         tiles,
         fine_tile,
         layer_of,
-        cameras,
-        lessons,
+        viewpoints,
         rasterizer,
         effort,
         stages.enter,
@@ -181,7 +177,9 @@ def encode(
     )
 
     stages.enter("measuring")
-    quality = measure_quality(build_file(facts, chunks), scene, judges, rasterizer, stages.report)
+    quality = measure_quality(
+        build_file(facts, chunks), scene, viewpoints.judges, rasterizer, stages.report
+    )
     facts = replace(facts, quality=tuple(quality))
 
     stages.enter("writing")
@@ -233,32 +231,18 @@ class _Stages:
         self._started_s = now_s
 
 
-def _cameras(
-    scene: Gaussians, options: EncodeOptions, effort: Effort
-) -> tuple[list[Camera], list[Camera], list[Camera]]:
-    """Cameras to score and fit from, others to distil from, and others to judge by."""
-    count = min(options.views, effort.views)
-    if options.cameras is None:
-        layout = survey(scene)
-        seed = 3 * options.seed
-        fit = synthesise_views(scene, count, seed=seed, layout=layout)
-        judge = synthesise_views(scene, effort.judge_views, seed=seed + 1, layout=layout)
-        lessons = synthesise_views(scene, effort.lesson_views, seed=seed + 2, layout=layout)
-        return list(fit), [zoomed(camera, _LESSON_ZOOM) for camera in lessons], list(judge)
-    if not options.cameras.fit or not options.cameras.judge:
-        raise SceneError(
-            f"{len(options.cameras.cameras)} cameras are too few: two or more are needed"
+def _viewpoints(scene: Gaussians, options: EncodeOptions, effort: Effort) -> Viewpoints:
+    views = min(options.views, effort.views)
+    if options.cameras is not None:
+        return photographed_viewpoints(
+            options.cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views
         )
-    chosen = evenly(options.cameras.fit, count)
-    measuring = {id(camera) for camera in chosen[3::4]}  # half of those that gains are taken from
-    others = [camera for camera in options.cameras.fit if id(camera) not in measuring]
-    return (
-        [scaled(camera, _MEASURED_WIDTH) for camera in chosen],
-        [scaled(camera, _MEASURED_WIDTH) for camera in evenly(others, effort.lesson_views)],
-        [
-            scaled(camera, _MEASURED_WIDTH)
-            for camera in evenly(options.cameras.judge, effort.judge_views)
-        ],
+    return made_up_viewpoints(
+        scene,
+        views=views,
+        lessons=effort.lesson_views,
+        judges=effort.judge_views,
+        seed=options.seed,
     )
 
 

@@ -32,6 +32,7 @@ from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.sh import ShBasis
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
 from exgs.codec.tiles import TileTree
+from exgs.codec.viewpoints import Viewpoints
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
@@ -65,16 +66,14 @@ def encode_chunks(
     tiles: TileTree,
     fine_tile: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
-    cameras: Sequence[Camera],
-    lesson_cameras: Sequence[Camera],
+    viewpoints: Viewpoints,
     rasterizer: Rasterizer,
     effort: Effort,
     enter_stage: Callable[[str], None],
 ) -> tuple[list[PackedChunk], list[int]]:
     """All chunks of the file in order, and how many proxies each layer has.
 
-    `fine_tile` and `layer_of` [N] place the Gaussians; `cameras` are those of the fits,
-    `lesson_cameras` those that proxies are distilled from.
+    `fine_tile` and `layer_of` [N] place the Gaussians;
     """
     enter_stage("quantizing")
     floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
@@ -102,8 +101,8 @@ def encode_chunks(
     ]
 
     drawn = Gaussians.empty(scene.sh_degree)
-    fit = _FitPictures(scene, evenly(cameras[::2], effort.fit_views), rasterizer)
-    lessons = _FitPictures(scene, lesson_cameras, rasterizer)
+    fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
+    lessons = _FitPictures(scene, viewpoints.lessons, rasterizer)
     with_proxies = [number for number, layer in enumerate(plan) if layer.proxies]
     rest = {number: np.flatnonzero(layer_of > number) for number in with_proxies}
     if with_proxies:
@@ -137,7 +136,7 @@ def encode_chunks(
 
     # Gains are measured where nothing was fitted: there the proxies look too good.
     enter_stage("ordering")
-    gain_cameras = evenly(cameras[1::2] or cameras, effort.gain_views)
+    gain_cameras = evenly(viewpoints.gains, effort.gain_views)
     views = [scaled(camera, _GAIN_WIDTH) for camera in gain_cameras]
     book = ErrorBook(scene, fine_tile, tiles.count, views, rasterizer)
     chunks = in_order(plan, results, basis, book, tiles.level)

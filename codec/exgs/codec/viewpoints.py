@@ -1,0 +1,69 @@
+"""Where an encoder looks from: to score, to fit colours, to distil proxies, to measure, to judge.
+
+No view judges what was fitted to it: proxies look too good from where they were fitted, and the
+chunks that replace them too poor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exgs.codec.errors import SceneError
+from exgs.codec.measure import evenly, scaled, zoomed
+from exgs.scene.camera import Camera
+from exgs.scene.cameras import CameraSet
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.survey import survey
+from exgs.scene.views import synthesise_views
+
+_WIDTH = 640  # pixels: larger cameras are scaled down to it
+_LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Viewpoints:
+    """The cameras of one encoding, at most 640 pixels across."""
+
+    scoring: Sequence[Camera]
+    fit: Sequence[Camera]  # every second of those that score
+    gains: Sequence[Camera]  # the others
+    lessons: Sequence[Camera]  # to distil proxies from
+    judges: Sequence[Camera]  # of the rate-quality table
+
+
+def photographed_viewpoints(
+    cameras: CameraSet, *, views: int, lessons: int, judges: int
+) -> Viewpoints:
+    """Some of a scene's own cameras: at most `views` to score from, and so on.
+
+    Where they are few, half of those that measure gains teach as well: proxies need many. Raises
+    SceneError where there are none.
+    """
+    if not cameras.cameras:
+        raise SceneError("a set of no cameras: one or more are needed")
+    scoring = evenly(cameras.fit, views)
+    kept = {id(camera) for camera in scoring[3::4]}
+    others = [camera for camera in cameras.fit if id(camera) not in kept]
+    return _viewpoints(scoring, evenly(others, lessons), evenly(cameras.judge, judges))
+
+
+def made_up_viewpoints(
+    scene: Gaussians, *, views: int, lessons: int, judges: int, seed: int
+) -> Viewpoints:
+    """The same for a scene that came without cameras; each kind has a seed of its own."""
+    layout = survey(scene)
+    scoring, judging, teaching = (
+        synthesise_views(scene, count, seed=3 * seed + kind, layout=layout)
+        for kind, count in enumerate((views, judges, lessons))
+    )
+    return _viewpoints(scoring, [zoomed(camera, _LESSON_ZOOM) for camera in teaching], judging)
+
+
+def _viewpoints(
+    scoring: Sequence[Camera], lessons: Sequence[Camera], judges: Sequence[Camera]
+) -> Viewpoints:
+    scoring, lessons, judges = (
+        [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, lessons, judges)
+    )
+    return Viewpoints(scoring, scoring[::2], scoring[1::2] or scoring, lessons, judges)
