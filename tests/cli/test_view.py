@@ -19,6 +19,7 @@ from exgs.codec.frame import pack_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry
 from exgs.codec.home import choose_home, home_camera
 from exgs.codec.index import HomeView, Layer, SceneFacts
+from exgs.codec.sizes import SizeSteps
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
 from exgs.scene.gaussians import Gaussians
@@ -42,7 +43,7 @@ def _with_home(facts: SceneFacts, home: HomeView) -> FileHead:
     empty = replace(
         facts, home=home, layers=(Layer(0, 0, 0),), leaf_count=0, tile_bounds=facts.tile_bounds[:1]
     )
-    steps = GeometrySteps(1, 1, 8, 8, 1, 1)
+    steps = GeometrySteps(1, SizeSteps(1), 8, 8, 1, 1)
     payload = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(1), steps)
     packed, raw_bytes = pack_frame(payload.columns)
     chunk = PackedChunk(ChunkKind.LEAF, 0, 0, 0, 0.0, raw_bytes, packed)

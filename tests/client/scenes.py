@@ -16,12 +16,13 @@ from exgs.codec.frame import pack_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.sh import ShBasis, pack_basis, pack_sh
+from exgs.codec.sizes import SizeSteps
 from exgs.scene.gaussians import Gaussians
 
 LEVELS = (0, 1, 2)
 SH_STEP = 0.02
 _SHARES = (0.1, 0.3, 0.6)
-_STEPS = GeometrySteps(0.002, 0.05, 10, 8, 0.02, 0.02)
+_STEPS = GeometrySteps(0.002, SizeSteps(0.05), 10, 8, 0.02, 0.02)
 
 
 def box_scene(count: int = 3000, seed: int = 0) -> Gaussians:

@@ -21,6 +21,7 @@ from exgs.codec.fine import pack_fine
 from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
 from exgs.codec.header import crc32c
 from exgs.codec.sh import ShBasis, pack_basis, pack_sh
+from exgs.codec.sizes import SizeSteps
 from exgs.scene.gaussians import Gaussians
 
 Root = dict[str, Any]
@@ -171,8 +172,8 @@ def _table(rows: Sequence[Row]) -> Root:
 
 # --- A small scene in its parts ---------------------------------------------------------------
 
-COARSE = GeometrySteps(0.01, 0.1, 6, 5, 0.05, 0.1)
-FINER = GeometrySteps(0.001, 0.01, 10, 8, 0.05, 0.1)
+COARSE = GeometrySteps(0.01, SizeSteps(0.1), 6, 5, 0.05, 0.1)
+FINER = GeometrySteps(0.001, SizeSteps(0.01), 10, 8, 0.05, 0.1)
 
 
 def random_scene(count: int, seed: int, sh_degree: int) -> Gaussians:

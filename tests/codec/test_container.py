@@ -29,11 +29,12 @@ from exgs.codec.geometry import GeometrySteps, pack_geometry
 from exgs.codec.header import Header, crc32c, pack_header, parse_header
 from exgs.codec.index import ChunkTable, HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.index_io import parse_page
+from exgs.codec.sizes import SizeSteps
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, packed_chunk, parts_of
 from tests.codec.forge import assemble, random_file, random_scene
 
-STEPS = GeometrySteps(0.01, 0.1, 8, 8, 0.05, 0.05)
+STEPS = GeometrySteps(0.01, SizeSteps(0.1), 8, 8, 0.05, 0.05)
 
 
 def facts(layers: tuple[Layer, ...], **changes: object) -> SceneFacts:

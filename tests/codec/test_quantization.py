@@ -18,10 +18,12 @@ from exgs.codec.geometry import (
     quats_from_matrices,
     unpack_geometry,
 )
-from exgs.codec.klt import fit_basis, quantize, residual_vectors
+from exgs.codec.importance import sh_basis
+from exgs.codec.klt import fit_transform, quantize, residual_vectors
 from exgs.codec.proxies import rotation_matrices
 from exgs.codec.sh import ShBasis, pack_basis, pack_sh, unpack_basis, unpack_sh, with_vectors
-from exgs.scene.gaussians import Gaussians
+from exgs.codec.sizes import SizeSteps, size_corrections, size_levels
+from exgs.scene.gaussians import SH_C0, Gaussians
 from tests.strategies import gaussians
 
 few = settings(max_examples=60, deadline=None)
@@ -32,7 +34,7 @@ def steps(draw: st.DrawFn) -> GeometrySteps:
     """Quantizer steps from coarse to fine."""
     return GeometrySteps(
         position=draw(st.sampled_from((1e-4, 0.01, 1.0))),
-        scale=draw(st.sampled_from((0.01, 0.1, 0.7))),
+        sizes=SizeSteps(draw(st.sampled_from((0.01, 0.1, 0.7)))),
         rotation_bits=draw(st.integers(2, 16)),
         opacity_bits=draw(st.integers(1, 16)),
         luma=draw(st.sampled_from((0.002, 0.05, 0.5))),
@@ -71,7 +73,7 @@ def test_geometry_is_within_half_a_step(
     position = max(steps.position, extent / ((1 << POSITION_BITS) - 2))
     check_near(decoded.means, original.means, position)
     scales, quats = canonical_axes(original.scales, original.quats)
-    check_near(np.log(decoded.scales), np.log(scales), steps.scale)
+    check_near(np.log(decoded.scales), np.log(scales), steps.sizes.longest)
     exact = np.abs(quats[:, 1:]).max(initial=0) < 0.7  # else a turn may be cut to length 1
     if steps.rotation_bits > 4 and exact:
         check_near(decoded.quats[:, 1:], quats[:, 1:], steps.rotation)
@@ -96,7 +98,7 @@ def test_fine_is_within_half_of_its_own_step(
     after = unpack_fine(b"".join(pack_fine(target, before, finer)), before, section="test")
     scales, quats = canonical_axes(target.scales, target.quats)
     check_near(after.means, target.means, finer.position)
-    check_near(np.log(after.scales), np.log(scales), finer.scale)
+    check_near(np.log(after.scales), np.log(scales), finer.sizes.longest)
     if finer.rotation_bits > 4:
         check_near(after.quats[:, 1:], quats[:, 1:], finer.rotation)
         np.testing.assert_allclose(np.abs((after.quats * quats).sum(axis=1)), 1, atol=0.05)
@@ -132,17 +134,17 @@ def test_sh_is_within_its_dead_zone_and_passes_add_up(
 ) -> None:
     base = (scene.sh0 * 0.7).astype(np.float32)
     wanted = residual_vectors(scene, base)
-    basis = fit_basis(wanted, np.ones(len(scene)))
+    transform = fit_transform(wanted, np.ones(len(scene)), seen_from_above(scene.sh_degree))
+    basis = transform.basis
     again = unpack_basis(b"".join(pack_basis(basis)), sh_degree=scene.sh_degree, section="test")
     np.testing.assert_array_equal(again.rows, basis.rows)
     total = np.zeros_like(wanted)
     for number in range(passes):
         own_step = step / 4**number
-        payload = b"".join(pack_sh(quantize(wanted - total, basis, own_step), own_step))
+        payload = b"".join(pack_sh(quantize(wanted - total, transform, own_step), own_step))
         total = total + unpack_sh(payload, basis, count=len(scene), section="test")
-        missing = (wanted - total).astype(np.float64) @ basis.rows.T.astype(np.float64)
-        # The basis is rounded to float16, so it is orthonormal to about 1e-3 only.
-        bound = 0.65 * own_step + 5e-3 * np.abs(wanted).max() * np.sqrt(basis.size)
+        missing = transform.coefficients(wanted - total)
+        bound = 0.65 * own_step + 1e-5 * np.abs(wanted).max() * np.sqrt(basis.size)
         assert np.abs(missing).max() <= bound
     leaves = replace(scene, sh0=base, shN=np.zeros((len(scene), 0, 3), np.float32))
     refined = with_vectors(leaves, total.astype(np.float32))
@@ -150,6 +152,94 @@ def test_sh_is_within_its_dead_zone_and_passes_add_up(
     vectors = residual_vectors(scene, refined.sh0)
     vectors[:, 3:] -= refined.shN.reshape(len(scene), -1)
     np.testing.assert_allclose(vectors, wanted - total, atol=1e-4)
+
+
+def seen_from_above(sh_degree: int) -> npt.NDArray[np.float64]:
+    """The mean of Y Y^T over directions within 45 degrees of an axis."""
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=(4000, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    values = all_sh(directions[directions[:, 1] > 0.7], sh_degree)
+    mean: npt.NDArray[np.float64] = values.T @ values / len(values)
+    return mean
+
+
+def all_sh(directions: npt.NDArray[np.float64], sh_degree: int) -> npt.NDArray[np.float64]:
+    ones = np.full((len(directions), 1), SH_C0)
+    return np.concatenate([ones, sh_basis(directions, sh_degree)], axis=1)
+
+
+def test_squared_coefficients_are_the_squared_colour_that_is_seen() -> None:
+    rng = np.random.default_rng(1)
+    wanted = rng.normal(size=(50, 27)).astype(np.float32)
+    seen = seen_from_above(2)
+    transform = fit_transform(wanted, np.ones(50), seen)
+    squares = np.square(transform.coefficients(wanted)).sum(axis=1) / (4 * np.pi)
+    split = wanted.reshape(50, 9, 3).astype(np.float64)
+    above = np.einsum("nkc,kl,nlc->n", split, seen, split)
+    anywhere = np.square(split).sum(axis=(1, 2)) / (4 * np.pi)
+    share = np.linalg.lstsq(np.stack([above, anywhere], axis=1), squares, rcond=None)[0]
+    np.testing.assert_allclose(share.sum(), 1, atol=1e-3)
+    assert 0.8 < share[0] < 1
+    np.testing.assert_allclose(share[0] * above + share[1] * anywhere, squares, rtol=2e-3)
+
+
+def test_sh_are_coded_best_where_they_are_seen() -> None:
+    rng = np.random.default_rng(2)
+    wanted = rng.normal(size=(2000, 27)).astype(np.float32)
+    transform = fit_transform(wanted, np.ones(2000), seen_from_above(2))
+    payload = b"".join(pack_sh(quantize(wanted, transform, 0.5), 0.5))
+    error = wanted - unpack_sh(payload, transform.basis, count=2000, section="test")
+
+    def mean_square(direction: tuple[float, float, float]) -> float:
+        values = all_sh(np.array([direction]), 2)[0]
+        colors = np.einsum("nkc,k->nc", error.reshape(2000, 9, 3), values)
+        return float(np.mean(np.square(colors)))
+
+    assert mean_square((0, 1, 0)) < 0.5 * mean_square((0, -1, 0))
+
+
+@few
+@given(
+    st.lists(st.tuples(*[st.floats(-8, 3)] * 3), min_size=1, max_size=40),
+    st.sampled_from((0.01, 0.1, 0.5)),
+    st.sampled_from((1.0, 1.8)),
+    st.sampled_from((1.0, 2.0)),
+    st.sampled_from((0.0, 0.1)),
+)
+def test_shorter_axes_are_as_exact_as_they_show(
+    rows: list[tuple[float, ...]], step: float, middle: float, shortest: float, flatness: float
+) -> None:
+    logs = -np.sort(-np.array(rows), axis=1)
+    steps = SizeSteps(step, middle, shortest, flatness)
+    origin = float(np.floor(logs.min()))
+    levels = size_levels(logs, origin, steps)
+    assert all((column >= 0).all() for column in levels)
+    decoded = np.empty_like(logs)
+    decoded[:, 0] = levels[0] * step + origin
+    decoded[:, 1] = decoded[:, 0] - levels[1] * step
+    decoded[:, 2] = decoded[:, 1] - levels[2] * step
+    assert np.abs(decoded - logs)[:, 0].max() <= 0.5001 * step
+    # A multiple of the step lies half a step from the lattice at most; and b <= a all the same.
+    assert np.abs(decoded - logs)[:, 1].max() <= (0.5 * middle + 0.5001) * step
+
+    def thickness(of: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        ratio = np.maximum(of[:, 2] - decoded[:, 1], -12.0)
+        return 0.5 * np.log(np.exp(2 * ratio) + flatness)
+
+    wrong = np.abs(thickness(decoded) - thickness(np.minimum(logs, decoded[:, 1:2])))
+    assert wrong.max() <= (shortest + 0.5001) * step
+
+
+def test_a_correction_leaves_alone_what_does_not_show() -> None:
+    target = np.log([[1.0, 0.5, 0.01], [1.0, 0.5, 0.4]])
+    coarse = np.log([[1.02, 0.5, 0.03], [1.0, 0.5, 0.04]])
+    steps = SizeSteps(0.01, 1.0, 1.0, 0.1)
+    corrections = size_corrections(target, coarse, steps)
+    assert corrections[:, 0].tolist() == [-2, 0]
+    assert corrections[0, 2] == 0  # a film of a fiftieth or of a seventeenth of its width
+    mended = coarse + corrections * 0.01
+    assert abs(mended[1, 2] - target[1, 2]) < 0.1
 
 
 def test_trailing_components_of_zeros_are_left_out() -> None:
@@ -173,7 +263,7 @@ def test_gaussians_without_any_difference_have_a_byte_each() -> None:
         sh0=np.zeros((1000, 3), np.float32),
         shN=np.zeros((1000, 0, 3), np.float32),
     )
-    steps = GeometrySteps(0.1, 0.1, 8, 4, 0.1, 0.1)
+    steps = GeometrySteps(0.1, SizeSteps(0.1), 8, 4, 0.1, 0.1)
     payload = b"".join(pack_geometry(scene, np.zeros(1000, np.int64), range(1), steps).columns)
     assert len(payload) > 1000
     decoded, _ = unpack_geometry(payload, count=1000, tiles=range(1), section="test")
@@ -181,7 +271,7 @@ def test_gaussians_without_any_difference_have_a_byte_each() -> None:
 
 
 def test_an_empty_cell_comes_back_empty() -> None:
-    steps = GeometrySteps(0.1, 0.1, 8, 8, 0.1, 0.1)
+    steps = GeometrySteps(0.1, SizeSteps(0.1), 8, 8, 0.1, 0.1)
     packed = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(4), steps)
     payload = b"".join(packed.columns)
     decoded, counts = unpack_geometry(payload, count=0, tiles=range(4), section="test")
@@ -190,7 +280,7 @@ def test_an_empty_cell_comes_back_empty() -> None:
 
 
 def test_colours_out_of_all_reason_are_cut_not_garbled() -> None:
-    steps = GeometrySteps(0.1, 0.1, 8, 8, 0.002, 0.002)
+    steps = GeometrySteps(0.1, SizeSteps(0.1), 8, 8, 0.002, 0.002)
     scene = Gaussians(
         np.zeros((2, 3), np.float32),
         np.tile(np.array([1, 0, 0, 0], np.float32), (2, 1)),

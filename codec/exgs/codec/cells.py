@@ -21,8 +21,8 @@ from exgs.codec.errors import SceneError
 from exgs.codec.fine import pack_fine, unpack_fine
 from exgs.codec.frame import Buffer, pack_frame, store_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
-from exgs.codec.klt import quantize
-from exgs.codec.sh import ShBasis, pack_sh, unpack_sh
+from exgs.codec.klt import ShTransform, quantize
+from exgs.codec.sh import pack_sh, unpack_sh
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def pack_sh_cells(
     layer: int,
     cells: Sequence[PackedCell],
     vectors: Sequence[FloatArray],
-    basis: ShBasis,
+    transform: ShTransform,
     steps: Sequence[float],
     thorough: bool,
 ) -> list[PackedSh]:
@@ -131,8 +131,10 @@ def pack_sh_cells(
 
     def pack(item: tuple[PackedCell, FloatArray, float]) -> PackedSh:
         cell, wanted, step = item
-        columns = pack_sh(quantize(wanted, basis, step), step)
-        decoded = unpack_sh(b"".join(columns), basis, count=len(wanted), section="encoder")
+        columns = pack_sh(quantize(wanted, transform, step), step)
+        decoded = unpack_sh(
+            b"".join(columns), transform.basis, count=len(wanted), section="encoder"
+        )
         chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, thorough)
         return PackedSh(cell.tile, chunk, decoded)
 

@@ -21,6 +21,7 @@ from exgs.codec.geometry import (
     clipped,
     complete_quats,
 )
+from exgs.codec.sizes import size_corrections
 from exgs.scene.gaussians import Gaussians
 
 _HEAD = struct.Struct(f"<{FINE_COLUMNS}BH4f")
@@ -33,25 +34,29 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
     logs = np.clip(np.log(scales.astype(np.float64)), SCALE_LOG_MIN, SCALE_LOG_MAX)
     offsets = [
         target.means.astype(np.float64) - coarse.means,
-        logs - np.log(coarse.scales.astype(np.float64)),
         (quats[:, 1:] - coarse.quats[:, 1:]).astype(np.float64),
         (target.opacities.astype(np.float64) - coarse.opacities)[:, None],
     ]
-    sizes = np.array(
-        [steps.position, steps.scale, steps.rotation, steps.opacity], np.float32
+    lengths = np.array(
+        [steps.position, steps.sizes.longest, steps.rotation, steps.opacity], np.float32
     ).astype(np.float64)
-    columns = [
-        zigzag(np.clip(np.rint(offset[:, i] / size), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64))
-        for offset, size in zip(offsets, sizes, strict=True)
-        for i in range(offset.shape[1])
-    ]
+    position, turn, opacity = (
+        np.clip(np.rint(offset / length), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64)
+        for offset, length in zip(offsets, lengths[[0, 2, 3]], strict=True)
+    )
+    sizes = size_corrections(
+        logs,
+        np.log(coarse.scales.astype(np.float64)),
+        replace(steps.sizes, longest=lengths[1]),
+    )
+    columns = list(zigzag(np.concatenate([position, sizes, turn, opacity], axis=1)).T)
     widths = [column_width(column) for column in columns]
     planes = [
         plane
         for column, width in zip(columns, widths, strict=True)
         for plane in split_planes(column, width)
     ]
-    return [_HEAD.pack(*widths, 0, *sizes), *planes]
+    return [_HEAD.pack(*widths, 0, *lengths), *planes]
 
 
 def unpack_fine(payload: bytes, coarse: Gaussians, *, section: str) -> Gaussians:

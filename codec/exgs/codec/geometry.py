@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from exgs.codec.constants import (
 )
 from exgs.codec.errors import DamagedError, UnsupportedError
 from exgs.codec.morton import morton_decode, morton_encode
+from exgs.codec.sizes import SizeSteps, size_levels
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBH ff")
@@ -41,7 +42,7 @@ class GeometrySteps:
     """Quantizer steps of one payload."""
 
     position: float  # world units
-    scale: float  # natural log
+    sizes: SizeSteps
     rotation_bits: int  # per component
     opacity_bits: int
     luma: float  # degree-0 coefficient units
@@ -88,11 +89,9 @@ def pack_geometry(
 
     scales, quats = canonical_axes(scene.scales[order], scene.quats[order])
     logs = np.log(np.clip(scales.astype(np.float64), np.exp(SCALE_LOG_MIN), np.exp(SCALE_LOG_MAX)))
-    scale_step = float(np.float32(steps.scale))
+    scale_step = float(np.float32(steps.sizes.longest))
     scale_origin = float(np.float32(np.floor(logs.min(initial=0.0))))
-    level = np.rint((logs - scale_origin) / scale_step).astype(np.int64)
-    level = np.maximum(level, 0)
-    sizes = [level[:, 0], level[:, 0] - level[:, 1], level[:, 1] - level[:, 2]]
+    sizes = size_levels(logs, scale_origin, replace(steps.sizes, longest=scale_step))
 
     half = (1 << (steps.rotation_bits - 1)) - 1
     turns = np.clip(np.rint(quats[:, 1:] * np.sqrt(2.0) * half), -half, half).astype(np.int64)

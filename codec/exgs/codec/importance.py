@@ -30,6 +30,7 @@ class Importance:
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
+    seen: FloatArray  # [1 + K, 1 + K] mean of Y Y^T, by w^2, for the SH Y of the directions seen
 
     @property
     def worth(self) -> FloatArray:
@@ -66,6 +67,7 @@ def measure_importance(
     n = len(scene)
     contribution, energy, removal, distance_sum = (np.zeros(n) for _ in range(4))
     basis_sum = np.zeros((n, scene.shN.shape[1]))
+    seen_sum = np.zeros((1 + scene.shN.shape[1],) * 2)
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
@@ -81,7 +83,10 @@ def measure_importance(
         distance_sum[seen] += weights * distances
         if scene.sh_degree:
             directions = offsets / distances[:, None]
-            basis_sum[seen] += weights[:, None] * sh_basis(directions, scene.sh_degree)
+            basis = sh_basis(directions, scene.sh_degree)
+            basis_sum[seen] += weights[:, None] * basis
+            whole = np.concatenate([np.full((len(seen), 1), SH_C0), basis], axis=1)
+            seen_sum += (whole * impact.squares[seen, None]).T @ whole
         progress((number + 1) / len(cameras))
     shown = contribution > 0
     safe = np.where(shown, contribution, 1.0)[:, None]
@@ -95,6 +100,7 @@ def measure_importance(
         (scene.sh0 + shift).astype(np.float32),
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
+        (seen_sum / max(float(energy.sum()), 1e-30)).astype(np.float32),
     )
 
 

@@ -1,10 +1,15 @@
-"""Fitting the SH basis: a KLT of what the base colours lack, and quantization in it.
+"""Fitting the SH basis: a KLT of what the base colours lack, where it is seen.
 
 The eigenvectors of the weighted second moments concentrate the energy in few components
-(Karhunen-Loève transform); SH are orthonormal, so equal steps mean equal error in colour.
+(Karhunen-Loève transform). What counts is the error of the colours that the views see, and these
+look at a scene from some sides only: so orthonormal is meant in the metric of the directions
+seen. Then equal steps mean equal error in what is seen, and what hardly shows costs hardly a bit.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +21,27 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 _ROUNDING = 0.44
 _ZERO_ROUNDING = 0.36
 
+# Share of the metric that all directions have alike: other views may look from where none did.
+_EVERYWHERE = 0.08
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShTransform:
+    """A basis, and the coefficients in it: the inverse of what a decoder does."""
+
+    basis: ShBasis
+    analysis: npt.NDArray[np.float64]  # [D, C]: coefficients = vectors @ analysis
+
+    @staticmethod
+    def of(basis: ShBasis) -> ShTransform:
+        """That of a basis whose rows are independent."""
+        return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
+
+    def coefficients(self, vectors: FloatArray) -> npt.NDArray[np.float64]:
+        """Coefficients [N, C] of `vectors` [N, D]."""
+        coefficients: npt.NDArray[np.float64] = vectors.astype(np.float64) @ self.analysis
+        return coefficients
+
 
 def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
     """What `base` [N, 3] lacks of `scene`: [N, 3 + 3K], degree 0 first, channel innermost."""
@@ -23,19 +49,28 @@ def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
     return np.concatenate([scene.sh0 - base, rest], axis=1)
 
 
-def fit_basis(vectors: FloatArray, weights: npt.NDArray[np.floating]) -> ShBasis:
-    """The KLT of `vectors` [N, D] under `weights` [N], rounded as the file stores it."""
-    v = vectors.astype(np.float64)
-    moments = (v * weights[:, None].astype(np.float64)).T @ v
-    _, columns = np.linalg.eigh(moments)
-    rows = columns.T[::-1]
+def fit_transform(
+    vectors: FloatArray, weights: npt.NDArray[np.floating], seen: npt.NDArray[np.floating]
+) -> ShTransform:
+    """The KLT of `vectors` [N, 3 + 3K] under `weights` [N], rounded as the file stores it.
+
+    `seen` [1 + K, 1 + K] is the mean of Y Y^T over the directions that are seen, Y being the SH of
+    degree 0 and up. Coefficients are scaled so that their squares, over 4 pi, add up to the mean
+    square of the colour that is seen.
+    """
+    everywhere = np.eye(len(seen)) / (4 * math.pi)
+    metric = (1 - _EVERYWHERE) * seen.astype(np.float64) + _EVERYWHERE * everywhere
+    root = np.linalg.cholesky(4 * math.pi * np.kron(metric, np.eye(3)))
+    v = vectors.astype(np.float64) @ root  # squares add up to what is seen
+    _, columns = np.linalg.eigh((v * weights[:, None].astype(np.float64)).T @ v)
+    rows = np.linalg.solve(root.T, columns[:, ::-1]).T
     rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])[:, None]
-    return ShBasis(rows.astype(np.float16).astype(np.float32))
+    return ShTransform.of(ShBasis(rows.astype(np.float16).astype(np.float32)))
 
 
-def quantize(vectors: FloatArray, basis: ShBasis, step: float) -> npt.NDArray[np.int64]:
+def quantize(vectors: FloatArray, transform: ShTransform, step: float) -> npt.NDArray[np.int64]:
     """Coefficients [N, C] of `vectors` [N, D] in steps, with a dead zone around zero."""
-    scaled = vectors.astype(np.float64) @ basis.rows.T.astype(np.float64) / step
+    scaled = transform.coefficients(vectors) / step
     levels = np.floor(np.abs(scaled) + _ROUNDING)
     levels[np.abs(scaled) < 1 - _ZERO_ROUNDING] = 0
     return (np.sign(scaled) * levels).astype(np.int64)

@@ -24,12 +24,11 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.geometry import GeometrySteps
 from exgs.codec.importance import Importance
-from exgs.codec.klt import fit_basis, residual_vectors
+from exgs.codec.klt import ShTransform, fit_transform, residual_vectors
 from exgs.codec.layers import LayerPlan
 from exgs.codec.measure import ErrorBook, evenly, scaled
 from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainder, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
-from exgs.codec.sh import ShBasis
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
 from exgs.codec.tiles import TileTree
 from exgs.codec.viewpoints import Viewpoints
@@ -78,8 +77,8 @@ def encode_chunks(
     enter_stage("quantizing")
     floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
     energy, contrast = importance.energy + floor, importance.contrast + floor
-    basis = (
-        fit_basis(residual_vectors(scene, importance.base_color), energy)
+    transform = (
+        fit_transform(residual_vectors(scene, importance.base_color), energy, importance.seen)
         if scene.sh_degree
         else None
     )
@@ -91,7 +90,7 @@ def encode_chunks(
             importance,
             energy,
             contrast,
-            basis,
+            transform,
             fine_tile,
             layer_of,
             tiles,
@@ -139,7 +138,7 @@ def encode_chunks(
     gain_cameras = evenly(viewpoints.gains, effort.gain_views)
     views = [scaled(camera, _GAIN_WIDTH) for camera in gain_cameras]
     book = ErrorBook(scene, fine_tile, tiles.count, views, rasterizer)
-    chunks = in_order(plan, results, basis, book, tiles.level)
+    chunks = in_order(plan, results, transform, book, tiles.level)
     return chunks, [sum(len(cell.members) for cell in r.proxies) for r in results]
 
 
@@ -150,7 +149,7 @@ def _pack_leaves(
     importance: Importance,
     energy: npt.NDArray[np.floating],
     contrast: npt.NDArray[np.floating],
-    basis: ShBasis | None,
+    transform: ShTransform | None,
     fine_tile: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
     tiles: TileTree,
@@ -163,7 +162,7 @@ def _pack_leaves(
     later = np.unique(fine_tile[layer_of > number] // span) if layer.proxies else np.empty(0)
     nothing_remains = sorted({*range(1 << layer.tile_level)}.difference(later.tolist()))
     if not len(index) and not nothing_remains:
-        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0), [])
+        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0, sh=False), [])
     shown = replace(
         scene.select(index),
         sh0=importance.base_color[index],
@@ -172,7 +171,8 @@ def _pack_leaves(
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
 
-    precision = layer_precision(len(scene), np.count_nonzero(layer_of <= number) / len(scene))
+    arrived = np.count_nonzero(layer_of <= number) / len(scene)
+    precision = layer_precision(len(scene), arrived, sh=transform is not None)
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:
         return lambda members: geometry_steps(
@@ -181,6 +181,8 @@ def _pack_leaves(
             own_contrast[members],
             pixel_size[members],
             distortion,
+            shapes=precision.shapes,
+            colors=precision.colors,
         )
 
     leaves = pack_cells(
@@ -203,11 +205,11 @@ def _pack_leaves(
     ]
     refinements: list[list[PackedSh]] = []
     energies = [own_energy[cell.members] for cell in leaves]
-    if basis is None:
+    if transform is None:
         return PackedLayer([], leaves, refinements, fine, precision, energies)
     for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
-        packed = pack_sh_cells(number, leaves, wanted, basis, step, effort.thorough)
+        packed = pack_sh_cells(number, leaves, wanted, transform, step, effort.thorough)
         wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]
         refinements.append(packed)
     return PackedLayer([], leaves, refinements, fine, precision, energies)

@@ -18,10 +18,11 @@ from exgs.codec.cells import PackedCell, PackedFine, PackedSh
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.frame import pack_frame
+from exgs.codec.klt import ShTransform
 from exgs.codec.layers import LayerPlan
 from exgs.codec.measure import ErrorBook
 from exgs.codec.order import Job, best_order
-from exgs.codec.sh import ShBasis, pack_basis, with_vectors
+from exgs.codec.sh import pack_basis, with_vectors
 from exgs.codec.steps import Precision
 from exgs.scene.gaussians import Gaussians
 
@@ -55,7 +56,7 @@ class PackedLayer:
 def in_order(
     plan: Sequence[LayerPlan],
     layers: Sequence[PackedLayer],
-    basis: ShBasis | None,
+    transform: ShTransform | None,
     book: ErrorBook,
     tile_level: int,
 ) -> list[PackedChunk]:
@@ -92,10 +93,10 @@ def in_order(
             count = len(leaves.members)
             refinement = []
             gain = 0.0
-            if packed.sh:
+            if packed.sh and transform is not None:
                 fine = packed.sh[1][place]
                 refinement.append(fine.chunk)
-                squares = np.einsum("nd,nd->n", fine.vectors, fine.vectors, dtype=np.float64)
+                squares = np.square(transform.coefficients(fine.vectors)).sum(axis=1)
                 gain += float(packed.energy[place] @ squares) / (4 * math.pi)
             if packed.fine:
                 refinement.append(packed.fine[place].chunk)
@@ -105,9 +106,9 @@ def in_order(
                 add(refinement, gain * book.pixels, job_of[number, leaves.tile])
 
     chunks = [chunk for job in best_order(jobs) for chunk in parcels[job]]
-    if basis is not None:
+    if transform is not None:
         first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
-        packed_basis, raw_bytes = pack_frame(pack_basis(basis))
+        packed_basis, raw_bytes = pack_frame(pack_basis(transform.basis))
         chunks.insert(
             first,
             PackedChunk(ChunkKind.BASIS, 0, 0, 0, chunks[first].gain, raw_bytes, packed_basis),

@@ -16,21 +16,27 @@ import numpy.typing as npt
 
 from exgs.codec.constants import OPACITY_BITS_MAX, ROTATION_BITS_MAX
 from exgs.codec.geometry import GeometrySteps
+from exgs.codec.sizes import SizeSteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 2.55e-7
+_FINE_TOTAL = 3.2e-7
 _FINE_SH_RATIO = 2.4  # SH are many, and seen from some directions only
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
-_COARSE_GROWTH = 2.2  # power of the share that has arrived
+_COARSE_GROWTH = 2.05  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
+_SHAPES_SHARE = 0.45  # once more than this has arrived, shapes cost more than the model says
+_COLORS_RATIO = 2.7  # base colours may be so much worse where SH mend them
 
 # How far each attribute may go beyond the common step, as measured on renders.
-_POSITION = 4.0
-_SCALE = 5.5
-_ROTATION = 3.0
-_OPACITY = 4.5
+_POSITION = 3.6
+_SCALE = 4.4
+_MIDDLE = 1.8  # in steps of the longest axis
+_SHORTEST = 1.0
+_FLATNESS = 0.1
+_ROTATION = 2.7
+_OPACITY = 5.0
 _LUMA = 1.1
 _CHROMA = 1.5
 _SH = 1.0
@@ -51,16 +57,20 @@ class Precision:
     coarse_sh: float
     fine: float  # of the last
     fine_sh: float
+    shapes: float  # share of these that each scalar of a shape may add
+    colors: float  # and of a base colour
 
 
-def layer_precision(count: int, arrived: float) -> Precision:
+def layer_precision(count: int, arrived: float, *, sh: bool) -> Precision:
     """The precision of a layer after which the share `arrived` of `count` Gaussians is there.
 
-    While most of the scene is missing, a finer coding would not show.
+    While most of the scene is missing, a finer coding would not show. `sh` says whether SH follow.
     """
     fine = _FINE_TOTAL / count
     coarse = fine * max(arrived, _COARSE_SHARE_MIN) ** -_COARSE_GROWTH
-    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine, fine * _FINE_SH_RATIO)
+    shapes = min(_SHAPES_SHARE / max(arrived, _SHAPES_SHARE), 1.0)
+    colors = _COLORS_RATIO if sh else 1.0
+    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine, fine * _FINE_SH_RATIO, shapes, colors)
 
 
 def geometry_steps(
@@ -69,6 +79,9 @@ def geometry_steps(
     contrast: npt.NDArray[np.floating],
     pixel_size: npt.NDArray[np.floating],
     distortion: float,
+    *,
+    shapes: float = 1.0,
+    colors: float = 1.0,
 ) -> GeometrySteps:
     """Steps for one cell.
 
@@ -78,21 +91,26 @@ def geometry_steps(
         contrast: [N] the same, weighed by how much the Gaussian differs from what lies behind.
         pixel_size: [N] world size of a pixel at the Gaussian's usual viewing distance.
         distortion: squared error per pixel that each coded scalar may add, [0, 1]^2.
+        shapes: share of it that each scalar of a shape may add.
+        colors: share of it that each scalar of a colour may add.
     """
     sizes = -np.sort(-scene.scales.astype(np.float64), axis=1)
     width = np.hypot(sizes[:, 1], 0.5 * pixel_size)
     elongation = 1 - np.minimum(sizes[:, 1] / sizes[:, 0], 1)
+    of_shape = shapes * distortion
     common = {
-        "position": _step(contrast, 1 / width, distortion),
-        "scale": _step(contrast, 1.0, distortion),
-        "rotation": _step(contrast, np.maximum(elongation, 0.1), distortion),
-        "opacity": _step(contrast, 1 / np.maximum(scene.opacities, 0.05), distortion),
-        "color": _step(energy, SH_C0, distortion),
+        "position": _step(contrast, 1 / width, of_shape),
+        "scale": _step(contrast, 1.0, of_shape),
+        "rotation": _step(contrast, np.maximum(elongation, 0.1), of_shape),
+        "opacity": _step(contrast, 1 / np.maximum(scene.opacities, 0.05), of_shape),
+        "color": _step(energy, SH_C0, colors * distortion),
     }
     turn = _ROTATION * common["rotation"]  # radians; a component moves by half of that over sqrt 2
     return GeometrySteps(
         position=_POSITION * common["position"],
-        scale=float(np.clip(_SCALE * common["scale"], *_SCALE_STEP)),
+        sizes=SizeSteps(
+            float(np.clip(_SCALE * common["scale"], *_SCALE_STEP)), _MIDDLE, _SHORTEST, _FLATNESS
+        ),
         rotation_bits=_bits(2 * math.sqrt(2) / turn, _ROTATION_BITS, ROTATION_BITS_MAX),
         opacity_bits=_bits(1 / (_OPACITY * common["opacity"]), _OPACITY_BITS, OPACITY_BITS_MAX),
         luma=float(np.clip(_LUMA * common["color"], *_COLOR_STEP)),
