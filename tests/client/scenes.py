@@ -85,7 +85,7 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
                 packed = pack_geometry(merged, tile[there], tiles, _STEPS)
                 chunks.append(_chunk(ChunkKind.PROXY, layer, cell, len(there), packed.columns))
         layers.append(Layer(level, len(members), len(stand_ins)))
-    basis = pack_basis(ShBasis(np.eye(12, dtype=np.float32)))
+    basis = pack_basis(ShBasis(np.eye(12, dtype=np.float32)[None]))
     chunks += [_chunk(ChunkKind.BASIS, 0, 0, 0, basis), *refinements]
     facts = SceneFacts(
         name="box",

@@ -199,6 +199,7 @@ def random_file(
     amplification: Sequence[float] = (1.0, 1.0),
     sh_degree: int = 1,
     sh_passes: int = 1,
+    bases: int = 1,
     fine: bool = True,
     refined: int = 64,
     seed: int = 0,
@@ -210,7 +211,8 @@ def random_file(
     """
     rng = np.random.default_rng(seed)
     size = 3 * (sh_degree + 1) ** 2
-    basis = ShBasis(rng.normal(0, 0.4, (max(size // 2, 1), size)).astype(np.float16).astype("<f4"))
+    random = rng.normal(0, 0.4, (bases, max(size // 2, 1), size))
+    basis = ShBasis(random.astype(np.float16).astype("<f4"))
     rows: list[Row] = []
     finest = levels[-1]
     for layer, (count, stand_ins, level) in enumerate(zip(counts, proxies, levels, strict=True)):
@@ -228,9 +230,11 @@ def random_file(
             if sh_degree and not any(row.kind == ChunkKind.BASIS for row in rows):
                 rows.append(chunk(ChunkKind.BASIS, 0, 0, 0, b"".join(pack_basis(basis))))
             for number in range(sh_passes if sh_degree else 0):
-                spread = 3 / np.arange(1, len(basis.rows) + 1)  # dense columns, then sparse ones
+                spread = 3 / np.arange(
+                    1, basis.rows.shape[1] + 1
+                )  # dense columns, then sparse ones
                 values = np.rint(rng.normal(0, spread, (leaf.count, len(spread)))).astype(np.int64)
-                sh = b"".join(pack_sh(values, 0.1 / (number + 1)))
+                sh = b"".join(pack_sh(values, 0.1 / (number + 1), (tile + number) % bases))
                 rows.append(chunk(ChunkKind.SH, layer, tile, leaf.count, sh))
             if fine:
                 payload = _fine(leaf, tiles, rng)

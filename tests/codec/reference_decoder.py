@@ -242,7 +242,7 @@ class Reader:
                 LEAF: (geometry, geometry + 88 * count),
                 PROXY: (geometry, geometry + 88 * count),
                 SH: (8, 8 + self.size + (8 * self.size + (self.size + 7) // 8) * count),
-                BASIS: (4, 4 + 2 * self.size**2),
+                BASIS: (6, 6 + 2 * 64 * self.size**2),
                 FINE: (28, 28 + 80 * count),
             }
             if kind < EXTRA:

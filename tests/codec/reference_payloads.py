@@ -125,21 +125,26 @@ def apply_fine(payload: bytes, leaves: list[Splat]) -> None:
         leaf.opacity = f32(min(max(leaf.opacity + q[9] * opacity_step, 0), 1))
 
 
-def basis_rows(payload: bytes, expected_size: int) -> list[list[float]]:
-    """Section 7.4."""
-    components, size = struct.unpack("<HH", payload[:4])
+def basis_rows(payload: bytes, expected_size: int) -> list[list[list[float]]]:
+    """Section 7.4: the rows of each basis."""
+    components, size, bases = struct.unpack("<HHH", payload[:6])
     need(size == expected_size and components <= size, "basis")
-    need(len(payload) == 4 + 2 * components * size, "basis")
-    values = struct.unpack(f"<{components * size}e", payload[4:])
+    need(1 <= bases <= 64, "bases")
+    need(len(payload) == 6 + 2 * bases * components * size, "basis")
+    values = struct.unpack(f"<{bases * components * size}e", payload[6:])
     need(all(map(math.isfinite, values)), "basis")
-    return [list(values[r * size : (r + 1) * size]) for r in range(components)]
+    rows = [list(values[r * size : (r + 1) * size]) for r in range(bases * components)]
+    return [rows[b * components : (b + 1) * components] for b in range(bases)]
 
 
-def apply_sh(payload: bytes, basis: list[list[float]], size: int, leaves: list[Splat]) -> None:
+def apply_sh(
+    payload: bytes, bases: list[list[list[float]]], size: int, leaves: list[Splat]
+) -> None:
     """Section 7.5."""
     count = len(leaves)
-    components, value_width, reserved, step = struct.unpack("<HBBf", payload[:8])
-    need(reserved == 0, "reserved", "unsupported")
+    components, value_width, number, step = struct.unpack("<HBBf", payload[:8])
+    need(number < len(bases), "number of the basis")
+    basis = bases[number]
     need(components <= len(basis), "components")
     need(0 < step <= HUGE, "step")
     need(len(payload) >= 8 + components, "head")

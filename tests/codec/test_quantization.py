@@ -26,6 +26,9 @@ from exgs.codec.sizes import SizeSteps, size_corrections, size_levels
 from exgs.scene.gaussians import SH_C0, Gaussians
 from tests.strategies import gaussians
 
+# SH up to degree 2 that change their sign with y.
+FLIP_Y = np.array([1, -1, 1, 1, -1, -1, 1, 1, 1])
+
 few = settings(max_examples=60, deadline=None)
 
 
@@ -134,16 +137,21 @@ def test_sh_is_within_its_dead_zone_and_passes_add_up(
 ) -> None:
     base = (scene.sh0 * 0.7).astype(np.float32)
     wanted = residual_vectors(scene, base)
-    transform = fit_transform(wanted, np.ones(len(scene)), seen_from_above(scene.sh_degree))
+    transform = fit_transform(
+        wanted,
+        np.ones(len(scene)),
+        np.zeros(len(scene), np.int64),
+        seen_from_above(scene.sh_degree)[None],
+    )
     basis = transform.basis
     again = unpack_basis(b"".join(pack_basis(basis)), sh_degree=scene.sh_degree, section="test")
     np.testing.assert_array_equal(again.rows, basis.rows)
     total = np.zeros_like(wanted)
     for number in range(passes):
         own_step = step / 4**number
-        payload = b"".join(pack_sh(quantize(wanted - total, transform, own_step), own_step))
+        payload = b"".join(pack_sh(quantize(wanted - total, transform, 0, own_step), own_step))
         total = total + unpack_sh(payload, basis, count=len(scene), section="test")
-        missing = transform.coefficients(wanted - total)
+        missing = transform.coefficients(wanted - total, 0)
         bound = 0.65 * own_step + 1e-5 * np.abs(wanted).max() * np.sqrt(basis.size)
         assert np.abs(missing).max() <= bound
     leaves = replace(scene, sh0=base, shN=np.zeros((len(scene), 0, 3), np.float32))
@@ -173,8 +181,8 @@ def test_squared_coefficients_are_the_squared_colour_that_is_seen() -> None:
     rng = np.random.default_rng(1)
     wanted = rng.normal(size=(50, 27)).astype(np.float32)
     seen = seen_from_above(2)
-    transform = fit_transform(wanted, np.ones(50), seen)
-    squares = np.square(transform.coefficients(wanted)).sum(axis=1) / (4 * np.pi)
+    transform = fit_transform(wanted, np.ones(50), np.zeros(50, np.int64), seen[None])
+    squares = np.square(transform.coefficients(wanted, 0)).sum(axis=1) / (4 * np.pi)
     split = wanted.reshape(50, 9, 3).astype(np.float64)
     above = np.einsum("nkc,kl,nlc->n", split, seen, split)
     anywhere = np.square(split).sum(axis=(1, 2)) / (4 * np.pi)
@@ -187,16 +195,22 @@ def test_squared_coefficients_are_the_squared_colour_that_is_seen() -> None:
 def test_sh_are_coded_best_where_they_are_seen() -> None:
     rng = np.random.default_rng(2)
     wanted = rng.normal(size=(2000, 27)).astype(np.float32)
-    transform = fit_transform(wanted, np.ones(2000), seen_from_above(2))
-    payload = b"".join(pack_sh(quantize(wanted, transform, 0.5), 0.5))
-    error = wanted - unpack_sh(payload, transform.basis, count=2000, section="test")
+    flipped = seen_from_above(2) * np.outer(FLIP_Y, FLIP_Y)
+    regions = np.arange(2000) % 2
+    transform = fit_transform(
+        wanted, np.ones(2000), regions, np.stack([seen_from_above(2), flipped])
+    )
 
-    def mean_square(direction: tuple[float, float, float]) -> float:
+    def mean_square(region: int, direction: tuple[float, float, float]) -> float:
+        own = wanted[regions == region]
+        payload = b"".join(pack_sh(quantize(own, transform, region, 0.5), 0.5, region))
+        error = own - unpack_sh(payload, transform.basis, count=len(own), section="test")
         values = all_sh(np.array([direction]), 2)[0]
-        colors = np.einsum("nkc,k->nc", error.reshape(2000, 9, 3), values)
+        colors = np.einsum("nkc,k->nc", error.reshape(-1, 9, 3), values)
         return float(np.mean(np.square(colors)))
 
-    assert mean_square((0, 1, 0)) < 0.5 * mean_square((0, -1, 0))
+    for region, up in enumerate((1, -1)):
+        assert mean_square(region, (0, up, 0)) < 0.5 * mean_square(region, (0, -up, 0))
 
 
 @few
@@ -204,14 +218,13 @@ def test_sh_are_coded_best_where_they_are_seen() -> None:
     st.lists(st.tuples(*[st.floats(-8, 3)] * 3), min_size=1, max_size=40),
     st.sampled_from((0.01, 0.1, 0.5)),
     st.sampled_from((1.0, 1.8)),
-    st.sampled_from((1.0, 2.0)),
     st.sampled_from((0.0, 0.1)),
 )
 def test_shorter_axes_are_as_exact_as_they_show(
-    rows: list[tuple[float, ...]], step: float, middle: float, shortest: float, flatness: float
+    rows: list[tuple[float, ...]], step: float, middle: float, flatness: float
 ) -> None:
     logs = -np.sort(-np.array(rows), axis=1)
-    steps = SizeSteps(step, middle, shortest, flatness)
+    steps = SizeSteps(step, middle, flatness)
     origin = float(np.floor(logs.min()))
     levels = size_levels(logs, origin, steps)
     assert all((column >= 0).all() for column in levels)
@@ -228,13 +241,13 @@ def test_shorter_axes_are_as_exact_as_they_show(
         return 0.5 * np.log(np.exp(2 * ratio) + flatness)
 
     wrong = np.abs(thickness(decoded) - thickness(np.minimum(logs, decoded[:, 1:2])))
-    assert wrong.max() <= (shortest + 0.5001) * step
+    assert wrong.max() <= 1.5001 * step
 
 
 def test_a_correction_leaves_alone_what_does_not_show() -> None:
     target = np.log([[1.0, 0.5, 0.01], [1.0, 0.5, 0.4]])
     coarse = np.log([[1.02, 0.5, 0.03], [1.0, 0.5, 0.04]])
-    steps = SizeSteps(0.01, 1.0, 1.0, 0.1)
+    steps = SizeSteps(0.01, 1.0, 0.1)
     corrections = size_corrections(target, coarse, steps)
     assert corrections[:, 0].tolist() == [-2, 0]
     assert corrections[0, 2] == 0  # a film of a fiftieth or of a seventeenth of its width
@@ -249,7 +262,7 @@ def test_trailing_components_of_zeros_are_left_out() -> None:
     payload = b"".join(columns)
     assert payload[0] == 4
     assert len(payload) == 8 + 4 + 5 + 1  # one sparse column: its flags, one value
-    basis = ShBasis(np.eye(12, dtype=np.float32))
+    basis = ShBasis(np.eye(12, dtype=np.float32)[None])
     decoded = unpack_sh(payload, basis, count=5, section="test")
     np.testing.assert_array_equal(decoded, values * np.float32(0.5))
 

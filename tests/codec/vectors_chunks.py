@@ -132,7 +132,13 @@ def _tables() -> Iterator[Case]:
         ("leaf-too-large", "damaged", "a LEAF of 89 bytes a Gaussian", LEAF, {"raw": 57 + 88 * 2}),
         ("sh-too-large", "damaged", "an SH chunk of 16 MiB for 2 leaves", SH, {"raw": 16 << 20}),
         ("fine-too-large", "damaged", "a FINE of 81 bytes a leaf", FINE, {"raw": 29 + 80 * 2}),
-        ("basis-too-large", "damaged", "a BASIS of more than D rows", BASIS, {"raw": 5 + 2 * 144}),
+        (
+            "basis-too-large",
+            "damaged",
+            "a BASIS of more than 64 bases of D rows",
+            BASIS,
+            {"raw": 7 + 2 * 64 * 144},
+        ),
     ):
         parts = small_file()
         alter(parts, kind, **lies)
@@ -338,8 +344,16 @@ def _payloads() -> Iterator[Case]:
     yield "basis-size", "damaged", "rows of 13 numbers for degree 1", patched(BASIS, 2, b"\x0d\x00")
     yield "basis-rows", "damaged", "more rows than it holds", patched(BASIS, 0, b"\x07\x00")
     yield "basis-rows-many", "damaged", "13 rows of 12 numbers", patched(BASIS, 0, b"\x0d\x00")
-    yield "basis-nan", "damaged", "a number is none", patched(BASIS, 8, b"\x00\x7e")
-    yield "basis-inf", "damaged", "a number is infinite", patched(BASIS, 8, b"\x00\xfc")
+    yield "basis-bases-none", "damaged", "no bases", patched(BASIS, 4, b"\x00\x00")
+    yield "basis-bases", "damaged", "more bases than it holds", patched(BASIS, 4, b"\x02\x00")
+    yield (
+        "basis-bases-many",
+        "damaged",
+        "65 bases of no rows",
+        payload(BASIS, lambda raw: struct.pack("<HHH", 0, 12, 65)),
+    )
+    yield "basis-nan", "damaged", "a number is none", patched(BASIS, 10, b"\x00\x7e")
+    yield "basis-inf", "damaged", "a number is infinite", patched(BASIS, 10, b"\x00\xfc")
     yield (
         "basis-behind",
         "damaged",
@@ -353,7 +367,7 @@ def _payloads() -> Iterator[Case]:
         payload(SH, lambda raw: b"\x07\x00" + raw[2:14] + b"\x00" + raw[14:]),
     )
     yield "sh-components-many", "damaged", "65535 components", patched(SH, 0, b"\xff\xff")
-    yield "sh-reserved", "unsupported", "a reserved byte", patched(SH, 3, b"\x01")
+    yield "sh-basis", "damaged", "the second basis of one", patched(SH, 3, b"\x01")
     yield "sh-step-zero", "damaged", "the step is 0", patched(SH, 4, zero)
     yield "sh-step-inf", "damaged", "the step is infinite", patched(SH, 4, inf)
     yield "sh-width", "damaged", "a column of nine planes", patched(SH, 8, b"\x09")
@@ -419,7 +433,7 @@ def _bombs() -> Iterator[Case]:
 
     size = 48
     eye = np.eye(size, dtype="<f2").tobytes()
-    basis = chunk(BASIS, 0, 0, 0, struct.pack("<HH", size, size) + eye)
+    basis = chunk(BASIS, 0, 0, 0, struct.pack("<HHH", size, size, 1) + eye)
     dense = struct.pack("<HBBf", size, 0, 0, 1.0) + bytes([8]) * size + bytes(8 * size * full)
     refined = [first, basis, *[chunk(SH, 0, 0, full, dense)] * 8]
     yield (

@@ -74,6 +74,9 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     )
     yield "harmonics", "degree 3, as many SH chunks as a cell may have", assemble(harmonics), []
 
+    bases = random_file(counts=(0, 4), proxies=(1, 0), levels=(0, 1), bases=3, fine=False, seed=9)
+    yield "bases", "three SH bases, of which each chunk names one", assemble(bases), []
+
     order = random_file(counts=(4, 6), proxies=(3, 0), sh_passes=2, seed=6, rows_per_page=100)
     rows = order.pages[0]
     proxy = next(row for row in rows if row.kind == PROXY)

@@ -57,6 +57,7 @@ class PackedSh:
 
     tile: int
     chunk: PackedChunk
+    basis: int  # its number
     vectors: FloatArray  # [n, D] what a decoder adds to the leaves
 
 
@@ -124,21 +125,22 @@ def pack_sh_cells(
     cells: Sequence[PackedCell],
     vectors: Sequence[FloatArray],
     transform: ShTransform,
+    bases: Sequence[int],
     steps: Sequence[float],
     thorough: bool,
 ) -> list[PackedSh]:
-    """One SH chunk for each of `cells`, coding its `vectors` [n, D] with its step."""
+    """One SH chunk for each of `cells`, coding its `vectors` [n, D] in its basis with its step."""
 
-    def pack(item: tuple[PackedCell, FloatArray, float]) -> PackedSh:
-        cell, wanted, step = item
-        columns = pack_sh(quantize(wanted, transform, step), step)
+    def pack(item: tuple[PackedCell, FloatArray, int, float]) -> PackedSh:
+        cell, wanted, basis, step = item
+        columns = pack_sh(quantize(wanted, transform, basis, step), step, basis)
         decoded = unpack_sh(
             b"".join(columns), transform.basis, count=len(wanted), section="encoder"
         )
         chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, thorough)
-        return PackedSh(cell.tile, chunk, decoded)
+        return PackedSh(cell.tile, chunk, basis, decoded)
 
-    return in_threads(pack, list(zip(cells, vectors, steps, strict=True)))
+    return in_threads(pack, list(zip(cells, vectors, bases, steps, strict=True)))
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:

@@ -37,7 +37,7 @@ FINE_HEAD_BYTES: Final = 28
 FINE_COLUMNS: Final = 10  # 3 means, 3 log scales, 3 rotations, opacity
 SH_HEAD_BYTES: Final = 8  # a byte for each component follows
 SPARSE_COLUMN: Final = 0x80  # width of a column of SH that is mostly zeros
-BASIS_HEAD_BYTES: Final = 4
+BASIS_HEAD_BYTES: Final = 6
 COLUMN_BYTES_MAX: Final = 8  # planes of one column
 
 POSITION_BITS: Final = 21  # per axis: three axes interleave into one 63-bit Morton code
@@ -61,6 +61,7 @@ MAX_CHUNK_COUNT: Final = 1 << 18  # Gaussians in one chunk
 MAX_SCENE_COUNT: Final = 1 << 28  # Gaussians in one file
 MAX_FREE_COUNT: Final = 1 << 12  # Gaussians beyond one for each packed byte of their chunk
 MAX_SH_CHUNKS: Final = 8  # of one cell
+MAX_BASES: Final = 64  # in the BASIS chunk
 MAX_QUALITY_POINTS: Final = 1 << 10
 MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence, encoder
 MAX_MAGNITUDE: Final = 1e30  # of any coordinate, step or coefficient

@@ -23,7 +23,7 @@ from exgs.codec.errors import SceneError
 from exgs.codec.home import choose_home
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
-from exgs.codec.layers import assign_layers, plan_layers
+from exgs.codec.layers import assign_layers, plan_layers, region_level
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
 from exgs.codec.remainder import ProxyEffort
@@ -130,12 +130,16 @@ def encode(
     stages.enter("scoring")
     viewpoints = _viewpoints(scene, options, effort)
     cameras = viewpoints.scoring
-    importance = measure_importance(scene, cameras, rasterizer, stages.report)
-
-    stages.enter("layering")
     plan = plan_layers(len(scene), proxies=options.proxies)
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
     fine_tile = tiles.locate(scene.means)
+    level = region_level(plan)
+    regions = fine_tile >> tiles.level - level
+    importance = measure_importance(
+        scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
+    )
+
+    stages.enter("layering")
     scores: dict[str, Callable[[], npt.NDArray[np.floating]]] = {
         "worth": lambda: importance.worth,
         "energy": lambda: importance.energy,
@@ -153,6 +157,7 @@ def encode(
         plan,
         tiles,
         fine_tile,
+        regions,
         layer_of,
         viewpoints,
         rasterizer,

@@ -7,6 +7,7 @@ for an error in its colour; `removal` is the squared error of the pictures witho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Importance:
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
-    seen: FloatArray  # [1 + K, 1 + K] mean of Y Y^T, by w^2, for the SH Y of the directions seen
+    seen: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T, by w^2; Y are SH of the directions seen
 
     @property
     def worth(self) -> FloatArray:
@@ -57,17 +58,21 @@ def measure_importance(
     scene: Gaussians,
     cameras: Sequence[Camera],
     rasterizer: Rasterizer,
+    regions: npt.NDArray[np.integer] | None = None,
+    region_count: int = 1,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Importance:
     """Render `scene` from `cameras` and gather what each Gaussian adds.
 
     The base colour is the contribution-weighted mean of the view-dependent colour over the
     directions from which the Gaussian is seen, so that it looks right before its SH arrive.
+    `regions` [N] numbers the regions of `seen`, from 0; without it there is one.
     """
     n = len(scene)
     contribution, energy, removal, distance_sum = (np.zeros(n) for _ in range(4))
     basis_sum = np.zeros((n, scene.shN.shape[1]))
-    seen_sum = np.zeros((1 + scene.shN.shape[1],) * 2)
+    regions = np.zeros(n, np.int64) if regions is None else regions
+    seen_sum = np.zeros((region_count, 1 + scene.shN.shape[1], 1 + scene.shN.shape[1]))
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
@@ -86,7 +91,10 @@ def measure_importance(
             basis = sh_basis(directions, scene.sh_degree)
             basis_sum[seen] += weights[:, None] * basis
             whole = np.concatenate([np.full((len(seen), 1), SH_C0), basis], axis=1)
-            seen_sum += (whole * impact.squares[seen, None]).T @ whole
+            weighted = whole * impact.squares[seen, None]
+            for region, total in enumerate(seen_sum):
+                own = regions[seen] == region
+                total += weighted[own].T @ whole[own]
         progress((number + 1) / len(cameras))
     shown = contribution > 0
     safe = np.where(shown, contribution, 1.0)[:, None]
@@ -100,7 +108,16 @@ def measure_importance(
         (scene.sh0 + shift).astype(np.float32),
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
-        (seen_sum / max(float(energy.sum()), 1e-30)).astype(np.float32),
+        _mean_seen(seen_sum, np.bincount(regions, energy, region_count).astype(np.float64)),
+    )
+
+
+def _mean_seen(sums: npt.NDArray[np.float64], energy: npt.NDArray[np.float64]) -> FloatArray:
+    """Means [R, 1 + K, 1 + K] from sums over regions; any direction counts where none is seen."""
+    anywhere = np.eye(sums.shape[1]) / (4 * math.pi)
+    shown = (energy > 0)[:, None, None]
+    return np.where(shown, sums / np.maximum(energy, 1e-30)[:, None, None], anywhere).astype(
+        np.float32
     )
 
 

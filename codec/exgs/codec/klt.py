@@ -1,4 +1,4 @@
-"""Fitting the SH basis: a KLT of what the base colours lack, where it is seen.
+"""Fitting the SH bases: a KLT of what the base colours lack, from where it is seen.
 
 The eigenvectors of the weighted second moments concentrate the energy in few components
 (Karhunen-Loève transform). What counts is the error of the colours that the views see, and these
@@ -27,19 +27,23 @@ _EVERYWHERE = 0.08
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShTransform:
-    """A basis, and the coefficients in it: the inverse of what a decoder does."""
+    """The bases of a file, and the coefficients in them: the inverse of what a decoder does."""
 
     basis: ShBasis
-    analysis: npt.NDArray[np.float64]  # [D, C]: coefficients = vectors @ analysis
+    analysis: npt.NDArray[np.float64]  # [B, D, C]: coefficients = vectors @ analysis[number]
 
     @staticmethod
     def of(basis: ShBasis) -> ShTransform:
-        """That of a basis whose rows are independent."""
+        """That of bases whose rows are independent."""
         return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
 
-    def coefficients(self, vectors: FloatArray) -> npt.NDArray[np.float64]:
-        """Coefficients [N, C] of `vectors` [N, D]."""
-        coefficients: npt.NDArray[np.float64] = vectors.astype(np.float64) @ self.analysis
+    def number(self, tile: int, level: int) -> int:
+        """Which basis the `tile` of a `level` has: one for each tile of a level below."""
+        return tile >> level - (len(self.basis.rows).bit_length() - 1)
+
+    def coefficients(self, vectors: FloatArray, number: int) -> npt.NDArray[np.float64]:
+        """Coefficients [N, C] of `vectors` [N, D] in the basis of this number."""
+        coefficients: npt.NDArray[np.float64] = vectors.astype(np.float64) @ self.analysis[number]
         return coefficients
 
 
@@ -50,27 +54,40 @@ def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
 
 
 def fit_transform(
-    vectors: FloatArray, weights: npt.NDArray[np.floating], seen: npt.NDArray[np.floating]
+    vectors: FloatArray,
+    weights: npt.NDArray[np.floating],
+    regions: npt.NDArray[np.integer],
+    seen: npt.NDArray[np.floating],
 ) -> ShTransform:
-    """The KLT of `vectors` [N, 3 + 3K] under `weights` [N], rounded as the file stores it.
+    """The KLT of `vectors` [N, 3 + 3K] under `weights` [N] in each of the `regions` [N].
 
-    `seen` [1 + K, 1 + K] is the mean of Y Y^T over the directions that are seen, Y being the SH of
-    degree 0 and up. Coefficients are scaled so that their squares, over 4 pi, add up to the mean
-    square of the colour that is seen.
+    `seen` [B, 1 + K, 1 + K] is the mean of Y Y^T over the directions from which each region is
+    seen, Y being the SH of degree 0 and up. Coefficients are scaled so that their squares, over
+    4 pi, add up to the mean square of the colour that is seen. Rows are as the file stores them.
     """
+    rows = [_fit(vectors[regions == r], weights[regions == r], seen[r]) for r in range(len(seen))]
+    return ShTransform.of(ShBasis(np.stack(rows).astype(np.float16).astype(np.float32)))
+
+
+def _fit(
+    vectors: FloatArray, weights: npt.NDArray[np.floating], seen: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """The rows [D, D] of one basis."""
     everywhere = np.eye(len(seen)) / (4 * math.pi)
     metric = (1 - _EVERYWHERE) * seen.astype(np.float64) + _EVERYWHERE * everywhere
     root = np.linalg.cholesky(4 * math.pi * np.kron(metric, np.eye(3)))
     v = vectors.astype(np.float64) @ root  # squares add up to what is seen
     _, columns = np.linalg.eigh((v * weights[:, None].astype(np.float64)).T @ v)
-    rows = np.linalg.solve(root.T, columns[:, ::-1]).T
+    rows: npt.NDArray[np.float64] = np.linalg.solve(root.T, columns[:, ::-1]).T
     rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])[:, None]
-    return ShTransform.of(ShBasis(rows.astype(np.float16).astype(np.float32)))
+    return rows
 
 
-def quantize(vectors: FloatArray, transform: ShTransform, step: float) -> npt.NDArray[np.int64]:
+def quantize(
+    vectors: FloatArray, transform: ShTransform, number: int, step: float
+) -> npt.NDArray[np.int64]:
     """Coefficients [N, C] of `vectors` [N, D] in steps, with a dead zone around zero."""
-    scaled = transform.coefficients(vectors) / step
+    scaled = transform.coefficients(vectors, number) / step
     levels = np.floor(np.abs(scaled) + _ROUNDING)
     levels[np.abs(scaled) < 1 - _ZERO_ROUNDING] = 0
     return (np.sign(scaled) * levels).astype(np.int64)

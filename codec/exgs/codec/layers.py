@@ -8,11 +8,13 @@ best remaining Gaussian first (the voxel-based sampling of ExGS), so that no reg
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.constants import MAX_BASES
 from exgs.scene.gaussians import FloatArray
 
 # Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
@@ -23,8 +25,10 @@ _PROXY_SHARE = 0.06
 _PROXY_SHARE_MAX = 0.13
 _LARGE_COUNT = 500_000
 
-# (share of the scene that has arrived after the layer, its proxies as a share of the scene)
-_LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
+# (share of the scene that has arrived after the layer, its proxies as a share of a large scene;
+# small ones take more)
+_LEAF_LAYERS = ((0.33, 0.03), (0.68, 0.012), (1.0, 0.0))
+_SMALL_SCENES = 0.2  # power of how much smaller
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
 _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 
@@ -32,6 +36,9 @@ _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 _GAUSSIAN_BYTES = 8
 _CHUNK_BYTES = 32 << 10
 _FIRST_CHUNK_BYTES = 16 << 10  # of layers without leaves: the first ones to be waited for
+
+# Gaussians that share an SH basis, about: the basis takes 1.5 KB, and should be saved.
+_REGION_COUNT = 24_000
 
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
 _VOXEL_SHARE = 40
@@ -64,7 +71,8 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
             ]
         )
     sizes: list[tuple[int, int, float]] = []
-    share = min(_PROXY_SHARE * max(_LARGE_COUNT / count, 1.0) ** 0.35, _PROXY_SHARE_MAX)
+    smaller = max(_LARGE_COUNT / count, 1.0)
+    share = min(_PROXY_SHARE * smaller**0.35, _PROXY_SHARE_MAX)
     most = share * count
     steps = max(1, round(math.log(max(most / _FIRST_PROXIES, 1.0), _PROXY_GROWTH)))
     first = min(_FIRST_PROXIES, most)
@@ -73,9 +81,16 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
     before = 0
     for arrived_share, proxy_share in _LEAF_LAYERS:
         after = round(arrived_share * count)
-        sizes.append((after - before, round(proxy_share * count), 1.0))
+        sizes.append((after - before, round(proxy_share * smaller**_SMALL_SCENES * count), 1.0))
         before = after
     return _tiled(sizes)
+
+
+def region_level(plan: Sequence[LayerPlan]) -> int:
+    """The tile level of the regions that have an SH basis each: a tile's leaves lie in one."""
+    count = sum(layer.leaves for layer in plan)
+    wanted = round(math.log2(max(count / _REGION_COUNT, 1)))
+    return min(wanted, MAX_BASES.bit_length() - 1, *(p.tile_level for p in plan if p.leaves))
 
 
 def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:

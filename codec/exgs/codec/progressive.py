@@ -64,6 +64,7 @@ def encode_chunks(
     plan: Sequence[LayerPlan],
     tiles: TileTree,
     fine_tile: npt.NDArray[np.int64],
+    regions: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
     viewpoints: Viewpoints,
     rasterizer: Rasterizer,
@@ -72,13 +73,18 @@ def encode_chunks(
 ) -> tuple[list[PackedChunk], list[int]]:
     """All chunks of the file in order, and how many proxies each layer has.
 
-    `fine_tile` and `layer_of` [N] place the Gaussians;
+    `fine_tile`, `regions` (of the SH bases) and `layer_of` [N] place the Gaussians.
     """
     enter_stage("quantizing")
     floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
     energy, contrast = importance.energy + floor, importance.contrast + floor
     transform = (
-        fit_transform(residual_vectors(scene, importance.base_color), energy, importance.seen)
+        fit_transform(
+            residual_vectors(scene, importance.base_color),
+            energy,
+            regions,
+            importance.seen,
+        )
         if scene.sh_degree
         else None
     )
@@ -207,9 +213,10 @@ def _pack_leaves(
     energies = [own_energy[cell.members] for cell in leaves]
     if transform is None:
         return PackedLayer([], leaves, refinements, fine, precision, energies)
+    bases = [transform.number(cell.tile, layer.tile_level) for cell in leaves]
     for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
-        packed = pack_sh_cells(number, leaves, wanted, transform, step, effort.thorough)
+        packed = pack_sh_cells(number, leaves, wanted, transform, bases, step, effort.thorough)
         wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]
         refinements.append(packed)
     return PackedLayer([], leaves, refinements, fine, precision, energies)

@@ -17,6 +17,7 @@ from exgs.codec.constants import (
     FINE_HEAD_BYTES,
     GEOMETRY_COLUMNS,
     GEOMETRY_HEAD_BYTES,
+    MAX_BASES,
     MAX_FREE_COUNT,
     MAX_SH_CHUNKS,
     SH_HEAD_BYTES,
@@ -170,7 +171,7 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
     if row.kind is ChunkKind.SH:
         most += components + (components + 7) // 8 * row.count
     if row.kind is ChunkKind.BASIS:
-        most += 2 * components * components
+        most += 2 * MAX_BASES * components * components
     return least <= row.raw_bytes <= most
 
 

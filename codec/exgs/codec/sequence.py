@@ -96,7 +96,7 @@ def in_order(
             if packed.sh and transform is not None:
                 fine = packed.sh[1][place]
                 refinement.append(fine.chunk)
-                squares = np.square(transform.coefficients(fine.vectors)).sum(axis=1)
+                squares = np.square(transform.coefficients(fine.vectors, fine.basis)).sum(axis=1)
                 gain += float(packed.energy[place] @ squares) / (4 * math.pi)
             if packed.fine:
                 refinement.append(packed.fine[place].chunk)

@@ -1,4 +1,4 @@
-"""SH and BASIS payloads: view dependence as coefficients in a basis fitted to the scene.
+"""SH and BASIS payloads: view dependence as coefficients in bases fitted to the scene.
 
 A leaf's residual vector holds what its base colour lacks: three numbers for degree 0, then its
 higher SH coefficients, channel innermost. The vectors are rotated by a KLT (eigenvectors of their
@@ -23,52 +23,60 @@ from exgs.codec.columns import (
     unzigzag,
     zigzag,
 )
-from exgs.codec.constants import MAX_MAGNITUDE, SPARSE_COLUMN
-from exgs.codec.errors import DamagedError, UnsupportedError
+from exgs.codec.constants import MAX_BASES, MAX_MAGNITUDE, SPARSE_COLUMN
+from exgs.codec.errors import DamagedError
 from exgs.codec.geometry import check_steps
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct("<HBBf")
-_BASIS_HEAD = struct.Struct("<HH")
+_BASIS_HEAD = struct.Struct("<HHH")
 _SPARSE_SHARE = 0.65  # of values that are not zero; above it planes are shorter
 _SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more, which cost more than they bring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShBasis:
-    """Rows are the components, most energy first: vector = coefficients @ rows."""
+    """B bases, one of which each chunk names. Rows are components, most energy first.
 
-    rows: FloatArray  # [C, D], D = 3 + 3K
+    vector = coefficients @ rows[number]
+    """
+
+    rows: FloatArray  # [B, C, D], D = 3 + 3K
 
     @property
     def size(self) -> int:
         """Length D of a residual vector."""
-        return int(self.rows.shape[1])
+        return int(self.rows.shape[2])
 
 
 def pack_basis(basis: ShBasis) -> list[bytes]:
     """The BASIS payload: rows as float16."""
-    components, size = basis.rows.shape
-    return [_BASIS_HEAD.pack(components, size), basis.rows.astype("<f2").tobytes()]
+    bases, components, size = basis.rows.shape
+    return [_BASIS_HEAD.pack(components, size, bases), basis.rows.astype("<f2").tobytes()]
 
 
 def unpack_basis(payload: bytes, *, sh_degree: int, section: str) -> ShBasis:
     """Read a BASIS payload; raises DamagedError."""
     if len(payload) < _BASIS_HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
-    components, size = _BASIS_HEAD.unpack_from(payload)
+    components, size, bases = _BASIS_HEAD.unpack_from(payload)
     if size != 3 * (sh_degree + 1) ** 2 or components > size:
         raise DamagedError(f"a basis of {components} x {size}", section=section)
-    if len(payload) != _BASIS_HEAD.size + 2 * components * size:
-        raise DamagedError("the basis does not fit its payload", section=section)
-    rows = np.frombuffer(payload, "<f2", offset=_BASIS_HEAD.size).reshape(components, size)
+    if not 1 <= bases <= MAX_BASES:
+        raise DamagedError(f"{bases} bases", section=section)
+    if len(payload) != _BASIS_HEAD.size + 2 * bases * components * size:
+        raise DamagedError("the bases do not fit their payload", section=section)
+    rows = np.frombuffer(payload, "<f2", offset=_BASIS_HEAD.size).reshape(bases, components, size)
     if not np.isfinite(rows).all():
         raise DamagedError("the basis is not finite", section=section)
     return ShBasis(rows.astype(np.float32))
 
 
-def pack_sh(coefficients: npt.NDArray[np.integer], step: float) -> list[bytes]:
-    """The SH payload of quantized coefficients [N, C]; trailing columns of zeros are left out."""
+def pack_sh(coefficients: npt.NDArray[np.integer], step: float, basis: int = 0) -> list[bytes]:
+    """The SH payload of quantized coefficients [N, C] in the basis of this number.
+
+    Trailing columns of zeros are left out.
+    """
     shown = coefficients != 0
     used = np.flatnonzero(shown.any(axis=0))
     components = int(used[-1]) + 1 if len(used) else 0
@@ -88,21 +96,20 @@ def pack_sh(coefficients: npt.NDArray[np.integer], step: float) -> list[bytes]:
     parts: list[Unsigned] = [columns[i][shown[:, i]] for i in sparse]
     values = np.concatenate([np.empty(0, np.uint64), *parts]) - np.uint64(1)
     value_width = column_width(values)
-    head = _HEAD.pack(components, value_width, 0, step) + bytes(widths)
+    head = _HEAD.pack(components, value_width, basis, step) + bytes(widths)
     return [head, *dense, *flags, *split_planes(values, value_width)]
 
 
 def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
-    """Residual vectors [N, D] of an SH payload; raises DamagedError, UnsupportedError."""
+    """Residual vectors [N, D] of an SH payload; raises DamagedError."""
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
-    components, value_width, reserved, step = _HEAD.unpack_from(payload)
-    if reserved:
-        raise UnsupportedError("reserved bytes are set; update exgs", section=section)
-    if components > len(basis.rows):
-        raise DamagedError(
-            f"{components} components, the basis has {len(basis.rows)}", section=section
-        )
+    components, value_width, number, step = _HEAD.unpack_from(payload)
+    if number >= len(basis.rows):
+        raise DamagedError(f"basis {number} of {len(basis.rows)}", section=section)
+    rows = basis.rows[number]
+    if components > len(rows):
+        raise DamagedError(f"{components} components, the basis has {len(rows)}", section=section)
     check_steps((step,), section)
     if len(payload) < _HEAD.size + components:
         raise DamagedError("the payload is shorter than its head", section=section)
@@ -124,7 +131,7 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     block = max(_SERIAL_PRODUCTS // max(components * basis.size, 1), 1)
     for start in range(0, count, block):
         part = slice(start, start + block)
-        np.matmul(values[part], basis.rows[:components], out=vectors[part])
+        np.matmul(values[part], rows[:components], out=vectors[part])
     return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE)
 
 

@@ -18,62 +18,54 @@ Logs = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int64]
 
 _RATIO_LOG_MIN = -12.0  # thinner ones look the same
-_FAR_OFF = 8  # steps of the shortest axis that are not worth a correction
+_FAR_OFF = 8  # a correction of the shortest axis is worth its bits from half of so many steps on
 
 
 @dataclass(frozen=True, slots=True)
 class SizeSteps:
     """Quantizer steps of the sizes of one payload.
 
-    The payload's lattice has the step `longest` for all; the others are multiples that an encoder
-    keeps to, so that its symbols are fewer.
+    The payload's lattice has one step for all; an encoder keeps to fewer of its values for the
+    middle and the shortest axis, so that its symbols are fewer.
     """
 
-    longest: float  # natural log
+    longest: float  # natural log; that of the lattice
     middle: float = 1.0  # in steps of the longest axis
-    shortest: float = 1.0  # in steps of the longest axis, of the thickness t
-    flatness: float = 0.0  # squared ratio below which the shortest axis hardly shows; 0: all of it
+    flatness: float = 0.0  # squared ratio below which the shortest axis hardly shows; 0: it does
 
 
 def size_levels(logs: Logs, origin: float, steps: SizeSteps) -> tuple[Levels, Levels, Levels]:
     """Level of the longest axis, drop to the middle and drop to the shortest one, all [N] >= 0.
 
-    `logs` [N, 3] are the descending log sizes. The last two hold no more values than it takes.
+    `logs` [N, 3] are the descending log sizes.
     """
     step = steps.longest
     longest = np.maximum(np.rint((logs[:, 0] - origin) / step), 0)
-    bins = np.rint((longest * step + origin - logs[:, 1]) / (step * steps.middle))
-    middle = np.maximum(np.rint(bins * steps.middle), 0)
+    multiples = np.rint((longest * step + origin - logs[:, 1]) / (step * steps.middle))
+    middle = np.maximum(np.rint(multiples * steps.middle), 0)
     drop = (longest - middle) * step + origin - logs[:, 2]  # minus the log of the ratio
     shortest = np.maximum(np.rint(drop / step), 0)
-    if steps.shortest != 1 or steps.flatness:
-        whole = _thickness(np.zeros(1), steps.flatness) - _thickness(-drop, steps.flatness)
-        bins = np.maximum(np.rint(whole / (step * steps.shortest)), 0)
-        shortest = _middle_of_each(bins.astype(np.int64), shortest)
+    if steps.flatness:
+        thinner = _thickness(np.zeros(1), steps.flatness) - _thickness(-drop, steps.flatness)
+        shortest = _rounded_means(shortest, np.maximum(np.rint(thinner / step), 0))
     return longest.astype(np.int64), middle.astype(np.int64), shortest.astype(np.int64)
 
 
 def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Levels:
-    """Steps [N, 3] that bring the log sizes `coarse` near enough to `target`, both [N, 3].
-
-    The shortest axis is drawn already, so that it is left alone unless it is far off.
-    """
-    offsets = (target - coarse) / steps.longest
-    offsets[:, 1] = np.rint(offsets[:, 1] / steps.middle) * steps.middle
-    if steps.shortest != 1 or steps.flatness:
-        middle = coarse[:, 1] + np.rint(offsets[:, 1]) * steps.longest
-        drop = coarse[:, 2] - middle
-        thickness = _thickness(drop, steps.flatness)
-        bin_ = steps.longest * steps.shortest * _FAR_OFF
-        wanted = _thickness(target[:, 2] - middle, steps.flatness) - thickness
-        squares = np.exp(2 * (thickness + np.rint(wanted / bin_) * bin_)) - steps.flatness
-        reached = 0.5 * np.log(np.maximum(squares, math.exp(2 * _RATIO_LOG_MIN)))
-        right = np.abs(wanted) < 0.5 * bin_
-        flat = squares <= math.exp(2 * _RATIO_LOG_MIN)
-        reached[flat] = (target[:, 2] - middle)[flat]
-        offsets[:, 2] = np.where(right, 0.0, (reached - drop) / steps.longest)
+    """Steps [N, 3] that bring the log sizes `coarse` near enough to `target`, both [N, 3]."""
+    step = steps.longest
+    corrections = (target - coarse) / step
+    corrections[:, 1] = np.rint(np.rint(corrections[:, 1] / steps.middle) * steps.middle)
+    if steps.flatness:
+        corrections[:, 2] = _thicken(
+            coarse[:, 2] - coarse[:, 1] - corrections[:, 1] * step,
+            target[:, 2] - coarse[:, 1] - corrections[:, 1] * step,
+            step * _FAR_OFF,
+            steps.flatness,
+        )
+        corrections[:, 2] /= step
     limit = 2.0**53  # beyond it float64 skips integers
-    return np.clip(np.rint(offsets), -limit, limit).astype(np.int64)
+    return np.clip(np.rint(corrections), -limit, limit).astype(np.int64)
 
 
 def _thickness(ratio_log: Logs, flatness: float) -> Logs:
@@ -83,11 +75,21 @@ def _thickness(ratio_log: Logs, flatness: float) -> Logs:
     return thickness
 
 
-def _middle_of_each(
-    bins: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+def _thicken(ratio_log: Logs, target: Logs, step: float, flatness: float) -> Logs:
+    """What to add to log ratios [N] so that t is within half a step of what `target` has."""
+    thickness = _thickness(ratio_log, flatness)
+    steps = np.rint((_thickness(target, flatness) - thickness) / step)
+    squares = np.exp(2 * (thickness + steps * step)) - flatness
+    least = math.exp(2 * _RATIO_LOG_MIN)
+    reached = np.where(squares > least, 0.5 * np.log(np.maximum(squares, least)), target)
+    return np.where(steps == 0, 0.0, reached - ratio_log)
+
+
+def _rounded_means(
+    values: npt.NDArray[np.float64], groups: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The mean of the `values` [N] in the same one of `bins` [N], rounded."""
-    counts = np.bincount(bins)
-    means = np.rint(np.bincount(bins, values) / np.maximum(counts, 1))
-    middles: npt.NDArray[np.float64] = means[bins]
-    return middles
+    """For each of `values` [N] the mean of those in its one of `groups` [N], rounded."""
+    group = groups.astype(np.int64)
+    sums, counts = np.bincount(group, values), np.bincount(group)
+    means: npt.NDArray[np.float64] = np.rint(sums / np.maximum(counts, 1))[group]
+    return means

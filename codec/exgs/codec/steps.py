@@ -20,10 +20,10 @@ from exgs.codec.sizes import SizeSteps
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
-_FINE_TOTAL = 3.2e-7
+_FINE_TOTAL = 2.9e-7
 _FINE_SH_RATIO = 2.4  # SH are many, and seen from some directions only
 # The first coding of a layer is the worse the more is missing then; that of the last is final.
-_COARSE_GROWTH = 2.05  # power of the share that has arrived
+_COARSE_GROWTH = 2.15  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
 _COARSE_SH_RATIO = 2.5  # SH may be so much worse again
 _SHAPES_SHARE = 0.45  # once more than this has arrived, shapes cost more than the model says
@@ -33,8 +33,7 @@ _COLORS_RATIO = 2.7  # base colours may be so much worse where SH mend them
 _POSITION = 3.6
 _SCALE = 4.4
 _MIDDLE = 1.8  # in steps of the longest axis
-_SHORTEST = 1.0
-_FLATNESS = 0.1
+_FLATNESS = 0.1  # see sizes.py
 _ROTATION = 2.7
 _OPACITY = 5.0
 _LUMA = 1.1
@@ -108,9 +107,7 @@ def geometry_steps(
     turn = _ROTATION * common["rotation"]  # radians; a component moves by half of that over sqrt 2
     return GeometrySteps(
         position=_POSITION * common["position"],
-        sizes=SizeSteps(
-            float(np.clip(_SCALE * common["scale"], *_SCALE_STEP)), _MIDDLE, _SHORTEST, _FLATNESS
-        ),
+        sizes=SizeSteps(float(np.clip(_SCALE * common["scale"], *_SCALE_STEP)), _MIDDLE, _FLATNESS),
         rotation_bits=_bits(2 * math.sqrt(2) / turn, _ROTATION_BITS, ROTATION_BITS_MAX),
         opacity_bits=_bits(1 / (_OPACITY * common["opacity"]), _OPACITY_BITS, OPACITY_BITS_MAX),
         luma=float(np.clip(_LUMA * common["color"], *_COLOR_STEP)),
