@@ -48,6 +48,7 @@ def many_layers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(layers, "_SINGLE_LAYER_COUNT", 50)
     patch.setattr(layers, "_FIRST_PROXIES", 20)
     patch.setattr(layers, "_CHUNK_BYTES", 1 << 10)
+    patch.setattr(layers, "_REGION_COUNT", 250)
 
 
 def encode_layered(

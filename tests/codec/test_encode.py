@@ -19,10 +19,12 @@ import pytest
 from exgs.codec import cells
 from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
+from exgs.codec.container import unpack_chunk
 from exgs.codec.decode import decode, open_scene, verify
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
 from exgs.codec.geometry import canonical_axes
+from exgs.codec.sh import unpack_basis
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
@@ -62,6 +64,20 @@ def test_the_report_says_what_the_file_holds(tmp_path: Path) -> None:
     low, high = file.facts.tile_bounds[:, 0], file.facts.tile_bounds[:, 1]
     np.testing.assert_array_equal(low.min(axis=0), scene.means.min(axis=0))
     np.testing.assert_array_equal(high.max(axis=0), scene.means.max(axis=0))
+
+
+def test_regions_have_sh_bases_of_their_own(layered: tuple[Path, Gaussians]) -> None:
+    path, scene = layered
+    file = open_scene(path)
+    used = set()
+    for row in file.table.values():
+        payload = unpack_chunk(row, file.read(row.offset, row.packed_bytes))
+        if row.kind is ChunkKind.BASIS:
+            basis = unpack_basis(payload, sh_degree=scene.sh_degree, section="test")
+        elif row.kind is ChunkKind.SH:
+            used.add(payload[3])
+    assert len(basis.rows) > 1
+    assert used == set(range(len(basis.rows)))
 
 
 def test_the_same_scene_gives_the_same_bytes(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec import layers
-from exgs.codec.constants import MAX_LAYERS, MAX_TILE_LEVEL
-from exgs.codec.layers import assign_layers, plan_layers
+from exgs.codec.constants import MAX_BASES, MAX_LAYERS, MAX_TILE_LEVEL
+from exgs.codec.layers import assign_layers, plan_layers, region_level
 from exgs.codec.tiles import build_tiles, tile_bounds
 
 few = settings(deadline=None, max_examples=60)
@@ -32,6 +32,15 @@ def test_plans_add_up_and_grow(count: int, proxies: bool) -> None:
         assert factors == sorted(factors, reverse=True)
     for layer in plan[:-1]:
         assert layer.leaves + layer.proxies > 0
+
+
+@few
+@given(st.integers(1, 20_000_000), st.booleans())
+def test_the_leaves_of_a_tile_share_a_region(count: int, proxies: bool) -> None:
+    plan = plan_layers(count, proxies=proxies)
+    level = region_level(plan)
+    assert 0 <= level <= min(layer.tile_level for layer in plan if layer.leaves)
+    assert 1 << level <= MAX_BASES
 
 
 def _cloud(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
