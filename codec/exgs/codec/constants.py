@@ -26,7 +26,7 @@ class ChunkKind(IntEnum):
     LEAF = 0  # geometry and base colour of true Gaussians
     PROXY = 1  # merged Gaussians that stand for all that the tile still lacks after the layer
     SH = 2  # view dependence of the cell's leaves
-    BASIS = 3  # the basis that SH chunks are coded in, once per file
+    BASIS = 3  # the bases that SH chunks are coded in, once per file
     FINE = 4  # more precision for the shapes of the cell's leaves
     EXTRA = 128  # stands for every kind from 128 on: of a later minor version, may be left out
 

@@ -25,10 +25,9 @@ _PROXY_SHARE = 0.06
 _PROXY_SHARE_MAX = 0.13
 _LARGE_COUNT = 500_000
 
-# (share of the scene that has arrived after the layer, its proxies as a share of a large scene;
-# small ones take more)
-_LEAF_LAYERS = ((0.33, 0.03), (0.68, 0.012), (1.0, 0.0))
-_SMALL_SCENES = 0.2  # power of how much smaller
+# (share of the scene that has arrived after the layer, its proxies as a share of the scene)
+_LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
+_LARGE_LEAF_LAYERS = ((0.33, 0.03), (0.68, 0.012), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
 _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 
@@ -71,17 +70,17 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
             ]
         )
     sizes: list[tuple[int, int, float]] = []
-    smaller = max(_LARGE_COUNT / count, 1.0)
-    share = min(_PROXY_SHARE * smaller**0.35, _PROXY_SHARE_MAX)
+    share = min(_PROXY_SHARE * max(_LARGE_COUNT / count, 1.0) ** 0.35, _PROXY_SHARE_MAX)
     most = share * count
     steps = max(1, round(math.log(max(most / _FIRST_PROXIES, 1.0), _PROXY_GROWTH)))
     first = min(_FIRST_PROXIES, most)
     for step in range(steps + 1 if most > _FIRST_PROXIES else 1):
         sizes.append((0, round(first * (most / first) ** (step / steps)), 1.0))
     before = 0
-    for arrived_share, proxy_share in _LEAF_LAYERS:
+    leaf_layers = _LARGE_LEAF_LAYERS if count >= _LARGE_COUNT else _LEAF_LAYERS
+    for arrived_share, proxy_share in leaf_layers:
         after = round(arrived_share * count)
-        sizes.append((after - before, round(proxy_share * smaller**_SMALL_SCENES * count), 1.0))
+        sizes.append((after - before, round(proxy_share * count), 1.0))
         before = after
     return _tiled(sizes)
 
