@@ -1,6 +1,6 @@
 """Where the bits of leaves go, and the error that each attribute's quantization makes.
 
-    python -m bench.precision playbot FILE.exgs
+    python -m bench.precision playbot FILE.exgs      # a file with proxies
 
 For each layer of leaves, first as coarse as LEAF and the first SH give it, then with all chunks:
 bits of a leaf by attribute (order-0 entropy of the payload's columns), and the share of the error
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +20,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from bench.rd import default_cache
 from bench.scenes import SCENES, load_scene
 from exgs.codec.build import SceneBuilder
-from exgs.codec.constants import FINE_COLUMNS, GEOMETRY_COLUMNS, ChunkKind
+from exgs.codec.constants import ChunkKind
 from exgs.codec.container import unpack_chunk
 from exgs.codec.decode import ExgsFile, open_scene
 from exgs.codec.geometry import canonical_axes
 from exgs.codec.index import ChunkRef
+from exgs.codec.measure import scaled
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Rasterizer, default_rasterizer
+from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.views import synthesise_views
 
-_CACHE = Path.home() / ".cache" / "exgs-bench"
 _VIEWS, _WIDTH, _HEIGHT, _SEED = 8, 480, 270, 77  # of no encoder and no judge
 _ATTRIBUTES = {
     "means": ("means",),
@@ -41,9 +42,11 @@ _ATTRIBUTES = {
     "opacities": ("opacities",),
     "colours": ("sh0", "shN"),
 }
-# The attribute of each column of LEAF and of FINE (spec/format.md, 7.2 and 7.3).
-_LEAF_COLUMNS = ["means", *["scales"] * 3, *["quats"] * 3, "opacities", *["colours"] * 3]
-_FINE_COLUMNS = [*["means"] * 3, *["scales"] * 3, *["quats"] * 3, "opacities"]
+# The attribute of each column (spec/format.md, 7.2 and 7.3).
+_COLUMNS = {
+    ChunkKind.LEAF: ["means", *["scales"] * 3, *["quats"] * 3, "opacities", *["colours"] * 3],
+    ChunkKind.FINE: [*["means"] * 3, *["scales"] * 3, *["quats"] * 3, "opacities"],
+}
 
 
 def main() -> None:
@@ -51,60 +54,58 @@ def main() -> None:
     parser.add_argument("scene", choices=SCENES)
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
-    scene = load_scene(options.scene, _CACHE)
-    views = scene.cameras.fit[::6] if scene.cameras else ()
-    cameras = [camera.resized(_WIDTH, _WIDTH * camera.height // camera.width) for camera in views]
-    if not cameras:
-        found = synthesise_views(scene.gaussians, _VIEWS, width=_WIDTH, height=_HEIGHT, seed=_SEED)
-        cameras = list(found)
-    file = open_scene(options.file)
+    bench = load_scene(options.scene, default_cache())
+    scene, file, rasterizer = bench.gaussians, open_scene(options.file), default_rasterizer()
+    views: Sequence[Camera] = bench.cameras.fit[::6] if bench.cameras else ()
+    if not views:
+        views = synthesise_views(scene, _VIEWS, width=_WIDTH, height=_HEIGHT, seed=_SEED)
+    cameras = [scaled(camera, _WIDTH) for camera in views]
+    nearest = cKDTree(scene.means)
     print("| layer | chunks | noise, dB | " + " | ".join(_ATTRIBUTES) + " |")
     print("|---|---|---:|" + "---:|" * len(_ATTRIBUTES))
     for layer, facts in enumerate(file.facts.layers):
-        if facts.leaf_count:
-            for words, coarse in (("first", True), ("all", False)):
-                print(
-                    f"| {layer} | {words} | " + _row(scene.gaussians, file, layer, cameras, coarse)
-                )
+        if not facts.leaf_count:
+            continue
+        first, whole = (_leaves(file, layer, all_chunks=all_) for all_ in (False, True))
+        index = nearest.query(whole.means)[1]
+        rest = scene.select(np.setdiff1d(np.arange(len(scene)), index))
+        source = scene.select(index)
+        scales, quats = canonical_axes(source.scales, source.quats)
+        source = replace(source, scales=scales, quats=quats)
+
+        def pictures(leaves: Gaussians, others: Gaussians = rest) -> FloatArray:
+            state = Gaussians.concatenate([leaves, others])
+            return np.stack([np.clip(rasterizer.render(state, c).rgb, 0, 1) for c in cameras])
+
+        references = pictures(source)
+        for words, drawn in (("first", first), ("all", whole)):
+            bits = _bits(file, layer, all_chunks=drawn is whole)
+            everything = float(np.mean(np.square(pictures(drawn) - references)))
+            cells = [f"{10 * np.log10(everything):.1f}"]
+            for name, fields in _ATTRIBUTES.items():
+                mended = replace(drawn, **{field: getattr(source, field) for field in fields})
+                left = float(np.mean(np.square(pictures(mended) - references)))
+                cells.append(f"{bits[name]:.1f} bits, {100 * (1 - left / everything):.1f}%")
+            print(f"| {layer} | {words} | " + " | ".join(cells) + " |")
 
 
-def _row(scene: Gaussians, file: ExgsFile, layer: int, cameras: list[Camera], coarse: bool) -> str:
-    """The figures of one layer, drawn with the source's own Gaussians instead of all others."""
-    rasterizer = default_rasterizer()
-    whole = _leaves(file, layer, lambda row, nth: True)
-    drawn = _leaves(file, layer, lambda row, nth: nth == 0) if coarse else whole
-    index = cKDTree(scene.means).query(whole.means)[1]
-    source = scene.select(index)
-    scales, quats = canonical_axes(source.scales, source.quats)
-    source = replace(source, scales=scales, quats=quats)
-    rest = scene.select(np.setdiff1d(np.arange(len(scene)), index))
-    references = _pictures(Gaussians.concatenate([source, rest]), cameras, rasterizer)
-
-    def noise(leaves: Gaussians) -> float:
-        pictures = _pictures(Gaussians.concatenate([leaves, rest]), cameras, rasterizer)
-        pairs = zip(pictures, references, strict=True)
-        return float(np.mean([np.mean(np.square(p - r)) for p, r in pairs]))
-
-    everything = noise(drawn)
-    bits = _bits(file, layer, coarse)
-    cells = [f"{10 * np.log10(everything):.1f}"]
-    for name, fields in _ATTRIBUTES.items():
-        mended = replace(drawn, **{field: getattr(source, field) for field in fields})
-        share = (everything - noise(mended)) / everything
-        cells.append(f"{bits[name]:.1f} bits, {100 * share:.1f}%")
-    return " | ".join(cells) + " |"
-
-
-def _leaves(file: ExgsFile, layer: int, wanted: Callable[[ChunkRef, int], bool]) -> Gaussians:
-    """The leaves of one layer with some of their refinements; `nth` counts the SH of a cell."""
-    builder = SceneBuilder(file.facts, file.table)
-    seen: dict[tuple[int, int], int] = defaultdict(int)
+def _rows(file: ExgsFile, *, all_chunks: bool) -> Iterator[ChunkRef]:
+    """The rows of a file: without FINE and all but the first SH of a cell, or `all_chunks`."""
+    with_sh = set()
     for row in file.table.values():
-        nth = 1 if row.kind is ChunkKind.FINE else 0
+        later = row.kind is ChunkKind.FINE
         if row.kind is ChunkKind.SH:
-            nth = seen[row.layer, row.tile]
-            seen[row.layer, row.tile] += 1
-        if row.layer <= layer and (row.kind is ChunkKind.BASIS or wanted(row, nth)):
+            later = (row.layer, row.tile) in with_sh
+            with_sh.add((row.layer, row.tile))
+        if all_chunks or not later:
+            yield row
+
+
+def _leaves(file: ExgsFile, layer: int, *, all_chunks: bool) -> Gaussians:
+    """The leaves of one layer."""
+    builder = SceneBuilder(file.facts, file.table)
+    for row in _rows(file, all_chunks=all_chunks):
+        if row.layer <= layer:
             builder.add(row, file.read(row.offset, row.packed_bytes))
     drawn = builder.drawn()
     own = np.flatnonzero(~drawn.is_proxy)
@@ -112,32 +113,23 @@ def _leaves(file: ExgsFile, layer: int, wanted: Callable[[ChunkRef, int], bool])
     return drawn.gaussians.select(own[before:])
 
 
-def _bits(file: ExgsFile, layer: int, coarse: bool) -> dict[str, float]:
+def _bits(file: ExgsFile, layer: int, *, all_chunks: bool) -> dict[str, float]:
     """Bits of a leaf by attribute."""
     totals: dict[str, float] = defaultdict(float)
-    seen: dict[int, int] = defaultdict(int)
-    for row in file.table.values():
-        if row.layer != layer or row.kind not in (ChunkKind.LEAF, ChunkKind.FINE, ChunkKind.SH):
-            continue
-        first = row.kind is ChunkKind.LEAF
-        if row.kind is ChunkKind.SH:
-            first = not seen[row.tile]
-            seen[row.tile] += 1
-        if coarse and not first:
+    for row in _rows(file, all_chunks=all_chunks):
+        if row.layer != layer:
             continue
         if row.kind is ChunkKind.SH:
             totals["colours"] += 8 * row.packed_bytes
+        names = _COLUMNS.get(row.kind)
+        if names is None:
             continue
         payload = unpack_chunk(row, file.read(row.offset, row.packed_bytes))
-        is_leaf = row.kind is ChunkKind.LEAF
-        columns = GEOMETRY_COLUMNS if is_leaf else FINE_COLUMNS
-        widths = payload[:columns]
+        widths = payload[: len(names)]
         planes = np.frombuffer(payload, np.uint8)[len(payload) - sum(widths) * row.count :]
-        at = 0
-        for name, width in zip(_LEAF_COLUMNS if is_leaf else _FINE_COLUMNS, widths, strict=True):
-            for _ in range(width):
-                totals[name] += _entropy_bits(planes[at : at + row.count])
-                at += row.count
+        owners = np.repeat(names, list(widths))
+        for name, plane in zip(owners, planes.reshape(sum(widths), row.count), strict=True):
+            totals[name] += _entropy_bits(plane)
     return {name: totals[name] / file.facts.layers[layer].leaf_count for name in _ATTRIBUTES}
 
 
@@ -145,10 +137,6 @@ def _entropy_bits(values: npt.NDArray[np.uint8]) -> float:
     counts = np.bincount(values)
     counts = counts[counts > 0]
     return float(-(counts * np.log2(counts / counts.sum())).sum())
-
-
-def _pictures(scene: Gaussians, cameras: list[Camera], rasterizer: Rasterizer) -> list[FloatArray]:
-    return [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
 
 
 if __name__ == "__main__":

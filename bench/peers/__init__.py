@@ -12,7 +12,6 @@ from pathlib import Path
 from bench.peers.exgs_file import (
     exgs_prefixes,
     high_prefixes,
-    high_told_prefixes,
     pruned_prefixes,
     told_prefixes,
 )
@@ -31,7 +30,6 @@ PEERS: dict[str, Peer] = {
     "exgs": exgs_prefixes,
     "exgs high": high_prefixes,
     "exgs, views known": told_prefixes,
-    "exgs high, views known": high_told_prefixes,
     "exgs pruning only": pruned_prefixes,
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,

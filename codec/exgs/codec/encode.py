@@ -157,7 +157,6 @@ def encode(
         plan,
         tiles,
         fine_tile,
-        regions,
         layer_of,
         viewpoints,
         rasterizer,

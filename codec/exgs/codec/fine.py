@@ -32,24 +32,23 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
     """The payload that brings `coarse` [N], decoded from a LEAF payload, to `target` [N]."""
     scales, quats = canonical_axes(target.scales, target.quats)
     logs = np.clip(np.log(scales.astype(np.float64)), SCALE_LOG_MIN, SCALE_LOG_MAX)
-    offsets = [
-        target.means.astype(np.float64) - coarse.means,
-        (quats[:, 1:] - coarse.quats[:, 1:]).astype(np.float64),
-        (target.opacities.astype(np.float64) - coarse.opacities)[:, None],
-    ]
     lengths = np.array(
         [steps.position, steps.sizes.longest, steps.rotation, steps.opacity], np.float32
     ).astype(np.float64)
-    position, turn, opacity = (
-        np.clip(np.rint(offset / length), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64)
-        for offset, length in zip(offsets, lengths[[0, 2, 3]], strict=True)
+    position, size, rotation, opacity = lengths
+    corrections = np.concatenate(
+        [
+            (target.means.astype(np.float64) - coarse.means) / position,
+            size_corrections(
+                logs, np.log(coarse.scales.astype(np.float64)), replace(steps.sizes, longest=size)
+            ),
+            (quats[:, 1:] - coarse.quats[:, 1:]).astype(np.float64) / rotation,
+            (target.opacities.astype(np.float64) - coarse.opacities)[:, None] / opacity,
+        ],
+        axis=1,
     )
-    sizes = size_corrections(
-        logs,
-        np.log(coarse.scales.astype(np.float64)),
-        replace(steps.sizes, longest=lengths[1]),
-    )
-    columns = list(zigzag(np.concatenate([position, sizes, turn, opacity], axis=1)).T)
+    levels = np.clip(np.rint(corrections), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64)
+    columns = list(zigzag(levels).T)
     widths = [column_width(column) for column in columns]
     planes = [
         plane

@@ -31,6 +31,7 @@ class Importance:
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
+    regions: npt.NDArray[np.integer]  # [N] of `seen`, from 0
     seen: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T, by w^2; Y are SH of the directions seen
 
     @property
@@ -92,8 +93,9 @@ def measure_importance(
             basis_sum[seen] += weights[:, None] * basis
             whole = np.concatenate([np.full((len(seen), 1), SH_C0), basis], axis=1)
             weighted = whole * impact.squares[seen, None]
+            region_seen = regions[seen]
             for region, total in enumerate(seen_sum):
-                own = regions[seen] == region
+                own = region_seen == region
                 total += weighted[own].T @ whole[own]
         progress((number + 1) / len(cameras))
     shown = contribution > 0
@@ -108,6 +110,7 @@ def measure_importance(
         (scene.sh0 + shift).astype(np.float32),
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
+        regions,
         _mean_seen(seen_sum, np.bincount(regions, energy, region_count).astype(np.float64)),
     )
 

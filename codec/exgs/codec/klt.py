@@ -32,11 +32,6 @@ class ShTransform:
     basis: ShBasis
     analysis: npt.NDArray[np.float64]  # [B, D, C]: coefficients = vectors @ analysis[number]
 
-    @staticmethod
-    def of(basis: ShBasis) -> ShTransform:
-        """That of bases whose rows are independent."""
-        return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
-
     def number(self, tile: int, level: int) -> int:
         """Which basis the `tile` of a `level` has: one for each tile of a level below."""
         return tile >> level - (len(self.basis.rows).bit_length() - 1)
@@ -66,7 +61,8 @@ def fit_transform(
     4 pi, add up to the mean square of the colour that is seen. Rows are as the file stores them.
     """
     rows = [_fit(vectors[regions == r], weights[regions == r], seen[r]) for r in range(len(seen))]
-    return ShTransform.of(ShBasis(np.stack(rows).astype(np.float16).astype(np.float32)))
+    basis = ShBasis(np.stack(rows).astype(np.float16).astype(np.float32))
+    return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
 
 
 def _fit(

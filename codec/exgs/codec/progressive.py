@@ -64,7 +64,6 @@ def encode_chunks(
     plan: Sequence[LayerPlan],
     tiles: TileTree,
     fine_tile: npt.NDArray[np.int64],
-    regions: npt.NDArray[np.int64],
     layer_of: npt.NDArray[np.int64],
     viewpoints: Viewpoints,
     rasterizer: Rasterizer,
@@ -73,7 +72,7 @@ def encode_chunks(
 ) -> tuple[list[PackedChunk], list[int]]:
     """All chunks of the file in order, and how many proxies each layer has.
 
-    `fine_tile`, `regions` (of the SH bases) and `layer_of` [N] place the Gaussians.
+    `fine_tile` and `layer_of` [N] place the Gaussians.
     """
     enter_stage("quantizing")
     floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
@@ -82,7 +81,7 @@ def encode_chunks(
         fit_transform(
             residual_vectors(scene, importance.base_color),
             energy,
-            regions,
+            importance.regions,
             importance.seen,
         )
         if scene.sh_degree

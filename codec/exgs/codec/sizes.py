@@ -51,8 +51,11 @@ def size_levels(logs: Logs, origin: float, steps: SizeSteps) -> tuple[Levels, Le
     return longest.astype(np.int64), middle.astype(np.int64), shortest.astype(np.int64)
 
 
-def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Levels:
-    """Steps [N, 3] that bring the log sizes `coarse` near enough to `target`, both [N, 3]."""
+def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Logs:
+    """Steps [N, 3] that bring the log sizes `coarse` near enough to `target`, both [N, 3].
+
+    They are still to be rounded.
+    """
     step = steps.longest
     corrections = (target - coarse) / step
     corrections[:, 1] = np.rint(np.rint(corrections[:, 1] / steps.middle) * steps.middle)
@@ -64,8 +67,7 @@ def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Levels:
             steps.flatness,
         )
         corrections[:, 2] /= step
-    limit = 2.0**53  # beyond it float64 skips integers
-    return np.clip(np.rint(corrections), -limit, limit).astype(np.int64)
+    return corrections
 
 
 def _thickness(ratio_log: Logs, flatness: float) -> Logs:
