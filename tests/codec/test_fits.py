@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from exgs.codec.colorfit import fit_colors
-from exgs.codec.importance import measure_importance, sh_basis
-from exgs.codec.measure import ErrorBook, evenly, scaled
+from exgs.codec.directions import sh_basis
+from exgs.codec.importance import measure_importance
+from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, Gaussians
 from exgs.scene.rasterize import default_rasterizer
@@ -53,6 +54,24 @@ def test_base_colours_are_the_mean_of_what_is_seen() -> None:
         shift += w[:, None] * light
         seen += w
     np.testing.assert_allclose(got.base_color, scene.sh0 + shift / seen[:, None] / SH_C0, atol=1e-4)
+
+
+def test_directions_seen_are_averaged_in_each_region_by_energy() -> None:
+    scene = ball(9, 2)
+    regions = np.arange(len(scene)) % 2
+    got = measure_importance(scene, CAMERAS, default_rasterizer(), regions, 3)
+    sums, energy = np.zeros((3, 9, 9)), np.zeros(3)
+    for camera in CAMERAS:
+        squares = np.square(weights_of(scene, camera)).sum(axis=0)
+        directions = scene.means - camera.position
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        ones = np.full((len(scene), 1), SH_C0)
+        basis = np.concatenate([ones, sh_basis(directions, 2)], axis=1)
+        for i, region in enumerate(regions):
+            sums[region] += squares[i] * np.outer(basis[i], basis[i])
+            energy[region] += squares[i]
+    np.testing.assert_allclose(got.seen[:2], sums[:2] / energy[:2, None, None], rtol=1e-3)
+    np.testing.assert_allclose(got.seen[2], np.eye(9) / (4 * np.pi), rtol=1e-6)  # holds nothing
 
 
 def test_what_is_hidden_keeps_a_place_and_no_score() -> None:
@@ -101,3 +120,12 @@ def test_cameras_are_picked_evenly_and_never_enlarged() -> None:
     assert scaled(CAMERAS[0], 100) is CAMERAS[0]
     small = scaled(CAMERAS[0], 12)
     assert (small.width, small.height) == (12, 9)
+
+
+def test_a_shrunk_picture_has_the_means_of_the_areas_that_its_pixels_cover() -> None:
+    picture = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
+    half = picture.reshape(3, 2, 9, 3).mean(axis=1)
+    np.testing.assert_allclose(shrunk(picture, 3, 9), half, atol=1e-6)
+    odd = shrunk(picture, 6, 6)  # pixels of 1.5: one and a half, or a half and one
+    np.testing.assert_allclose(odd[:, 0], (picture[:, 0] + picture[:, 1] / 2) / 1.5, atol=1e-6)
+    np.testing.assert_allclose(odd[:, 1], (picture[:, 1] / 2 + picture[:, 2]) / 1.5, atol=1e-6)

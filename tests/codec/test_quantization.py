@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.constants import POSITION_BITS
+from exgs.codec.directions import sh_basis
 from exgs.codec.fine import pack_fine, unpack_fine
 from exgs.codec.geometry import (
     GeometrySteps,
@@ -18,7 +19,6 @@ from exgs.codec.geometry import (
     quats_from_matrices,
     unpack_geometry,
 )
-from exgs.codec.importance import sh_basis
 from exgs.codec.klt import fit_transform, quantize, residual_vectors
 from exgs.codec.proxies import rotation_matrices
 from exgs.codec.sh import ShBasis, pack_basis, pack_sh, unpack_basis, unpack_sh, with_vectors

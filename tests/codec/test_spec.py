@@ -15,6 +15,7 @@ from exgs.codec import constants, fine, geometry, header, index_io, sh
 from exgs.codec.build import DrawnScene
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decode import decode, verify
+from exgs.codec.directions import sh_basis
 from exgs.codec.errors import (
     DamagedError,
     FormatError,
@@ -22,7 +23,6 @@ from exgs.codec.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from exgs.codec.importance import sh_basis
 from tests.codec import reference_decoder
 from tests.codec.forge import assemble, random_file
 from tests.codec.vectors_chunks import chunk_cases

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.importance import sh_basis
+from exgs.codec.directions import sh_basis
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.formats import READABLE, WRITABLE, read_scene, write_scene
 from exgs.scene.formats.sog_lod import read_sog_level, sog_level_folders, sog_levels

@@ -54,7 +54,7 @@ _EFFORTS = {
         gain_views=16,
         judge_views=6,
         thorough=True,
-        proxies=ProxyEffort(4, 500, 340, fit_iterations=4, thorough=True),
+        proxies=ProxyEffort(4, 500, 340, fit_iterations=2, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
@@ -63,7 +63,7 @@ _EFFORTS = {
         gain_views=40,
         judge_views=6,
         thorough=True,
-        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=8, thorough=True),
+        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, thorough=True),
     ),
 }
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.directions import SeenDirections
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
@@ -31,7 +32,7 @@ class Importance:
     base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
-    regions: npt.NDArray[np.integer]  # [N] of `seen`, from 0
+    regions: npt.NDArray[np.int64]  # [N] of `seen`, from 0
     seen: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T, by w^2; Y are SH of the directions seen
 
     @property
@@ -59,7 +60,7 @@ def measure_importance(
     scene: Gaussians,
     cameras: Sequence[Camera],
     rasterizer: Rasterizer,
-    regions: npt.NDArray[np.integer] | None = None,
+    regions: npt.NDArray[np.int64] | None = None,
     region_count: int = 1,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Importance:
@@ -70,39 +71,24 @@ def measure_importance(
     `regions` [N] numbers the regions of `seen`, from 0; without it there is one.
     """
     n = len(scene)
-    contribution, energy, removal, distance_sum = (np.zeros(n) for _ in range(4))
-    basis_sum = np.zeros((n, scene.shN.shape[1]))
+    contribution, energy, removal = np.zeros(n), np.zeros(n), np.zeros(n)
     regions = np.zeros(n, np.int64) if regions is None else regions
-    seen_sum = np.zeros((region_count, 1 + scene.shN.shape[1], 1 + scene.shN.shape[1]))
+    seen = SeenDirections(regions, region_count, scene.shN.shape[1])
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
         impact = rasterizer.impact(scene, camera)
-        seen = np.flatnonzero(impact.weights)
-        weights = impact.weights[seen]
-        contribution[seen] += weights
-        energy[seen] += impact.squares[seen]
-        removal[seen] += impact.removals[seen]
+        contribution += impact.weights
+        energy += impact.squares
+        removal += impact.removals
+        seen.add(scene.means, camera.position, impact.weights, impact.squares)
         pixels += camera.width * camera.height
-        offsets = scene.means[seen] - camera.position
-        distances = np.linalg.norm(offsets, axis=1)
-        distance_sum[seen] += weights * distances
-        if scene.sh_degree:
-            directions = offsets / distances[:, None]
-            basis = sh_basis(directions, scene.sh_degree)
-            basis_sum[seen] += weights[:, None] * basis
-            whole = np.concatenate([np.full((len(seen), 1), SH_C0), basis], axis=1)
-            weighted = whole * impact.squares[seen, None]
-            region_seen = regions[seen]
-            for region, total in enumerate(seen_sum):
-                own = region_seen == region
-                total += weighted[own].T @ whole[own]
         progress((number + 1) / len(cameras))
     shown = contribution > 0
     safe = np.where(shown, contribution, 1.0)[:, None]
-    shift = np.einsum("nk,nkc->nc", basis_sum / safe, scene.shN) / SH_C0
-    usual = np.median(distance_sum[shown] / contribution[shown]) if shown.any() else 1.0
-    distance = np.where(shown, distance_sum / safe[:, 0], usual)
+    shift = np.einsum("nk,nkc->nc", seen.basis / safe, scene.shN) / SH_C0
+    usual = np.median(seen.distances[shown] / contribution[shown]) if shown.any() else 1.0
+    distance = np.where(shown, seen.distances / safe[:, 0], usual)
     return Importance(
         (contribution / max(pixels, 1)).astype(np.float32),
         (energy / max(pixels, 1)).astype(np.float32),
@@ -111,7 +97,7 @@ def measure_importance(
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
         regions,
-        _mean_seen(seen_sum, np.bincount(regions, energy, region_count).astype(np.float64)),
+        _mean_seen(seen.moments, np.bincount(regions, energy, region_count).astype(np.float64)),
     )
 
 
@@ -137,34 +123,3 @@ def ugc_scores(
         reached += rasterizer.contributions(scene, camera).transmittance
         pixels += camera.width * camera.height
     return reached * scene.opacities / max(pixels, 1)
-
-
-def sh_basis(directions: npt.NDArray[np.floating], degree: int) -> npt.NDArray[np.float64]:
-    """Real SH of degrees 1 to `degree` in unit directions [N, 3]: [N, (degree + 1)^2 - 1].
-
-    Signs and order are those of 3DGS (Sloan 2013, Efficient Spherical Harmonic Evaluation).
-    """
-    x, y, z = np.asarray(directions, np.float64).T
-    terms = []
-    if degree >= 1:
-        c = 0.4886025119029199
-        terms += [-c * y, c * z, -c * x]
-    if degree >= 2:
-        terms += [
-            1.0925484305920792 * x * y,
-            -1.0925484305920792 * y * z,
-            0.31539156525252005 * (2 * z * z - x * x - y * y),
-            -1.0925484305920792 * x * z,
-            0.5462742152960396 * (x * x - y * y),
-        ]
-    if degree >= 3:
-        terms += [
-            -0.5900435899266435 * y * (3 * x * x - y * y),
-            2.890611442640554 * x * y * z,
-            -0.4570457994644658 * y * (4 * z * z - x * x - y * y),
-            0.3731763325901154 * z * (2 * z * z - 3 * x * x - 3 * y * y),
-            -0.4570457994644658 * x * (4 * z * z - x * x - y * y),
-            1.445305721320277 * z * (x * x - y * y),
-            -0.5900435899266435 * x * (x * x - 3 * y * y),
-        ]
-    return np.stack(terms, axis=1) if terms else np.zeros((len(x), 0))

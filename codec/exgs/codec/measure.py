@@ -84,6 +84,21 @@ def scaled(camera: Camera, width: int) -> Camera:
     return camera.resized(width, max(1, round(camera.height * width / camera.width)))
 
 
+def shrunk(picture: FloatArray, height: int, width: int) -> FloatArray:
+    """`picture` [H, W, C] at a smaller size: each pixel the mean of the area that it covers."""
+    rows, columns = _cover(height, picture.shape[0]), _cover(width, picture.shape[1])
+    lower = np.tensordot(rows, picture, axes=1)
+    small: FloatArray = np.matmul(columns, lower)
+    return small
+
+
+def _cover(small: int, large: int) -> FloatArray:
+    """[small, large] by which share each of `large` pixels in a row makes up each of `small`."""
+    edges = np.linspace(0, large, small + 1)
+    reached = np.clip(edges[:, None] - np.arange(large), 0, 1)
+    return (np.diff(reached, axis=0) * (small / large)).astype(np.float32)
+
+
 def zoomed(camera: Camera, factor: float) -> Camera:
     """The camera with a focal length `factor` times as long."""
     K = camera.K.copy()

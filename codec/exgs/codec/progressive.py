@@ -26,19 +26,19 @@ from exgs.codec.geometry import GeometrySteps
 from exgs.codec.importance import Importance
 from exgs.codec.klt import ShTransform, fit_transform, residual_vectors
 from exgs.codec.layers import LayerPlan
-from exgs.codec.measure import ErrorBook, evenly, scaled
+from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
 from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainder, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
 from exgs.codec.tiles import TileTree
 from exgs.codec.viewpoints import Viewpoints
 from exgs.scene.camera import Camera
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer
 
 _ENERGY_FLOOR = 0.01  # of the mean: what the views have hardly seen is not coded at random
 
-# A picture of few large proxies is fitted at a lower resolution.
+# A picture of few large proxies, and nothing else, is fitted at a lower resolution.
 _SMALL_STATE = 12_000
 _SMALL_WIDTH = 320
 _FIT_WIDTH = 480
@@ -132,8 +132,8 @@ def encode_chunks(
                 layer.proxies,
                 1 << (tiles.level - layer.tile_level),
                 drawn,
-                fit.views(len(drawn) + layer.proxies),
-                lessons.views(len(drawn) + layer.proxies),
+                fit.views(len(drawn), layer.proxies),
+                lessons.views(len(drawn), layer.proxies),
                 rasterizer,
                 effort.proxies,
             )
@@ -230,14 +230,24 @@ class _FitPictures:
         self._rasterizer = rasterizer
         self._kept: dict[int, FitViews] = {}
 
-    def views(self, count: int) -> FitViews:
-        """Views for a picture of `count` Gaussians."""
-        width = _SMALL_WIDTH if count <= _SMALL_STATE else _FIT_WIDTH
-        if width not in self._kept:
-            cameras = [scaled(camera, width) for camera in self._cameras]
-            pictures: list[FloatArray] = [
-                np.clip(self._rasterizer.render(self._scene, camera).rgb, 0, 1)
-                for camera in cameras
+    def views(self, leaves: int, proxies: int) -> FitViews:
+        """Views for a picture of so many leaves and proxies.
+
+        Small pictures are shrunk from larger ones: drawn small they would show what the screen
+        filter adds, and proxies would learn that. Beside leaves, which it widens too, they must.
+        """
+        if _FIT_WIDTH not in self._kept:
+            cameras = [scaled(camera, _FIT_WIDTH) for camera in self._cameras]
+            pictures = [np.clip(self._rasterizer.render(self._scene, c).rgb, 0, 1) for c in cameras]
+            self._kept[_FIT_WIDTH] = FitViews(cameras, pictures)
+        large = self._kept[_FIT_WIDTH]
+        if leaves or proxies > _SMALL_STATE:
+            return large
+        if _SMALL_WIDTH not in self._kept:
+            cameras = [scaled(camera, _SMALL_WIDTH) for camera in large.cameras]
+            pictures = [
+                shrunk(picture, camera.height, camera.width)
+                for camera, picture in zip(cameras, large.references, strict=True)
             ]
-            self._kept[width] = FitViews(cameras, pictures)
-        return self._kept[width]
+            self._kept[_SMALL_WIDTH] = FitViews(cameras, pictures)
+        return self._kept[_SMALL_WIDTH]

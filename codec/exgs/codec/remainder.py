@@ -30,8 +30,9 @@ from exgs.scene.rasterize import Rasterizer
 _QUANTIZATION_SHARE = 0.1
 _SCALARS = 11  # coded per proxy
 # Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
-# keep silhouettes, larger ones close the gaps of walls.
+# keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
 _SIZES = (0.8, 0.87, 0.94, 1.0)
+_START_SIZE = 0.94
 _SIZE_VIEWS = 4
 _WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
 
@@ -112,15 +113,19 @@ def pack_remainder(
     tile[labels] = fine_tile[rest]
     distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
 
-    proxies = _best_size(drawn, proxies, np.bincount(labels) > 1, views, rasterizer)
-    proxies = distill(
-        drawn,
-        proxies,
-        lessons.cameras,
-        lessons.references,
-        rasterizer,
-        steps=effort.steps(len(scene), len(rest)),
-    )
+    merged = np.bincount(labels) > 1
+    steps_to_distil = effort.steps(len(scene), len(rest))
+    if steps_to_distil:
+        proxies = distill(
+            drawn,
+            _resized(proxies, merged, _START_SIZE),
+            lessons.cameras,
+            lessons.references,
+            rasterizer,
+            steps=steps_to_distil,
+        )
+    else:
+        proxies = _best_size(drawn, proxies, merged, views, rasterizer)
     energy, error = _measure(drawn, proxies, views, rasterizer)
     distortion = _QUANTIZATION_SHARE * error / (_SCALARS * len(proxies))
     camera = views.cameras[0]
@@ -210,13 +215,12 @@ def _best_size(
         ]
         return sum(float(np.mean(residual * residual)) for residual in residuals)
 
-    candidates = [
-        replace(
-            proxies, scales=proxies.scales * np.where(merged, size, 1.0).astype(np.float32)[:, None]
-        )
-        for size in _SIZES
-    ]
-    return min(candidates, key=error)
+    return min((_resized(proxies, merged, size) for size in _SIZES), key=error)
+
+
+def _resized(proxies: Gaussians, merged: npt.NDArray[np.bool_], size: float) -> Gaussians:
+    factors = np.where(merged, size, 1.0).astype(np.float32)
+    return replace(proxies, scales=proxies.scales * factors[:, None])
 
 
 def _measure(

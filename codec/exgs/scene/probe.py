@@ -20,6 +20,7 @@ _HEIGHT = 54
 _NEAR = 0.03  # of the scene's size: what most of a picture must not be nearer than
 _FOG = 2.0  # times the finest detail, from which what a picture shows counts as fog
 _EMPTY = 0.3  # of the usual coverage
+_USUAL = 16  # views to look at beyond those wanted, to know what is usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,31 @@ class Prober:
         self._sizes: FloatArray = np.repeat(sizes, 3, axis=1)
 
     def best(self, candidates: Sequence[Camera], count: int) -> list[Camera]:
-        """The first `count` that are clear of matter and show detail; else the next best."""
-        probes = [self.probe(camera) for camera in candidates]
+        """The first `count` that are clear of matter and show detail; else the next best.
+
+        No more are looked at than it takes to find so many.
+        """
+        probes: list[Probe] = []
+        faults: list[int] = []
+        while len(probes) < len(candidates) and faults.count(0) < count:
+            more = candidates[len(probes) : len(probes) + count + _USUAL]
+            probes += [self.probe(camera) for camera in more]
+            faults = self._faults(probes)
+        order = sorted(range(len(faults)), key=faults.__getitem__)
+        return [candidates[index] for index in order[:count]]
+
+    def _faults(self, probes: Sequence[Probe]) -> list[int]:
+        """How bad each view is, 0 for a good one; what is usual follows from all of them."""
         shown = [probe for probe in probes if probe.near > 0]
         if not shown:
-            return list(candidates[:count])
+            return [1] * len(probes)
         grain = float(np.quantile([probe.grain for probe in shown], 0.1))
         coverage = float(np.median([probe.coverage for probe in shown]))
-
-        def faults(index: int) -> int:
-            probe = probes[index]
-            inside = probe.near < _NEAR * self._layout.size
-            empty = probe.coverage < _EMPTY * coverage
-            return 2 * inside + 2 * empty + (probe.grain > _FOG * grain)
-
-        order = sorted(range(len(candidates)), key=faults)
-        return [candidates[index] for index in order[:count]]
+        near, empty = _NEAR * self._layout.size, _EMPTY * coverage
+        return [
+            2 * (probe.near < near) + 2 * (probe.coverage < empty) + (probe.grain > _FOG * grain)
+            for probe in probes
+        ]
 
     def probe(self, camera: Camera) -> Probe:
         """Rate one camera."""
