@@ -136,8 +136,9 @@ def speed_s(painter: Painter, threads: int, side: int = 512) -> float:
     rng = np.random.default_rng(0)
     rgb = rng.uniform(0, 1, (side, side, 3)).astype(np.float32)
     none, half = np.zeros((side, side), np.float32), np.full((side, side), 0.5, np.float32)
+    layer = np.concatenate([rgb, half[..., None]], axis=2)
     render = Render(rgb, half, half)
-    confidence = Confidence(none, half, half, none, Gaps(half, half, rgb))
+    confidence = Confidence(none, half, half, none, Gaps(half, half, rgb, layer, layer))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     times = []

@@ -43,7 +43,8 @@ def test_what_leaves_cover_is_as_rendered_bit_for_bit(weight: FloatArray, seed: 
     weight[weight > 0.5] = 1.0
     colors = np.random.default_rng(seed).random((*weight.shape, 3), np.float32)
     rgb = weight[..., None] * colors
-    gaps = Gaps(1 - weight, 1 - weight, colors)
+    layer = np.zeros((*weight.shape, 4), np.float32)  # not for filling
+    gaps = Gaps(1 - weight, 1 - weight, colors, layer, layer)
     painted = _paint(rgb, weight, gaps)
     np.testing.assert_allclose(painted, colors, atol=1e-6)
     covered = weight == 1.0

@@ -34,12 +34,12 @@ def _sheet(count: int, seed: int = 0, *, radius: float = 1.0, size: float = 0.05
     )
 
 
-def _look(leaves: Gaussians) -> tuple[FloatArray, FloatArray, Gaps]:
-    """The picture of some leaves, its coverage, its gaps."""
+def _look(leaves: Gaussians, missing: float = 0.9) -> tuple[FloatArray, FloatArray, Gaps]:
+    """The picture of some leaves while others are missing, its coverage, its gaps."""
     flags = np.zeros(len(leaves), bool)
     render = RASTERIZER.render(leaves, CAMERA)
     nothing = np.clip(1 - render.alpha, 0, 1)
-    gaps = find_gaps(RASTERIZER, DrawnScene(leaves, flags, flags), nothing, CAMERA)
+    gaps = find_gaps(RASTERIZER, DrawnScene(leaves, flags, flags), missing, nothing, CAMERA)
     return render.rgb, render.alpha, gaps
 
 
@@ -66,6 +66,19 @@ def test_in_a_picture_that_is_open_nowhere_all_that_shines_through_is_missing() 
     _, cover, gaps = _look(leaves)
     assert cover.mean() < 0.5
     np.testing.assert_allclose(gaps.weight, 1 - cover, atol=0.05)
+
+
+def test_when_most_leaves_have_come_what_is_open_stays_so() -> None:
+    leaves = _sheet(400, radius=4.0)
+    weights = [_look(leaves, missing)[2].weight.mean() for missing in (0.5, 0.45, 0.4, 0.1)]
+    assert weights[0] > weights[1] > 0
+    assert weights[2] == weights[3] == 0
+
+
+def test_leaves_stretched_half_way_lie_between_those_here_and_those_stretched_all_the_way() -> None:
+    _, cover, gaps = _look(_sheet(120))
+    assert cover.mean() + 0.02 < gaps.half[..., 3].mean() < gaps.wide[..., 3].mean() - 0.02
+    assert (gaps.half[..., :3] <= gaps.half[..., 3:] * 1.01).all()  # premultiplied
 
 
 def test_before_anything_has_come_all_is_open() -> None:

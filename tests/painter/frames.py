@@ -32,7 +32,8 @@ def frame(height: int = 40, width: int = 56, seed: int = 0) -> tuple[Render, Con
     )
     rgb = rng.uniform(0, 1, (height, width, 3)).astype(np.float32) * (1 - nothing)[..., None]
     depth = np.ones((height, width), np.float32)
-    gaps = Gaps(nothing, nothing, np.full((height, width, 3), 0.5, np.float32))
+    layer = np.concatenate([rgb + 0.5 * nothing[..., None], np.ones_like(rgb[..., :1])], axis=2)
+    gaps = Gaps(nothing, nothing, np.full((height, width, 3), 0.5, np.float32), layer, layer)
     confidence = Confidence(leaves, proxies, nothing, np.zeros_like(leaves), gaps)
     return Render(rgb, 1 - nothing, depth), confidence
 

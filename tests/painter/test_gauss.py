@@ -19,7 +19,8 @@ from tests.painter.frames import frame, small_pipeline
 
 def _none(like: FloatArray) -> Gaps:
     """No gaps, in a file without proxies."""
-    return Gaps(0 * like, 0 * like, np.zeros((*like.shape, 3), np.float32))
+    colors, layer = (np.zeros((*like.shape, channels), np.float32) for channels in (3, 4))
+    return Gaps(0 * like, 0 * like, colors, layer, layer)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.client.painter import PainterError, painter_named
+from exgs.client.painter import PainterError, painter_named, require_gauss
 from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _train(arguments: argparse.Namespace, output: Output) -> None:
-    painter_named("gauss")  # says in one line what is not installed
+    require_gauss()
     from exgs.client.painter.training.loop import train
     from exgs.client.painter.training.recipe import read_recipe
 

@@ -15,7 +15,14 @@ from exgs.codec.errors import ExgsError
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
-__all__ = ["PAINTERS", "Confidence", "Painter", "PainterError", "painter_named"]
+__all__ = [
+    "PAINTERS",
+    "Confidence",
+    "Painter",
+    "PainterError",
+    "painter_named",
+    "require_gauss",
+]
 
 PAINTERS = ("none", "fill", "gauss")
 _GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
@@ -59,12 +66,15 @@ def painter_named(
 
             return FillPainter()
         case "gauss":
-            missing = [n for n in _GAUSS_NEEDS if importlib.util.find_spec(n) is None]
-            if missing:
-                raise PainterError(
-                    f"painter gauss needs {', '.join(missing)}: pip install 'exgs[painter]'"
-                )
+            require_gauss()
             from exgs.client.painter.gauss import GaussPainter
 
             return GaussPainter(model, budget_s)
     raise PainterError(f"no painter is called {name!r}; there are {', '.join(PAINTERS)}")
+
+
+def require_gauss() -> None:
+    """Raise PainterError where what painter gauss runs on is not installed."""
+    missing = [name for name in _GAUSS_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PainterError(f"painter gauss needs {', '.join(missing)}: pip install 'exgs[painter]'")

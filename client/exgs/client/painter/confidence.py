@@ -45,7 +45,7 @@ def measure_confidence(
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
     gaps = None
     if missing and not any(layer.proxy_count for layer in facts.layers):
-        gaps = find_gaps(rasterizer, drawn, nothing, camera)
+        gaps = find_gaps(rasterizer, drawn, missing, nothing, camera)
     return Confidence(leaves, proxies, nothing, sh_pending, gaps)
 
 

@@ -4,11 +4,12 @@ Leaves stretched to their neighbours reach over the gaps between them, but also 
 of a thing before nothing. How far to believe them follows from the picture: where leaves already
 cover most of what lies deep within the stretched ones, the rest is open; and a picture that the
 stretched ones leave open nowhere is one from inside a closed scene, so that all of it is missing.
+When most leaves have come, what is still open stays so: real scenes are seldom quite closed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +19,7 @@ from exgs.client.painter.stretch import stretched
 from exgs.codec.build import DrawnScene
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Rasterizer
+from exgs.scene.rasterize import Rasterizer, Render
 
 # Set on scenes and views of their own: `python -m bench.painter_gaps`.
 _DEEP = 8  # power of the stretched leaves' alpha that leaves only what lies deep within them
@@ -26,6 +27,8 @@ _SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at
 _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
+_FEW, _MANY = 0.4, 0.5  # share of the leaves missing: with few, what is open may well be so
+_HALF = 0.55  # of the way to their neighbours: sharper, and best where only some are missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +38,22 @@ class Gaps:
     weight: FloatArray  # [H, W] in [0, 1], the part of a pixel that should be filled
     reach: FloatArray  # [H, W] in [0, 1], that where something may be missing; at least `weight`
     colors: FloatArray  # [H, W, 3] what the leaves around would show there
+    half: FloatArray  # [H, W, 4] premultiplied RGB and alpha of leaves stretched half way
+    wide: FloatArray  # [H, W, 4] of leaves stretched all the way to their neighbours
 
 
 def find_gaps(
-    rasterizer: Rasterizer, drawn: DrawnScene, nothing: FloatArray, camera: Camera
+    rasterizer: Rasterizer,
+    drawn: DrawnScene,
+    missing: float,
+    nothing: FloatArray,
+    camera: Camera,
 ) -> Gaps:
-    """The gaps of a picture of which `nothing` [H, W] shines through to the background."""
-    over = rasterizer.render(_stretched_leaves(drawn), camera)
+    """The gaps of a picture of which `nothing` [H, W] shines through to the background.
+
+    `missing` is the share of the scene's leaves that has not come.
+    """
+    half, over = (rasterizer.render(leaves, camera) for leaves in _stretched_leaves(drawn))
     cover = 1 - nothing
     alpha = np.maximum(over.alpha, cover)
     open_share = float((alpha < _OPEN_ALPHA).mean())
@@ -50,12 +62,24 @@ def find_gaps(
     dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
     believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
     within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
-    weight = nothing * np.maximum(believed * within, closed)
-    reach = nothing * np.maximum(alpha, closed)
+    open_to = nothing * np.clip((missing - _FEW) / (_MANY - _FEW), 0.0, 1.0)
+    weight = open_to * np.maximum(believed * within, closed)
+    reach = open_to * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
-    return Gaps(weight.astype(np.float32), reach.astype(np.float32), colors)
+    return Gaps(
+        weight.astype(np.float32), reach.astype(np.float32), colors, _layer(half), _layer(over)
+    )
+
+
+def _layer(render: Render) -> FloatArray:
+    layer: FloatArray = np.concatenate([render.rgb, render.alpha[..., None]], axis=2)
+    return layer.clip(0.0, 1.0)
 
 
 @lru_cache(maxsize=1)  # a scene is looked at from many places before more of it comes
-def _stretched_leaves(drawn: DrawnScene) -> Gaussians:
-    return stretched(drawn.gaussians)
+def _stretched_leaves(drawn: DrawnScene) -> tuple[Gaussians, Gaussians]:
+    """Half way, and all the way."""
+    leaves = drawn.gaussians
+    wide = stretched(leaves)
+    half = np.maximum(leaves.scales, np.float32(_HALF) * wide.scales)
+    return replace(leaves, scales=half), wide

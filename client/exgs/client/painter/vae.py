@@ -2,8 +2,9 @@
 
 All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
 latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
-answers with a residual to the filled render, and with how much more or less of what may be a gap
-is one: an untrained decoder changes nothing.
+answers pixel by pixel with how much of the filled render gives way to each of its alternatives (the
+bare render, leaves stretched half way or all the way, more or less of what may be a gap) and with a
+residual: an untrained decoder changes nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.client.painter.inputs import GAPS, PLANES, REACH, filled
+from exgs.client.painter.inputs import GAPS, HALF, PLANES, RAW, REACH, WIDE, filled
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
+_ANSWERS = 7  # RGB of the residual, and the shares of four alternatives
 
 
 class _Residual(nn.Module):
@@ -52,7 +54,7 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.from_latent = nn.Conv2d(latent_channels, 4 * width, 3, padding=1)
         self.join = nn.Conv2d(2 * width, width, 1)
         self.decoder = nn.Sequential(*(_Residual(width) for _ in range(decoder_blocks)))
-        self.leave = nn.Conv2d(width, 4 * pixels, 3, padding=1)
+        self.leave = nn.Conv2d(width, _ANSWERS * pixels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
@@ -67,9 +69,13 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         joined = self.join(torch.cat([context, features], dim=1))
         answer = self.leave(functional.silu(self.decoder(joined)))
         planes = functional.pixel_shuffle(answer, _UNSHUFFLE)
-        residual, more = planes[:, :3], planes[:, 3:]
-        picture: Tensor = filled(stack) + more * stack[:, REACH, None] * stack[:, GAPS] + residual
-        return picture
+        picture = filled(stack)
+        others = (stack[:, RAW], stack[:, HALF], stack[:, WIDE])
+        changes = [other - picture for other in others] + [stack[:, REACH, None] * stack[:, GAPS]]
+        residual: Tensor = planes[:, :3]
+        for number, change in enumerate(changes, start=3):
+            residual = residual + planes[:, number, None] * change
+        return picture + residual
 
     def forward(self, stack: Tensor) -> Tensor:
         """Encode and decode, without restoring."""

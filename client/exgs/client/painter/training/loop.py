@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.client.painter.inputs import RAW
+from exgs.client.painter.inputs import COLORS, RAW
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
@@ -50,6 +50,7 @@ CURVE_COLUMNS = (
     "time_s",
 )
 _JUDGED = 8  # pairs at a time
+_DIM = 0.5  # the least light in which a crop is shown
 _VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
 
@@ -232,8 +233,8 @@ class _Run:
 def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
     """The inputs [B, PLANES, s, s] and targets [B, 3, s, s] of a step, varied at random."""
     rng = np.random.default_rng([steps.seed, step])
-    stacks, targets = [], []
-    for index in rng.integers(0, len(pairs), steps.batch):
+    stacks, targets, light = [], [], np.ones((steps.batch, 3, 1, 1), np.float32)
+    for number, index in enumerate(rng.integers(0, len(pairs), steps.batch)):
         free = pairs.inputs.shape[-1] - steps.crop
         top, left = rng.integers(0, free + 1, 2)
         window = np.s_[:, top : top + steps.crop, left : left + steps.crop]
@@ -244,11 +245,17 @@ def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
             stack, target = stack.swapaxes(1, 2), target.swapaxes(1, 2)
         if rng.random() < 0.5:  # other colours
             order = rng.permutation(3)
-            stack = np.concatenate([stack[order], stack[3 + order], stack[6:]])
+            stack = stack.copy()
+            for colors in COLORS:
+                stack[colors] = stack[colors][order]
             target = target[order]
+            light[number] = rng.uniform(_DIM, 1, (3, 1, 1))
         stacks.append(stack)
         targets.append(target)
-    return _to_tensor(np.stack(stacks)), _to_tensor(np.stack(targets))
+    inputs, wanted = _to_tensor(np.stack(stacks)), _to_tensor(np.stack(targets))
+    for colors in COLORS:
+        inputs[:, colors] *= torch.from_numpy(light)
+    return inputs, wanted * torch.from_numpy(light)
 
 
 def _to_tensor(values: Bytes) -> Tensor:

@@ -1,26 +1,30 @@
 """The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
-photo:NUMBER, photo-cutout:NUMBER, the name of a scene file, or that and :SEED for a part of it.
+photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, the name of a scene file, or that and :SEED
+for a part of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
+from exgs.codec.distill import distill
 from exgs.codec.errors import ExgsError
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.sample import sample_scene
 from exgs.scene.views import synthesise_views
 
 _FOV_Y_DEG = 45.0
 _PART_SIZES = 20_000, 40_000  # Gaussians
+_LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
 
 
 class RecipeError(ExgsError):
@@ -56,18 +60,43 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
         case "cutout":
             return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
         case "photo" | "photo-cutout":
-            paths = sorted((data / "photos").glob("*.jpg"))
-            if seed >= len(paths):
-                raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
+            photograph = read_photograph(_photograph(data, source, seed))
             count = int(rng.integers(15_000, 50_000))
-            relief = lift(read_photograph(paths[seed]), count, seed, cut_out=kind != "photo")
+            relief = lift(photograph, count, seed, cut_out=kind != "photo")
             return TrainingScene(relief, relief_cameras(*size, views, seed))
+        case "photo-trained":
+            photograph = read_photograph(_photograph(data, source, seed))
+            relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
+            cameras = relief_cameras(*size, views, seed)
+            return TrainingScene(_trained(relief, int(rng.integers(8_000, 20_000)), rng), cameras)
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
-        f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER"
-        " or the name of a scene file, with :SEED after a .ply for a part of it"
+        f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
+        " photo-trained:NUMBER, the name of a scene file, or a .ply's and :SEED for a part of it"
     )
+
+
+def _photograph(data: Path, source: str, number: int) -> Path:
+    paths = sorted((data / "photos").glob("*.jpg"))
+    if number >= len(paths):
+        raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
+    return paths[number]
+
+
+def _trained(relief: Gaussians, count: int, rng: np.random.Generator) -> Gaussians:
+    """`count` Gaussians that show `relief`, fitted to its pictures as real scenes are to theirs.
+
+    Training leaves few large and many small Gaussians, of all opacities, as no lifting does.
+    """
+    start = relief.select(np.sort(rng.choice(len(relief), count, replace=False)))
+    apart = np.float32(np.sqrt(len(relief) / count))
+    start = replace(start, scales=start.scales * apart)
+    cameras = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
+    rasterizer = default_rasterizer()
+    pictures = [np.clip(rasterizer.render(relief, camera).rgb, 0, 1) for camera in cameras]
+    nothing = Gaussians.empty(0)
+    return distill(nothing, start, cameras, pictures, rasterizer, steps=_LESSON_STEPS)
 
 
 def _cut_out(
