@@ -60,7 +60,7 @@ def measure(
         for camera, full in zip(cameras, whole, strict=True):
             render = rasterizer.render(drawn.gaussians, camera)
             confidence = measure_confidence(rasterizer, drawn, facts, camera)
-            if confidence.gaps is None:  # every leaf is there, only SH is still to come
+            if confidence.gaps is None:  # few leaves are missing, or none
                 continue
             missing = np.clip(full.alpha - render.alpha, 0, 1)[..., None]
             pictures = (

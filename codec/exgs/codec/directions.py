@@ -6,6 +6,7 @@ Signs and order are those of 3DGS (Sloan 2013, Efficient Spherical Harmonic Eval
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,13 @@ Integers = npt.NDArray[np.int64]
 _BLOCKS = 32  # parts of the Gaussians, for the threads; sums don't depend on how many there are
 
 
+class _Sums(NamedTuple):
+    regions: Integers  # [N]
+    distances: Doubles  # [N]
+    basis: Doubles  # [N, K]
+    parts: Doubles  # [_BLOCKS, R, 1 + K, 1 + K]: the moments' upper triangles
+
+
 class SeenDirections:
     """Sums over views, weighed by what each of N Gaussians adds to them.
 
@@ -28,29 +36,19 @@ class SeenDirections:
     """
 
     def __init__(self, regions: Integers, region_count: int, coefficients: int) -> None:
-        terms = 1 + coefficients
-        self._regions = regions
-        self.distances = np.zeros(len(regions))
-        self.basis = np.zeros((len(regions), coefficients))
-        self._parts = np.zeros((_BLOCKS, region_count, terms, terms))
+        n, terms = len(regions), 1 + coefficients
+        parts = np.zeros((_BLOCKS, region_count, terms, terms))
+        self._sums = _Sums(regions, np.zeros(n), np.zeros((n, coefficients)), parts)
+        self.distances, self.basis = self._sums.distances, self._sums.basis
 
     def add(self, means: FloatArray, eye: Doubles, weights: Doubles, squares: Doubles) -> None:
         """Count one view from `eye`: `weights` and their `squares` [N] are sums over its pixels."""
-        _add_view(
-            means,
-            np.ascontiguousarray(eye, np.float64),
-            weights,
-            squares,
-            self._regions,
-            self.distances,
-            self.basis,
-            self._parts,
-        )
+        _add_view(means, np.ascontiguousarray(eye, np.float64), weights, squares, self._sums)
 
     @property
     def moments(self) -> Doubles:
         """See the class."""
-        upper: Doubles = self._parts.sum(axis=0)
+        upper: Doubles = self._sums.parts.sum(axis=0)
         return upper + np.triu(upper, 1).swapaxes(1, 2)
 
 
@@ -91,45 +89,29 @@ def _write_basis(x: float, y: float, z: float, terms: Doubles) -> None:
 
 @kernel(parallel=True)
 def _add_view(
-    means: FloatArray,
-    eye: Doubles,
-    weights: Doubles,
-    squares: Doubles,
-    regions: Integers,
-    distances: Doubles,
-    basis: Doubles,
-    parts: Doubles,
+    means: FloatArray, eye: Doubles, weights: Doubles, squares: Doubles, sums: _Sums
 ) -> None:
     for block in prange(_BLOCKS):
-        _add_range(block, means, eye, weights, squares, regions, distances, basis, parts[block])
+        _add_block(block, means, eye, weights, squares, sums)
 
 
 @kernel()
-def _add_range(
-    block: int,
-    means: FloatArray,
-    eye: Doubles,
-    weights: Doubles,
-    squares: Doubles,
-    regions: Integers,
-    distances: Doubles,
-    basis: Doubles,
-    moments: Doubles,
+def _add_block(
+    block: int, means: FloatArray, eye: Doubles, weights: Doubles, squares: Doubles, sums: _Sums
 ) -> None:
-    """The Gaussians of one block; of `moments` only the upper triangles are summed."""
     n = means.shape[0]
-    whole = np.empty(1 + basis.shape[1])
+    whole = np.empty(1 + sums.basis.shape[1])
     whole[0] = SH_C0
     for i in range(block * n // _BLOCKS, (block + 1) * n // _BLOCKS):
         if not weights[i] > 0:
             continue
         x, y, z = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
         distance = math.sqrt(x * x + y * y + z * z)
-        distances[i] += weights[i] * distance
+        sums.distances[i] += weights[i] * distance
         _write_basis(x / distance, y / distance, z / distance, whole[1:])
-        for k in range(basis.shape[1]):
-            basis[i, k] += weights[i] * whole[1 + k]
-        own = moments[regions[i]]
+        for k in range(sums.basis.shape[1]):
+            sums.basis[i, k] += weights[i] * whole[1 + k]
+        own = sums.parts[block, sums.regions[i]]
         for row in range(whole.shape[0]):
             weighted = squares[i] * whole[row]
             for column in range(row, whole.shape[0]):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exgs.client.painter.gaps import Gaps, find_gaps
+from exgs.client.painter.gaps import FEW, Gaps, find_gaps
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -30,7 +30,7 @@ class Confidence:
     proxies: FloatArray  # [H, W] what stands for what has not come
     nothing: FloatArray  # [H, W] what shines through to the background
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not all come
-    gaps: Gaps | None  # in `nothing`; None where proxies stand for all that is missing
+    gaps: Gaps | None  # in `nothing`; None where proxies stand for what is missing, or it is little
 
 
 def measure_confidence(
@@ -44,7 +44,7 @@ def measure_confidence(
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
     gaps = None
-    if missing and not any(layer.proxy_count for layer in facts.layers):
+    if missing > FEW and not any(layer.proxy_count for layer in facts.layers):
         gaps = find_gaps(rasterizer, drawn, missing, nothing, camera)
     return Confidence(leaves, proxies, nothing, sh_pending, gaps)
 

@@ -27,7 +27,7 @@ _SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at
 _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
-_FEW, _MANY = 0.4, 0.5  # share of the leaves missing: with few, what is open may well be so
+FEW, _MANY = 0.4, 0.5  # share of the leaves missing: with few, what is open may well be so
 _HALF = 0.55  # of the way to their neighbours: sharper, and best where only some are missing
 
 
@@ -62,7 +62,7 @@ def find_gaps(
     dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
     believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
     within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
-    open_to = nothing * np.clip((missing - _FEW) / (_MANY - _FEW), 0.0, 1.0)
+    open_to = nothing * np.clip((missing - FEW) / (_MANY - FEW), 0.0, 1.0)
     weight = open_to * np.maximum(believed * within, closed)
     reach = open_to * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))

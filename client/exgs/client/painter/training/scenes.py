@@ -17,7 +17,7 @@ from exgs.codec.distill import distill
 from exgs.codec.errors import ExgsError
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.formats import read_scene
-from exgs.scene.gaussians import Gaussians
+from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.sample import sample_scene
 from exgs.scene.views import synthesise_views
@@ -60,12 +60,12 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
         case "cutout":
             return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
         case "photo" | "photo-cutout":
-            photograph = read_photograph(_photograph(data, source, seed))
+            photograph = _photograph(data, source, seed)
             count = int(rng.integers(15_000, 50_000))
             relief = lift(photograph, count, seed, cut_out=kind != "photo")
             return TrainingScene(relief, relief_cameras(*size, views, seed))
         case "photo-trained":
-            photograph = read_photograph(_photograph(data, source, seed))
+            photograph = _photograph(data, source, seed)
             relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
             cameras = relief_cameras(*size, views, seed)
             return TrainingScene(_trained(relief, int(rng.integers(8_000, 20_000)), rng), cameras)
@@ -77,11 +77,11 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
     )
 
 
-def _photograph(data: Path, source: str, number: int) -> Path:
+def _photograph(data: Path, source: str, number: int) -> FloatArray:
     paths = sorted((data / "photos").glob("*.jpg"))
     if number >= len(paths):
         raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
-    return paths[number]
+    return read_photograph(paths[number])
 
 
 def _trained(relief: Gaussians, count: int, rng: np.random.Generator) -> Gaussians:
