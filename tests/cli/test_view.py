@@ -17,7 +17,7 @@ from exgs.codec.container import FileHead, PackedChunk, build_file, parse_head
 from exgs.codec.errors import DamagedError
 from exgs.codec.frame import pack_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry
-from exgs.codec.home import choose_home, home_camera
+from exgs.codec.home import best_camera, home_camera, home_view
 from exgs.codec.index import HomeView, Layer, SceneFacts
 from exgs.codec.sizes import SizeSteps
 from exgs.scene.camera import look_at, pinhole
@@ -87,7 +87,7 @@ def test_a_camera_of_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_home_view_is_the_camera_that_sees_most(facts: SceneFacts) -> None:
-    home = choose_home(box_scene(500), [AWAY, INSIDE, AWAY], default_rasterizer())
+    home = home_view(best_camera(box_scene(500), [AWAY, INSIDE, AWAY], default_rasterizer()))
     camera = home_camera(home, UP, *SIZE)
     np.testing.assert_allclose(camera.viewmat, INSIDE.viewmat, atol=1e-9)
     np.testing.assert_allclose(camera.K, INSIDE.K)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import prange
 
 from exgs.codec.morton import morton_encode
-from exgs.codec.proxies import rotation_matrices
+from exgs.codec.proxies import covariances
 from exgs.scene.cpu.kernel import kernel
 from exgs.scene.gaussians import SH_C0, Gaussians
 
@@ -64,14 +64,11 @@ def as_blobs(
     pixel_sizes: npt.NDArray[np.floating],
 ) -> Blobs:
     """`scene` [N] as lights, blurred by half a pixel; `colors` [N, 3] degree-0 coefficients."""
-    axes = rotation_matrices(scene.quats) * scene.scales[:, None, :].astype(np.float64)
-    covariances = np.einsum("nik,njk->nij", axes, axes)
-    blur = np.square(_BLUR_PIXELS * pixel_sizes.astype(np.float64))
-    covariances += blur[:, None, None] * np.eye(3)
-    rows, columns = np.triu_indices(3)
+    blurred = covariances(scene)
+    blurred[:, [0, 3, 5]] += np.square(_BLUR_PIXELS * pixel_sizes.astype(np.float64))[:, None]
     return Blobs(
         scene.means.astype(np.float64),
-        np.ascontiguousarray(covariances[:, rows, columns]),
+        blurred,
         masses.astype(np.float64),
         0.5 + SH_C0 * colors.astype(np.float64),
         distances.astype(np.float64),

@@ -30,7 +30,7 @@ _SCALE_MAX_DISTANCES = 0.5
 _NEAR = 8  # one view in so many is nearer than the pixel size is meant for
 
 _HELD = 12  # one view in so many judges
-_CHECKS = (0.5, 0.7, 0.85, 1.0)  # shares of the steps after which they do
+_CHECKS = (0.75, 1.0)  # shares of the steps after which they do
 
 
 def distill(

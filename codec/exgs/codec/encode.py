@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from exgs.codec.container import build_file
 from exgs.codec.errors import SceneError
-from exgs.codec.home import choose_home
+from exgs.codec.home import home_view
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
 from exgs.codec.layers import assign_layers, plan_layers, region_level
@@ -52,9 +52,9 @@ _EFFORTS = {
         fit_views=16,
         lesson_views=100,
         gain_views=16,
-        judge_views=6,
+        judge_views=4,
         thorough=True,
-        proxies=ProxyEffort(4, 500, 340, fit_iterations=2, thorough=True),
+        proxies=ProxyEffort(4, 500, 320, fit_iterations=2, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
@@ -177,7 +177,7 @@ def encode(
         ),
         tile_bounds=tile_bounds(scene.means, fine_tile, tiles.count),
         quality=(),
-        home=choose_home(scene, cameras, rasterizer),
+        home=home_view(cameras[int(importance.view_worth.argmax())]),
     )
 
     stages.enter("measuring")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from exgs.codec.index import HomeView
 from exgs.codec.measure import evenly
@@ -21,13 +22,12 @@ _HEIGHT = 90  # pixels of the pictures to judge by
 _CANDIDATES = 16
 
 
-def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> HomeView:
-    """Where `best_camera` stands and looks.
+def home_view(camera: Camera) -> HomeView:
+    """Where `camera` stands and looks.
 
     The angle of an upright picture is taken for a square of its area: a wide one with the whole
     angle would show what no photograph has seen.
     """
-    camera = best_camera(scene, cameras, rasterizer)
     x, y, z = (float(v) for v in camera.position)
     forward_x, forward_y, forward_z = (float(v) for v in camera.viewmat[2, :3])
     side = min(camera.height, math.sqrt(camera.width * camera.height))
@@ -35,14 +35,19 @@ def choose_home(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasteri
     return HomeView((x, y, z), (forward_x, forward_y, forward_z), fov_y)
 
 
-def best_camera(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> Camera:
-    """The one of `cameras` (one or more; 16 of them are tried) that sees most of `scene`.
+def root_surface(scene: Gaussians) -> npt.NDArray[np.float64]:
+    """What seeing each Gaussian [N] of `scene` counts: the root of its surface, world units.
 
-    Each Gaussian counts by the root of its surface: by number close-ups of fine detail would win,
-    by surface bare walls and ceilings.
+    By number close-ups of fine detail would win, by surface bare walls and ceilings.
     """
     a, b, c = scene.scales.T.astype(np.float64)
-    worth = np.sqrt(scene.opacities * (a * b + b * c + c * a))
+    roots: npt.NDArray[np.float64] = np.sqrt(scene.opacities * (a * b + b * c + c * a))
+    return roots
+
+
+def best_camera(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> Camera:
+    """The one of `cameras` (one or more; 16 of them are tried) that sees most of `scene`."""
+    worth = root_surface(scene)
 
     def seen(camera: Camera) -> float:
         small = camera.resized(max(1, round(_HEIGHT * camera.width / camera.height)), _HEIGHT)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.directions import SeenDirections
+from exgs.codec.home import root_surface
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
@@ -34,6 +35,7 @@ class Importance:
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
     regions: npt.NDArray[np.int64]  # [N] of `seen`, from 0
     seen: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T, by w^2; Y are SH of the directions seen
+    view_worth: FloatArray  # [M] root of the surface of all that a view sees, world units
 
     @property
     def worth(self) -> FloatArray:
@@ -74,6 +76,8 @@ def measure_importance(
     contribution, energy, removal = np.zeros(n), np.zeros(n), np.zeros(n)
     regions = np.zeros(n, np.int64) if regions is None else regions
     seen = SeenDirections(regions, region_count, scene.shN.shape[1])
+    surface = root_surface(scene)
+    view_worth = np.zeros(len(cameras), np.float32)
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
@@ -82,6 +86,7 @@ def measure_importance(
         energy += impact.squares
         removal += impact.removals
         seen.add(scene.means, camera.position, impact.weights, impact.squares)
+        view_worth[number] = surface[impact.weights > 0].sum()
         pixels += camera.width * camera.height
         progress((number + 1) / len(cameras))
     shown = contribution > 0
@@ -98,6 +103,7 @@ def measure_importance(
         (distance / focal).astype(np.float32),
         regions,
         _mean_seen(seen.moments, np.bincount(regions, energy, region_count).astype(np.float64)),
+        view_worth,
     )
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numba import prange
 
 from exgs.codec.geometry import quats_from_matrices
+from exgs.scene.cpu.kernel import kernel
+from exgs.scene.cpu.projection import axes_of
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 _OPACITY_MIN = 0.005
@@ -39,14 +42,13 @@ def merge(
         return np.bincount(labels, weights * values, count) / total
 
     means = np.stack([averaged(scene.means[:, i]) for i in range(3)], axis=1)
-    axes = rotation_matrices(scene.quats) * scene.scales[:, None, :].astype(np.float64)
+    own = covariances(scene)
     offsets = scene.means - means[labels]
-    covariances = np.empty((count, 3, 3))
-    for i in range(3):
-        for j in range(i, 3):
-            second = np.einsum("nk,nk->n", axes[:, i], axes[:, j]) + offsets[:, i] * offsets[:, j]
-            covariances[:, i, j] = covariances[:, j, i] = averaged(second)
-    variances, vectors = np.linalg.eigh(covariances)
+    mixed = np.empty((count, 3, 3))
+    for number, (i, j) in enumerate(zip(*np.triu_indices(3), strict=True)):
+        second = own[:, number] + offsets[:, i] * offsets[:, j]
+        mixed[:, i, j] = mixed[:, j, i] = averaged(second)
+    variances, vectors = np.linalg.eigh(mixed)
     vectors[:, :, 0] *= np.sign(np.linalg.det(vectors))[:, None]
     largest = variances.max(axis=1, keepdims=True)
     scales = np.sqrt(np.maximum(variances, 1e-12 * largest + 1e-30))
@@ -69,6 +71,34 @@ def mean_area(scales: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Silhouette area of ellipsoids [N, 3] up to a constant: largest face plus half the others."""
     s = np.sort(scales.astype(np.float64), axis=1)
     return s[:, 2] * s[:, 1] + 0.5 * s[:, 0] * (s[:, 1] + s[:, 2])
+
+
+def covariances(scene: Gaussians) -> npt.NDArray[np.float64]:
+    """Covariances [N, 6] of `scene`, world units squared: xx, xy, xz, yy, yz, zz."""
+    out = np.empty((len(scene), 6))
+    _write_covariances(scene.quats, scene.scales, out)
+    return out
+
+
+@kernel(parallel=True)
+def _write_covariances(quats: FloatArray, scales: FloatArray, out: npt.NDArray[np.float64]) -> None:
+    for i in prange(out.shape[0]):
+        _write_covariance(quats[i], scales[i], out[i])
+
+
+@kernel()
+def _write_covariance(quat: FloatArray, scale: FloatArray, out: npt.NDArray[np.float64]) -> None:
+    out[:] = 0
+    axes = axes_of(quat)
+    for axis in range(3):
+        x, y, z = axes[axis]
+        variance = np.float64(scale[axis]) ** 2
+        out[0] += variance * x * x
+        out[1] += variance * x * y
+        out[2] += variance * x * z
+        out[3] += variance * y * y
+        out[4] += variance * y * z
+        out[5] += variance * z * z
 
 
 def rotation_matrices(quats: FloatArray) -> npt.NDArray[np.float64]:

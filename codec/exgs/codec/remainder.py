@@ -33,7 +33,7 @@ _SCALARS = 11  # coded per proxy
 # keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
 _SIZES = (0.8, 0.87, 0.94, 1.0)
 _START_SIZE = 0.94
-_SIZE_VIEWS = 4
+_FEW_VIEWS = 4
 _WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
 
 
@@ -204,18 +204,27 @@ def _best_size(
     rasterizer: Rasterizer,
 ) -> Gaussians:
     """`proxies` with those that are `merged` [P] at the size that suits the views best."""
-    pick = slice(None, None, max(1, len(views.cameras) // _SIZE_VIEWS))
-    pairs = list(zip(views.cameras[pick], views.references[pick], strict=True))
+    some = _some(views)
 
     def error(candidate: Gaussians) -> float:
-        everything = Gaussians.concatenate([drawn, candidate])
-        residuals = [
-            np.clip(rasterizer.render(everything, camera).rgb, 0, 1) - reference
-            for camera, reference in pairs
-        ]
-        return sum(float(np.mean(residual * residual)) for residual in residuals)
+        return _error(Gaussians.concatenate([drawn, candidate]), some, rasterizer)
 
     return min((_resized(proxies, merged, size) for size in _SIZES), key=error)
+
+
+def _some(views: FitViews) -> FitViews:
+    """A few of `views`, which tell a mean."""
+    pick = slice(None, None, max(1, len(views.cameras) // _FEW_VIEWS))
+    return FitViews(views.cameras[pick], views.references[pick])
+
+
+def _error(scene: Gaussians, views: FitViews, rasterizer: Rasterizer) -> float:
+    """Mean squared error of the pictures."""
+    residuals = [
+        np.clip(rasterizer.render(scene, camera).rgb, 0, 1) - reference
+        for camera, reference in zip(views.cameras, views.references, strict=True)
+    ]
+    return float(np.mean([np.mean(residual * residual) for residual in residuals]))
 
 
 def _resized(proxies: Gaussians, merged: npt.NDArray[np.bool_], size: float) -> Gaussians:
@@ -229,12 +238,10 @@ def _measure(
     """Energy [P] of the proxies per pixel, and the mean squared error of the picture."""
     everything = Gaussians.concatenate([drawn, proxies])
     energy = np.zeros(len(everything))
-    error = 0.0
     pixels = 0
-    for camera, reference in zip(views.cameras, views.references, strict=True):
-        residual = np.clip(rasterizer.render(everything, camera).rgb, 0, 1) - reference
-        error += float(np.mean(residual * residual))
-        energy += rasterizer.backproject(everything, camera, residual).squares
+    for camera in views.cameras:
+        nothing = np.zeros((camera.height, camera.width, 1), np.float32)
+        energy += rasterizer.backproject(everything, camera, nothing).squares
         pixels += camera.width * camera.height
     own = energy[len(drawn) :] / pixels
-    return own + 0.01 * own.mean(), error / len(views.cameras)
+    return own + 0.01 * own.mean(), _error(everything, views, rasterizer)
