@@ -49,12 +49,12 @@ _EFFORTS = {
     ),
     "default": Effort(
         views=1 << 20,
-        fit_views=16,
+        fit_views=12,
         lesson_views=100,
         gain_views=16,
         judge_views=4,
         thorough=True,
-        proxies=ProxyEffort(4, 500, 320, fit_iterations=2, thorough=True),
+        proxies=ProxyEffort(4, 440, 280, fit_iterations=2, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
