@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exgs.client.painter.inputs import PLANES
+from exgs.client.painter.inputs import HALF, MAP, PLANES, RAW, WIDE
 from exgs.client.painter.models import load_network
-from exgs.client.painter.training.loop import draw_batch, rate_at, train
+from exgs.client.painter.training.loop import draw_batch, negative, rate_at, train
 from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     PairOptions,
@@ -23,6 +23,7 @@ from exgs.client.painter.training.pairs import (
     worth_learning,
     write_shard,
 )
+from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, relief_cameras
 from exgs.client.painter.training.recipe import Recipe, Steps, read_recipe
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene, load_source
@@ -30,6 +31,7 @@ from exgs.scene.metrics import ssim
 from exgs.scene.ply import write_ply
 from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.sample import sample_scene
+from exgs.scene.views import synthesise_views
 from tests.painter.frames import UNET, VAE
 
 STEPS = Steps(count=40, batch=2, crop=32, warm_up=2, decay=5, ema=0.8, checkpoint=20)
@@ -38,15 +40,16 @@ _RECIPES = Path(__file__).parents[2] / "bench" / "recipes"
 
 
 def _shard(folder: Path, count: int = 6, side: int = 40) -> None:
-    """Pairs whose leaves all stand for others and are darker than they should be."""
+    """Pairs whose leaves all stand for others and cover less than they should."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(80, 255, (count, 3, side // 8, side // 8))
     targets = np.kron(coarse, np.ones((1, 1, 8, 8))).astype(np.uint8)
     inputs = np.zeros((count, PLANES, side, side), np.uint8)
     inputs[:, :3] = targets * 0.85
-    inputs[:, 7] = 255
+    inputs[:, 7] = 0.85 * 255
+    alphas = np.full((count, side, side), 255, np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    write_shard(folder / "drawn.npz", Pairs(inputs, targets))
+    write_shard(folder / "drawn.npz", Pairs(inputs, targets, alphas))
 
 
 def _train(recipe: Recipe, folder: Path) -> Path:
@@ -73,7 +76,7 @@ def test_crops_that_are_right_already_or_all_wrong_teach_nothing(tmp_path: Path)
     targets = np.full((3, 3, 8, 8), 100, np.uint8)
     inputs = np.zeros((3, PLANES, 8, 8), np.uint8)
     inputs[:, :3] = targets + np.array([0, 20, 150], np.uint8)[:, None, None, None]
-    kept = worth_learning(Pairs(inputs, targets))
+    kept = worth_learning(Pairs(inputs, targets, targets[:, 0]))
     assert len(kept) == 1
     assert (kept.inputs[0, :3] == 120).all()
 
@@ -92,6 +95,20 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_run_can_start_from_weights_of_its_layout(tmp_path: Path) -> None:
+    _shard(tmp_path / "first" / "pairs")
+    _shard(tmp_path / "more" / "pairs")
+    model = _train(replace(RECIPE, steps=replace(STEPS, count=3)), tmp_path / "first")
+    still = replace(STEPS, count=1, rate=0.0)
+    again = _train(replace(RECIPE, start=str(model), steps=still), tmp_path / "more")
+    name = "vae/diffusion_pytorch_model.safetensors"
+    one, other = load_file(model / name), load_file(again / name)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    _shard(tmp_path / "other" / "pairs")
+    with pytest.raises(RecipeError, match="not a model of the recipe's"):
+        _train(replace(RECIPE, start="shipped"), tmp_path / "other")
+
+
 def test_pairs_show_prefixes_beside_the_whole() -> None:
     y, x = np.mgrid[:64, :96] / 64
     photograph = np.stack([x / 1.5, y, (np.sin(20 * x) > 0) * 0.8], -1).astype(np.float32)
@@ -101,6 +118,7 @@ def test_pairs_show_prefixes_beside_the_whole() -> None:
     pairs = make_pairs(scene, default_rasterizer(), options, 0)
     assert pairs.inputs.shape[1:] == (PLANES, 48, 48)
     assert pairs.targets.shape == (len(pairs), 3, 48, 48)
+    assert pairs.alphas.shape == (len(pairs), 48, 48)
     assert 0 < len(pairs) <= 6
     weights = pairs.inputs[:, 6:8].astype(int).sum(axis=1)
     assert (weights <= 257).all()
@@ -116,6 +134,37 @@ def test_a_lifted_photograph_looks_like_itself_and_has_no_holes() -> None:
     assert render.alpha[10:-10, 15:-15].min() > 0.95
     smaller = lift(photograph, 6000, 1, cut_out=True)
     assert 0.2 * len(relief) < len(smaller) < 0.7 * len(relief)
+
+
+def test_a_room_of_photographs_is_closed_and_shows_them() -> None:
+    y, x = np.mgrid[:60, :90] / 60
+    red, blue = (np.zeros((60, 90, 3), np.float32) for _ in range(2))
+    red[..., 0], blue[..., 2] = 0.3 + y / 2, 0.3 + x / 3
+    room = photo_room([red, blue], 30_000, 2)
+    assert len(room) == pytest.approx(30_000, rel=0.1)
+    cameras = synthesise_views(room, 4, width=64, height=48, seed=1)
+    renders = [default_rasterizer().render(room, camera) for camera in cameras]
+    assert min(float((render.alpha > 0.95).mean()) for render in renders) > 0.98
+    seen = np.mean([render.rgb.mean(axis=(0, 1)) for render in renders], axis=0)
+    assert min(seen[0], seen[2]) > 0.05 > seen[1]
+
+
+def test_a_negative_is_the_picture_of_gaussians_of_the_opposite_colours() -> None:
+    y, x = np.mgrid[:64, :96] / 64
+    photograph = np.stack([x / 1.5, y, (np.sin(20 * x) > 0) * 0.8], -1).astype(np.float32)
+    relief = lift(photograph, 4000, 0)
+    opposite = replace(relief, sh0=-relief.sh0)  # sh0 is 0 where a colour is 0.5
+    options = PairOptions(crop=48, prefixes=2, views=2, encode_views=4, heights=(64,))
+    cameras = relief_cameras(96, 64, 6, 0)
+    pairs, others = (
+        make_pairs(TrainingScene(scene, cameras), default_rasterizer(), options, 0)
+        for scene in (relief, opposite)
+    )
+    stack, target = negative(pairs.inputs[0], pairs.targets[0], pairs.alphas[0])
+    for colors in (RAW, HALF, WIDE):
+        assert np.abs(stack[colors].astype(int) - others.inputs[0, colors]).mean() < 3
+    assert np.abs(target.astype(int) - others.targets[0]).mean() < 1
+    assert np.array_equal(stack[MAP], pairs.inputs[0, MAP])
 
 
 def test_the_gate_of_training_is_that_of_painting() -> None:
@@ -146,7 +195,7 @@ def test_latents_gain_nothing_by_their_size() -> None:
     )
 
 
-def test_a_crop_far_off_moves_the_weights_no_more_than_one_nearly_right() -> None:
+def test_a_crop_far_off_moves_the_weights_less_than_one_nearly_right() -> None:
     target = torch.full((2, 3, 16, 16), 0.5)
     errors = torch.tensor([0.05, 0.3])[:, None, None, None]
     shown = (target + errors).requires_grad_()
@@ -154,7 +203,7 @@ def test_a_crop_far_off_moves_the_weights_no_more_than_one_nearly_right() -> Non
     loss_of(shown, target, latent, latent, LossWeights(structure=0, latent=0)).backward()
     assert shown.grad is not None
     near, far = shown.grad.abs().mean(dim=(1, 2, 3)).tolist()
-    assert near == pytest.approx(far, rel=0.02)
+    assert near > 4 * far
 
 
 def test_a_batch_follows_from_seed_and_step_alone(tmp_path: Path) -> None:
@@ -182,6 +231,9 @@ def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
         ("sources = ['room:1']\nunet = {}\n[steps]\ncount = 'x'", "count"),
         ("sources = ['room:1']\nunet = {}\n[steps]\nspeed = 3", "speed"),
         ("sources = ['room:1']\nunet = {}\ncolour = 1", "colour"),
+        ("sources = ['room:1']\nunet = {}\nstart = 3", "start"),
+        ("sources = ['room:5-3']\nunet = {}", "room:5-3"),
+        ("sources = ['room:1-3/0']\nunet = {}", "room:1-3/0"),
         ("= 1", "not a TOML file"),
     ],
 )
@@ -190,6 +242,13 @@ def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, me
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         read_recipe(path)
+
+
+def test_a_range_of_sources_stands_for_each(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("sources = ['photo:0-9/4', 'a.ply', 'room:2-3', 'a.ply:7']\nunet = {}")
+    wanted = ("photo:0", "photo:4", "photo:8", "a.ply", "room:2", "room:3", "a.ply:7")
+    assert read_recipe(path).sources == wanted
 
 
 def test_a_part_of_a_scene_file_can_be_learned_from(tmp_path: Path) -> None:

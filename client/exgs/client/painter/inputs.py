@@ -31,7 +31,7 @@ RAW, GAPS, MAP, HALF, WIDE = (
     slice(15, 18),
 )
 COLORS = RAW, GAPS, HALF, WIDE
-PROXIES, WEIGHT, REACH = 7, 9, 10
+LEAVES, PROXIES, WEIGHT, REACH = 6, 7, 9, 10
 
 # From which weight on the gate opens, and from which it is open: for what may be a gap, and for
 # leaves that stand for others. Those that stand for few are better left alone: of the validation

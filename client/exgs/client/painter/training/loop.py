@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.client.painter.inputs import COLORS, RAW
+from exgs.client.painter.inputs import COLORS, GAPS, HALF, LEAVES, PROXIES, RAW, WIDE
+from exgs.client.painter.models import SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
@@ -51,6 +52,8 @@ CURVE_COLUMNS = (
 )
 _JUDGED = 8  # pairs at a time
 _DIM = 0.5  # the least light in which a crop is shown
+_MOST_SLOPE = 0.1  # norm of a step's gradient
+_NEGATIVES = 0.3  # of the crops
 _VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
 
@@ -84,9 +87,8 @@ def train(
 
 
 def _join(shards: list[Pairs]) -> Pairs:
-    return Pairs(
-        np.concatenate([s.inputs for s in shards]), np.concatenate([s.targets for s in shards])
-    )
+    parts = ("inputs", "targets", "alphas")
+    return Pairs(*(np.concatenate([getattr(s, part) for s in shards]) for part in parts))
 
 
 def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
@@ -111,6 +113,8 @@ class _Run:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.steps.seed)
         self._live = _modules(build_pipeline(dict(recipe.vae), dict(recipe.unet)), self._device)
+        if recipe.start:
+            self._live.load_state_dict(_weights(recipe.start, self._live))
         self._pipeline = build_pipeline(dict(recipe.vae), dict(recipe.unet)).to(self._device)
         self._ema = _modules(self._pipeline, self._device)
         self._ema.load_state_dict(self._live.state_dict())
@@ -139,7 +143,7 @@ class _Run:
         loss = loss_of(shown, target, latent.float(), wanted.float(), self._recipe.loss)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._live.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
         self._optimiser.step()
         self.step += 1
         keep = min(steps.ema, self.step / (self.step + 10))
@@ -239,6 +243,8 @@ def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
         top, left = rng.integers(0, free + 1, 2)
         window = np.s_[:, top : top + steps.crop, left : left + steps.crop]
         stack, target = pairs.inputs[index][window], pairs.targets[index][window]
+        if rng.random() < _NEGATIVES:
+            stack, target = negative(stack, target, pairs.alphas[index][window[1:]])
         if rng.random() < 0.5:
             stack, target = stack[:, :, ::-1], target[:, :, ::-1]
         if rng.random() < 0.5:
@@ -258,6 +264,20 @@ def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
     return inputs, wanted * torch.from_numpy(light)
 
 
+def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
+    """A crop as if every Gaussian had the opposite colour: else what is dark is nearly a gap."""
+
+    def turned(colors: Bytes, weight: Bytes) -> Bytes:
+        return (weight.astype(np.int16) - colors).clip(0, 255).astype(np.uint8)
+
+    other = stack.copy()
+    other[RAW] = turned(stack[RAW], (stack[LEAVES].astype(np.int16) + stack[PROXIES]).clip(0, 255))
+    other[GAPS] = turned(stack[GAPS], np.where(stack[GAPS].any(axis=0), 255, 0))
+    other[HALF] = turned(stack[HALF], stack[HALF.stop])
+    other[WIDE] = turned(stack[WIDE], stack[WIDE.stop])
+    return other, turned(target, alpha)
+
+
 def _to_tensor(values: Bytes) -> Tensor:
     return torch.from_numpy(values.astype(np.float32) / 255)
 
@@ -275,6 +295,17 @@ def _certain(target: Tensor, stack: Tensor) -> Tensor:
     planes[:, :3] = target
     planes[:, 6] = 1
     return planes
+
+
+def _weights(start: str, live: nn.ModuleDict) -> dict[str, Tensor]:
+    """Those of a model folder; raises RecipeError where they don't fit, PainterError."""
+    model = load_network(SHIPPED if start == "shipped" else Path(start))
+    if isinstance(model, GaussPainterPipeline):
+        weights: dict[str, Tensor] = _modules(model, torch.device("cpu")).state_dict()
+        shapes = [{name: x.shape for name, x in w.items()} for w in (weights, live.state_dict())]
+        if shapes[0] == shapes[1]:
+            return weights
+    raise RecipeError(f"start = {start!r}: not a model of the recipe's [vae] and [unet]")
 
 
 def _modules(pipeline: GaussPainterPipeline, device: torch.device) -> nn.ModuleDict:

@@ -51,6 +51,7 @@ class Pairs:
 
     inputs: Bytes  # [n, PLANES, s, s], see `inputs.planes`
     targets: Bytes  # [n, 3, s, s]
+    alphas: Bytes  # [n, s, s] of the targets
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -69,8 +70,8 @@ def make_pairs(
         camera.resized(round(height * camera.width / camera.height), height)
         for camera, height in zip(views, rng.choice(options.heights, len(views)), strict=True)
     ]
-    targets = [rasterizer.render(scene.gaussians, camera).rgb for camera in cameras]
-    inputs, wanted = [], []
+    targets = [rasterizer.render(scene.gaussians, camera) for camera in cameras]
+    inputs, wanted, alphas = [], [], []
     with tempfile.TemporaryDirectory(prefix="exgs-pairs-") as folder:
         path = Path(folder) / "scene.exgs"
         cameras_set = CameraSet(scene.cameras[options.views :])  # it never sees the judged views
@@ -91,14 +92,16 @@ def make_pairs(
                 if confidence.gaps is None:
                     continue
                 stack = planes(render, confidence, confidence.gaps)
-                top, left = _place(target, options.crop, rng)
+                top, left = _place(target.rgb, options.crop, rng)
                 window = np.s_[top : top + options.crop, left : left + options.crop]
                 inputs.append(_pack(stack[:, *window]))
-                wanted.append(_pack(target[window].transpose(2, 0, 1)))
+                wanted.append(_pack(target.rgb[window].transpose(2, 0, 1)))
+                alphas.append(_pack(target.alpha[window]))
     side = options.crop
     return Pairs(
         np.array(inputs, np.uint8).reshape(-1, PLANES, side, side),
         np.array(wanted, np.uint8).reshape(-1, 3, side, side),
+        np.array(alphas, np.uint8).reshape(-1, side, side),
     )
 
 
@@ -115,19 +118,19 @@ def worth_learning(pairs: Pairs) -> Pairs:
         error = (stack[RAW].astype(np.float32) - target) / 255
         kept.append(_LEAST_ERROR < float(np.square(error).mean()) < _MOST_ERROR)
     chosen = np.flatnonzero(kept)
-    return Pairs(pairs.inputs[chosen], pairs.targets[chosen])
+    return Pairs(pairs.inputs[chosen], pairs.targets[chosen], pairs.alphas[chosen])
 
 
 def write_shard(path: Path, pairs: Pairs) -> None:
     """Write a shard, all or nothing."""
     with atomic_write(path) as file:
-        np.savez(file, inputs=pairs.inputs, targets=pairs.targets)
+        np.savez(file, inputs=pairs.inputs, targets=pairs.targets, alphas=pairs.alphas)
 
 
 def read_shard(path: Path) -> Pairs:
     """Read a shard."""
     with np.load(path) as arrays:
-        return Pairs(arrays["inputs"], arrays["targets"])
+        return Pairs(arrays["inputs"], arrays["targets"], arrays["alphas"])
 
 
 def _place(target: FloatArray, side: int, rng: np.random.Generator) -> tuple[int, int]:

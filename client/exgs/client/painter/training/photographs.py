@@ -7,6 +7,7 @@ textures; those are what the painter has to learn, and rooms and real scenes giv
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,9 @@ _UP = (0.0, -1.0, 0.0)
 _DETAIL_SHARE = 0.75  # of the Gaussians lie where the picture has detail, the rest anywhere
 _BACK_SHARE = 0.25  # of the Gaussians lie in a closed layer behind, so that nothing shines through
 _BACK_DEPTH = 0.02
-_COVER = 0.62  # standard deviation of a Gaussian, in distances to its neighbours
+COVER = 0.62  # standard deviation of a Gaussian, in distances to its neighbours
 _STRETCH = 2.2  # along an edge, at most
+_THICKNESS = 0.3  # of a Gaussian's size, towards who looks at it
 
 Array = npt.NDArray[np.float64]
 
@@ -31,6 +33,36 @@ def read_photograph(path: str | os.PathLike[str]) -> FloatArray:
     """Pixels [H, W, 3] in [0, 1]; raises OSError."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """Places in a photograph for a Gaussian each: dense where there is detail, long along edges."""
+
+    x: Array  # [n] pixels
+    y: Array  # [n]
+    spacing: Array  # [n] pixels to the neighbours
+    stretch: Array  # [n] by which the Gaussian is longer, and thinner, than round
+    angle: Array  # [n] radians, of its long side against the rows
+
+
+def marks(photograph: FloatArray, count: int, rng: np.random.Generator) -> Marks:
+    """`count` places in `photograph` [H, W, 3]."""
+    height, width = photograph.shape[:2]
+    gray = _blur(photograph.mean(axis=2).astype(np.float64), 1)
+    dy, dx = np.gradient(gray)
+    detail = _blur(np.hypot(dx, dy), 2) + 1e-4
+    density = _DETAIL_SHARE * detail / detail.sum() + (1 - _DETAIL_SHARE) / detail.size
+    picked = rng.choice(density.size, count, p=density.ravel() / density.sum())
+    row, column = np.divmod(picked, width)
+    sharpness = np.hypot(dx, dy).ravel()[picked]
+    return Marks(
+        np.clip(column + rng.uniform(0, 1, count), 0, width - 1e-3),
+        np.clip(row + rng.uniform(0, 1, count), 0, height - 1e-3),
+        1 / np.sqrt(count * density.ravel()[picked]),
+        1 + (_STRETCH - 1) * sharpness / (sharpness + 0.05),
+        np.arctan2(dx.ravel()[picked], -dy.ravel()[picked]),
+    )
 
 
 def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False) -> Gaussians:
@@ -42,41 +74,31 @@ def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False
     rng = np.random.default_rng([seed, 0x1F7])
     height, width = photograph.shape[:2]
     focal = 0.5 * height / np.tan(np.radians(_FOV_Y_DEG) / 2)
-    gray = _blur(photograph.mean(axis=2).astype(np.float64), 1)
-    dy, dx = np.gradient(gray)
-    detail = _blur(np.hypot(dx, dy), 2) + 1e-4
-    density = _DETAIL_SHARE * detail / detail.sum() + (1 - _DETAIL_SHARE) / detail.size
-    fine = round((1 - _BACK_SHARE) * count)
-    picked = rng.choice(density.size, fine, p=density.ravel() / density.sum())
-    back, back_spacing = _grid(height, width, count - fine)
-    picked = np.concatenate([picked, back])
-    count = len(picked)
-    row, column = np.divmod(picked, width)
-    spacing = 1 / np.sqrt(fine * density.ravel()[picked])
-    spacing[fine:] = back_spacing
-    y = np.clip(row + rng.uniform(0, 1, count), 0, height - 1e-3)
-    x = np.clip(column + rng.uniform(0, 1, count), 0, width - 1e-3)
+    fine = marks(photograph, round((1 - _BACK_SHARE) * count), rng)
+    rows, columns, spacing = grid(height, width, count - len(fine.x))
+    behind = len(rows)
+    x, y = np.concatenate([fine.x, columns + 0.5]), np.concatenate([fine.y, rows + 0.5])
+    front = np.arange(len(x)) < len(fine.x)
     colors = photograph[y.astype(int), x.astype(int)]
     depth = _sheet(x / width - 0.5, y / height - 0.5, rng)
-    depth[fine:] += _BACK_DEPTH
+    depth[~front] += _BACK_DEPTH
 
-    sharpness = np.hypot(dx, dy).ravel()[picked]
-    stretch = 1 + (_STRETCH - 1) * sharpness / (sharpness + 0.05)
-    angle = np.arctan2(dx.ravel()[picked], -dy.ravel()[picked])  # along the edge
-    size = _COVER * spacing * depth / focal
-    scales = np.stack([size * stretch, size / stretch, 0.3 * size], axis=1)
-    scales[fine:, :2] = size[fine:, None]  # round
-    means = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(count)], axis=1)
+    stretch = np.concatenate([fine.stretch, np.ones(behind)])  # those behind are round
+    thickness = np.where(front, _THICKNESS, 1)
+    size = COVER * np.concatenate([fine.spacing, np.full(behind, spacing)]) * depth / focal
+    scales = size[:, None] * np.stack([stretch, 1 / stretch, thickness], axis=1)
+    angle = np.concatenate([fine.angle, np.zeros(behind)])
+    means = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(len(x))], axis=1)
     means *= depth[:, None]
-    quats = np.zeros((count, 4))
+    quats = np.zeros((len(x), 4))
     quats[:, 0], quats[:, 3] = np.cos(angle / 2), np.sin(angle / 2)
     scene = Gaussians(
         means.astype(np.float32),
         quats.astype(np.float32),
         scales.astype(np.float32),
-        np.where(np.arange(count) < fine, rng.uniform(0.5, 0.98, count), 0.99).astype(np.float32),
+        np.where(front, rng.uniform(0.5, 0.98, len(x)), 0.99).astype(np.float32),
         ((colors - 0.5) / SH_C0).astype(np.float32),
-        np.zeros((count, 0, 3), np.float32),
+        np.zeros((len(x), 0, 3), np.float32),
     )
     if not cut_out:
         return scene
@@ -85,12 +107,15 @@ def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False
     return scene.select(turned < 1)
 
 
-def _grid(height: int, width: int, count: int) -> tuple[npt.NDArray[np.int64], float]:
-    """Pixels on a grid of about `count`, by flat index, and the grid's spacing in pixels."""
+def grid(
+    height: int, width: int, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
+    """Rows and columns of pixels on a grid of about `count`, and what to take for its spacing."""
     step = np.sqrt(height * width / max(count, 1))
     rows = np.arange(step / 2, height, step).astype(np.int64)
     columns = np.arange(step / 2, width, step).astype(np.int64)
-    return (rows[:, None] * width + columns).ravel(), 1.15 * float(step)
+    every_row, every_column = (part.ravel() for part in np.meshgrid(rows, columns, indexing="ij"))
+    return every_row, every_column, 1.15 * float(step)
 
 
 def relief_cameras(width: int, height: int, count: int, seed: int) -> tuple[Camera, ...]:

@@ -1,15 +1,18 @@
 """A recipe: all that a training run depends on, read from a TOML file.
 
     seed = 0
-    sources = ["room:1", "photo:0", "cutout:3", "playbot.ply"]
+    sources = ["room:1", "photo:0-190/5", "cutout:3-7", "playbot.ply"]
     [pairs] ...   [vae] ...   [unet] ...   [loss] ...   [steps] ...
 
-Each table gives the fields of one dataclass (or of one `diffusers` configuration); what is left
-out has its default. The sources of `validation` are not trained on: they tell how training goes.
+A source with numbers from A to B, every Sth, is written KIND:A-B/S or KIND:A-B. Each table gives
+the fields of one dataclass (or of one `diffusers` configuration); what is left out has its default.
+The sources of `validation` are not trained on: they tell how training goes.
+With start = "shipped", or a model folder, a run goes on from weights of that layout.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -21,6 +24,9 @@ from exgs.client.painter.training.pairs import PairOptions
 from exgs.client.painter.training.scenes import RecipeError
 
 Table = TypeVar("Table")
+
+_RANGE = re.compile(r"(?P<kind>.+):(?P<first>\d+)-(?P<last>\d+)(?:/(?P<step>\d+))?")
+_MOST_SOURCES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Recipe:
     steps: Steps = field(default_factory=Steps)
     seed: int = 0
     validation: tuple[str, ...] = ()
+    start: str = ""  # "shipped", or a model folder; else untrained weights
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -62,7 +69,7 @@ def read_recipe(path: Path) -> Recipe:
     unknown = set(data) - {f.name for f in fields(Recipe)}
     if unknown:
         raise RecipeError(f"{path}: a recipe has no {min(unknown)!r}")
-    unet, seed = data.get("unet"), data.get("seed", 0)
+    unet, seed, start = data.get("unet"), data.get("seed", 0), data.get("start", "")
     sources = _names(path, "sources", data)
     if not sources:
         raise RecipeError(f"{path}: sources names none")
@@ -70,6 +77,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: [unet] and [vae] must be tables; [unet] can't be left out")
     if not isinstance(seed, int) or seed < 0:
         raise RecipeError(f"{path}: seed is not a whole number from 0")
+    if not isinstance(start, str):
+        raise RecipeError(f"{path}: start is not the name of a model folder")
     return Recipe(
         sources,
         unet,
@@ -79,6 +88,7 @@ def read_recipe(path: Path) -> Recipe:
         _table(path, "steps", Steps, data),
         seed,
         _names(path, "validation", data),
+        start,
     )
 
 
@@ -86,7 +96,18 @@ def _names(path: Path, key: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     names = data.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RecipeError(f"{path}: {key} is not a list of names")
-    return tuple(names)
+    return tuple(source for name in names for source in _numbered(path, name))
+
+
+def _numbered(path: Path, name: str) -> list[str]:
+    """The sources that a name stands for: itself, or one for each of its numbers."""
+    found = _RANGE.fullmatch(name)
+    if found is None:
+        return [name]
+    first, last, step = int(found["first"]), int(found["last"]), int(found["step"] or 1)
+    if step < 1 or not first <= last < first + _MOST_SOURCES * step:
+        raise RecipeError(f"{path}: {name!r} names no source, or more than {_MOST_SOURCES}")
+    return [f"{found['kind']}:{number}" for number in range(first, last + 1, step)]
 
 
 def _table(path: Path, name: str, kind: type[Table], data: Mapping[str, Any]) -> Table:

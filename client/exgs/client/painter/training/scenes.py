@@ -1,17 +1,19 @@
 """The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
-photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, the name of a scene file, or that and :SEED
-for a part of it.
+photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
+photo-room-trained:NUMBER, the name of a scene file, or that and :SEED for a part of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
 from exgs.codec.distill import distill
 from exgs.codec.errors import ExgsError
@@ -24,6 +26,9 @@ from exgs.scene.views import synthesise_views
 
 _FOV_Y_DEG = 45.0
 _PART_SIZES = 20_000, 40_000  # Gaussians
+_PAPERS = 8  # photographs to a room
+_START_SIZE, _START_ASTRAY = 1.3, 0.4  # of what covers a surface just so: several deep
+_START_OPACITIES = 0.1, 0.9
 _LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
 
 
@@ -60,43 +65,61 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
         case "cutout":
             return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
         case "photo" | "photo-cutout":
-            photograph = _photograph(data, source, seed)
+            photograph = _photographs(data, source, seed)[0]
             count = int(rng.integers(15_000, 50_000))
             relief = lift(photograph, count, seed, cut_out=kind != "photo")
             return TrainingScene(relief, relief_cameras(*size, views, seed))
         case "photo-trained":
-            photograph = _photograph(data, source, seed)
+            photograph = _photographs(data, source, seed)[0]
             relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
-            cameras = relief_cameras(*size, views, seed)
-            return TrainingScene(_trained(relief, int(rng.integers(8_000, 20_000)), rng), cameras)
+            lessons = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
+            trained = _trained(relief, int(rng.integers(8_000, 20_000)), lessons, rng)
+            return TrainingScene(trained, relief_cameras(*size, views, seed))
+        case "photo-room" | "photo-room-trained":
+            papers = _photographs(data, source, seed)
+            room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
+            cameras = synthesise_views(room, views, width=size[0], height=size[1])
+            if kind == "photo-room":
+                return TrainingScene(room, cameras)
+            width, height = _LESSON_SIZE
+            lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
+            trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
+            return TrainingScene(trained, cameras)
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
-        " photo-trained:NUMBER, the name of a scene file, or a .ply's and :SEED for a part of it"
+        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER, the name of a scene"
+        " file, or a .ply's and :SEED for a part of it"
     )
 
 
-def _photograph(data: Path, source: str, number: int) -> FloatArray:
+def _photographs(data: Path, source: str, number: int) -> list[FloatArray]:
+    """Photograph `number` and those after it, as many as a room is papered with."""
     paths = sorted((data / "photos").glob("*.jpg"))
     if number >= len(paths):
         raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
-    return read_photograph(paths[number])
+    return [read_photograph(path) for path in paths[number : number + _PAPERS]]
 
 
-def _trained(relief: Gaussians, count: int, rng: np.random.Generator) -> Gaussians:
-    """`count` Gaussians that show `relief`, fitted to its pictures as real scenes are to theirs.
+def _trained(
+    scene: Gaussians, count: int, lessons: Sequence[Camera], rng: np.random.Generator
+) -> Gaussians:
+    """`count` Gaussians that show `scene`, fitted to its pictures as real scenes are to theirs.
 
     Training leaves few large and many small Gaussians, of all opacities, as no lifting does.
     """
-    start = relief.select(np.sort(rng.choice(len(relief), count, replace=False)))
-    apart = np.float32(np.sqrt(len(relief) / count))
-    start = replace(start, scales=start.scales * apart)
-    cameras = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
+    start = scene.select(np.sort(rng.choice(len(scene), count, replace=False)))
+    scales = start.scales * np.float32(_START_SIZE * np.sqrt(len(scene) / count))
+    astray = rng.normal(0, _START_ASTRAY, (count, 3)) * scales[:, :1]
+    faint = rng.uniform(*_START_OPACITIES, count).astype(np.float32)
+    start = replace(
+        start, means=start.means + astray.astype(np.float32), scales=scales, opacities=faint
+    )
     rasterizer = default_rasterizer()
-    pictures = [np.clip(rasterizer.render(relief, camera).rgb, 0, 1) for camera in cameras]
+    pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in lessons]
     nothing = Gaussians.empty(0)
-    return distill(nothing, start, cameras, pictures, rasterizer, steps=_LESSON_STEPS)
+    return distill(nothing, start, lessons, pictures, rasterizer, steps=_LESSON_STEPS)
 
 
 def _cut_out(
