@@ -4,8 +4,8 @@
 
 Prefixes of files with proxies and of files that are only pruned, drawn raw, filled and painted,
 against the pictures of the whole scene. Figures go to bench/results/painter.csv and painter.md,
-pictures to docs/painter.png. Encoded files are kept in ~/.cache/exgs-bench/painter for as long as
-the encoder stays as it is.
+pictures to docs/painter.png; a run over some scenes replaces their rows only. Encoded files are
+kept in ~/.cache/exgs-bench/painter for as long as the encoder stays as it is.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import argparse
 import csv
 import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,6 +118,25 @@ def measure(
         walk_from(held_out.judges[0], held_out.gaussians),
     )
     return [(name, kind, row) for row in rows]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of an earlier run; none where there was no run."""
+    if not path.exists():
+        return []
+    kinds = {field.name: _READ[str(field.type)] for field in fields(PaintedQuality)}
+    with path.open(newline="") as file:
+        return [
+            (
+                cells["scene"],
+                cells["kind"],
+                PaintedQuality(**{name: kind(cells[name]) for name, kind in kinds.items()}),
+            )
+            for cells in csv.DictReader(file)
+        ]
+
+
+_READ: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
 
 def walk_from(camera: Camera, scene: Gaussians) -> tuple[Camera, ...]:
@@ -270,12 +290,17 @@ def main() -> None:
         "gauss": gauss,
     }
     if not options.sheet_only:
-        rows: list[Row] = []
+        rows = [
+            row
+            for row in read_rows(_CSV)
+            if row[0] not in options.scenes or row[1] not in options.kinds
+        ]
         for name in options.scenes:
             for kind in options.kinds:
                 start_s = time.perf_counter()
                 rows += measure(name, kind, painters)
                 print(f"{name} {kind}: {time.perf_counter() - start_s:.0f} s", flush=True)
+        rows.sort(key=lambda row: (SCENES.index(row[0]), KINDS.index(row[1])))
         _CSV.parent.mkdir(parents=True, exist_ok=True)
         with _CSV.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

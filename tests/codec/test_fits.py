@@ -9,9 +9,10 @@ import pytest
 
 from exgs.codec.colorfit import fit_colors
 from exgs.codec.directions import sh_basis
+from exgs.codec.home import root_surface
 from exgs.codec.importance import measure_importance
 from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
-from exgs.scene.camera import Camera
+from exgs.scene.camera import Camera, look_at
 from exgs.scene.gaussians import SH_C0, Gaussians
 from exgs.scene.rasterize import default_rasterizer
 from tests.codec.encoding import ball, ring
@@ -39,6 +40,16 @@ def test_scores_are_sums_of_blending_weights() -> None:
     np.testing.assert_array_equal(got.base_color, scene.sh0)
     assert (got.distance > 1).all()
     assert (got.pixel_size > 0).all()
+
+
+def test_a_view_is_worth_the_surface_that_it_sees() -> None:
+    scene = ball(12, 0)
+    near, *_ = CAMERAS
+    away = look_at((0, 0, -9), (0, 0, -20), (0, -1, 0), near.K, near.width, near.height)
+    got = measure_importance(scene, [near, away], default_rasterizer())
+    seen = weights_of(scene, near).sum(axis=0) > 0
+    assert got.view_worth[0] == pytest.approx(root_surface(scene)[seen].sum(), rel=1e-5)
+    assert got.view_worth[1] == 0
 
 
 def test_base_colours_are_the_mean_of_what_is_seen() -> None:
