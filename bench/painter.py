@@ -14,10 +14,9 @@ import argparse
 import csv
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import exgs.codec.encode
 from bench.painter_blocks import blocks_cameras, blocks_scene
+from bench.rows import read_row
 from bench.scenes import data_dir, orbit_views
 from exgs.client.painter import Painter
 from exgs.client.painter.confidence import Confidence
@@ -124,19 +124,11 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of an earlier run; none where there was no run."""
     if not path.exists():
         return []
-    kinds = {field.name: _READ[str(field.type)] for field in fields(PaintedQuality)}
     with path.open(newline="") as file:
         return [
-            (
-                cells["scene"],
-                cells["kind"],
-                PaintedQuality(**{name: kind(cells[name]) for name, kind in kinds.items()}),
-            )
+            (cells["scene"], cells["kind"], read_row(PaintedQuality, cells))
             for cells in csv.DictReader(file)
         ]
-
-
-_READ: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
 
 def walk_from(camera: Camera, scene: Gaussians) -> tuple[Camera, ...]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from bench.judge import Judge
 from bench.peers import PEERS
 from bench.peers.splat_transform import VERSION
+from bench.rows import read_row
 from bench.scenes import BUDGETS, SCENES, BenchScene, load_scene
 from exgs.scene.rasterize import default_rasterizer
 
@@ -85,13 +86,10 @@ def read_rows(path: Path) -> list[Row]:
         return []
     with path.open(newline="") as file:
         return [
-            Row(**{f.name: _READ[str(f.type)](cells[f.name]) for f in fields(Row)})
+            read_row(Row, cells)
             for cells in csv.DictReader(file)
             if cells["scene"] in SCENES and cells["peer"] in PEERS
         ]
-
-
-_READ = {"str": str, "int": int, "float": float}
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

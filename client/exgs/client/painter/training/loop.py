@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
@@ -87,8 +88,8 @@ def train(
 
 
 def _join(shards: list[Pairs]) -> Pairs:
-    parts = ("inputs", "targets", "alphas")
-    return Pairs(*(np.concatenate([getattr(s, part) for s in shards]) for part in parts))
+    columns = ([getattr(shard, field.name) for shard in shards] for field in fields(Pairs))
+    return Pairs(*map(np.concatenate, columns))
 
 
 def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:

@@ -11,17 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exgs.client.painter.training.photographs import COVER, Array, grid, marks
+from exgs.client.painter.training.photographs import (
+    BACK_DEPTH,
+    BACK_OPACITY,
+    COVER,
+    OPACITIES,
+    THICKNESS,
+    Array,
+    marks,
+)
 from exgs.codec.geometry import quats_from_matrices
-from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
+from exgs.scene.gaussians import FloatArray, Gaussians
 
 _ROOM_SIDES = (2.5, 5.0)
 _ROOM_HEIGHTS = (2.2, 3.2)
 _BOXES = (4, 9)
 _BOX_SIDES = (0.3, 1.2)
 _BACK_SHARE = 0.2  # of the Gaussians lie in the closed layer behind
-_BACK_DEPTH = 0.02
-_THICKNESS = 0.3  # of a Gaussian's size, along the normal
 _LIGHT = (0.5, 1.1)  # on a face
 
 
@@ -83,30 +89,17 @@ def _box_faces(middle: Array, size: Array, turn: float, *, inward: bool) -> list
 def _paper(face: _Face, photograph: FloatArray, count: int, rng: np.random.Generator) -> Gaussians:
     """`photograph` on a face."""
     height, width = photograph.shape[:2]
-    fine = marks(photograph, round((1 - _BACK_SHARE) * count), rng)
-    rows, columns, spacing = grid(height, width, count - len(fine.x))
-    behind = len(rows)
-    x, y = np.concatenate([fine.x, columns + 0.5]), np.concatenate([fine.y, rows + 0.5])
-    means = face.corner + x[:, None] / width * face.across + y[:, None] / height * face.down
-    means[len(fine.x) :] += _BACK_DEPTH * face.outward
-    pixel = np.array([np.linalg.norm(face.across) / width, np.linalg.norm(face.down) / height])
+    places = marks(photograph, count, _BACK_SHARE, rng)
+    right, low = places.x[:, None] / width, places.y[:, None] / height
+    means = face.corner + right * face.across + low * face.down
+    means[~places.front] += BACK_DEPTH * face.outward
     # As wide as spaced, in a unit that both directions share.
-    size = COVER * np.sqrt(pixel.prod()) * np.concatenate([fine.spacing, np.full(behind, spacing)])
-    stretch = np.concatenate([fine.stretch, np.ones(behind)])
-    scales = size[:, None] * np.stack([stretch, 1 / stretch, np.full(len(x), _THICKNESS)], axis=1)
-    angle = np.concatenate([fine.angle, np.zeros(behind)])
+    pixel = np.array([np.linalg.norm(face.across) / width, np.linalg.norm(face.down) / height])
+    sizes = COVER * np.sqrt(pixel.prod()) * places.spacing
     light = rng.uniform(*_LIGHT)
-    colors = np.clip(photograph[y.astype(int), x.astype(int)] * light, 0, 1)
-    return Gaussians(
-        means.astype(np.float32),
-        _lying(face, angle).astype(np.float32),
-        scales.astype(np.float32),
-        np.concatenate([rng.uniform(0.5, 0.98, len(fine.x)), np.full(behind, 0.99)]).astype(
-            np.float32
-        ),
-        ((colors - 0.5) / SH_C0).astype(np.float32),
-        np.zeros((len(x), 0, 3), np.float32),
-    )
+    opacities = np.full(len(means), BACK_OPACITY)
+    opacities[places.front] = rng.uniform(*OPACITIES, np.count_nonzero(places.front))
+    return places.gaussians(means, _lying(face, places.angle), sizes, THICKNESS, opacities, light)
 
 
 def _lying(face: _Face, angle: Array) -> Array:

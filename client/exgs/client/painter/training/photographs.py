@@ -20,11 +20,12 @@ _FOV_Y_DEG = 50.0
 _DISTANCE = 2.0
 _UP = (0.0, -1.0, 0.0)
 _DETAIL_SHARE = 0.75  # of the Gaussians lie where the picture has detail, the rest anywhere
-_BACK_SHARE = 0.25  # of the Gaussians lie in a closed layer behind, so that nothing shines through
-_BACK_DEPTH = 0.02
+_BACK_SHARE = 0.25  # of the Gaussians lie in the closed layer behind
+BACK_DEPTH = 0.02
 COVER = 0.62  # standard deviation of a Gaussian, in distances to its neighbours
 _STRETCH = 2.2  # along an edge, at most
-_THICKNESS = 0.3  # of a Gaussian's size, towards who looks at it
+THICKNESS = 0.3  # of a Gaussian's size, towards who looks at it
+OPACITIES, BACK_OPACITY = (0.5, 0.98), 0.99
 
 Array = npt.NDArray[np.float64]
 
@@ -37,31 +38,66 @@ def read_photograph(path: str | os.PathLike[str]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """Places in a photograph for a Gaussian each: dense where there is detail, long along edges."""
+    """Places in a photograph for a Gaussian each: dense where there is detail, long along edges.
+
+    Behind those lie others, round and on a grid: a closed layer, so that nothing shines through.
+    """
 
     x: Array  # [n] pixels
     y: Array  # [n]
     spacing: Array  # [n] pixels to the neighbours
     stretch: Array  # [n] by which the Gaussian is longer, and thinner, than round
     angle: Array  # [n] radians, of its long side against the rows
+    colors: FloatArray  # [n, 3] of the photograph
+    front: npt.NDArray[np.bool_]  # [n] not of the closed layer
+
+    def gaussians(
+        self,
+        means: Array,
+        quats: Array,
+        sizes: Array,
+        thickness: Array | float,
+        opacities: Array,
+        light: float = 1.0,
+    ) -> Gaussians:
+        """Gaussians without SH, of `sizes` [n] where round and `thickness` of that along z."""
+        count = len(self.x)
+        flat = np.stack([self.stretch, 1 / self.stretch, np.broadcast_to(thickness, count)], axis=1)
+        colors = np.clip(self.colors * light, 0, 1)
+        return Gaussians(
+            means.astype(np.float32),
+            quats.astype(np.float32),
+            (sizes[:, None] * flat).astype(np.float32),
+            opacities.astype(np.float32),
+            ((colors - 0.5) / SH_C0).astype(np.float32),
+            np.zeros((count, 0, 3), np.float32),
+        )
 
 
-def marks(photograph: FloatArray, count: int, rng: np.random.Generator) -> Marks:
-    """`count` places in `photograph` [H, W, 3]."""
+def marks(photograph: FloatArray, count: int, back_share: float, rng: np.random.Generator) -> Marks:
+    """About `count` places in `photograph` [H, W, 3], `back_share` of them in the layer behind."""
     height, width = photograph.shape[:2]
     gray = _blur(photograph.mean(axis=2).astype(np.float64), 1)
     dy, dx = np.gradient(gray)
     detail = _blur(np.hypot(dx, dy), 2) + 1e-4
     density = _DETAIL_SHARE * detail / detail.sum() + (1 - _DETAIL_SHARE) / detail.size
-    picked = rng.choice(density.size, count, p=density.ravel() / density.sum())
+    fine = round((1 - back_share) * count)
+    picked = rng.choice(density.size, fine, p=density.ravel() / density.sum())
     row, column = np.divmod(picked, width)
     sharpness = np.hypot(dx, dy).ravel()[picked]
+    rows, columns, spacing = _grid(height, width, count - fine)
+    behind = len(rows)
+    x = np.clip(column + rng.uniform(0, 1, fine), 0, width - 1e-3)
+    y = np.clip(row + rng.uniform(0, 1, fine), 0, height - 1e-3)
+    x, y = np.concatenate([x, columns + 0.5]), np.concatenate([y, rows + 0.5])
     return Marks(
-        np.clip(column + rng.uniform(0, 1, count), 0, width - 1e-3),
-        np.clip(row + rng.uniform(0, 1, count), 0, height - 1e-3),
-        1 / np.sqrt(count * density.ravel()[picked]),
-        1 + (_STRETCH - 1) * sharpness / (sharpness + 0.05),
-        np.arctan2(dx.ravel()[picked], -dy.ravel()[picked]),
+        x,
+        y,
+        np.concatenate([1 / np.sqrt(fine * density.ravel()[picked]), np.full(behind, spacing)]),
+        np.concatenate([1 + (_STRETCH - 1) * sharpness / (sharpness + 0.05), np.ones(behind)]),
+        np.concatenate([np.arctan2(dx.ravel()[picked], -dy.ravel()[picked]), np.zeros(behind)]),
+        photograph[y.astype(int), x.astype(int)],
+        np.arange(len(x)) < fine,
     )
 
 
@@ -74,31 +110,21 @@ def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False
     rng = np.random.default_rng([seed, 0x1F7])
     height, width = photograph.shape[:2]
     focal = 0.5 * height / np.tan(np.radians(_FOV_Y_DEG) / 2)
-    fine = marks(photograph, round((1 - _BACK_SHARE) * count), rng)
-    rows, columns, spacing = grid(height, width, count - len(fine.x))
-    behind = len(rows)
-    x, y = np.concatenate([fine.x, columns + 0.5]), np.concatenate([fine.y, rows + 0.5])
-    front = np.arange(len(x)) < len(fine.x)
-    colors = photograph[y.astype(int), x.astype(int)]
+    places = marks(photograph, count, _BACK_SHARE, rng)
+    x, y, front = places.x, places.y, places.front
     depth = _sheet(x / width - 0.5, y / height - 0.5, rng)
-    depth[~front] += _BACK_DEPTH
+    depth[~front] += BACK_DEPTH
 
-    stretch = np.concatenate([fine.stretch, np.ones(behind)])  # those behind are round
-    thickness = np.where(front, _THICKNESS, 1)
-    size = COVER * np.concatenate([fine.spacing, np.full(behind, spacing)]) * depth / focal
-    scales = size[:, None] * np.stack([stretch, 1 / stretch, thickness], axis=1)
-    angle = np.concatenate([fine.angle, np.zeros(behind)])
     means = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(len(x))], axis=1)
     means *= depth[:, None]
     quats = np.zeros((len(x), 4))
-    quats[:, 0], quats[:, 3] = np.cos(angle / 2), np.sin(angle / 2)
-    scene = Gaussians(
-        means.astype(np.float32),
-        quats.astype(np.float32),
-        scales.astype(np.float32),
-        np.where(front, rng.uniform(0.5, 0.98, len(x)), 0.99).astype(np.float32),
-        ((colors - 0.5) / SH_C0).astype(np.float32),
-        np.zeros((len(x), 0, 3), np.float32),
+    quats[:, 0], quats[:, 3] = np.cos(places.angle / 2), np.sin(places.angle / 2)
+    scene = places.gaussians(
+        means,
+        quats,
+        COVER * places.spacing * depth / focal,
+        np.where(front, THICKNESS, 1),
+        np.where(front, rng.uniform(*OPACITIES, len(x)), BACK_OPACITY),
     )
     if not cut_out:
         return scene
@@ -107,7 +133,7 @@ def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False
     return scene.select(turned < 1)
 
 
-def grid(
+def _grid(
     height: int, width: int, count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
     """Rows and columns of pixels on a grid of about `count`, and what to take for its spacing."""

@@ -65,18 +65,18 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
         case "cutout":
             return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
         case "photo" | "photo-cutout":
-            photograph = _photographs(data, source, seed)[0]
+            [photograph] = _photographs(data, source, seed)
             count = int(rng.integers(15_000, 50_000))
             relief = lift(photograph, count, seed, cut_out=kind != "photo")
             return TrainingScene(relief, relief_cameras(*size, views, seed))
         case "photo-trained":
-            photograph = _photographs(data, source, seed)[0]
+            [photograph] = _photographs(data, source, seed)
             relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
             lessons = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
             trained = _trained(relief, int(rng.integers(8_000, 20_000)), lessons, rng)
             return TrainingScene(trained, relief_cameras(*size, views, seed))
         case "photo-room" | "photo-room-trained":
-            papers = _photographs(data, source, seed)
+            papers = _photographs(data, source, seed, _PAPERS)
             room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
             cameras = synthesise_views(room, views, width=size[0], height=size[1])
             if kind == "photo-room":
@@ -94,12 +94,12 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
     )
 
 
-def _photographs(data: Path, source: str, number: int) -> list[FloatArray]:
-    """Photograph `number` and those after it, as many as a room is papered with."""
+def _photographs(data: Path, source: str, first: int, count: int = 1) -> list[FloatArray]:
+    """Photograph `first` and those after it, at most `count`."""
     paths = sorted((data / "photos").glob("*.jpg"))
-    if number >= len(paths):
+    if first >= len(paths):
         raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
-    return [read_photograph(path) for path in paths[number : number + _PAPERS]]
+    return [read_photograph(path) for path in paths[first : first + count]]
 
 
 def _trained(
