@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.sh import ShBasis
+from exgs.scene.cpu.kernel import kernel
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 # Below 0.5: a dead zone that saves more bits than it adds error, the wider around zero.
@@ -83,7 +84,18 @@ def quantize(
     vectors: FloatArray, transform: ShTransform, number: int, step: float
 ) -> npt.NDArray[np.int64]:
     """Coefficients [N, C] of `vectors` [N, D] in steps, with a dead zone around zero."""
-    scaled = transform.coefficients(vectors, number) / step
-    levels = np.floor(np.abs(scaled) + _ROUNDING)
-    levels[np.abs(scaled) < 1 - _ZERO_ROUNDING] = 0
-    return (np.sign(scaled) * levels).astype(np.int64)
+    levels = np.empty((transform.analysis.shape[2], len(vectors)), np.int64)
+    _write_levels(transform.coefficients(vectors, number), step, levels)
+    return levels.T  # each column lies together, as it is packed
+
+
+@kernel()
+def _write_levels(
+    coefficients: npt.NDArray[np.float64], step: float, levels: npt.NDArray[np.int64]
+) -> None:
+    for i in range(coefficients.shape[0]):
+        for j in range(coefficients.shape[1]):
+            scaled = coefficients[i, j] / step
+            size = abs(scaled)
+            level = 0 if size < 1 - _ZERO_ROUNDING else int(size + _ROUNDING)
+            levels[j, i] = -level if scaled < 0 else level

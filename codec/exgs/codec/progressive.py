@@ -216,7 +216,8 @@ def _pack_leaves(
     for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
         packed = pack_sh_cells(number, leaves, wanted, transform, bases, step, effort.thorough)
-        wanted = [w - p.vectors for w, p in zip(wanted, packed, strict=True)]
+        for lacking, sh in zip(wanted, packed, strict=True):
+            lacking -= sh.vectors
         refinements.append(packed)
     return PackedLayer([], leaves, refinements, fine, precision, energies)
 

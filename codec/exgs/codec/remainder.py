@@ -6,6 +6,7 @@ The error budget is the picture's own: proxies are coded just so finely that it 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,9 +32,9 @@ _QUANTIZATION_SHARE = 0.1
 _SCALARS = 11  # coded per proxy
 # Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
 # keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
-_SIZES = (0.8, 0.87, 0.94, 1.0)
+_SIZES = (0.8, 0.87, 0.94, 1.01, 1.09, 1.17, 1.26, 1.36)
 _START_SIZE = 0.94
-_FEW_VIEWS = 4
+_FEW_VIEWS = 2
 _WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
 
 
@@ -203,13 +204,24 @@ def _best_size(
     views: FitViews,
     rasterizer: Rasterizer,
 ) -> Gaussians:
-    """`proxies` with those that are `merged` [P] at the size that suits the views best."""
+    """`proxies` with those that are `merged` [P] at the size that suits the views best.
+
+    The error falls towards one size and rises behind it: neighbours are tried until it does.
+    """
     some = _some(views)
+    everything = Gaussians.concatenate([drawn, proxies])
 
-    def error(candidate: Gaussians) -> float:
-        return _error(Gaussians.concatenate([drawn, candidate]), some, rasterizer)
+    @functools.cache
+    def error(number: int) -> float:
+        scales = _resized(proxies, merged, _SIZES[number]).scales
+        sized = replace(everything, scales=np.concatenate([drawn.scales, scales]))
+        return _error(sized, some, rasterizer)
 
-    return min((_resized(proxies, merged, size) for size in _SIZES), key=error)
+    best, before = _SIZES.index(_START_SIZE), -1
+    while best != before:
+        before = best
+        best = min(range(max(best - 1, 0), min(best + 2, len(_SIZES))), key=error)
+    return _resized(proxies, merged, _SIZES[best])
 
 
 def _some(views: FitViews) -> FitViews:
