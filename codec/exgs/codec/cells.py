@@ -99,7 +99,7 @@ def pack_cells(
         chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
         return PackedCell(tile, chunk, members[packed.order], decoded)
 
-    return in_threads(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}))
+    return _each(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}), thorough)
 
 
 def pack_fine_cells(
@@ -117,7 +117,7 @@ def pack_fine_cells(
         chunk = _chunk(ChunkKind.FINE, layer, cell.tile, len(decoded), columns, thorough)
         return PackedFine(cell.tile, chunk, decoded)
 
-    return in_threads(pack, cells)
+    return _each(pack, cells, thorough)
 
 
 def pack_sh_cells(
@@ -140,13 +140,21 @@ def pack_sh_cells(
         chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, thorough)
         return PackedSh(cell.tile, chunk, basis, decoded)
 
-    return in_threads(pack, list(zip(cells, vectors, bases, steps, strict=True)))
+    return _each(pack, zip(cells, vectors, bases, steps, strict=True), thorough)
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    """`function` of every item, in order, on all cores; zstd runs without the GIL."""
+    """`function` of every item, in order, on all cores, for what runs without the GIL."""
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         return list(pool.map(function, items))
+
+
+def _each(pack: Callable[[T], U], items: Iterable[T], thorough: bool) -> list[U]:
+    """`pack` of every item: zstd's long searches side by side, short ones in turn.
+
+    Without the searches packing is many short steps, and threads wait for each other.
+    """
+    return in_threads(pack, items) if thorough else [pack(item) for item in items]
 
 
 def _chunk(

@@ -44,8 +44,9 @@ _EFFORTS = {
         lesson_views=0,
         gain_views=4,
         judge_views=2,
+        judge_points=10,
         thorough=False,
-        proxies=ProxyEffort(1, 0, 0, fit_iterations=2, thorough=False),
+        proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
     "default": Effort(
         views=1 << 20,
@@ -53,8 +54,9 @@ _EFFORTS = {
         lesson_views=100,
         gain_views=16,
         judge_views=4,
+        judge_points=14,
         thorough=True,
-        proxies=ProxyEffort(4, 440, 280, fit_iterations=2, thorough=True),
+        proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
     ),
     "high": Effort(
         views=1 << 20,
@@ -62,8 +64,9 @@ _EFFORTS = {
         lesson_views=200,
         gain_views=40,
         judge_views=6,
+        judge_points=14,
         thorough=True,
-        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, thorough=True),
+        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
 }
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
@@ -182,7 +185,12 @@ def encode(
 
     stages.enter("measuring")
     quality = measure_quality(
-        build_file(facts, chunks), scene, viewpoints.judges, rasterizer, stages.report
+        build_file(facts, chunks),
+        scene,
+        viewpoints.judges,
+        rasterizer,
+        effort.judge_points,
+        stages.report,
     )
     facts = replace(facts, quality=tuple(quality))
 

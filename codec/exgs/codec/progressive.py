@@ -54,6 +54,7 @@ class Effort:
     lesson_views: int  # to distil from
     gain_views: int
     judge_views: int  # of the rate-quality table
+    judge_points: int  # of it, at most
     thorough: bool  # packing
     proxies: ProxyEffort
 

@@ -14,7 +14,6 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import ssim
 from exgs.scene.rasterize import Rasterizer
 
-_POINTS = 14
 _GROWTH = 1.6  # bytes from one point to the next, at least
 
 
@@ -23,11 +22,13 @@ def measure_quality(
     scene: Gaussians,
     cameras: Sequence[Camera],
     rasterizer: Rasterizer,
+    points: int,
     progress: Callable[[float], None] = lambda _: None,
 ) -> list[QualityPoint]:
     """Replay a file (`pieces`, whatever its own table says) and compare with `scene`.
 
-    PSNR is that of the mean squared error over all views; SSIM is the mean of the views'.
+    That is done about `points` times, two at least. PSNR is that of the mean squared error over
+    all views; SSIM is the mean of the views'.
     """
     references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
     pusher = FilePusher()
@@ -37,8 +38,8 @@ def measure_quality(
         raise ValueError("the pieces are not a whole file")
     start = head.header.root_end
     builder = SceneBuilder(head.root.facts, table)
-    wanted = _points([chunk.end - start for chunk, _ in arrived])
-    points = []
+    wanted = _chosen([chunk.end - start for chunk, _ in arrived], points)
+    rows = []
     for number, (chunk, packed) in enumerate(arrived):
         builder.add(chunk, packed)
         if number not in wanted:
@@ -48,14 +49,14 @@ def measure_quality(
         error = np.mean([np.mean((p - r) ** 2) for p, r in zip(pictures, references, strict=True)])
         structure = np.mean([ssim(p, r) for p, r in zip(pictures, references, strict=True)])
         psnr_db = float(-10 * np.log10(max(error, 1e-12)))
-        points.append(QualityPoint(chunk.end - start, psnr_db, float(structure)))
+        rows.append(QualityPoint(chunk.end - start, psnr_db, float(structure)))
         progress((number + 1) / len(arrived))
-    return points
+    return rows
 
 
-def _points(ends: Sequence[int]) -> set[int]:
+def _chosen(ends: Sequence[int], points: int) -> set[int]:
     """Chunks behind which to measure: about geometric in bytes, with the first and the last."""
-    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / (_POINTS - 1)))
+    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / (points - 1)))
     wanted = {0, len(ends) - 1}
     last = ends[0]
     for number, end in enumerate(ends):

@@ -58,6 +58,7 @@ class ProxyEffort:
     distill_steps: int  # of a large scene while nothing else is drawn; a small one takes more
     refine_steps: int  # beside few leaves; fewer beside many, where it costs more and wins less
     fit_iterations: int
+    fit_missing: float  # share of a scene from which colours are fitted where so much is missing
     thorough: bool  # packing
 
     def steps(self, count: int, missing: int) -> int:
@@ -144,6 +145,8 @@ def pack_remainder(
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
         return pack_cells(ChunkKind.PROXY, layer, source, tile, span, steps, thorough)
 
+    if len(rest) < effort.fit_missing * len(scene):
+        return packed(proxies, effort.thorough)
     cells = packed(proxies, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
     everything = Gaussians.concatenate([drawn, shapes])
