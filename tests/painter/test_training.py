@@ -149,6 +149,31 @@ def test_a_room_of_photographs_is_closed_and_shows_them() -> None:
     assert min(seen[0], seen[2]) > 0.05 > seen[1]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_solids_stand_before_nothing_and_are_closed(seed: int) -> None:
+    scene = load_source(f"solids:{seed}", Path(), 6, (96, 54))
+    renders = [default_rasterizer().render(scene.gaussians, camera) for camera in scene.cameras]
+    alpha = np.stack([render.alpha for render in renders])
+    shown, solid = (alpha > 0.05).mean(), (alpha > 0.9).mean()
+    assert 0.04 < solid < 0.7  # some of a picture
+    assert solid > 0.7 * shown  # with few pixels half covered: outlines, no holes
+    again = load_source(f"solids:{seed}", Path(), 6, (96, 54))
+    assert np.array_equal(scene.gaussians.means, again.gaussians.means)
+
+
+def test_solids_have_spots_that_are_much_darker_than_what_is_around() -> None:
+    steps = []
+    for seed in range(4):
+        scene = load_source(f"solids:{seed}", Path(), 4, (192, 108))
+        for camera in scene.cameras:
+            render = default_rasterizer().render(scene.gaussians, camera)
+            covered = render.alpha > 0.95
+            light = render.rgb.mean(axis=2)
+            beside = covered[:, 4:] & covered[:, :-4]
+            steps.append(np.abs(light[:, 4:] - light[:, :-4])[beside])
+    assert 0.05 < (np.concatenate(steps) > 0.15).mean() < 0.6
+
+
 def test_a_negative_is_the_picture_of_gaussians_of_the_opposite_colours() -> None:
     y, x = np.mgrid[:64, :96] / 64
     photograph = np.stack([x / 1.5, y, (np.sin(20 * x) > 0) * 0.8], -1).astype(np.float32)

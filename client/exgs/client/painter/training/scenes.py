@@ -2,7 +2,8 @@
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
 photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
-photo-room-trained:NUMBER, the name of a scene file, or that and :SEED for a part of it.
+photo-room-trained:NUMBER, solids:SEED, loose-solids:SEED, the name of a scene file, or that and
+:SEED for a part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
+from exgs.client.painter.training.solids import solids_scene
 from exgs.codec.distill import distill
 from exgs.codec.errors import ExgsError
 from exgs.scene.camera import Camera, look_at, pinhole
@@ -64,6 +66,10 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             return TrainingScene(room, synthesise_views(room, views, width=size[0], height=size[1]))
         case "cutout":
             return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
+        case "solids" | "loose-solids":
+            solids = solids_scene(int(rng.integers(20_000, 60_000)), seed, loose=kind != "solids")
+            cameras = _cameras_around(np.zeros(3), 1.0, views, size, rng)
+            return TrainingScene(solids, cameras)
         case "photo" | "photo-cutout":
             [photograph] = _photographs(data, source, seed)
             count = int(rng.integers(15_000, 50_000))
@@ -89,8 +95,8 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
-        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER, the name of a scene"
-        " file, or a .ply's and :SEED for a part of it"
+        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER, solids:SEED,"
+        " loose-solids:SEED, the name of a scene file, or a .ply's and :SEED for a part of it"
     )
 
 
