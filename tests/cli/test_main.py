@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from exgs.cli.main import COMMANDS, main
+from exgs.scene.ply import write_ply
+from exgs.scene.sample import sample_scene
 from exgs.server.config import Quota, ServerConfig
 from tests.client.scenes import write_box
 
@@ -81,6 +83,12 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ["render", "a.exgs", "-o", "a.png", "--background", "green"],
         ["stream", "ws://x/scenes/y/stream", "-o", "out", "--link", "fast"],
         ["encode", "a.ply", "b.exgs", "--quality", "best"],
+        ["encode", "a.ply", "b.exgs", "--seed", "-1"],
+        ["decode", "a.exgs", "b.ply", "--max-layer", "-1"],
+        ["serve", ".", "--port", "70000"],
+        ["serve", ".", "--token", ""],
+        ["stream", "ws://x/scenes/y/stream", "-o", "out", "--token", "two words"],
+        ["painter", "eval", "a.exgs", "--reference", "a.ply", "--walk", "-1"],
     ],
 )
 def test_wrong_usage_is_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +123,20 @@ def test_info_of_a_cut_file_tells_what_its_head_says(
     cut = tmp_path / "cut.exgs"
     cut.write_bytes(box.read_bytes()[:5000])
     assert main(["info", str(cut)]) == 0
-    assert "2,000 Gaussians" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "2,000 Gaussians" in text
+    assert "cut: only its first 5 kB are here" in text
+
+
+def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.exgs", tmp_path / "cut.exgs"
+    write_box(whole, 6000)  # of more than one page
+    cut.write_bytes(whole.read_bytes()[:60_000])
+    size = ["--size", "64x48", "--painter", "fill", "-q"]
+    assert main(["render", str(cut), "-o", str(tmp_path / "cut.png"), *size]) == 0
+    budget = ["--max-bytes", "60000"]
+    assert main(["render", str(whole), "-o", str(tmp_path / "part.png"), *budget, *size]) == 0
+    assert (tmp_path / "cut.png").read_bytes() == (tmp_path / "part.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -149,6 +170,10 @@ def test_info_of_a_cut_file_tells_what_its_head_says(
         (["stream", "ws://127.0.0.1:9/scenes/x/stream", "-o", "out"], "can't connect: "),
         (["stream", "ws://h/scenes/x/stream", "-o", "empty.exgs"], "empty.exgs: is not a folder"),
         (
+            ["stream", "http://h/x.exgs", "-o", "out", "--fade", "0.1", "--painter", "gauss"],
+            "--fade can't bound what --painter gauss changes later",
+        ),
+        (
             ["stream", "http://h/x.exgs", "-o", "out", "--cameras", "garbage.json"],
             "garbage.json: not a JSON file: ",
         ),
@@ -173,6 +198,43 @@ def test_bad_input_is_status_1_and_one_line(
     assert captured.err.startswith(f"exgs: {says}")
     assert captured.err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= before | {"out"}
+
+
+def test_texts_that_no_file_can_hold_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = tmp_path / "scene.ply"
+    write_ply(scene, sample_scene(3000))
+    out = tmp_path / "out.exgs"
+    assert main(["encode", str(scene), str(out), "--credit", "J. Doe\r\nAcme", "-q"]) == 1
+    assert "the credit of the file has control characters" in capsys.readouterr().err
+    latin = tmp_path / "caf\udce9.exgs"
+    assert main(["encode", str(scene), str(latin), "-q"]) == 1
+    assert "the name of the file is not UTF-8" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_stream_that_fails_leaves_older_results_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = [tmp_path / name for name in ("frame_0000.png", "quality.csv")]
+    for path in old:
+        path.write_text("precious")
+    for url in ("htp://typo/x", "http://127.0.0.1:9/x.exgs"):
+        assert main(["stream", url, "-o", str(tmp_path), "-w", "-q"]) == 1
+        assert all(path.read_text() == "precious" for path in old)
+
+
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "exgs.cli.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "exgs.server.app", raising=False)
+    assert main(["serve", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "exgs: aiohttp is not installed: pip install 'exgs[server,client]'\n"
+    )
 
 
 def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFixture[str]) -> None:

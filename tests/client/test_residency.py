@@ -65,6 +65,25 @@ def test_what_is_looked_at_is_kept_with_all_that_it_needs(box: Path) -> None:
     assert residency.revise(plan, View(2, LEFT)) == Revision()
 
 
+def test_the_estimate_is_close_to_what_the_scene_takes(box: Path) -> None:
+    plan, chunks = _plan(box)
+    builder = SceneBuilder(plan.facts, plan.table)
+    for chunk, packed in chunks:
+        builder.add(chunk, packed)
+    drawn = builder.drawn().gaussians
+    fields = (drawn.means, drawn.quats, drawn.scales, drawn.opacities, drawn.sh0)
+    geometry = sum(field.nbytes for field in fields)
+    sums = len(drawn) * 12 * (plan.facts.sh_degree + 1) ** 2
+    takes = 2 * geometry + drawn.shN.nbytes + sums + 64 * len(drawn)
+    least = next(
+        budget
+        for budget in range(takes // 2, 3 * takes, takes // 20)
+        if not Residency(budget).revise(plan, None).leave_out
+    )
+    assert takes < 0.8 * least * 1.3  # 0.8: what is to come must fit into a smaller part
+    assert 0.8 * least < 1.3 * takes
+
+
 def test_a_new_view_drops_and_the_old_one_fetches_again(box: Path) -> None:
     plan, _ = _plan(box)
     residency = Residency(BUDGET_BYTES)

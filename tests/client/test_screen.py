@@ -16,7 +16,7 @@ from exgs.client.quality import layer_steps, measure_frames, plot, write_csv
 from exgs.client.screen import Screen
 from exgs.codec.container import FilePusher
 from exgs.codec.errors import DamagedError
-from exgs.scene.camera import look_at, pinhole
+from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.rasterize import default_rasterizer
 from tests.client.scenes import LEVELS, write_box
 
@@ -41,6 +41,32 @@ def _push(scene: GrowingScene, data: bytes, step: int) -> None:
         pages = known
         for chunk, packed in arrived:
             scene.add_chunk(chunk, packed)
+
+
+class _Raising:
+    slow = True
+
+    def paint(self, render: object, confidence: object) -> np.ndarray:
+        raise AssertionError("not reached")
+
+
+def test_a_fault_while_drawing_ends_the_paint_worker_too(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs")
+    growing = GrowingScene()
+
+    def no_camera(*_: object) -> Camera:
+        raise DamagedError("no camera", section="test")
+
+    screen = Screen(
+        growing, default_rasterizer(), no_camera, tmp_path, lambda: 0.0, painter=_Raising()
+    )
+    assert any(thread.name == "painter" for thread in threading.enumerate())
+    screen.start()
+    _push(growing, (tmp_path / "box.exgs").read_bytes(), 4096)
+    growing.close()
+    with pytest.raises(DamagedError, match="no camera"):
+        screen.finish()
+    assert not any(thread.name == "painter" for thread in threading.enumerate())
 
 
 def test_frames_get_better_until_they_equal_the_whole_scene(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Site:
         self.break_on_request: list[int] = []  # shortly after these, counted from 1
         self.ignore_ranges = False
         self.has_etag = True
+        self.retry_after: str | None = None  # with which every request is sent away
         self.on_request: Callable[[], None] = lambda: None
         self.url = ""
         self.proxy: LinkProxy | None = None
@@ -41,6 +42,8 @@ class Site:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.ranges.append(request.headers.get("Range", ""))
         self.on_request()
+        if self.retry_after is not None:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": self.retry_after})
         if len(self.ranges) in self.break_on_request and self.proxy is not None:
             asyncio.get_running_loop().call_later(0.05, self.proxy.reset_connections)
         path = self.folder / request.match_info["name"]
@@ -175,6 +178,28 @@ def test_the_cache_spares_the_second_run_the_network(box: Path, tmp_path: Path) 
     assert first.received_bytes == 80_000
     assert second.rows[-1].psnr_db == float("inf")
     assert second.received_bytes < first.file_bytes // 10
+
+
+def test_what_was_kept_is_not_lost_when_another_url_has_the_same_scene(
+    box: Path, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, cache=tmp_path / "cache")
+    with served(box) as site:
+        stream(f"{site.url}/box.exgs", tmp_path / "a", options)
+        other = f"{site.url}/box.exgs?copy"
+        stream(other, tmp_path / "b", replace(options, max_bytes=60_000))
+        third = stream(f"{site.url}/box.exgs", tmp_path / "c", options)
+        fourth = stream(other, tmp_path / "d", options)
+    for report in (third, fourth):
+        assert report.rows[-1].psnr_db == float("inf")
+        assert report.received_bytes < report.file_bytes // 10
+
+
+def test_a_server_that_asks_to_wait_for_days_is_not_waited_for(box: Path, tmp_path: Path) -> None:
+    with served(box) as site:
+        site.retry_after = "86400000"
+        with pytest.raises(StreamError, match="it asks to come back in"):
+            stream(f"{site.url}/box.exgs", tmp_path, OPTIONS)
 
 
 @pytest.mark.parametrize(

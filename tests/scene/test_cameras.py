@@ -225,6 +225,10 @@ def changed(**changes: Any) -> dict[str, Any]:
             json.dumps({"w": 4, "h": 4, "frames": [{"transform_matrix": opengl(VIEW)}]}),
             "no focal length",
         ),
+        (
+            json.dumps({"fl_x": 9.0, "frames": [{"transform_matrix": opengl(VIEW)}]}),
+            "no picture size: add w and h",
+        ),
         (json.dumps(transforms(VIEW, camera_model="EQUIRECTANGULAR")), "a pinhole model is needed"),
         (json.dumps(transforms(VIEW, camera_model=["x"])), "a pinhole model is needed"),
         (json.dumps(transforms(VIEW, fl_x=None)), "'fl_x' is missing or isn't"),
@@ -236,6 +240,15 @@ def test_a_malformed_file_is_refused_with_its_reason(
     path = tmp_path / "cameras.json"
     path.write_text(data, encoding="utf-8")
     assert reason in refused(path)
+
+
+def test_frames_without_size_or_photograph_are_refused_in_the_current_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = {"transform_matrix": opengl(VIEW)}
+    save(Path("transforms.json"), {"fl_x": 9.0, "frames": [frame]})
+    assert "no picture size: add w and h" in refused(Path("transforms.json"))
 
 
 _values = st.recursive(

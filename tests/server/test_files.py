@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from exgs.server.config import ServerConfig
 from tests.client.scenes import write_box
 from tests.server.support import Site, on_site, until
 
@@ -193,6 +194,17 @@ def test_damaged_and_cut_files_are_left_out_until_they_are_whole(
     on_site(root, main, reload_s=0.05)
 
 
+def test_a_name_that_no_url_can_hold_is_left_out(root: Path, box_bytes: bytes) -> None:
+    (root / "caf\udce9.exgs").write_bytes(box_bytes)
+
+    async def main(site: Site) -> None:
+        async with site.http.get(f"{site.server.url}/scenes") as response:
+            assert [scene["name"] for scene in (await response.json())["scenes"]] == ["box"]
+        assert await site.metric("exgs_refused_files") == 1
+
+    on_site(root, main)
+
+
 def test_a_file_cut_short_in_place_ends_the_answer_not_the_server(
     root: Path, box_bytes: bytes
 ) -> None:
@@ -238,6 +250,11 @@ def test_the_token_is_asked_for(root: Path) -> None:
         assert (await site.get("/readyz")).status == 200
 
     on_site(root, main, token="s\u00e9cret")
+
+
+def test_an_empty_token_is_no_token(root: Path) -> None:
+    with pytest.raises(ValueError, match="empty token"):
+        ServerConfig(root, token="")
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from exgs.client.painter import PAINTERS
 
 _COUNT = re.compile(r"[0-9]{1,9}")
+_TOKEN = re.compile(r"[!-~]+")
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(|kb|mb|gb)", re.IGNORECASE)
 _BYTE_UNITS = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 _SIZE = re.compile(r"(\d{1,5})[xX](\d{1,5})")
@@ -31,6 +32,22 @@ def count(text: str) -> int:
     if not _COUNT.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port, 0 for any."""
+    if not _COUNT.fullmatch(text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def token(text: str) -> str:
+    """A bearer token, without the space around it."""
+    if not _TOKEN.fullmatch(text.strip()):
+        raise argparse.ArgumentTypeError(
+            "a token is one or more printable ASCII characters without spaces"
+        )
+    return text.strip()
 
 
 def byte_size(text: str) -> int:

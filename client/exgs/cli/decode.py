@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import byte_size
+from exgs.cli.arguments import byte_size, count
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes give, with proxies"
     )
     part.add_argument(
-        "--max-layer", type=int, metavar="L", help="layers 0 to L, with the proxies of layer L"
+        "--max-layer", type=count, metavar="L", help="layers 0 to L, with the proxies of layer L"
     )
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exgs.cli.arguments import positive
+from exgs.cli.arguments import count, positive
 from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.interrupt import interruptible
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only layers of the scene's own Gaussians: smaller, and poor until most has come",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=count, default=0, metavar="S")
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
     add_overwrite(parser)

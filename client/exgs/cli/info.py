@@ -95,6 +95,8 @@ def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Out
         f" {facts.sh_degree}, {format_bytes(head.header.file_bytes)} in {head.root.chunk_count}"
         " chunks"
     )
+    if not is_url(name) and (there := Path(name).stat().st_size) < head.header.file_bytes:
+        output.result(f"cut: only its first {format_bytes(there)} are here")
     for label, text in (("credit", facts.credit), ("license", facts.license)):
         if text:
             output.result(f"{label}: {printable(text)}")

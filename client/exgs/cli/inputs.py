@@ -6,7 +6,6 @@ path for readers that want one, and fetches no more than they may use.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import urllib.error
@@ -21,7 +20,6 @@ from typing import BinaryIO, Protocol, cast
 from exgs.codec.errors import ExgsError
 
 _TIMEOUT_S = 30.0
-_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
 
 
 class InputError(ExgsError):

@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
+from exgs.cli.extras import extra_error
 from exgs.cli.output import Output
 from exgs.codec.errors import ExgsError, FormatError
 
@@ -52,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone, as `head` does. What is still buffered must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "exgs":
+            raise
+        output.error(str(extra_error(error.name.split(".")[0])))
+        return 1
     except (ExgsError, OSError, MemoryError) as error:
         if output.verbose:
             traceback.print_exc()

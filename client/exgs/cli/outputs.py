@@ -30,15 +30,9 @@ def check_output(path: Path, arguments: argparse.Namespace) -> None:
 
 
 def check_folder(folder: Path, arguments: argparse.Namespace, results: tuple[str, ...]) -> None:
-    """Make `folder` ready for files that match `results` (globs): old ones go away with -w.
-
-    Raises OutputError where there are old ones without -w.
-    """
+    """Raises OutputError where `folder` holds files that match `results` (globs), without -w."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is not a folder")
     old = [path for pattern in results for path in folder.glob(pattern)]
     if old and not arguments.overwrite:
         raise OutputError(f"{folder}: holds results already ({old[0].name}); replace them with -w")
-    for path in old:
-        path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import picture_size, positive
-from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.arguments import byte_size, count, picture_size, positive
+from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
@@ -51,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measure.add_argument("--views", type=positive, default=6, metavar="N", help="default 6")
     measure.add_argument("--size", type=picture_size, default=(640, 360), metavar="WxH")
     measure.add_argument(
-        "--walk", type=int, default=0, metavar="N", help="frames of a path to measure flicker on"
+        "--walk", type=count, default=0, metavar="N", help="frames of a path to measure flicker on"
     )
-    measure.add_argument("--budgets", type=positive, nargs="+", default=BUDGETS, metavar="BYTES")
+    measure.add_argument("--budgets", type=byte_size, nargs="+", default=BUDGETS, metavar="BYTES")
     measure.add_argument("-o", "--out", metavar="OUT.csv", type=Path)
     add_overwrite(measure)
     measure.add_argument("--json", action="store_true", help="print JSON")
@@ -91,8 +91,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         "fill": painter_named("fill"),
         "gauss": painter_named("gauss", arguments.painter_model),
     }
-    with local_file(str(arguments.reference)) as path:
-        reference = read_scene(path)
+    reference = read_scene(arguments.reference)
     width, height = arguments.size
     if arguments.cameras is None:
         cameras = synthesise_views(
@@ -101,10 +100,10 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     else:
         judges = read_cameras(arguments.cameras).judge[: arguments.views]
         cameras = tuple(camera.resized(width, height) for camera in judges)
-    count = arguments.walk
+    steps = arguments.walk
     walk = (
-        camera_path(reference, _WALK_SHARE * count, width=width, height=height)[:count]
-        if count
+        camera_path(reference, _WALK_SHARE * steps, width=width, height=height)[:steps]
+        if steps
         else ()
     )
     rows = evaluate(

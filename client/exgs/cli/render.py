@@ -16,7 +16,7 @@ from exgs.cli.view import one_view, view
 from exgs.client.painter import painter_named
 from exgs.client.picture import draw_picture, encode_png, to_pixels
 from exgs.codec.build import DrawnScene
-from exgs.codec.decode import decode, open_scene
+from exgs.codec.decode import decode, read_facts
 from exgs.codec.index import SceneFacts
 from exgs.scene.files import atomic_write
 from exgs.scene.formats import READABLE, read_scene
@@ -86,7 +86,7 @@ def _load(scene: str, max_bytes: int | None) -> tuple[DrawnScene, SceneFacts | N
     """What there is to draw, and the facts of an .exgs file."""
     if extension(scene) == ".exgs":
         with local_file(scene, max_bytes=max_bytes) as path:
-            return decode(path, max_bytes=max_bytes), open_scene(path).facts
+            return decode(path, max_bytes=max_bytes), read_facts(path)
     if max_bytes is not None:
         raise InputError(f"{scene}: --max-bytes is for .exgs files; other formats have no order")
     with local_file(scene) as path:

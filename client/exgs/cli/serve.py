@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from exgs.cli.arguments import count
+from exgs.cli.arguments import count, port, token
 from exgs.cli.inputs import InputError
 from exgs.cli.output import Output
 from exgs.server.app import serve
@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="holds the .exgs files; or an object store: s3://bucket/prefix",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (8080)")
+    parser.add_argument("--port", type=port, default=8080, help="0 takes a free one (8080)")
     parser.add_argument(
         "--token",
+        type=token,
         metavar="T",
         default=os.environ.get("EXGS_TOKEN"),
         help="ask clients for this bearer token (default: $EXGS_TOKEN)",

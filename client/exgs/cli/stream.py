@@ -8,20 +8,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import add_picture_options, byte_size
-from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.arguments import add_picture_options, byte_size, token
+from exgs.cli.extras import require
+from exgs.cli.inputs import InputError, local_file, require_extension
 from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
 from exgs.client.painter import painter_named
 from exgs.client.quality import layer_steps
-from exgs.client.stream import StreamOptions, StreamReport, stream
+from exgs.client.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
 
 _PAINT_BUDGET_S = 0.5  # a painted frame steps down in resolution to be ready after so long
-
-RESULTS = ("frame_*.png", "quality.csv", "quality.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--token",
+        type=token,
         metavar="T",
-        default=os.environ.get("EXGS_TOKEN"),
+        default=os.environ.get("EXGS_TOKEN") or None,
         help="the server's bearer token (default: $EXGS_TOKEN)",
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
@@ -84,7 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
+    output.subject = arguments.url
+    require("matplotlib")  # for quality.png, at the end
     painter = painter_named(arguments.painter, arguments.painter_model, _PAINT_BUDGET_S)
+    if arguments.fade is not None and painter is not None and painter.slow:
+        raise InputError(
+            f"--fade can't bound what --painter {arguments.painter} changes later: choose one"
+        )
     reference = None
     if arguments.reference is not None:
         require_extension(arguments.reference, *READABLE)

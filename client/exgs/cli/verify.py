@@ -26,4 +26,4 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     if arguments.json:
         output.json({"file": arguments.file, "ok": True, "chunks": chunks, "bytes": size})
     else:
-        output.note(f"{arguments.file}: sound, {chunks} chunks, {format_bytes(size)}")
+        output.result(f"{arguments.file}: sound, {chunks} chunks, {format_bytes(size)}")

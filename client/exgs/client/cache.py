@@ -22,7 +22,7 @@ from exgs.codec.frame import content_hash
 from exgs.codec.index import ChunkRef, ChunkTable, PageRef
 from exgs.codec.index_io import parse_page
 from exgs.wire.client import Resume
-from exgs.wire.parts import is_page, page_id
+from exgs.wire.parts import is_page, page_id, page_part
 
 _MAGIC = b"EXGSCAC1"
 _HEAD_LENGTH = struct.Struct("<I")
@@ -53,6 +53,7 @@ class Cache:
         self._file: int | None = None
         self._hash: bytes | None = None
         self._failed = False
+        self._whole: frozenset[int] = frozenset()  # parts that the file holds already
 
     def load(self) -> Stored | None:
         """What was kept of the scene that this URL had last; None where there is nothing."""
@@ -80,18 +81,26 @@ class Cache:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open(head)
             if self._file is not None:
-                os.ftruncate(self._file, 0)
-                start = _MAGIC + _HEAD_LENGTH.pack(len(head.packed)) + head.packed
-                _write_all(self._file, start)
+                self._resume(self._file, head)
             fresh = self._pointer.with_suffix(f".{os.getpid()}")
             fresh.write_text(head.scene_hash.hex())
             fresh.replace(self._pointer)
         except OSError as error:
             self._give_up(error)
 
+    def _resume(self, file: int, head: FileHead) -> None:
+        """Go on with what was kept of this scene under another URL, or begin anew."""
+        stored = read_cache(self._path(head.scene_hash).read_bytes())
+        if stored is not None and stored.resume.head.packed == head.packed:
+            os.ftruncate(file, stored.good_bytes)
+            self._whole = stored.resume.chunks | {page_part(page.id) for page, _ in stored.pages}
+            return
+        os.ftruncate(file, 0)
+        _write_all(file, _MAGIC + _HEAD_LENGTH.pack(len(head.packed)) + head.packed)
+
     def add(self, part: int, offset: int, data: bytes) -> None:
         """Keep one fragment."""
-        if self._file is None:
+        if self._file is None or part in self._whole:
             return
         record = _RECORD.pack(part, offset, len(data)) + data
         try:
@@ -105,6 +114,7 @@ class Cache:
             os.close(self._file)
         self._file = None
         self._hash = None
+        self._whole = frozenset()
 
     def _path(self, scene_hash: bytes) -> Path:
         return self._folder / f"{scene_hash.hex()}.cache"

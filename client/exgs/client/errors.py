@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from exgs.codec.errors import ExgsError
+
+TOKEN_REFUSED = "the server wants a token, or another one: give it with --token"
 
 
 class StreamError(ExgsError):
@@ -27,3 +31,9 @@ class ConnectionLostError(StreamError):
 
 class DamagedOnTheWayError(ConnectionLostError):
     """What came does not match its hash; another connection may bring it unharmed."""
+
+
+def retry_after_s(headers: Mapping[str, str] | None) -> float:
+    """The seconds of Retry-After; 0 where there are none, or a date."""
+    value = (headers or {}).get("Retry-After", "")
+    return float(value) if value.isdecimal() else 0.0

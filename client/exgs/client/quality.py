@@ -9,6 +9,7 @@ against the full scene from the same camera ("inf" for equal pictures), `frame` 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -64,13 +65,10 @@ def measure_frames(
     progress: Callable[[float], None] = lambda _: None,
 ) -> list[QualityRow]:
     """Compare every frame with `reference` drawn from the frame's camera."""
-    references: dict[int, Pixels] = {}
 
+    @functools.lru_cache(maxsize=1)  # as a rule all frames have one camera, or each its own
     def reference_pixels(camera: Camera) -> Pixels:
-        if id(camera) not in references:
-            render = rasterizer.render(reference, camera, background=background)
-            references[id(camera)] = to_pixels(render.rgb)
-        return references[id(camera)]
+        return to_pixels(rasterizer.render(reference, camera, background=background).rgb)
 
     rows = []
     for number, frame in enumerate(frames):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
 import aiohttp
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import ConnectionLostError, DamagedOnTheWayError, StreamError
+from exgs.client.errors import (
+    TOKEN_REFUSED,
+    ConnectionLostError,
+    DamagedOnTheWayError,
+    StreamError,
+    retry_after_s,
+)
 from exgs.client.route import Route
 from exgs.scene.camera import Camera
 
@@ -19,6 +27,7 @@ _FIRST_ATTEMPTS = 2
 _BACKOFF_S = 0.25  # doubles with every attempt
 _CONNECT_S = 10.0
 _SILENCE_S = 10.0
+_LONGEST_WAIT_S = 120.0  # that a server may ask for
 _PASSING = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -59,6 +68,8 @@ async def receive(
                 failure = _refusal(error)
                 if not isinstance(failure, ConnectionLostError):
                     raise failure from error
+            except aiohttp.ClientSSLError as error:
+                raise StreamError(_reason(error)) from error
             except _PASSING as error:
                 failure = error
             damaged = isinstance(failure, DamagedOnTheWayError)
@@ -69,6 +80,8 @@ async def receive(
             wait_s = _BACKOFF_S * 2 ** (failures - 1)
             if isinstance(failure, ConnectionLostError):
                 wait_s = max(wait_s, failure.retry_after_s)
+                if wait_s > _LONGEST_WAIT_S:
+                    raise StreamError(f"{reason}; it asks to come back in {wait_s:g} s")
             note(f"{reason}; connecting again in {wait_s:g} s")
             await asyncio.sleep(wait_s)
             reconnections += 1
@@ -77,9 +90,10 @@ async def receive(
 def _refusal(error: aiohttp.WSServerHandshakeError) -> StreamError:
     match error.status:
         case 401 | 403:
-            return StreamError("the server wants a token: give one with --token")
+            return StreamError(TOKEN_REFUSED)
         case 429 | 503:
-            return ConnectionLostError(f"the server answers {error.status}")
+            wait_s = retry_after_s(error.headers)
+            return ConnectionLostError(f"the server answers {error.status}", retry_after_s=wait_s)
         case status:
             return StreamError(f"the server answers {status} instead of opening a WebSocket")
 
@@ -89,9 +103,16 @@ def _reason(error: Exception) -> str:
         case ConnectionLostError():
             return str(error)
         case aiohttp.ClientConnectorError(os_error=cause):
-            reason = os.strerror(cause.errno) if cause.errno else str(cause)
+            reason = getattr(cause, "verify_message", None) or _strerror(cause)
             return f"can't connect: {reason.lower()}"
         case TimeoutError():
             return "nothing came for a while"
         case _:
             return "the connection broke"
+
+
+def _strerror(error: OSError) -> str:
+    """The system's word for `error`; those of TLS and of names have numbers of their own."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

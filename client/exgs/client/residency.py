@@ -123,9 +123,11 @@ def _memory_bytes(plan: PartPlan, chunk: int) -> int:
     row = plan.table[chunk]
     if row.kind is ChunkKind.BASIS:
         return 0
-    coefficients = (plan.facts.sh_degree + 1) ** 2 - 1
-    # The scene to draw has room for SH whether they are here or not.
-    return row.count * (_GEOMETRY_BYTES * _is_geometry(row) + _SH_BYTES * coefficients)
+    coefficients = (plan.facts.sh_degree + 1) ** 2
+    if _is_geometry(row):  # the scene to draw has room for SH whether they are here or not
+        return row.count * (_GEOMETRY_BYTES + _SH_BYTES * (coefficients - 1))
+    # What comes later is added to what is there, SH to the sum that the first of them begin.
+    return row.count * _SH_BYTES * coefficients if row.id in plan.table.joined_sh else 0
 
 
 def _cell(plan: PartPlan, chunk: int) -> tuple[int, int]:

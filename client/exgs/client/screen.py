@@ -52,7 +52,8 @@ class Frame:
 class Screen:
     """Draws `scene` on a thread of its own into frame_0000.png, frame_0001.png, …
 
-    `clock` gives the seconds since connecting began. `on_frame` is called on the drawing thread.
+    `clock` gives the seconds since connecting began. `on_first` is called before the first frame
+    is written and `on_frame` behind each, on the drawing thread.
     `most_change` bounds what arriving chunks change from frame to frame, see `crossfade`.
     """
 
@@ -67,6 +68,7 @@ class Screen:
         painter: Painter | None = None,
         background: Color = (0.0, 0.0, 0.0),
         most_change: float | None = None,
+        on_first: Callable[[], None] = lambda: None,
         on_frame: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.frames: list[Frame] = []
@@ -80,6 +82,7 @@ class Screen:
         self._worker = PaintWorker(painter) if painter is not None and painter.slow else None
         self._background = background
         self._most_change = most_change
+        self._on_first = on_first
         self._on_frame = on_frame
         self._fault: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
@@ -101,10 +104,12 @@ class Screen:
 
     def _run(self) -> None:
         try:
-            while (growth := self._scene.grow()) is not None:
-                self._show(growth)
-            if self._worker is not None:
-                self._worker.close()
+            try:
+                while (growth := self._scene.grow()) is not None:
+                    self._show(growth)
+            finally:
+                if self._worker is not None:
+                    self._worker.close()
         except Exception as fault:  # the thread's end: `finish` raises it where it can be seen
             self._fault = fault
             self._scene.fail(fault)
@@ -137,6 +142,8 @@ class Screen:
     def _keep(self, image: FloatArray, camera: Camera, growth: Growth, shown: Growth) -> None:
         """Write a frame on the way to `growth`; `shown` is what it shows all of."""
         time_s = self._clock()
+        if not self.frames:
+            self._on_first()
         path = self._folder / f"frame_{len(self.frames):04d}.png"
         path.write_bytes(encode_png(to_pixels(image)))
         if self._worker is not None and shown is growth:

@@ -13,7 +13,13 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import ConnectionLostError, SceneChangedError, StreamError
+from exgs.client.errors import (
+    TOKEN_REFUSED,
+    ConnectionLostError,
+    SceneChangedError,
+    StreamError,
+    retry_after_s,
+)
 from exgs.client.ranges import ByteRange, RangeReader
 from exgs.client.route import Route
 from exgs.codec.container import FileHead
@@ -196,12 +202,10 @@ class StaticProfile:
                     f"the file on the server ends{size}, before it is complete; upload it again"
                 )
             case 401 | 403:
-                raise StreamError("the server wants a token: give one with --token")
+                raise StreamError(TOKEN_REFUSED)
             case 429 | 500 | 502 | 503 | 504 as status:
-                wait_s = response.headers.get("Retry-After", "")
                 raise ConnectionLostError(
-                    f"the server answers {status}",
-                    retry_after_s=float(wait_s) if wait_s.isdecimal() else 0.0,
+                    f"the server answers {status}", retry_after_s=retry_after_s(response.headers)
                 )
             case status:
                 raise StreamError(f"the server answers {status} {response.reason}")

@@ -36,6 +36,8 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
 from exgs.wire.client import Resume
 
+RESULTS = ("frame_*.png", "quality.csv", "quality.png")  # globs of what a run leaves
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamOptions:
@@ -84,13 +86,15 @@ def stream(
     """Stream the scene at `url` into `folder`: frame_0000.png, …, quality.csv, quality.png.
 
     ws://HOST/scenes/NAME/stream is streamed; any other URL is that of the file itself, read by
-    ranges. `progress` takes a stage and the fraction that is done, `note` a line for people.
+    ranges. What an earlier run left there goes when the first frame is there. `progress` takes a
+    stage and the fraction that is done, `note` a line for people.
     Raises StreamError, FormatError, OSError.
     """
+    address = parse_url(url)
     rasterizer = default_rasterizer()
     _warm_up(rasterizer)
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(parse_url(url), folder, options, rasterizer, note)
+    run = _Run(address, folder, options, rasterizer, note)
     try:
         asyncio.run(run.receive(progress))
     finally:
@@ -130,11 +134,17 @@ class _Run:
             painter=options.painter,
             background=options.background,
             most_change=options.most_change,
+            on_first=self._clear,
         )
         self._cache = Cache(options.cache, str(url), note) if options.cache else None
         stored = self._cache.load() if self._cache else None
         self._delivery = Delivery(self._scene, self._cache, stored, options.memory_bytes)
         self._profile = _profile(url, self._delivery, options, stored.resume if stored else None)
+
+    def _clear(self) -> None:
+        """Remove what an earlier run has left."""
+        for old in [path for pattern in RESULTS for path in self._folder.glob(pattern)]:
+            old.unlink()
 
     def _choose_camera(self, number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
         """On the screen's thread: choose, and tell the network what is looked at."""

@@ -75,11 +75,6 @@ class SceneBuilder:
         """The highest layer whose cells are all active, -1 before the first."""
         return int(self._active_layer.min())
 
-    @property
-    def active_layers(self) -> npt.NDArray[np.int64]:
-        """The highest active layer of each finest tile, -1 where nothing has come."""
-        return self._active_layer.copy()
-
     def has(self, chunk_id: int) -> bool:
         """Whether this chunk has been added."""
         return chunk_id in self._received

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from exgs.codec.build import DrawnScene, SceneBuilder
-from exgs.codec.container import FileHead, FilePusher, ReadRange, open_table
+from exgs.codec.container import FileHead, FilePusher, ReadRange, open_head, open_table
 from exgs.codec.errors import TruncatedError
 from exgs.codec.index import ChunkTable, SceneFacts
 
@@ -46,6 +46,12 @@ def open_scene(path: str | os.PathLike[str]) -> ExgsFile:
     with path.open("rb") as file:
         head, table = open_table(_reader(file))
     return ExgsFile(path, head, table)
+
+
+def read_facts(path: str | os.PathLike[str]) -> SceneFacts:
+    """What a file, or one cut behind its head, says of its scene; raises FormatError, OSError."""
+    with Path(path).open("rb") as file:
+        return open_head(_reader(file)).root.facts
 
 
 def decode(

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from exgs.codec.container import build_file
 from exgs.codec.errors import SceneError
+from exgs.codec.fields import text_fault
 from exgs.codec.home import home_view
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
@@ -116,10 +117,13 @@ def encode(
 ) -> EncodeReport:
     """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
 
-    The same scene, options and rasterizer give the same bytes. Raises SceneError for a scene with
-    nothing to draw, OSError where the file can't be written.
+    The same scene, options and rasterizer give the same bytes. Raises SceneError for a scene
+    with nothing to draw or texts that no file can hold, OSError where the file can't be written.
     """
     options = options or EncodeOptions()
+    for name in ("name", "credit", "license"):
+        if fault := text_fault(getattr(options, name)):
+            raise SceneError(f"the {name} of the file {fault}")
     stages = _Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer()
     effort = _EFFORTS[options.quality]

@@ -18,6 +18,18 @@ from exgs.codec.errors import DamagedError, FormatError, LimitError
 T = TypeVar("T")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_TOO_LONG = "is too long"
+
+
+def text_fault(value: str) -> str:
+    """What is wrong with a text of a file; empty where nothing is."""
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    if len(encoded) > MAX_TEXT_BYTES:
+        return _TOO_LONG
+    return "has control characters" if _CONTROL.search(value) else ""
 
 
 def load_fields(raw: bytes, section: str, offset: int) -> Fields:
@@ -51,10 +63,11 @@ class Fields:
 
     def text(self, name: str) -> str:
         value = self.get(name, str)
-        if len(value.encode()) > MAX_TEXT_BYTES:
-            raise LimitError(f"{name!r} is too long", section=self.section, offset=self.offset)
-        if _CONTROL.search(value):
-            raise self.damaged(f"{name!r} has control characters")
+        fault = text_fault(value)
+        if fault == _TOO_LONG:
+            raise LimitError(f"{name!r} {fault}", section=self.section, offset=self.offset)
+        if fault:
+            raise self.damaged(f"{name!r} {fault}")
         return value
 
     def number(self, name: str) -> float:

@@ -180,14 +180,16 @@ def _picture_size(own: Json, path: Path) -> tuple[int, int]:
     """From w and h, or where they are left out (NeRF's synthetic scenes) from the photograph."""
     if "w" in own or "h" in own:
         return _side(own, "w"), _side(own, "h")
-    photograph = path.parent / _text(own, "file_path")
-    for candidate in (photograph, photograph.with_name(f"{photograph.name}.png")):
+    name = _text(own, "file_path")
+    photograph = path.parent / name
+    for candidate in (photograph, path.parent / f"{name}.png"):
         try:
             with Image.open(candidate) as image:
                 return image.size
         except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
             continue
-    raise _Fault(f"no picture size: add w and h, or put {photograph} in its place")
+    missing = f", or put {photograph} in its place" if name else ""
+    raise _Fault(f"no picture size: add w and h{missing}")
 
 
 def _intrinsics(own: Json, size: tuple[int, int], fx: float, fy: float) -> Matrix:

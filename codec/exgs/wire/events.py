@@ -126,7 +126,6 @@ class GoAway:
     retry_after_s: float = 0.0
 
 
-ClientFrame = Hello | View | Credit | Cancel | Want | Error | GoAway  # what a server receives
 Event = (
     Hello
     | Welcome

@@ -28,7 +28,7 @@ def is_token_right(config: ServerConfig, token: str | None) -> bool:
     if config.token is None:
         return True
     shown = (token or "").encode(errors="surrogateescape")
-    return hmac.compare_digest(shown, config.token.encode())
+    return hmac.compare_digest(shown, config.token.encode()) and token is not None
 
 
 async def may_read(config: ServerConfig, request: web.Request, scene: str) -> bool:

@@ -89,6 +89,7 @@ class Catalog:
                 refused[name] = version
             else:
                 try:
+                    _require_text(name)
                     scenes[name] = Scene(name, version, store.open(name))
                 except (ExgsError, OSError) as error:
                     log.warning("scene refused", extra={"scene": name, "error": str(error)})
@@ -107,3 +108,11 @@ class Catalog:
                 await asyncio.to_thread(self.refresh)
             except RootError as error:
                 log.error("the catalogue can't be read", extra={"error": str(error)})
+
+
+def _require_text(name: str) -> None:
+    """Raises UnreadableError where no URL can hold the name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableError("its name is not UTF-8; rename it") from error

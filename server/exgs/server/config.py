@@ -58,3 +58,7 @@ class ServerConfig:
     patience: Patience = Patience()
     quota: Quota = Quota()
     reload_s: float = 2.0  # between looks at what is there
+
+    def __post_init__(self) -> None:
+        if self.token == "":
+            raise ValueError("an empty token lets nobody in; None asks for none")

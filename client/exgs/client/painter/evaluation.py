@@ -19,7 +19,7 @@ from exgs.client.painter.flicker import flicker
 from exgs.client.painter.inputs import gate
 from exgs.client.picture import is_complete
 from exgs.codec.build import DrawnScene
-from exgs.codec.decode import decode, open_scene
+from exgs.codec.decode import decode, read_facts
 from exgs.codec.errors import TruncatedError
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -62,7 +62,7 @@ def evaluate(
 
     `walk` are neighbouring cameras for the flicker. Raises FormatError, OSError.
     """
-    facts = open_scene(path).facts
+    facts = read_facts(path)
     targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
     steps = [rasterizer.render(reference, camera) for camera in walk]
     rows = []
