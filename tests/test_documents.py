@@ -51,3 +51,15 @@ def test_every_import_works(document: str) -> None:
             module = importlib.import_module(found[1])
             missing = [name for name in found[2].split(", ") if not hasattr(module, name)]
             assert not missing, f"{found[1]} has no {', '.join(missing)}"
+
+
+_CARD = "client/exgs/client/painter/weights/README.md"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, _CARD, "bench/notes.md", "spec/format.md"])
+def test_every_file_that_is_named_exists(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    places = "bench|client|codec|deploy|docs|server|spec|tests"
+    named = [name.replace("NAME", "*") for name in re.findall(rf"`((?:{places})/[^`\s]*)`", text)]
+    named += [link for link in re.findall(r"\]\(([^)#\s]+)\)", text) if "://" not in link]
+    assert not [name for name in named if not any(ROOT.glob(name.rstrip("/")))]

@@ -162,7 +162,7 @@ def test_a_server_that_never_recovers_is_given_up(
 
 def test_a_refusal_is_final(box: Path, tmp_path: Path) -> None:
     with streaming(box, "refuse") as server:
-        with pytest.raises(StreamError, match="token is wrong"):
+        with pytest.raises(StreamError, match="wants a token, or another"):
             stream(server.url, tmp_path, OPTIONS)
         with pytest.raises(StreamError, match="404"):
             stream(server.url.replace("box", "other"), tmp_path, OPTIONS)

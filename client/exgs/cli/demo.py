@@ -94,6 +94,7 @@ def _make(path: Path, output: Output) -> Gaussians:
 def _encode(scene: Gaussians, folder: Path, output: Output) -> None:
     start_s = time.perf_counter()
     path = folder / "sample.exgs"
+    output.note("encoding takes a minute or two")
     with output.progress() as progress:
         encode(scene, path, EncodeOptions(name="sample"), progress)
     size, before = path.stat().st_size, (folder / "sample.ply").stat().st_size

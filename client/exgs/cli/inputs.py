@@ -1,11 +1,14 @@
 """What a command reads: a file, or an http(s) URL, of which only the bytes that are needed come.
 
+A server that asks for a token is given $EXGS_TOKEN.
+
 `open_input` gives random access (one range request for the head of a file); `local_file` gives a
 path for readers that want one, and fetches no more than they may use.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import urllib.error
@@ -120,6 +123,8 @@ class _Url:
 
 def _get(url: str, offset: int, length: int | None) -> HTTPResponse:
     request = urllib.request.Request(url)
+    if token := os.environ.get("EXGS_TOKEN", "").strip():
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     if offset or length is not None:
         end = "" if length is None else offset + length - 1
         request.add_header("Range", f"bytes={offset}-{end}")

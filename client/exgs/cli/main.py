@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from exgs.cli.extras import extra_error
 from exgs.cli.output import Output
+from exgs.client.errors import StreamError
 from exgs.codec.errors import ExgsError, FormatError
 
 COMMANDS = {
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ExgsError, OSError, MemoryError) as error:
         if output.verbose:
             traceback.print_exc()
-        if not isinstance(error, FormatError):  # only these do not name their file
+        if not isinstance(error, FormatError | StreamError):  # only these do not name their input
             output.subject = ""
         output.error(_one_line(error))
         return 1

@@ -13,8 +13,9 @@ from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.client.painter import PainterError, painter_named, require_gauss
+from exgs.client.painter import LEFT_ALONE, PainterError, painter_named, require_gauss
 from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.codec.decode import read_facts
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write
 from exgs.scene.formats import READABLE, read_scene
@@ -106,6 +107,8 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         if steps
         else ()
     )
+    if any(layer.proxy_count for layer in read_facts(arguments.file).layers):
+        output.note(LEFT_ALONE)
     rows = evaluate(
         arguments.file,
         reference,

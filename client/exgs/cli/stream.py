@@ -15,7 +15,7 @@ from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
-from exgs.client.painter import painter_named
+from exgs.client.painter import LEFT_ALONE, painter_named
 from exgs.client.quality import layer_steps
 from exgs.client.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
@@ -116,6 +116,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     check_folder(arguments.out, arguments, RESULTS)
     with output.progress() as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
+    if painter is not None and any(layer.proxy_count for layer in report.facts.layers):
+        output.note(LEFT_ALONE)
     if arguments.json:
         output.json({"url": arguments.url, **as_json(report), **output.costs()})
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from exgs.codec.errors import ExgsError
 
-TOKEN_REFUSED = "the server wants a token, or another one: give it with --token"
+TOKEN_REFUSED = "the server wants a token, or another one: give it with --token or EXGS_TOKEN"
 
 
 class StreamError(ExgsError):

@@ -9,6 +9,7 @@ import aiohttp
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import (
+    TOKEN_REFUSED,
     ConnectionLostError,
     DamagedOnTheWayError,
     SceneChangedError,
@@ -184,6 +185,8 @@ class StreamingProfile:
                 self._is_stale = True
                 raise ConnectionLostError("the cached scene has changed on the server")
             raise SceneChangedError("the scene on the server has changed; start again")
+        if code == ErrorCode.UNAUTHORIZED:
+            raise StreamError(TOKEN_REFUSED)
         if code in _PASSING:
             raise ConnectionLostError(f"the server says: {message}")
         raise StreamError(f"the server says: {message}")

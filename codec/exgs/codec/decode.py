@@ -86,16 +86,18 @@ def verify(path: str | os.PathLike[str]) -> None:
     """
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
-        head, _ = open_table(_reader(file))
+        head = open_head(_reader(file))
     if size < head.header.file_bytes:
         raise TruncatedError(
-            f"{size} of {head.header.file_bytes} bytes are here",
+            f"{size} of {head.header.file_bytes} bytes are here; fetch the rest",
             section="file",
             needed_bytes=head.header.file_bytes,
         )
     pusher = FilePusher()
     builder: SceneBuilder | None = None
     with Path(path).open("rb") as file:
+        open_table(_reader(file))
+        file.seek(0)
         while block := file.read(_BLOCK_BYTES):
             for chunk, packed in pusher.receive_data(block):
                 builder = builder or _builder(pusher)

@@ -16,6 +16,7 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
 
 __all__ = [
+    "LEFT_ALONE",
     "PAINTERS",
     "Confidence",
     "Painter",
@@ -24,6 +25,7 @@ __all__ = [
     "require_gauss",
 ]
 
+LEFT_ALONE = "the file has proxies for what is missing: the painter leaves its pictures as they are"
 PAINTERS = ("none", "fill", "gauss")
 _GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
 
