@@ -50,6 +50,7 @@ def test_a_link_is_read_from_one_argument(text: str, link: Link) -> None:
         "2mbit,3mbit",
         "2mbit,100ms,200%",
         "2mbit,10ms±20ms",
+        "2mbit,3s",
         "1..2mbit",
         "2mbit,,",
     ],

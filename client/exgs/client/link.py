@@ -19,6 +19,7 @@ QUEUE_BYTES = 64 << 10  # buffer in front of the bottleneck, beyond what is in f
 _NOTICE_S = 0.01  # a loss is noticed when later segments arrive, a little after its time
 _PIECE_S = 0.002  # fast links move this much at a time, so that the work per piece stays small
 _PIECE_BYTES_MAX = 64 << 10
+_DELAY_S_MAX = 2.0  # with more, a client takes a round trip and a stall for a broken connection
 
 _RATE = re.compile(r"([\d.]+) ?([kmg]?)(?:bit|bps|bit/s)", re.IGNORECASE)
 _TIME = re.compile(r"([\d.]+) ?(ms|s)(?: ?(?:±|\+-|\+/-) ?([\d.]+) ?(ms|s))?( ?jitter)?", re.I)
@@ -100,8 +101,10 @@ def parse_link(text: str) -> Link:
     )
     if link.rate_bps < 1000:
         raise LinkError(f"link {text!r}: needs a rate of at least 1kbit, as in 2mbit,100ms,1%")
-    if link.delay_s > 60 or link.jitter_s > link.delay_s:
-        raise LinkError(f"link {text!r}: the delay is at most 60s, the jitter at most the delay")
+    if link.delay_s > _DELAY_S_MAX or link.jitter_s > link.delay_s:
+        raise LinkError(
+            f"link {text!r}: the delay is at most {_DELAY_S_MAX:g}s, the jitter at most the delay"
+        )
     if link.loss > 0.5:
         raise LinkError(f"link {text!r}: a loss of more than 50% carries nothing")
     return link
