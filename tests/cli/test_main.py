@@ -117,6 +117,24 @@ def test_info_of_a_url_costs_one_request(box: Path, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out)["gaussians"] == 2000
 
 
+def test_a_url_is_asked_for_with_the_token(
+    box: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def note(handler: http.server.SimpleHTTPRequestHandler) -> None:
+        asked.append(handler.headers.get("Authorization"))
+        http.server.SimpleHTTPRequestHandler.do_GET(handler)
+
+    monkeypatch.setattr(_Counting, "do_GET", note)
+    with served(box.parent) as (url, _):
+        assert main(["info", f"{url}/box.exgs"]) == 0
+        monkeypatch.setenv("EXGS_TOKEN", "secret")
+        assert main(["info", f"{url}/box.exgs"]) == 0
+    assert asked == [None, "Bearer secret"]
+    capsys.readouterr()
+
+
 def test_info_of_a_cut_file_tells_what_its_head_says(
     box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
