@@ -107,7 +107,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         if steps
         else ()
     )
-    if any(layer.proxy_count for layer in read_facts(arguments.file).layers):
+    if read_facts(arguments.file).has_proxies:
         output.note(LEFT_ALONE)
     rows = evaluate(
         arguments.file,

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     check_folder(arguments.out, arguments, RESULTS)
     with output.progress() as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
-    if painter is not None and any(layer.proxy_count for layer in report.facts.layers):
+    if painter is not None and report.facts.has_proxies:
         output.note(LEFT_ALONE)
     if arguments.json:
         output.json({"url": arguments.url, **as_json(report), **output.costs()})

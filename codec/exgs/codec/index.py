@@ -69,6 +69,11 @@ class SceneFacts:
         """Level of the finest tiles: there are 2^level of them."""
         return max(layer.tile_level for layer in self.layers)
 
+    @property
+    def has_proxies(self) -> bool:
+        """Whether merged Gaussians stand for what has not come."""
+        return any(layer.proxy_count for layer in self.layers)
+
     def fine_tiles(self, layer: int, tile: int) -> range:
         """The finest tiles that tile `tile` of `layer` covers."""
         span = 1 << (self.tile_level - self.layers[layer].tile_level)

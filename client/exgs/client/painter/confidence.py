@@ -44,7 +44,7 @@ def measure_confidence(
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
     gaps = None
-    if missing > FEW and not any(layer.proxy_count for layer in facts.layers):
+    if missing > FEW and not facts.has_proxies:
         gaps = find_gaps(rasterizer, drawn, missing, nothing, camera)
     return Confidence(leaves, proxies, nothing, sh_pending, gaps)
 

@@ -64,14 +64,21 @@ class Marks:
         count = len(self.x)
         flat = np.stack([self.stretch, 1 / self.stretch, np.broadcast_to(thickness, count)], axis=1)
         colors = np.clip(self.colors * light, 0, 1)
-        return Gaussians(
-            means.astype(np.float32),
-            quats.astype(np.float32),
-            (sizes[:, None] * flat).astype(np.float32),
-            opacities.astype(np.float32),
-            ((colors - 0.5) / SH_C0).astype(np.float32),
-            np.zeros((count, 0, 3), np.float32),
-        )
+        return without_sh(means, quats, sizes[:, None] * flat, opacities, colors)
+
+
+def without_sh(
+    means: Array, quats: Array, scales: Array, opacities: Array, colors: Array | FloatArray
+) -> Gaussians:
+    """Gaussians that show `colors` [n, 3] in [0, 1] from everywhere."""
+    return Gaussians(
+        means.astype(np.float32),
+        quats.astype(np.float32),
+        scales.astype(np.float32),
+        opacities.astype(np.float32),
+        ((colors - 0.5) / SH_C0).astype(np.float32),
+        np.zeros((len(means), 0, 3), np.float32),
+    )
 
 
 def marks(photograph: FloatArray, count: int, back_share: float, rng: np.random.Generator) -> Marks:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from exgs.client.painter.training.photographs import COVER, THICKNESS, Array
+from exgs.client.painter.training.photographs import COVER, THICKNESS, Array, without_sh
 from exgs.codec.geometry import quats_from_matrices
-from exgs.scene.gaussians import SH_C0, Gaussians
+from exgs.scene.gaussians import Gaussians
 
 _SOLIDS = (8, 20)
 _SIZES = (0.08, 0.4)  # half extents, in a world of radius 1
@@ -74,14 +74,8 @@ def _flat(
     frames = np.stack([along, np.cross(normals, along), normals], axis=2)
     stretch = rng.uniform(0.8, 1.4, len(sizes))
     scales = sizes[:, None] * np.stack([stretch, 1 / stretch, np.full(len(sizes), THICKNESS)], 1)
-    return Gaussians(
-        means.astype(np.float32),
-        quats_from_matrices(frames).astype(np.float32),
-        scales.astype(np.float32),
-        rng.uniform(*_OPACITIES, len(sizes)).astype(np.float32),
-        ((colors - 0.5) / SH_C0).astype(np.float32),
-        np.zeros((len(sizes), 0, 3), np.float32),
-    )
+    opacities = rng.uniform(*_OPACITIES, len(sizes))
+    return without_sh(means, quats_from_matrices(frames), scales, opacities, colors)
 
 
 def _area(half: Array) -> float:
