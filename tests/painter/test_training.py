@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from exgs.client.painter.inputs import HALF, MAP, PLANES, RAW, WIDE
 from exgs.client.painter.models import load_network
+from exgs.client.painter.training.captures import Capture, seen_from
 from exgs.client.painter.training.loop import draw_batch, negative, rate_at, train
 from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
@@ -147,6 +148,21 @@ def test_a_room_of_photographs_is_closed_and_shows_them() -> None:
     assert min(float((render.alpha > 0.95).mean()) for render in renders) > 0.98
     seen = np.mean([render.rgb.mean(axis=(0, 1)) for render in renders], axis=0)
     assert min(seen[0], seen[2]) > 0.05 > seen[1]
+
+
+def test_a_capture_ends_where_its_pictures_end() -> None:
+    y, x = np.mgrid[:60, :90] / 60
+    room = photo_room([np.stack([x / 1.5, y, 1 - y], -1).astype(np.float32)], 30_000, 2)
+    capture = Capture(room, 3)
+    pictures = capture.cameras(12, (27, 40), 50)
+    seen = seen_from(room, pictures, default_rasterizer())
+    assert 0.02 * len(room) < len(seen) < 0.6 * len(room)
+    upright = [default_rasterizer().render(seen, camera).alpha for camera in pictures]
+    assert np.mean(upright) > 0.97  # whatever they show is there
+    wide = capture.cameras(6, (96, 40), 50)
+    beside = np.stack([default_rasterizer().render(seen, camera).alpha for camera in wide])
+    assert np.mean(beside[:, :, 40:56]) > 0.8
+    assert np.mean(beside[:, :, [0, 1, 2, -3, -2, -1]]) < 0.7  # what they don't show is not
 
 
 @pytest.mark.parametrize("seed", [0, 1])

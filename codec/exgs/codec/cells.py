@@ -6,7 +6,7 @@ quantization errors are mended where a later step can mend them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -84,8 +84,10 @@ def pack_cells(
         thorough: whether packing may take long.
     """
 
+    groups = _grouped(fine_tile // span)
+
     def pack(tile: int) -> PackedCell:
-        members = np.flatnonzero(fine_tile // span == tile)
+        members = groups.get(tile, np.empty(0, np.int64))
         if len(members) > MAX_CHUNK_COUNT:
             raise SceneError(
                 f"{len(members)} Gaussians lie in one place, a chunk can hold {MAX_CHUNK_COUNT};"
@@ -99,7 +101,7 @@ def pack_cells(
         chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
         return PackedCell(tile, chunk, members[packed.order], decoded)
 
-    return _each(pack, sorted({*np.unique(fine_tile // span).tolist(), *also}), thorough)
+    return _each(pack, sorted({*groups, *also}), thorough)
 
 
 def pack_fine_cells(
@@ -147,6 +149,26 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
     """`function` of every item, in order, on all cores, for what runs without the GIL."""
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         return list(pool.map(function, items))
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """`items`, each made in a thread while the one before is in use.
+
+    Making one must not draw: that takes all cores, and not every platform lets two threads do it.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+def _grouped(labels: npt.NDArray[np.int64]) -> dict[int, Members]:
+    """Where each of the `labels` [N] stands, in rising order."""
+    counts = np.bincount(labels)
+    used = np.flatnonzero(counts)
+    parts = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts[used])[:-1])
+    return dict(zip(used.tolist(), parts, strict=True)) if len(used) else {}
 
 
 def _each(pack: Callable[[T], U], items: Iterable[T], thorough: bool) -> list[U]:

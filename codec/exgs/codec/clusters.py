@@ -8,6 +8,7 @@ under which a viewer sees the Gaussian (position over viewing distance) and its 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,9 @@ def cluster(
     weights: npt.NDArray[np.floating],
     distances: npt.NDArray[np.floating],
     first: Ints,
-    count: int,
-) -> Ints:
-    """Labels [N] of about `count` clusters, numbered in the order of `first`.
+    counts: Sequence[int],
+) -> list[Ints]:
+    """Labels [N] of about so many clusters for each of `counts`, numbered in the order of `first`.
 
     Args:
         means: [N, 3] world units.
@@ -38,23 +39,29 @@ def cluster(
         weights: [N] > 0, how much a Gaussian matters.
         distances: [N] > 0, typical viewing distance, world units.
         first: [N] clusters to start from (tiles); no cluster spans two of them.
-        count: clusters to reach; at least one per tile, at most N.
+        counts: clusters to reach; at least one per tile, at most N.
     """
     features = np.concatenate([means, colors * COLOR_WEIGHT], axis=1).astype(np.float64)
     order = np.argsort(first, kind="stable")
     starts = np.flatnonzero(np.diff(first[order], prepend=-1))
-    leaf = _divide(
+    rising = sorted(set(counts))
+    slots = _divide(
         features,
         weights.astype(np.float64),
         1.0 / np.square(distances, dtype=np.float64),
         order,
         starts,
-        max(count, 1),
+        np.maximum(np.array(rising, np.int64), 1),
     )
-    # Number the clusters by tile, so that a tile's proxies lie together.
-    owner = np.full(leaf.max(initial=-1) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(owner, leaf, first)
-    used = np.flatnonzero(owner != np.iinfo(np.int64).max)
+    labels = {count: _by_owner(leaf, first) for count, leaf in zip(rising, slots, strict=True)}
+    return [labels[count] for count in counts]
+
+
+def _by_owner(leaf: Ints, first: Ints) -> Ints:
+    """The clusters `leaf` [N] numbered by tile, so that a tile's proxies lie together."""
+    owner = np.full(leaf.max(initial=-1) + 1, -1)
+    owner[leaf] = first
+    used = np.flatnonzero(owner >= 0)
     rank = np.empty(len(owner), np.int64)
     rank[used[np.argsort(owner[used], kind="stable")]] = np.arange(len(used))
     labels: Ints = rank[leaf]
@@ -63,11 +70,19 @@ def cluster(
 
 @kernel()
 def _divide(
-    features: Floats, weights: Floats, inverse_square: Floats, order: Ints, starts: Ints, count: int
+    features: Floats,
+    weights: Floats,
+    inverse_square: Floats,
+    order: Ints,
+    starts: Ints,
+    counts: Ints,
 ) -> Ints:
-    """Cluster slot [N] of each point; `order` is permuted so that clusters are contiguous."""
+    """Cluster slots [K, N] of each point, for each of the rising `counts` [K] on the way.
+
+    `order` is permuted so that clusters are contiguous.
+    """
     n, dims = features.shape
-    slots = len(starts) + 2 * count + 2
+    slots = len(starts) + 2 * counts[-1] + 2
     begin = np.zeros(slots, np.int64)
     end = np.zeros(slots, np.int64)
     axes = np.zeros((slots, dims))
@@ -85,37 +100,38 @@ def _divide(
         cut[k] = _dot(axes[k], _mean(features, weights, order, begin[k], end[k]))
         heapq.heappush(heap, (-spread, k))
     live = used
-    while live < count and len(heap) > 0:
-        spread, slot = heapq.heappop(heap)
-        low, high = begin[slot], end[slot] - 1
-        while low <= high:
-            point = order[low]
-            if _dot(axes[slot], features[point]) < cut[slot]:
-                low += 1
-            else:
-                order[low] = order[high]
-                order[high] = point
-                high -= 1
-        if low == begin[slot] or low == end[slot]:
-            continue  # all points coincide: it can't be divided
-        live += 1
-        stop = end[slot]
-        end[slot] = begin[slot]
-        for half in range(2):
-            begin[used] = begin[slot] if half == 0 else low
-            end[used] = low if half == 0 else stop
-            if end[used] - begin[used] > 1:
-                spread = _principal_axis(
-                    features, weights, inverse_square, order, begin[used], end[used], axes[used]
-                )
-                middle = _mean(features, weights, order, begin[used], end[used])
-                cut[used] = _dot(axes[used], middle)
-                heapq.heappush(heap, (-spread, used))
-            used += 1
-    labels = np.zeros(n, np.int64)
-    for slot in range(used):
-        for k in range(begin[slot], end[slot]):
-            labels[order[k]] = slot
+    labels = np.zeros((len(counts), n), np.int64)
+    for number in range(len(counts)):
+        while live < counts[number] and len(heap) > 0:
+            spread, slot = heapq.heappop(heap)
+            low, high = begin[slot], end[slot] - 1
+            while low <= high:
+                point = order[low]
+                if _dot(axes[slot], features[point]) < cut[slot]:
+                    low += 1
+                else:
+                    order[low] = order[high]
+                    order[high] = point
+                    high -= 1
+            if low == begin[slot] or low == end[slot]:
+                continue  # all points coincide: it can't be divided
+            live += 1
+            stop = end[slot]
+            end[slot] = begin[slot]
+            for half in range(2):
+                begin[used] = begin[slot] if half == 0 else low
+                end[used] = low if half == 0 else stop
+                if end[used] - begin[used] > 1:
+                    spread = _principal_axis(
+                        features, weights, inverse_square, order, begin[used], end[used], axes[used]
+                    )
+                    middle = _mean(features, weights, order, begin[used], end[used])
+                    cut[used] = _dot(axes[used], middle)
+                    heapq.heappush(heap, (-spread, used))
+                used += 1
+        for slot in range(used):
+            for k in range(begin[slot], end[slot]):
+                labels[number, order[k]] = slot
     return labels
 
 

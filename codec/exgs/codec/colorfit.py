@@ -7,7 +7,6 @@ of A^T A as preconditioner. A is `render`, A^T is `backproject`: no gradients, n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +34,7 @@ def fit_colors(
     squared error plus a small pull to the start values.
     """
     target = np.flatnonzero(free)
-    no_sh = replace(scene, shN=np.zeros((len(scene), 0, 3), np.float32))
+    no_sh = scene.without_sh()
     step_colors = np.zeros((len(scene), 3), np.float32)
     gradient = np.zeros((len(target), 3))
     squares = np.zeros(len(target))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.sh import ShBasis
+from exgs.codec.sh import ShBasis, product
 from exgs.scene.cpu.kernel import kernel
 from exgs.scene.gaussians import FloatArray, Gaussians
 
@@ -39,8 +39,7 @@ class ShTransform:
 
     def coefficients(self, vectors: FloatArray, number: int) -> npt.NDArray[np.float64]:
         """Coefficients [N, C] of `vectors` [N, D] in the basis of this number."""
-        coefficients: npt.NDArray[np.float64] = vectors.astype(np.float64) @ self.analysis[number]
-        return coefficients
+        return product(vectors.astype(np.float64), self.analysis[number])
 
 
 def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:

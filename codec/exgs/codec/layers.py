@@ -41,6 +41,7 @@ _REGION_COUNT = 24_000
 
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
 _VOXEL_SHARE = 40
+_VOXEL_BITS = 7  # a side of the finest grid is cut into so many bits' worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,10 @@ def assign_layers(
     for number, size in enumerate(sizes[:-1]):
         if not size:
             continue
-        _, best = np.unique(_voxels(means[rank], size // _VOXEL_SHARE), return_index=True)
-        first = np.zeros(len(rank), bool)
-        first[best] = True  # in rank order, so this is the best of its voxel
+        voxel = _voxels(means[rank], size // _VOXEL_SHARE)
+        best = np.zeros(voxel.max() + 1, np.int64)
+        best[voxel[::-1]] = np.arange(len(voxel))[::-1]  # the last one written is the first in rank
+        first = best[voxel] == np.arange(len(voxel))
         chosen = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:size]
         layer[rank[chosen]] = number
         rank = np.delete(rank, chosen)
@@ -129,11 +131,12 @@ def _voxels(means: FloatArray, count: int) -> npt.NDArray[np.int64]:
     """Voxel ids [N] of the finest regular grid with at most `count` occupied voxels."""
     low, high = np.percentile(means, [1, 99], axis=0)
     extent = float(max((high - low).max(), 1e-12))
-    ids = np.zeros(len(means), np.int64)
-    for cells in (2, 4, 8, 16, 32, 64, 128):
-        grid = np.clip(np.floor((means - low) / extent * cells), -1, cells).astype(np.int64) + 1
-        finer = (grid[:, 0] * (cells + 2) + grid[:, 1]) * (cells + 2) + grid[:, 2]
-        if len(np.unique(finer)) > count:
-            break
-        ids = finer
-    return ids
+    finest = 1 << _VOXEL_BITS
+    grid = np.clip(np.floor((means - low) / extent * finest), -1, finest).astype(np.int64)
+    for bits in range(_VOXEL_BITS):
+        x, y, z = (grid >> bits).T + 1
+        side = (finest >> bits) + 2
+        ids: npt.NDArray[np.int64] = (x * side + y) * side + z
+        if np.count_nonzero(np.bincount(ids)) <= count:
+            return ids
+    return np.zeros(len(means), np.int64)

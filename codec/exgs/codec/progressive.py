@@ -7,6 +7,7 @@ proxies in for the rest, and measure by how much each chunk lowers the error of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from exgs.codec.cells import (
     Members,
     PackedSh,
-    in_threads,
     pack_cells,
     pack_fine_cells,
     pack_sh_cells,
@@ -27,7 +27,7 @@ from exgs.codec.importance import Importance
 from exgs.codec.klt import ShTransform, fit_transform, residual_vectors
 from exgs.codec.layers import LayerPlan
 from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
-from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainder, pack_remainder
+from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainders, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
 from exgs.codec.tiles import TileTree
@@ -88,47 +88,45 @@ def encode_chunks(
         if scene.sh_degree
         else None
     )
-    results = [
-        _pack_leaves(
-            number,
-            layer,
-            scene,
-            importance,
-            energy,
-            contrast,
-            transform,
-            fine_tile,
-            layer_of,
-            tiles,
-            effort,
+    merging = scene.without_sh()
+    counts = {number: layer.proxies for number, layer in enumerate(plan) if layer.proxies}
+    with ThreadPoolExecutor(1) as pool:  # packing leaves a core idle
+        dividing = pool.submit(
+            divide_remainders, merging, importance, fine_tile, layer_of, counts, effort.proxies
         )
-        for number, layer in enumerate(plan)
-    ]
+        results = [
+            _pack_leaves(
+                number,
+                layer,
+                scene,
+                importance,
+                energy,
+                contrast,
+                transform,
+                fine_tile,
+                layer_of,
+                tiles,
+                effort,
+            )
+            for number, layer in enumerate(plan)
+        ]
+        if counts:
+            enter_stage("clustering")
+        clusters = dividing.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
     lessons = _FitPictures(scene, viewpoints.lessons, rasterizer)
-    with_proxies = [number for number, layer in enumerate(plan) if layer.proxies]
-    rest = {number: np.flatnonzero(layer_of > number) for number in with_proxies}
-    if with_proxies:
-        enter_stage("clustering")
-
-    def divide(number: int) -> npt.NDArray[np.int64]:
-        return divide_remainder(
-            scene, importance, fine_tile, rest[number], plan[number].proxies, effort.proxies
-        )
-
-    clusters = dict(zip(with_proxies, in_threads(divide, with_proxies), strict=True))
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
             results[number].proxies[:] = pack_remainder(
                 number,
-                scene,
+                merging,
                 importance,
                 fine_tile,
-                rest[number],
+                np.flatnonzero(layer_of > number),
                 clusters[number],
                 layer.proxies,
                 1 << (tiles.level - layer.tile_level),
@@ -165,15 +163,11 @@ def _pack_leaves(
     index = np.flatnonzero(layer_of == number)
     span = 1 << (tiles.level - layer.tile_level)
     # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
-    later = np.unique(fine_tile[layer_of > number] // span) if layer.proxies else np.empty(0)
-    nothing_remains = sorted({*range(1 << layer.tile_level)}.difference(later.tolist()))
-    if not len(index) and not nothing_remains:
+    remaining = fine_tile[layer_of > number] // span if layer.proxies else np.empty(0, np.int64)
+    nothing_remains = np.flatnonzero(np.bincount(remaining, minlength=1 << layer.tile_level) == 0)
+    if not len(index) and not len(nothing_remains):
         return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0, sh=False), [])
-    shown = replace(
-        scene.select(index),
-        sh0=importance.base_color[index],
-        shN=np.zeros((len(index), 0, 3), np.float32),
-    )
+    shown = replace(scene.without_sh().select(index), sh0=importance.base_color[index])
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
 
@@ -199,7 +193,7 @@ def _pack_leaves(
         span,
         steps(precision.coarse),
         effort.thorough,
-        also=nothing_remains,
+        also=nothing_remains.tolist(),
     )
     fine = (
         pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.thorough)

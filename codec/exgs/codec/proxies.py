@@ -69,8 +69,12 @@ def merge(
 
 def mean_area(scales: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Silhouette area of ellipsoids [N, 3] up to a constant: largest face plus half the others."""
-    s = np.sort(scales.astype(np.float64), axis=1)
-    return s[:, 2] * s[:, 1] + 0.5 * s[:, 0] * (s[:, 1] + s[:, 2])
+    a, b, c = scales.T.astype(np.float64)
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    longest, rest = np.maximum(high, c), np.minimum(high, c)
+    middle, shortest = np.maximum(low, rest), np.minimum(low, rest)
+    area: npt.NDArray[np.float64] = longest * middle + 0.5 * shortest * (middle + longest)
+    return area
 
 
 def covariances(scene: Gaussians) -> npt.NDArray[np.float64]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from exgs.codec.build import SceneBuilder
+from exgs.codec.cells import ahead
 from exgs.codec.container import FilePusher
 from exgs.codec.index import QualityPoint
 from exgs.scene.camera import Camera
@@ -37,20 +38,25 @@ def measure_quality(
     if head is None or table is None:
         raise ValueError("the pieces are not a whole file")
     start = head.header.root_end
-    builder = SceneBuilder(head.root.facts, table)
-    wanted = _chosen([chunk.end - start for chunk, _ in arrived], points)
+    ends = [chunk.end - start for chunk, _ in arrived]
+    wanted = _chosen(ends, points)
+
+    def states() -> Iterator[tuple[int, Gaussians]]:
+        """What is drawn where it is wanted, and after how many bytes."""
+        builder = SceneBuilder(head.root.facts, table)
+        for number, (chunk, packed) in enumerate(arrived):
+            builder.add(chunk, packed)
+            if number in wanted:
+                yield ends[number], builder.drawn().gaussians
+
     rows = []
-    for number, (chunk, packed) in enumerate(arrived):
-        builder.add(chunk, packed)
-        if number not in wanted:
-            continue
-        drawn = builder.drawn().gaussians
+    for end, drawn in ahead(states()):
         pictures = [np.clip(rasterizer.render(drawn, camera).rgb, 0, 1) for camera in cameras]
         error = np.mean([np.mean((p - r) ** 2) for p, r in zip(pictures, references, strict=True)])
         structure = np.mean([ssim(p, r) for p, r in zip(pictures, references, strict=True)])
         psnr_db = float(-10 * np.log10(max(error, 1e-12)))
-        rows.append(QualityPoint(chunk.end - start, psnr_db, float(structure)))
-        progress((number + 1) / len(arrived))
+        rows.append(QualityPoint(end, psnr_db, float(structure)))
+        progress(end / ends[-1])
     return rows
 
 

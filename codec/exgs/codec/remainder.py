@@ -7,7 +7,7 @@ The error budget is the picture's own: proxies are coded just so finely that it 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,26 +67,34 @@ class ProxyEffort:
         return round(steps * min(max(_LARGE_COUNT / count, 1.0), _MOST_STEPS))
 
 
-def divide_remainder(
+def divide_remainders(
     scene: Gaussians,
     importance: Importance,
     fine_tile: npt.NDArray[np.int64],
-    rest: npt.NDArray[np.int64],
-    count: int,
+    layer_of: npt.NDArray[np.int64],
+    counts: Mapping[int, int],
     effort: ProxyEffort,
-) -> npt.NDArray[np.int64]:
-    """Clusters [R] of the Gaussians `rest` to make about `count` proxies from.
+) -> dict[int, npt.NDArray[np.int64]]:
+    """Clusters [R] of what has not come after a layer, for each layer in `counts`.
 
-    It uses one core and needs no pictures: several layers may be divided at once.
+    From those about so many proxies are to be made. It uses one core and needs no pictures.
     """
-    return cluster(
-        scene.means[rest],
-        importance.base_color[rest],
-        _masses(importance, rest),
-        importance.distance[rest],
-        fine_tile[rest],
-        min(effort.parts * count, len(rest)),
-    )
+    together: dict[int, list[int]] = {}  # layers after which the same is missing
+    for layer in counts:
+        together.setdefault(int(np.count_nonzero(layer_of > layer)), []).append(layer)
+    clusters: dict[int, npt.NDArray[np.int64]] = {}
+    for missing, layers in together.items():
+        rest = np.flatnonzero(layer_of > layers[0])
+        divided = cluster(
+            scene.means[rest],
+            importance.base_color[rest],
+            _masses(importance, rest),
+            importance.distance[rest],
+            fine_tile[rest],
+            [min(effort.parts * counts[layer], missing) for layer in layers],
+        )
+        clusters.update(zip(layers, divided, strict=True))
+    return clusters
 
 
 def pack_remainder(
@@ -106,7 +114,7 @@ def pack_remainder(
 ) -> list[PackedCell]:
     """About `count` proxies for the Gaussians `rest` of `scene`, as cells of `layer`.
 
-    `clusters` [R] come from `divide_remainder`. `drawn` are the leaves that are drawn beside the
+    `clusters` [R] come from `divide_remainders`. `drawn` are the leaves that are drawn beside the
     proxies; `fine_tile` [N] the finest tiles. Colours are fitted to `views`; `lessons` are what
     proxies are distilled from.
     """

@@ -8,13 +8,13 @@ quantization follows from the quantizer's own model, since it would drown in the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.cells import PackedCell, PackedFine, PackedSh
+from exgs.codec.cells import PackedCell, PackedFine, PackedSh, ahead
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.frame import pack_frame
@@ -70,7 +70,8 @@ def in_order(
         parcels.append([replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks])
         return len(jobs) - 1
 
-    _draw_layers(plan, layers, book)
+    for state in ahead(_states(plan, layers)):
+        book.enter(state)
     errors = book.close()
     job_of: dict[tuple[int, int], int] = {}
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
@@ -116,18 +117,16 @@ def in_order(
     return chunks
 
 
-def _draw_layers(plan: Sequence[LayerPlan], layers: Sequence[PackedLayer], book: ErrorBook) -> None:
-    """Draw nothing (state 0), then each layer as it arrives."""
-    book.enter(Gaussians.empty())
+def _states(plan: Sequence[LayerPlan], layers: Sequence[PackedLayer]) -> Iterator[Gaussians]:
+    """What is drawn before anything has come, and as each layer comes."""
+    yield Gaussians.empty()
     below = Gaussians.empty()
     for layer, packed in zip(plan, layers, strict=True):
-        stand_ins = Gaussians.concatenate(
-            [Gaussians.empty(), *(cell.decoded for cell in packed.proxies)]
-        )
-        state = Gaussians.concatenate([below, packed.drawn_leaves(refined=False), stand_ins])
+        stand_ins = [cell.decoded for cell in packed.proxies]
+        state = Gaussians.concatenate([below, packed.drawn_leaves(refined=False), *stand_ins])
         if layer.amplification != 1:
             state = replace(state, scales=state.scales * np.float32(layer.amplification))
-        book.enter(state)
+        yield state
         below = Gaussians.concatenate([below, packed.drawn_leaves(refined=True)])
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,9 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 _HEAD = struct.Struct("<HBBf")
 _BASIS_HEAD = struct.Struct("<HHH")
 _SPARSE_SHARE = 0.65  # of values that are not zero; above it planes are shorter
-_SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more, which cost more than they bring
+_SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,12 +130,21 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     for i, flags, own in zip(sparse, shown.T, parts, strict=False):
         values[flags, i] = own
     reader.finish()
-    vectors = np.empty((count, basis.size), np.float32)
-    block = max(_SERIAL_PRODUCTS // max(components * basis.size, 1), 1)
-    for start in range(0, count, block):
+    vectors = product(values, rows[:components])
+    return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE, out=vectors)
+
+
+def product(values: npt.NDArray[Real], matrix: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    """`values` [N, C] times `matrix` [C, D], in parts for each of which a BLAS starts no threads.
+
+    For so little work they cost more than they bring.
+    """
+    out = np.empty((len(values), matrix.shape[1]), values.dtype)
+    block = max(_SERIAL_PRODUCTS // max(matrix.size, 1), 1)
+    for start in range(0, len(values), block):
         part = slice(start, start + block)
-        np.matmul(values[part], rows[:components], out=vectors[part])
-    return np.clip(vectors, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+        np.matmul(values[part], matrix, out=out[part])
+    return out
 
 
 def _read_flags(reader: PlaneReader, columns: int, section: str) -> npt.NDArray[np.bool_]:

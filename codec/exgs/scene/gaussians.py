@@ -8,7 +8,7 @@ project (rasterizer, codec, gsplat) takes the values as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,10 @@ class Gaussians:
     def select(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Gaussians:
         """The Gaussians at `index` (integers, a mask or a slice), in that order."""
         return Gaussians(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def without_sh(self) -> Gaussians:
+        """The same with degree-0 colours alone."""
+        return replace(self, shN=np.zeros((len(self), 0, 3), np.float32))
 
     @staticmethod
     def concatenate(parts: Sequence[Gaussians]) -> Gaussians:

@@ -2,8 +2,8 @@
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
 photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
-photo-room-trained:NUMBER, solids:SEED, loose-solids:SEED, the name of a scene file, or that and
-:SEED for a part of it.
+photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, the name of a
+scene file, or that and :SEED for a part of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exgs.client.painter.training.captures import Capture, seen_from
 from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
 from exgs.client.painter.training.solids import solids_scene
@@ -32,6 +33,7 @@ _PAPERS = 8  # photographs to a room
 _START_SIZE, _START_ASTRAY = 1.3, 0.4  # of what covers a surface just so: several deep
 _START_OPACITIES = 0.1, 0.9
 _LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
+_UPRIGHT, _UPRIGHT_FOV_Y_DEG = (270, 400), 50.0  # of lessons held upright: the rim shows beside
 
 
 class RecipeError(ExgsError):
@@ -91,12 +93,22 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
             trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
             return TrainingScene(trained, cameras)
+        case "photo-room-captured":
+            papers = _photographs(data, source, seed, _PAPERS)
+            room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
+            capture = Capture(room, seed)
+            lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+            seen = seen_from(room, lessons, default_rasterizer())
+            count = min(int(rng.integers(20_000, 40_000)), len(seen))
+            trained = _trained(seen, count, lessons, rng)
+            return TrainingScene(trained, capture.cameras(views, size, _FOV_Y_DEG))
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
-        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER, solids:SEED,"
-        " loose-solids:SEED, the name of a scene file, or a .ply's and :SEED for a part of it"
+        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"
+        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, the name of a scene file,"
+        " or a .ply's and :SEED for a part of it"
     )
 
 
