@@ -24,6 +24,7 @@ from exgs.codec.fields import text_fault
 from exgs.codec.home import home_view
 from exgs.codec.importance import measure_importance, ugc_scores
 from exgs.codec.index import Layer, QualityPoint, SceneFacts
+from exgs.codec.layered import LayeredScene
 from exgs.codec.layers import assign_layers, plan_layers, region_level
 from exgs.codec.progressive import Effort, encode_chunks
 from exgs.codec.quality import measure_quality
@@ -158,18 +159,8 @@ def encode(
     score = options.score or ("worth" if options.proxies else "energy")
     layer_of = assign_layers(scores[score](), scene.means, sizes)
 
-    chunks, proxy_counts = encode_chunks(
-        scene,
-        importance,
-        plan,
-        tiles,
-        fine_tile,
-        layer_of,
-        viewpoints,
-        rasterizer,
-        effort,
-        stages.enter,
-    )
+    layered = LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)
+    chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
     facts = SceneFacts(
         name=options.name,
         credit=options.credit,

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from exgs.codec.cells import (
     Members,
@@ -23,17 +22,15 @@ from exgs.codec.cells import (
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.geometry import GeometrySteps
-from exgs.codec.importance import Importance
 from exgs.codec.klt import ShTransform, fit_transform, residual_vectors
-from exgs.codec.layers import LayerPlan
+from exgs.codec.layered import LayeredScene
 from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
 from exgs.codec.remainder import FitViews, ProxyEffort, divide_remainders, pack_remainder
 from exgs.codec.sequence import PackedLayer, in_order
 from exgs.codec.steps import geometry_steps, layer_precision, sh_step
-from exgs.codec.tiles import TileTree
 from exgs.codec.viewpoints import Viewpoints
 from exgs.scene.camera import Camera
-from exgs.scene.gaussians import Gaussians
+from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
 _ENERGY_FLOOR = 0.01  # of the mean: what the views have hardly seen is not coded at random
@@ -60,59 +57,21 @@ class Effort:
 
 
 def encode_chunks(
-    scene: Gaussians,
-    importance: Importance,
-    plan: Sequence[LayerPlan],
-    tiles: TileTree,
-    fine_tile: npt.NDArray[np.int64],
-    layer_of: npt.NDArray[np.int64],
+    layered: LayeredScene,
     viewpoints: Viewpoints,
     rasterizer: Rasterizer,
     effort: Effort,
     enter_stage: Callable[[str], None],
 ) -> tuple[list[PackedChunk], list[int]]:
-    """All chunks of the file in order, and how many proxies each layer has.
-
-    `fine_tile` and `layer_of` [N] place the Gaussians.
-    """
+    """All chunks of the file in order, and how many proxies each layer has."""
     enter_stage("quantizing")
-    floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
-    energy, contrast = importance.energy + floor, importance.contrast + floor
-    transform = (
-        fit_transform(
-            residual_vectors(scene, importance.base_color),
-            energy,
-            importance.regions,
-            importance.seen,
-        )
-        if scene.sh_degree
-        else None
-    )
-    merging = scene.without_sh()
-    counts = {number: layer.proxies for number, layer in enumerate(plan) if layer.proxies}
+    scene, plan = layered.scene, layered.plan
     with ThreadPoolExecutor(1) as pool:  # packing leaves a core idle
-        dividing = pool.submit(
-            divide_remainders, merging, importance, fine_tile, layer_of, counts, effort.proxies
-        )
-        results = [
-            _pack_leaves(
-                number,
-                layer,
-                scene,
-                importance,
-                energy,
-                contrast,
-                transform,
-                fine_tile,
-                layer_of,
-                tiles,
-                effort,
-            )
-            for number, layer in enumerate(plan)
-        ]
-        if counts:
+        clusters = pool.submit(divide_remainders, layered, effort.proxies)
+        results, transform = _pack_layers(layered, effort)
+        if any(layer.proxies for layer in plan):
             enter_stage("clustering")
-        clusters = dividing.result()
+        clusters.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
@@ -122,14 +81,9 @@ def encode_chunks(
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
             results[number].proxies[:] = pack_remainder(
+                layered,
                 number,
-                merging,
-                importance,
-                fine_tile,
-                np.flatnonzero(layer_of > number),
-                clusters[number],
-                layer.proxies,
-                1 << (tiles.level - layer.tile_level),
+                clusters.result()[number],
                 drawn,
                 fit.views(len(drawn), layer.proxies),
                 lessons.views(len(drawn), layer.proxies),
@@ -141,37 +95,52 @@ def encode_chunks(
     enter_stage("ordering")
     gain_cameras = evenly(viewpoints.gains, effort.gain_views)
     views = [scaled(camera, _GAIN_WIDTH) for camera in gain_cameras]
-    book = ErrorBook(scene, fine_tile, tiles.count, views, rasterizer)
-    chunks = in_order(plan, results, transform, book, tiles.level)
+    book = ErrorBook(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
+    chunks = in_order(plan, results, transform, book, layered.tiles.level)
     return chunks, [sum(len(cell.members) for cell in r.proxies) for r in results]
 
 
+def _pack_layers(
+    layered: LayeredScene, effort: Effort
+) -> tuple[list[PackedLayer], ShTransform | None]:
+    """The leaves of every layer, without proxies, and the SH bases if there are SH."""
+    scene, importance = layered.scene, layered.importance
+    floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
+    energy, contrast = importance.energy + floor, importance.contrast + floor
+    transform = None
+    if scene.sh_degree:
+        vectors = residual_vectors(scene, importance.base_color)
+        transform = fit_transform(vectors, energy, importance.regions, importance.seen)
+    layers = range(len(layered.plan))
+    return [
+        _pack_leaves(layered, n, energy, contrast, transform, effort) for n in layers
+    ], transform
+
+
 def _pack_leaves(
+    layered: LayeredScene,
     number: int,
-    layer: LayerPlan,
-    scene: Gaussians,
-    importance: Importance,
-    energy: npt.NDArray[np.floating],
-    contrast: npt.NDArray[np.floating],
+    energy: FloatArray,
+    contrast: FloatArray,
     transform: ShTransform | None,
-    fine_tile: npt.NDArray[np.int64],
-    layer_of: npt.NDArray[np.int64],
-    tiles: TileTree,
     effort: Effort,
 ) -> PackedLayer:
-    """The leaves of one layer: coarse, SH coarse, then shapes and SH as fine as they get."""
-    index = np.flatnonzero(layer_of == number)
-    span = 1 << (tiles.level - layer.tile_level)
+    """The leaves of one layer: coarse, SH coarse, then shapes and SH as fine as they get.
+
+    `energy` and `contrast` [N] say what errors of colours and shapes cost.
+    """
+    scene, importance, fine_tile = layered.scene, layered.importance, layered.fine_tile
+    layer, index, span = layered.plan[number], layered.leaves(number), layered.span(number)
     # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
-    remaining = fine_tile[layer_of > number] // span if layer.proxies else np.empty(0, np.int64)
-    nothing_remains = np.flatnonzero(np.bincount(remaining, minlength=1 << layer.tile_level) == 0)
+    later = fine_tile[layered.rest(number)] // span if layer.proxies else np.empty(0, np.int64)
+    nothing_remains = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
     if not len(index) and not len(nothing_remains):
         return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0, sh=False), [])
-    shown = replace(scene.without_sh().select(index), sh0=importance.base_color[index])
+    shown = replace(layered.plain.select(index), sh0=importance.base_color[index])
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
 
-    arrived = np.count_nonzero(layer_of <= number) / len(scene)
+    arrived = (len(scene) - len(layered.rest(number))) / len(scene)
     precision = layer_precision(len(scene), arrived, sh=transform is not None)
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:

@@ -7,7 +7,7 @@ The error budget is the picture's own: proxies are coded just so finely that it 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.distill import distill
 from exgs.codec.geometry import GeometrySteps
 from exgs.codec.importance import Importance
+from exgs.codec.layered import Index, LayeredScene
 from exgs.codec.proxies import mean_area, merge
 from exgs.codec.steps import geometry_steps
 from exgs.scene.camera import Camera
@@ -67,64 +68,55 @@ class ProxyEffort:
         return round(steps * min(max(_LARGE_COUNT / count, 1.0), _MOST_STEPS))
 
 
-def divide_remainders(
-    scene: Gaussians,
-    importance: Importance,
-    fine_tile: npt.NDArray[np.int64],
-    layer_of: npt.NDArray[np.int64],
-    counts: Mapping[int, int],
-    effort: ProxyEffort,
-) -> dict[int, npt.NDArray[np.int64]]:
-    """Clusters [R] of what has not come after a layer, for each layer in `counts`.
+def divide_remainders(layered: LayeredScene, effort: ProxyEffort) -> dict[int, Index]:
+    """Clusters [R] of what has not come after a layer, for each layer that has proxies.
 
-    From those about so many proxies are to be made. It uses one core and needs no pictures.
+    From those about as many proxies as planned are to be made. It uses one core and needs no
+    pictures.
     """
     together: dict[int, list[int]] = {}  # layers after which the same is missing
-    for layer in counts:
-        together.setdefault(int(np.count_nonzero(layer_of > layer)), []).append(layer)
-    clusters: dict[int, npt.NDArray[np.int64]] = {}
-    for missing, layers in together.items():
-        rest = np.flatnonzero(layer_of > layers[0])
+    for number, layer in enumerate(layered.plan):
+        if layer.proxies:
+            together.setdefault(len(layered.rest(number)), []).append(number)
+    clusters: dict[int, Index] = {}
+    for missing, numbers in together.items():
+        rest = layered.rest(numbers[0])
         divided = cluster(
-            scene.means[rest],
-            importance.base_color[rest],
-            _masses(importance, rest),
-            importance.distance[rest],
-            fine_tile[rest],
-            [min(effort.parts * counts[layer], missing) for layer in layers],
+            layered.scene.means[rest],
+            layered.importance.base_color[rest],
+            _masses(layered.importance, rest),
+            layered.importance.distance[rest],
+            layered.fine_tile[rest],
+            [min(effort.parts * layered.plan[number].proxies, missing) for number in numbers],
         )
-        clusters.update(zip(layers, divided, strict=True))
+        clusters.update(zip(numbers, divided, strict=True))
     return clusters
 
 
 def pack_remainder(
+    layered: LayeredScene,
     layer: int,
-    scene: Gaussians,
-    importance: Importance,
-    fine_tile: npt.NDArray[np.int64],
-    rest: npt.NDArray[np.int64],
-    clusters: npt.NDArray[np.int64],
-    count: int,
-    span: int,
+    clusters: Index,
     drawn: Gaussians,
     views: FitViews,
     lessons: FitViews,
     rasterizer: Rasterizer,
     effort: ProxyEffort,
 ) -> list[PackedCell]:
-    """About `count` proxies for the Gaussians `rest` of `scene`, as cells of `layer`.
+    """Proxies for what has not come after `layer`, about as many as planned, as cells of it.
 
     `clusters` [R] come from `divide_remainders`. `drawn` are the leaves that are drawn beside the
-    proxies; `fine_tile` [N] the finest tiles. Colours are fitted to `views`; `lessons` are what
-    proxies are distilled from.
+    proxies. Colours are fitted to `views`; `lessons` are what proxies are distilled from.
     """
-    proxies, labels = _merged(scene, importance, fine_tile, rest, clusters, count, effort.parts)
+    count, rest = len(layered.scene), layered.rest(layer)
+    proxies, labels = _merged(layered, layer, rest, clusters, effort.parts)
     tile = np.zeros(len(proxies), np.int64)
-    tile[labels] = fine_tile[rest]
-    distance = np.bincount(labels, importance.distance[rest]) / np.bincount(labels)
+    tile[labels] = layered.fine_tile[rest]
+    distances = layered.importance.distance[rest]
+    distance = np.bincount(labels, distances) / np.bincount(labels)
 
     merged = np.bincount(labels) > 1
-    steps_to_distil = effort.steps(len(scene), len(rest))
+    steps_to_distil = effort.steps(count, len(rest))
     if steps_to_distil:
         proxies = distill(
             drawn,
@@ -151,9 +143,11 @@ def pack_remainder(
         )
 
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
-        return pack_cells(ChunkKind.PROXY, layer, source, tile, span, steps, thorough)
+        return pack_cells(
+            ChunkKind.PROXY, layer, source, tile, layered.span(layer), steps, thorough
+        )
 
-    if len(rest) < effort.fit_missing * len(scene):
+    if len(rest) < effort.fit_missing * count:
         return packed(proxies, effort.thorough)
     cells = packed(proxies, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
@@ -173,19 +167,14 @@ def pack_remainder(
 
 
 def _merged(
-    scene: Gaussians,
-    importance: Importance,
-    fine_tile: npt.NDArray[np.int64],
-    rest: npt.NDArray[np.int64],
-    clusters: npt.NDArray[np.int64],
-    count: int,
-    parts: int,
-) -> tuple[Gaussians, npt.NDArray[np.int64]]:
-    """Proxies for `rest`, and the proxy of each of these [R].
+    layered: LayeredScene, layer: int, rest: Index, clusters: Index, parts: int
+) -> tuple[Gaussians, Index]:
+    """Proxies for `rest` after `layer`, and the proxy of each of these [R].
 
     Dividing is quick and agglomerating good: it starts from `parts` times as many clusters.
     """
-    source = scene.select(rest)
+    importance = layered.importance
+    source = layered.plain.select(rest)
     colors, distances = importance.base_color[rest], importance.distance[rest]
     masses = _masses(importance, rest)
     labels = clusters
@@ -193,7 +182,8 @@ def _merged(
         many = int(labels.max()) + 1
         blobs = as_blobs(source, colors, masses, distances, importance.pixel_size[rest])
         owner = np.zeros(many, np.int64)
-        owner[labels] = fine_tile[rest]
+        owner[labels] = layered.fine_tile[rest]
+        count = layered.plan[layer].proxies
         labels = agglomerate(summed(blobs, labels, many), owner, count)[labels]
     area = source.opacities * mean_area(source.scales)
     visibility = masses * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
@@ -201,7 +191,7 @@ def _merged(
     return proxies, labels
 
 
-def _masses(importance: Importance, rest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _masses(importance: Importance, rest: Index) -> npt.NDArray[np.float64]:
     """Contributions [R], and a little of what no view has seen."""
     floor = _WEIGHT_FLOOR * float(importance.contribution.mean()) + 1e-30
     masses: npt.NDArray[np.float64] = importance.contribution[rest].astype(np.float64) + floor
