@@ -107,6 +107,11 @@ for name in {wanted!r}:
     assert done.returncode == 0, done.stderr
 
 
+def test_help_comes_without_the_kernels() -> None:
+    program = "import sys, exgs.cli.main; sys.exit('numba' in sys.modules)"
+    assert not subprocess.run([sys.executable, "-c", program], check=False).returncode
+
+
 def test_no_file_grows_too_long() -> None:
     folders = [*(ROOT / home for home in HOMES), ROOT / "bench"]
     long = {

@@ -70,6 +70,26 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
+        ["painter", "train", "no.toml", "-o", "out", "--verbose"],
+        ["painter", "--verbose", "train", "no.toml", "-o", "out"],
+        ["painter", "eval", "no.exgs", "--reference", "no.ply", "--verbose", "--no-tty"],
+        ["info", "no.exgs", "--verbose"],
+    ],
+)
+def test_what_all_commands_take_may_stand_anywhere(
+    argv: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 1
+    assert "Traceback" in capsys.readouterr().err  # that is what --verbose is for
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
         [],
         ["nonsense"],
         ["info"],

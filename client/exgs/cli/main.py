@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 
 from exgs.cli.extras import extra_error
-from exgs.cli.output import Output
+from exgs.cli.output import Output, add_output_options
 from exgs.client.errors import StreamError
 from exgs.codec.errors import ExgsError, FormatError
 
@@ -87,12 +87,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             continue
         module = importlib.import_module(f"exgs.cli.{name}")
         module.add_arguments(command)
-        common = command.add_argument_group("output")
-        common.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
-        common.add_argument(
-            "--verbose", action="store_true", help="say more, and show where an error arose"
-        )
-        common.add_argument("--no-tty", action="store_true", help="no progress bars, no colours")
+        add_output_options(command)
         command.set_defaults(run=module.run)
     return parser
 

@@ -6,6 +6,7 @@ size, the time and the peak memory.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import resource
@@ -21,6 +22,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 Report = Callable[[str, float], None]  # (stage, fraction done in [0, 1])
+
+
+def add_output_options(parser: argparse.ArgumentParser, *, verb: bool = False) -> None:
+    """The options of every command; those of a `verb` leave alone what was said before it."""
+    group = parser.add_argument_group("output")
+    for names, text in (
+        (("-q", "--quiet"), "say nothing but errors"),
+        (("--verbose",), "say more, and show where an error arose"),
+        (("--no-tty",), "no progress bars, no colours"),
+    ):
+        default = argparse.SUPPRESS if verb else False
+        group.add_argument(*names, action="store_true", default=default, help=text)
 
 
 class Output:

@@ -11,7 +11,7 @@ from typing import Any
 from exgs.cli.arguments import byte_size, count, picture_size, positive
 from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
-from exgs.cli.output import Output, format_bytes
+from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.client.painter import LEFT_ALONE, PainterError, painter_named, require_gauss
 from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measure.add_argument("-o", "--out", metavar="OUT.csv", type=Path)
     add_overwrite(measure)
     measure.add_argument("--json", action="store_true", help="print JSON")
+    for verb in (train, measure):
+        add_output_options(verb, verb=True)
 
 
 @interruptible()
