@@ -182,7 +182,19 @@ def test_scores_and_backprojection_count_the_same_weights(view, rasterizer):
     gathered = rasterizer.backproject(scene, cam, np.ones((cam.height, cam.width, 1), np.float32))
     assert np.allclose(scores.sum, gathered.weights, rtol=1e-6)
     assert np.allclose(gathered.sums[:, 0], gathered.weights, rtol=1e-6)
-    assert not gathered.sums[:, 1:].any()
+    assert gathered.sums.shape == (len(scene), 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_many_channels_are_gathered_as_each_alone(channels, rasterizer):
+    scene, cam = cloud(300, 5, 0), camera(70, 50)
+    image = np.random.default_rng(3).uniform(size=(50, 70, channels)).astype(np.float32)
+    together = rasterizer.backproject(scene, cam, image)
+    for channel in range(channels):
+        alone = rasterizer.backproject(scene, cam, image[:, :, [channel]])
+        assert np.array_equal(together.sums[:, channel], alone.sums[:, 0])
+        assert np.array_equal(together.weights, alone.weights)
+        assert np.array_equal(together.squares, alone.squares)
 
 
 def test_everything_is_the_same_on_any_number_of_threads(rasterizer):
@@ -308,7 +320,7 @@ def test_wrong_shapes_are_refused(rasterizer):
     scene, cam = VIEWS["one pixel"]
     with pytest.raises(ValueError, match="colors have shape"):
         rasterizer.render(scene, cam, colors=np.zeros((3, 3), np.float32))
-    for shape in ((2, 1, 3), (1, 1, 4), (1, 1)):
+    for shape in ((2, 1, 3), (1, 1, 0), (1, 1)):
         with pytest.raises(ValueError, match="image has shape"):
             rasterizer.backproject(scene, cam, np.zeros(shape, np.float32))
 

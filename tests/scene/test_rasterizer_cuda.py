@@ -165,7 +165,7 @@ def test_weights_are_alpha_times_what_is_left_of_the_pixel():
 
 def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
     scene, view = SMALL
-    image = np.random.default_rng(0).uniform(size=(view.height, view.width, 2)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(size=(view.height, view.width, 4)).astype(np.float32)
     expected, seen = CpuRasterizer().contributions(scene, view), standin.contributions(scene, view)
     assert seen.sum.dtype == np.float64
     assert seen.max.dtype == np.float32

@@ -18,6 +18,8 @@ from exgs.codec.sh import ShBasis, product
 from exgs.scene.cpu.kernel import kernel
 from exgs.scene.gaussians import FloatArray, Gaussians
 
+_ALL = slice(None)
+
 # Below 0.5: a dead zone that saves more bits than it adds error, the wider around zero.
 _ROUNDING = 0.44
 _ZERO_ROUNDING = 0.36
@@ -42,10 +44,16 @@ class ShTransform:
         return product(vectors.astype(np.float64), self.analysis[number])
 
 
-def residual_vectors(scene: Gaussians, base: FloatArray) -> FloatArray:
-    """What `base` [N, 3] lacks of `scene`: [N, 3 + 3K], degree 0 first, channel innermost."""
-    rest = scene.shN.reshape(len(scene), 3 * scene.shN.shape[1])  # also of no Gaussians
-    return np.concatenate([scene.sh0 - base, rest], axis=1)
+def residual_vectors(
+    scene: Gaussians, base: FloatArray, index: npt.NDArray[np.integer] | slice = _ALL
+) -> FloatArray:
+    """What `base` [N, 3] lacks of `scene`, or of those at `index`: [N, 3 + 3K].
+
+    Degree 0 comes first, and channels are innermost.
+    """
+    sh0, rest = scene.sh0[index], scene.shN[index]
+    flat = rest.reshape(len(rest), 3 * rest.shape[1])  # also of no Gaussians
+    return np.concatenate([sh0 - base, flat], axis=1)
 
 
 def fit_transform(

@@ -16,8 +16,6 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
-_CHANNELS = 3  # pictures that one backprojection takes
-
 
 class ErrorBook:
     """The errors of several states of a scene against the whole, by finest tile."""
@@ -58,13 +56,9 @@ class ErrorBook:
         booked = np.zeros((len(self._errors), self._tiles))
         for view, camera in enumerate(self._cameras):
             images = np.stack([errors[view] for errors in self._errors], axis=2)
-            for start in range(0, images.shape[2], _CHANNELS):
-                part = np.ascontiguousarray(images[:, :, start : start + _CHANNELS])
-                sums = self._rasterizer.backproject(self._scene, camera, part).sums
-                for channel in range(part.shape[2]):
-                    booked[start + channel] += np.bincount(
-                        self._fine_tile, sums[:, channel], self._tiles
-                    )
+            sums = self._rasterizer.backproject(self._scene, camera, images).sums
+            for state, of_state in enumerate(sums.T):
+                booked[state] += np.bincount(self._fine_tile, of_state, self._tiles)
         return booked / len(self._cameras)
 
     def _picture(self, scene: Gaussians, camera: Camera) -> FloatArray:

@@ -111,10 +111,11 @@ def _pack_layers(
     if scene.sh_degree:
         vectors = residual_vectors(scene, importance.base_color)
         transform = fit_transform(vectors, energy, importance.regions, importance.seen)
-    layers = range(len(layered.plan))
-    return [
-        _pack_leaves(layered, n, energy, contrast, transform, effort) for n in layers
-    ], transform
+    packed = [
+        _pack_leaves(layered, number, energy, contrast, transform, effort)
+        for number in range(len(layered.plan))
+    ]
+    return packed, transform
 
 
 def _pack_leaves(
@@ -169,13 +170,11 @@ def _pack_leaves(
         if precision.fine < precision.coarse
         else []
     )
-    wanted = [
-        residual_vectors(scene.select(index[cell.members]), cell.decoded.sh0) for cell in leaves
-    ]
     refinements: list[list[PackedSh]] = []
     energies = [own_energy[cell.members] for cell in leaves]
     if transform is None:
         return PackedLayer([], leaves, refinements, fine, precision, energies)
+    wanted = [residual_vectors(scene, cell.decoded.sh0, index[cell.members]) for cell in leaves]
     bases = [transform.number(cell.tile, layer.tile_level) for cell in leaves]
     for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]

@@ -104,15 +104,15 @@ class CudaRasterizer:
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
         """See `Rasterizer.backproject`."""
         size = (camera.height, camera.width)
-        if image.ndim != 3 or image.shape[:2] != size or image.shape[2] > 3:
-            raise ValueError(f"image has shape {image.shape}, expected {size} and 1 to 3 channels")
+        if image.ndim != 3 or image.shape[:2] != size or not image.shape[2]:
+            raise ValueError(f"image has shape {image.shape}, expected {size} and channels")
         channels = image.shape[2]
         pixels = self._tensor(image).double().reshape(-1, channels)
         n = len(scene)
-        sums, weights, squares = self._zeros(n, 3), self._zeros(n), self._zeros(n)
+        sums, weights, squares = self._zeros(n, channels), self._zeros(n), self._zeros(n)
         for pairs in self._blended(scene, camera):
             weighted = pairs.weights[:, None] * pixels[pairs.pixels]
-            sums[:, :channels].index_add_(0, pairs.gaussians, weighted)
+            sums.index_add_(0, pairs.gaussians, weighted)
             weights.index_add_(0, pairs.gaussians, pairs.weights)
             squares.index_add_(0, pairs.gaussians, pairs.weights**2)
         return Backprojection(sums.cpu().numpy(), weights.cpu().numpy(), squares.cpu().numpy())

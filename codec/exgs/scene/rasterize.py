@@ -47,7 +47,7 @@ class Contributions:
 class Backprojection(NamedTuple):
     """A picture pushed back through the blending weights w onto the Gaussians, float64."""
 
-    sums: DoubleArray  # [N, 3] sum of w * image over the pixels
+    sums: DoubleArray  # [N, C] sum of w * image over the pixels
     weights: DoubleArray  # [N] sum of w
     squares: DoubleArray  # [N] sum of w^2
 
@@ -93,11 +93,11 @@ class Rasterizer(Protocol):
         ...
 
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
-        """The transpose of blending: `image` [H, W, C <= 3] gathered onto the Gaussians.
+        """The transpose of blending: `image` [H, W, C] gathered onto the Gaussians.
 
         Rendering is linear in colour; with `render` as A this is A^T, what a closed-form colour
-        fit needs. Missing channels count as zero. Raises ValueError where `image` has another
-        size than the camera's picture.
+        fit needs. Any number of channels from one on will do. Raises ValueError where `image`
+        has another size than the camera's picture.
         """
         ...
 

@@ -93,21 +93,25 @@ class CpuRasterizer:
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
         """See `Rasterizer.backproject`."""
         size = (camera.height, camera.width)
-        if image.ndim != 3 or image.shape[:2] != size or image.shape[2] > 3:
-            raise ValueError(f"image has shape {image.shape}, expected {size} and 1 to 3 channels")
-        padded = np.zeros((*size, 3), np.float32)
-        padded[..., : image.shape[2]] = image
-        n = len(scene)
-        sums, weights, squares = np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+        if image.ndim != 3 or image.shape[:2] != size or not image.shape[2]:
+            raise ValueError(f"image has shape {image.shape}, expected {size} and channels")
+        n, channels = len(scene), image.shape[2]
+        parts = math.ceil(channels / 3)  # a kernel takes three channels at a time
+        padded = np.zeros((parts, *size, 3), np.float32)
+        for channel in range(channels):
+            padded[channel // 3, ..., channel % 3] = image[..., channel]
+        sums, weights, squares = np.zeros((parts, n, 3)), np.zeros(n), np.zeros(n)
+        again = np.zeros(n), np.zeros(n)  # those of every part but the first
         workers = numba.get_num_threads()
         with _one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
+            sources = projected.sources
             for lists in self._bands(projected, camera):
-                shares, used = self._gather(projected, lists, camera, padded)
-                add_gathered(
-                    lists, used, shares, projected.sources, workers, sums, weights, squares
-                )
-        return Backprojection(sums, weights, squares)
+                for part in range(parts):
+                    shares, used = self._gather(projected, lists, camera, padded[part])
+                    others = again if part else (weights, squares)
+                    add_gathered(lists, used, shares, sources, workers, sums[part], *others)
+        return Backprojection(np.concatenate(sums, axis=1)[:, :channels], weights, squares)
 
     def impact(self, scene: Gaussians, camera: Camera) -> Impact:
         """See `Rasterizer.impact`."""
