@@ -6,10 +6,8 @@ quantization errors are mended where a later step can mend them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from os import cpu_count
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +21,7 @@ from exgs.codec.frame import Buffer, pack_frame, store_frame
 from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
 from exgs.codec.klt import ShTransform, quantize
 from exgs.codec.sh import pack_sh, unpack_sh
+from exgs.codec.threads import in_threads
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 T = TypeVar("T")
@@ -143,24 +142,6 @@ def pack_sh_cells(
         return PackedSh(cell.tile, chunk, basis, decoded)
 
     return _each(pack, zip(cells, vectors, bases, steps, strict=True), thorough)
-
-
-def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    """`function` of every item, in order, on all cores, for what runs without the GIL."""
-    with ThreadPoolExecutor(cpu_count() or 1) as pool:
-        return list(pool.map(function, items))
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """`items`, each made in a thread while the one before is in use.
-
-    Making one must not draw: that takes all cores, and not every platform lets two threads do it.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, items, None)
-            yield item
 
 
 def _grouped(labels: npt.NDArray[np.int64]) -> dict[int, Members]:

@@ -41,7 +41,7 @@ _REGION_COUNT = 24_000
 
 # A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
 _VOXEL_SHARE = 40
-_VOXEL_BITS = 7  # a side of the finest grid is cut into so many bits' worth
+_VOXEL_BITS = 7  # the finest grid has 2^7 voxels a side, the coarsest two
 
 
 @dataclass(frozen=True, slots=True)

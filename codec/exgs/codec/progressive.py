@@ -67,11 +67,11 @@ def encode_chunks(
     enter_stage("quantizing")
     scene, plan = layered.scene, layered.plan
     with ThreadPoolExecutor(1) as pool:  # packing leaves a core idle
-        clusters = pool.submit(divide_remainders, layered, effort.proxies)
+        dividing = pool.submit(divide_remainders, layered, effort.proxies)
         results, transform = _pack_layers(layered, effort)
         if any(layer.proxies for layer in plan):
             enter_stage("clustering")
-        clusters.result()
+        clusters = dividing.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
@@ -83,7 +83,7 @@ def encode_chunks(
             results[number].proxies[:] = pack_remainder(
                 layered,
                 number,
-                clusters.result()[number],
+                clusters[number],
                 drawn,
                 fit.views(len(drawn), layer.proxies),
                 lessons.views(len(drawn), layer.proxies),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from exgs.codec.build import SceneBuilder
-from exgs.codec.cells import ahead
 from exgs.codec.container import FilePusher
 from exgs.codec.index import QualityPoint
+from exgs.codec.threads import ahead
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import ssim

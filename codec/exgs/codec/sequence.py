@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.cells import PackedCell, PackedFine, PackedSh, ahead
+from exgs.codec.cells import PackedCell, PackedFine, PackedSh
 from exgs.codec.constants import ChunkKind
 from exgs.codec.container import PackedChunk
 from exgs.codec.frame import pack_frame
@@ -24,6 +24,7 @@ from exgs.codec.measure import ErrorBook
 from exgs.codec.order import Job, best_order
 from exgs.codec.sh import pack_basis, with_vectors
 from exgs.codec.steps import Precision
+from exgs.codec.threads import ahead
 from exgs.scene.gaussians import Gaussians
 
 _PRIOR = 0.25  # share of a layer's gain that is spread over its tiles without looking

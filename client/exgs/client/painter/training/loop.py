@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -67,15 +67,16 @@ def train(
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sources = (*recipe.sources, *recipe.validation)
-    shards = []
-    for number, source in enumerate(sources):
-        progress(f"pairs of {source}", number / len(sources))
-        shards.append(_shard(recipe, source, data, folder / "pairs"))
-    pairs = _join([worth_learning(shard) for shard in shards[: len(recipe.sources)]])
+
+    def shards(sources: Sequence[str]) -> Iterator[Pairs]:
+        for number, source in enumerate(sources):
+            progress(f"pairs of {source}", number / len(sources))
+            yield _shard(recipe, source, data, folder / "pairs")
+
+    pairs = _join([worth_learning(shard) for shard in shards(recipe.sources)])
     if not len(pairs):
         raise RecipeError(f"{folder / 'pairs'}: no pair is worth learning from; add sources")
-    validation = _join(shards[len(recipe.sources) :]) if recipe.validation else None
+    validation = _join(list(shards(recipe.validation))) if recipe.validation else None
     note(f"{len(pairs)} pairs from {len(recipe.sources)} sources")
     run = _Run(recipe, folder, validation)
     run.resume()

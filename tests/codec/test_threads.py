@@ -1,4 +1,4 @@
-"""Packing in threads: what is made ahead is the same, in order, and its faults come out."""
+"""Threads: what is made ahead is the same, in order, and its faults come out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exgs.codec.cells import ahead
+from exgs.codec.threads import ahead
 
 
 def test_items_come_in_order_and_one_ahead() -> None:
