@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 
 import numpy as np
@@ -15,10 +16,10 @@ from exgs.codec.index import ChunkRef
 from exgs.scene.gaussians import Gaussians
 
 
-def draw(data: bytes) -> DrawnScene:
-    """What a file, or its first bytes, shows; raises FormatError."""
+def draw(data: bytes, missing: Collection[int] = ()) -> DrawnScene:
+    """What a file, or its first bytes, shows without some chunks; raises FormatError."""
     pusher = FilePusher()
-    arrived = pusher.receive_data(data)
+    arrived = [pair for pair in pusher.receive_data(data) if pair[0].id not in missing]
     return _builder(pusher, arrived).drawn()
 
 

@@ -29,13 +29,21 @@ def write(folder: Path) -> None:
         for old in (folder / name).iterdir():
             old.unlink()
     index: dict[str, Any] = {}
-    for name, shows, data, prefixes in valid_files():
-        index[name] = {"shows": shows, "prefixes": prefixes}
-        (folder / "valid" / f"{name}.exgs").write_bytes(data)
-        for prefix in [*prefixes, None]:
-            splats = reference_decoder.arrays(reference_decoder.read(data[:prefix]))
-            file = f"{name}.npz" if prefix is None else f"{name}.{prefix}.npz"
-            _save(folder / "valid" / file, splats)
+    for valid in valid_files():
+        index[valid.name] = {
+            "shows": valid.shows,
+            "prefixes": list(valid.prefixes),
+            "missing": list(valid.missing),
+        }
+        (folder / "valid" / f"{valid.name}.exgs").write_bytes(valid.data)
+        drawn = {"": reference_decoder.read(valid.data)}
+        for prefix in valid.prefixes:
+            drawn[f".{prefix}"] = reference_decoder.read(valid.data[:prefix])
+        for number in valid.missing:
+            drawn[f".without-{number}"] = reference_decoder.read(valid.data, {number})
+        for suffix, splats in drawn.items():
+            path = folder / "valid" / f"{valid.name}{suffix}.npz"
+            _save(path, reference_decoder.arrays(splats))
     _dump(folder / "valid" / "index.json", index)
     refused: dict[str, Any] = {}
     for name, error, problem, data in (*index_cases(), *chunk_cases()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,7 @@ def unpack(packed: bytes, raw: int, expected_hash: bytes) -> bytes:
 
 def load_map(data: bytes) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        need(all(type(key) is str for key, _ in pairs), "a key")
         need(len(dict(pairs)) == len(pairs), "a key twice")
         return dict(pairs)
 
@@ -96,6 +98,11 @@ def load_map(data: bytes) -> dict[str, Any]:
     except (ValueError, msgpack.UnpackException) as error:
         raise Fault("damaged", str(error)) from error
     need(isinstance(value, dict), "not a map")
+    level: list[Any] = [value]
+    for _ in range(16):
+        inner = [x for v in level for x in (v.values() if isinstance(v, dict) else v)]
+        level = [x for x in inner if isinstance(x, (dict, list))]
+    need(not level, "nesting")
     return value
 
 
@@ -190,7 +197,7 @@ class Reader:
         need(levels[-1] <= 12, "level", "limit")
         self.finest = levels[-1]
         need(sum(layer["leaves"] for layer in self.layers) == root["count"], "count")
-        need(all(0.01 <= layer["amplification"] <= 100 for layer in self.layers), "amplification")
+        need(all(2**-7 <= layer["amplification"] <= 2**7 for layer in self.layers), "amplification")
         bounds = root.get("bounds")
         need(isinstance(bounds, bytes) and len(bounds) == 24 << self.finest, "bounds")
         for low_high in struct.iter_unpack("<6f", bounds):
@@ -296,17 +303,20 @@ class Reader:
                 need(sums == [layer["leaves"], layer["proxies"]], "sums")
             need(len(self.cells) == sum(1 << layer["level"] for layer in self.layers), "cells")
 
-    def read_all(self) -> None:
-        """Every chunk that is whole."""
+    def read_all(self, missing: Collection[int]) -> None:
+        """Every chunk that is whole, but those of these numbers."""
         need(len(self.data) <= self.file_bytes, "behind the end")
         position = 64 + self.root_packed
         rows = self.root_rows
+        chunk = 0
         for number in range(len(self.pages) + 1):
             for row in rows:
                 packed = self.data[position : position + row["packed"]]
                 if len(packed) < row["packed"]:
                     return
-                self.read_chunk(row, packed)
+                if chunk not in missing:
+                    self.read_chunk(row, packed)
+                chunk += 1
                 position += row["packed"]
             if number == len(self.pages):
                 return
@@ -332,12 +342,11 @@ class Reader:
             cell.groups[kind] = geometry(payload, row["count"], span, is_proxy=kind == PROXY)
         elif kind == BASIS:
             self.basis = basis_rows(payload, self.size)
-        else:
+        elif LEAF in cell.groups and (kind == FINE or self.basis is not None):
             leaves = [splat for group in cell.groups[LEAF] for splat in group]
             if kind == FINE:
                 apply_fine(payload, leaves)
             else:
-                assert self.basis is not None
                 apply_sh(payload, self.basis, self.size, leaves)
                 cell.arrived.add(row["number"])
 
@@ -373,10 +382,13 @@ class Reader:
         return drawn
 
 
-def read(data: bytes) -> list[Splat]:
-    """The Gaussians that `data`, a file or its first bytes, draws; raises Fault."""
+def read(data: bytes, missing: Collection[int] = ()) -> list[Splat]:
+    """The Gaussians that `data`, a file or its first bytes, draws; raises Fault.
+
+    The chunks numbered in `missing` are taken for not here.
+    """
     reader = Reader(data)
-    reader.read_all()
+    reader.read_all(missing)
     return reader.draw()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HUGE = 1e30
+HUGE = 2.0**99
 
 
 class Fault(Exception):

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from exgs.codec.build import SceneBuilder
-from exgs.codec.constants import ChunkKind
+from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
 from exgs.codec.decode import decode, verify
 from exgs.codec.errors import FormatError, LimitError
 from exgs.codec.index import ChunkRef
@@ -108,7 +108,7 @@ def test_any_index_gives_an_error_or_sound_values(seed: int) -> None:
 def test_the_largest_numbers_stay_finite(width: int) -> None:
     """Columns of ones in every bit, with the largest steps."""
     parts = random_file(counts=(3, 0), proxies=(0, 0), levels=(0, 0), sh_degree=1, seed=1)
-    big = np.float32(9.9e29).tobytes()
+    big = np.float32(MAX_MAGNITUDE).tobytes()
     rows = []
     for row in parts.pages[0] + [row for page in parts.pages[1:] for row in page]:
         raw = unpacked(row)

@@ -20,6 +20,7 @@ from tests.codec.forge import (
     assemble,
     chunk,
     layers,
+    random_file,
     small_file,
     squeeze,
 )
@@ -380,6 +381,13 @@ def _payloads() -> Iterator[Case]:
     ):
         sparse = struct.pack("<HBBfB", 1, value_width, 0, 0.1, 128) + columns
         yield f"sh-{name}", "damaged", what, payload(SH, lambda raw, sparse=sparse: sparse)
+    yield "sh-cut-widths", "damaged", "two of six widths", payload(SH, lambda raw: raw[:10])
+    yield (
+        "sh-cut-planes",
+        "damaged",
+        "a column of eight planes, and none of them",
+        payload(SH, lambda raw: struct.pack("<HBBfB", 1, 0, 0, 0.1, 8)),
+    )
     yield (
         "sh-behind",
         "damaged",
@@ -429,6 +437,23 @@ def _bombs() -> Iterator[Case]:
         "limit",
         "a hundred thousand Gaussians in columns of zeros",
         assemble(Parts(root, [[first], rest])),
+    )
+
+    large = random_file(
+        counts=(600, full + 200),
+        proxies=(0, 0),
+        levels=(0, 0),
+        sh_degree=0,
+        fine=False,
+        seed=3,
+    )
+    columns = head + struct.pack("<I", full + 200) + bytes(11 * 8 * (full + 200))
+    large.pages = [[large.pages[0][0], chunk(LEAF, 1, 0, full + 200, columns)]]
+    yield (
+        "free-net",
+        "limit",
+        "more Gaussians than bytes in one chunk, more bytes than Gaussians in another",
+        assemble(large),
     )
 
     size = 48

@@ -101,6 +101,29 @@ def _bad_frames() -> Iterator[tuple[str, str, str, Callable[[bytes], bytes]]]:
         block = struct.pack("<I", len(raw) << 3 | 1)[:3]
         return b"\x28\xb5\x2f\xfd\xa1\x07" + struct.pack("<I", len(raw)) + block + raw
 
+    def reserved_bit(raw: bytes) -> bytes:
+        packed = bytearray(squeeze(raw))
+        packed[4] |= 0x08
+        return bytes(packed)
+
+    def reserved_block(raw: bytes) -> bytes:
+        """Its content in a raw block, but the block is of type 3."""
+        block = struct.pack("<I", len(raw) << 3 | 7)[:3]
+        return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(raw)) + block + raw
+
+    def bad_checksum(raw: bytes) -> bytes:
+        packed = squeeze(raw, write_checksum=True)
+        return packed[:-1] + bytes([packed[-1] ^ 1])
+
+    yield "reserved-bit", "damaged", "the reserved bit of the frame is set", reserved_bit
+    yield "reserved-block", "damaged", "a block of the reserved type", reserved_block
+    yield "checksum", "damaged", "a wrong checksum in the frame", bad_checksum
+    yield (
+        "checksum-cut",
+        "damaged",
+        "the checksum that the frame announces is missing",
+        lambda raw: squeeze(raw, write_checksum=True)[:-4],
+    )
     yield "two-frames", "damaged", _TWO_FRAMES, lambda raw: squeeze(raw) + squeeze(raw)
     yield (
         "skippable-behind",
@@ -168,6 +191,19 @@ def _maps() -> Iterator[Case]:
     def integer_key(root: Root) -> bytes:
         return b"\xde" + struct.pack(">H", len(root) + 1) + sound(root)[1:] + b"\x01\x01"
 
+    def beside(value: bytes) -> Callable[[Root], bytes]:
+        """A packed value under an unknown key."""
+        return lambda root: (
+            b"\xde" + struct.pack(">H", len(root) + 1) + sound(root)[1:] + b"\xa1x" + value
+        )
+
+    for name, problem, value in (
+        ("nested", "17 maps and lists within each other", b"\x91" * 15 + b"\x80"),
+        ("unknown-twice", "a key stands twice under an unknown key", b"\x82\xa1a\x01\xa1a\x02"),
+        ("unknown-utf8", "a string under an unknown key is not UTF-8", b"\xa1\xff"),
+        ("unknown-key", "a byte string is a key under an unknown key", b"\x81\xc4\x01a\x01"),
+    ):
+        yield f"map-{name}", "damaged", problem, dumped(beside(value))
     yield "map-list", "damaged", "a list instead of a map", dumped(lambda r: sound([r]))  # type: ignore[arg-type]
     yield "map-behind", "damaged", "a byte behind the map", dumped(lambda r: sound(r) + b"\x00")
     yield "map-cut", "damaged", "the map is cut", dumped(lambda r: sound(r)[:-1])
@@ -181,16 +217,7 @@ def _maps() -> Iterator[Case]:
         "map-deep-value",
         "damaged",
         "an unknown key holds 100,000 nested lists",
-        dumped(
-            lambda r: (
-                b"\xde"
-                + struct.pack(">H", len(r) + 1)
-                + sound(r)[1:]
-                + b"\xa1x"
-                + b"\x91" * 100_000
-                + b"\xc0"
-            )
-        ),
+        dumped(beside(b"\x91" * 100_000 + b"\xc0")),
     )
     yield (
         "map-count",
@@ -251,7 +278,7 @@ def _facts() -> Iterator[Case]:
     yield "up-two", "damaged", "up has two numbers", edited(up=[0.0, 1.0])
     yield "up-nan", "damaged", "up is not a number", edited(up=[0.0, nan, 0.0])
     yield "up-bool", "damaged", "up holds true", edited(up=[0.0, True, 0.0])
-    yield "up-huge", "damaged", "up is 1e31 long", edited(up=[0.0, 1e31, 0.0])
+    yield "up-huge", "damaged", "up is 1e30 long", edited(up=[0.0, 1e30, 0.0])
     home = {"eye": [0.0, 0.0, 0.0], "forward": [0.0, 0.0, 1.0], "fov_y": 1.0}
     yield "home-list", "damaged", "home is a list", edited(home=[])
     yield (
@@ -273,6 +300,12 @@ def _facts() -> Iterator[Case]:
         "the field of view is no number",
         edited(home={**home, "fov_y": nan}),
     )
+    yield (
+        "home-fov-none",
+        "damaged",
+        "the home view has no field of view",
+        edited(home={"eye": home["eye"], "forward": home["forward"]}),
+    )
     bounds = np.tile(np.array([[0, 0, 0], [1, 1, 1]], "<f4"), (2, 1, 1))
 
     def boxes(value: float, corner: int) -> bytes:
@@ -289,6 +322,13 @@ def _facts() -> Iterator[Case]:
     yield "bounds-cut", "damaged", "a box is cut", edited(True, bounds=bounds.tobytes()[:-1])
     yield "bounds-nan", "damaged", "a bound is not a number", edited(True, bounds=boxes(nan, 0))
     yield "bounds-inf", "damaged", "a bound is infinite", edited(True, bounds=boxes(inf, 1))
+    beyond = float(np.nextafter(np.float32(2.0**99), np.float32(inf)))
+    yield (
+        "bounds-huge",
+        "damaged",
+        "a bound just beyond 2^99",
+        edited(True, bounds=boxes(beyond, 1)),
+    )
     yield (
         "bounds-turned",
         "damaged",
@@ -314,7 +354,7 @@ def _facts() -> Iterator[Case]:
         "tile levels fall",
         edited(True, layers=layers([(1, 2, 1, 1.0), (0, 3, 0, 1.0)])),
     )
-    for name, factor in (("nan", nan), ("zero", 0.0), ("huge", 101.0)):
+    for name, factor in (("nan", nan), ("small", 0.0078), ("huge", 128.01)):
         yield (
             f"amplification-{name}",
             "damaged",

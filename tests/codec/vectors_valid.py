@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgpack
 import zstandard
 
-from exgs.codec.constants import ChunkKind
+from exgs.codec.constants import MAX_NESTING, ChunkKind
 from tests.codec.drawing import parts_of
 from tests.codec.forge import (
+    Parts,
     Root,
     Row,
     assemble,
@@ -20,14 +22,25 @@ from tests.codec.forge import (
     squeeze,
     tiny_file,
 )
+from tests.codec.vectors_extreme import extremes
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 
 
-def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
-    """Name, what it shows, bytes, prefixes to decode besides the whole."""
+class Valid(NamedTuple):
+    """A sound file."""
+
+    name: str
+    shows: str
+    data: bytes
+    prefixes: Sequence[int] = ()  # to decode besides the whole
+    missing: Sequence[int] = ()  # chunks, each of which is left out once
+
+
+def valid_files() -> Iterator[Valid]:
+    """All of them."""
     one = assemble(tiny_file())
-    yield "one", "one Gaussian of degree 0: header, root index, one LEAF", one, []
+    yield Valid("one", "one Gaussian of degree 0: header, root index, one LEAF", one)
 
     full = random_file(
         counts=(0, 12, 20),
@@ -40,11 +53,12 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     )
     full.root["home"] = {"eye": [0.5, 0.5, -2.0], "forward": [0.0, 0.0, 3.0], "fov_y": 1.0}
     data = assemble(full)
-    yield (
+    yield Valid(
         "full",
         "three layers, proxies, four tiles, SH twice, FINE, pages",
         data,
         [len(data) * part // 5 for part in (2, 3, 4)],
+        [ref.id for ref, _ in parts_of(data)[1] if ref.kind in (LEAF, PROXY) and ref.layer == 1],
     )
 
     pruned = random_file(
@@ -56,7 +70,7 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
         seed=4,
     )
     data = assemble(pruned)
-    yield (
+    yield Valid(
         "pruned",
         "no proxies, amplified leaves, empty cells, FINE without SH",
         data,
@@ -72,10 +86,10 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
         sh_passes=8,
         seed=5,
     )
-    yield "harmonics", "degree 3, as many SH chunks as a cell may have", assemble(harmonics), []
+    yield Valid("harmonics", "degree 3, as many SH chunks as a cell may have", assemble(harmonics))
 
     bases = random_file(counts=(0, 4), proxies=(1, 0), levels=(0, 1), bases=3, fine=False, seed=9)
-    yield "bases", "three SH bases, of which each chunk names one", assemble(bases), []
+    yield Valid("bases", "three SH bases, of which each chunk names one", assemble(bases))
 
     order = random_file(counts=(4, 6), proxies=(3, 0), sh_passes=2, seed=6, rows_per_page=100)
     rows = order.pages[0]
@@ -84,7 +98,7 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     leaf, *others = [row for row in rows if row not in (proxy, basis)]
     others.sort(key=lambda row: (row.kind == SH, row.kind == FINE, row.layer))
     order.pages = [[], [basis, leaf, proxy], others]
-    yield "order", "an empty root table, BASIS first, LEAF before PROXY", assemble(order), []
+    yield Valid("order", "an empty root table, BASIS first, LEAF before PROXY", assemble(order))
 
     joined = random_file(counts=(2, 8), proxies=(1, 0), seed=7, rows_per_page=100)
     rows = joined.pages[0]
@@ -95,7 +109,7 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     rest.remove(fine)
     joined.pages = [[*rest, apart], [last, fine]]
     data = assemble(joined)
-    yield (
+    yield Valid(
         "joined",
         "a first SH that LEAF waits for behind BASIS, one behind FINE and one in the next page",
         data,
@@ -105,18 +119,50 @@ def valid_files() -> Iterator[tuple[str, str, bytes, list[int]]]:
     later = random_file(counts=(2, 3), seed=1)
     later.header["minor"] = 7
     later.root["mood"] = {"deep": [None, True, 1.5, b"x"]}
+    deepest: object = {}
+    for _ in range(MAX_NESTING - 2):
+        deepest = [deepest]
+    later.root["depth"] = deepest
     later.root["name"] = "späterhin\n\t…"
     later.root["up"] = [0, -1, 0]
     later.pages[0].append(chunk(200, 0, 0, 9, b"whatever"))
     later.pages[1].insert(1, replace(chunk(128, 1, 1, 0, b"x"), data=b"not a frame"))
     later.edit_index = lambda root: root["chunks"].update(color=b"unknown column")
-    yield "later", "a later minor version: unknown keys, kinds to leave out", assemble(later), []
+    yield Valid("later", "a later minor version: unknown keys, kinds to leave out", assemble(later))
 
     loose = random_file(counts=(2, 3), seed=1)
     loose.dump_root = _loosely
     loose.wrap_root = lambda raw: squeeze(raw, write_checksum=True)
     loose.pages = [[_wider(row) for row in page] for page in loose.pages]
-    yield "loose", "long integers, wide columns, checksums, windows", assemble(loose), []
+    yield Valid("loose", "long integers, wide columns, checksums, windows", assemble(loose))
+
+    data = assemble(_between())
+    yield Valid(
+        "between",
+        "an SH joined over a row to leave out, one that is not since a page lies between",
+        data,
+        [ref.end for ref, _ in parts_of(data)[1]][3:6],
+        [0],
+    )
+
+    data = assemble(extremes())
+    yield Valid(
+        "extremes",
+        "codes of 63 bits, longest turns, numbers beyond every clamp, amplification at its ends",
+        data,
+        [ref.end for ref, _ in parts_of(data)[1]][1:6:2],
+    )
+
+
+def _between() -> Parts:
+    """BASIS, PROXY and LEAF of the first cell, EXTRA, its SH, a LEAF; on the next page its SH."""
+    parts = random_file(
+        counts=(3, 4), proxies=(2, 0), levels=(0, 0), fine=False, seed=11, rows_per_page=100
+    )
+    proxy, leaf, basis, sh, above, its_sh = parts.pages[0]
+    extra = chunk(200, 0, 0, 3, b"whatever")
+    parts.pages = [[basis, proxy, leaf, extra, sh, above], [its_sh]]
+    return parts
 
 
 def _loosely(root: Root) -> bytes:

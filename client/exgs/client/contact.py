@@ -35,11 +35,17 @@ def pick_rows(rows: Sequence[QualityRow], count: int = 6) -> list[QualityRow]:
 def contact_sheet(
     path: Path, folder: Path, rows: Sequence[QualityRow], captions: Sequence[str]
 ) -> None:
-    """Write the frames of `rows`, which lie in `folder`, with a caption below each."""
+    """Write the frames of `rows`, which lie in `folder`, with a caption below each, as PNG."""
     frames = [Image.open(folder / row.frame).convert("RGB") for row in rows]
+    with atomic_write(path) as file:
+        sheet_of(frames, captions, _COLUMNS).save(file, "png")
+
+
+def sheet_of(frames: Sequence[Image.Image], captions: Sequence[str], columns: int) -> Image.Image:
+    """`frames` of one size in lines of `columns`, with a caption below each."""
     width, height = frames[0].size
-    lines = -(-len(frames) // _COLUMNS)
-    columns = min(_COLUMNS, len(frames))
+    lines = -(-len(frames) // columns)
+    columns = min(columns, len(frames))
     sheet = Image.new(
         "RGB",
         (
@@ -51,10 +57,9 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(_FONT_SIZE)
     for number, (frame, caption) in enumerate(zip(frames, captions, strict=True)):
-        line, column = divmod(number, _COLUMNS)
+        line, column = divmod(number, columns)
         x = _MARGIN + column * (width + _MARGIN)
         y = _MARGIN + line * (height + _CAPTION + _MARGIN)
         sheet.paste(frame, (x, y))
         draw.text((x, y + height + 3), caption, fill=_INK, font=font)
-    with atomic_write(path) as file:
-        sheet.save(file, "png")
+    return sheet

@@ -64,7 +64,11 @@ MAX_SH_CHUNKS: Final = 8  # of one cell
 MAX_BASES: Final = 64  # in the BASIS chunk
 MAX_QUALITY_POINTS: Final = 1 << 10
 MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence, encoder
-MAX_MAGNITUDE: Final = 1e30  # of any coordinate, step or coefficient
+MAX_SH_DEGREE: Final = 3
+MAX_NESTING: Final = 16  # maps and lists within each other in the index, the outermost included
+MAX_MAGNITUDE: Final = 2.0**99  # of any coordinate, step or coefficient: the same in f32 and f64
+AMPLIFICATION_MIN: Final = 2.0**-7
+AMPLIFICATION_MAX: Final = 2.0**7
 
 ROOT_TARGET_BYTES: Final = 16 << 10  # header and root index of a file lie in its first 16 KiB
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgpack
 import numpy as np
 
-from exgs.codec.constants import HASH_BYTES, MAX_MAGNITUDE, MAX_TEXT_BYTES
+from exgs.codec.constants import HASH_BYTES, MAX_MAGNITUDE, MAX_NESTING, MAX_TEXT_BYTES
 from exgs.codec.errors import DamagedError, FormatError, LimitError
 
 T = TypeVar("T")
@@ -41,6 +41,10 @@ def load_fields(raw: bytes, section: str, offset: int) -> Fields:
         raise DamagedError(problem, section=section, offset=offset) from error
     if not isinstance(value, dict):
         raise DamagedError("not a map", section=section, offset=offset)
+    if _deeper(value, MAX_NESTING):
+        raise DamagedError(
+            f"maps and lists lie more than {MAX_NESTING} deep", section=section, offset=offset
+        )
     return Fields(value, section, offset)
 
 
@@ -143,7 +147,17 @@ def _is_number(value: object) -> bool:
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    if not all(isinstance(name, str) for name, _ in pairs):
+        raise ValueError("a key is not a string")
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("a key stands twice in a map")
     return values
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether maps and lists lie more than `levels` deep in `value`, itself counted."""
+    if not isinstance(value, dict | list):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return not levels or any(_deeper(child, levels - 1) for child in children)

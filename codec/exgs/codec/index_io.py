@@ -13,6 +13,8 @@ import msgpack
 import numpy as np
 
 from exgs.codec.constants import (
+    AMPLIFICATION_MAX,
+    AMPLIFICATION_MIN,
     HEADER_BYTES,
     MAX_CHUNK_COUNT,
     MAX_CHUNK_RAW_BYTES,
@@ -23,6 +25,7 @@ from exgs.codec.constants import (
     MAX_QUALITY_POINTS,
     MAX_ROOT_RAW_BYTES,
     MAX_SCENE_COUNT,
+    MAX_SH_DEGREE,
     MAX_TILE_LEVEL,
     ChunkKind,
 )
@@ -148,7 +151,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         license=fields.text("license"),
         encoder=fields.text("encoder"),
         leaf_count=fields.integer("count", MAX_SCENE_COUNT),
-        sh_degree=fields.integer("sh_degree", 3),
+        sh_degree=fields.integer("sh_degree", MAX_SH_DEGREE),
         up=fields.vector("up"),
         layers=tuple(Layer(*row) for row in layers),
         tile_bounds=fields.bounds("bounds"),
@@ -229,8 +232,11 @@ def _check_facts(facts: SceneFacts, fields: Fields) -> None:
         )
     if len(facts.tile_bounds) != 1 << levels[-1]:
         raise fields.damaged(f"{len(facts.tile_bounds)} tile bounds, level {levels[-1]}")
-    if not all(0.01 <= layer.amplification <= 100 for layer in facts.layers):
-        raise fields.damaged("an amplification is not between 0.01 and 100")
+    factors = [layer.amplification for layer in facts.layers]
+    if not all(AMPLIFICATION_MIN <= factor <= AMPLIFICATION_MAX for factor in factors):
+        raise fields.damaged(
+            f"an amplification is not between {AMPLIFICATION_MIN} and {AMPLIFICATION_MAX}"
+        )
     if sum(layer.leaf_count for layer in facts.layers) != facts.leaf_count:
         raise fields.damaged("the layers do not add up to the scene")
     if (facts.tile_bounds[:, 0] > facts.tile_bounds[:, 1]).any():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.constants import MAX_MAGNITUDE
 from exgs.scene.gaussians import FloatArray
 
 
@@ -70,4 +71,5 @@ def tile_bounds(means: FloatArray, tile: npt.NDArray[np.int64], count: int) -> F
     np.minimum.at(low, tile, means)
     np.maximum.at(high, tile, means)
     bounds = np.stack([low, high], axis=1)
-    return np.where(np.isfinite(bounds), bounds, 0).astype(np.float32)
+    finite = np.where(np.isfinite(bounds), bounds, 0)
+    return np.clip(finite, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)

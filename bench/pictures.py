@@ -1,0 +1,54 @@
+"""What few bytes of the sample scene show, in exgs and in other formats.
+
+`python -m bench.pictures` draws it from a view that no encoder has used, and needs node. The
+picture goes to docs/progressive.jpg.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.peers import PEERS
+from bench.rd import default_cache
+from bench.scenes import load_scene
+from exgs.client.contact import sheet_of
+from exgs.client.picture import to_pixels
+from exgs.scene.metrics import psnr
+from exgs.scene.rasterize import default_rasterizer
+
+_PICTURE = Path(__file__).parents[1] / "docs" / "progressive.jpg"
+_VIEW = 1  # of those that judge
+_SIZE = (400, 225)
+_BUDGETS = (20_000, 60_000, 200_000, 800_000)
+_ROWS = {
+    "exgs": "exgs",
+    "SPZ decimated": "SPZ of a decimated scene",
+    "exgs pruning only": "pruning only",
+    ".splat prefix": ".splat",
+}
+
+
+def main() -> None:
+    cache = default_cache()
+    cache.mkdir(parents=True, exist_ok=True)
+    scene = load_scene("sample", cache)
+    rasterizer = default_rasterizer()
+    camera = scene.judges[_VIEW].resized(*_SIZE)
+    whole = np.clip(rasterizer.render(scene.gaussians, camera).rgb, 0, 1)
+    frames, captions = [], []
+    for peer, word in _ROWS.items():
+        points = [p for p in PEERS[peer](scene, _BUDGETS, cache) if p.note != "whole file"]
+        points.sort(key=lambda point: point.bytes)
+        for budget, point in zip(_BUDGETS, points, strict=True):
+            picture = np.clip(rasterizer.render(point.load(), camera).rgb, 0, 1)
+            frames.append(Image.fromarray(to_pixels(picture)))
+            captions.append(f"{word}, {budget // 1000} KB, {psnr(picture, whole):.1f} dB")
+    _PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    sheet_of(frames, captions, len(_BUDGETS)).save(_PICTURE, quality=88)
+
+
+if __name__ == "__main__":
+    main()
