@@ -10,8 +10,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from exgs.codec.constants import ErrorCode
+from exgs.codec.constants import ErrorCode, FrameType
 from exgs.server.config import TOKEN, Patience, Quota
+from exgs.wire.events import Error, GoAway, Hello
+from exgs.wire.frames import pack_frame
+from exgs.wire.messages import pack_error, pack_goaway, pack_hello
 from tests.client.scenes import write_box
 from tests.server.support import Site, camera_at, on_site, streaming, until
 
@@ -194,6 +197,20 @@ def test_what_breaks_the_rules_is_told_so_and_closed(
             return await site.metric(f'exgs_rejects_total{{code="{code.name.lower()}"}}') == 1
 
         await until(is_counted)
+
+    on_site(root, main)
+
+
+def test_who_goes_with_the_hello_is_let_go(root: Path) -> None:
+    hello = pack_frame(FrameType.HELLO, pack_hello(Hello((1,), "box", credit_bytes=100)))
+    goaway = pack_frame(FrameType.GOAWAY, pack_goaway(GoAway(ErrorCode.NONE, "", 0.0)))
+    error = pack_frame(FrameType.ERROR, pack_error(Error(ErrorCode.INTERNAL, "no", True)))
+
+    async def main(site: Site) -> None:
+        for last in (goaway, error):
+            async with site.http.ws_connect(f"{site.server.url}/scenes/box/stream") as socket:
+                await socket.send_bytes(hello + last)
+                assert await _code(socket) == aiohttp.WSCloseCode.OK
 
     on_site(root, main)
 

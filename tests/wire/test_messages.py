@@ -169,50 +169,73 @@ def test_any_value_in_any_field_is_parsed_or_a_typed_fault(kind: str, data: st.D
         assert str(fault).startswith(f"{kind}: ")
 
 
+NOTHING = {"hash": bytes(16), "chunks": b"", "pages": b"", "partial": b""}
+
+
 @pytest.mark.parametrize(
-    ("kind", "change"),
+    ("kind", "change", "code"),
     [
-        ("HELLO", {"scene": "a" * (MAX_NAME_BYTES + 1)}),
-        ("HELLO", {"scene": "\u00e9" * (MAX_NAME_BYTES // 2 + 1)}),
-        ("HELLO", {"agent": "a" * (MAX_NAME_BYTES + 1)}),
-        ("HELLO", {"token": "a" * (MAX_TOKEN_BYTES + 1)}),
-        ("HELLO", {"credit": MAX_CREDIT_BYTES + 1}),
-        ("HELLO", {"credit": True}),
-        ("HELLO", {"credit": -1}),
-        ("HELLO", {"versions": []}),
-        ("HELLO", {"versions": [1] * 65}),
-        ("HELLO", {"limits": {"fragment": MIN_FRAGMENT_BYTES - 1, "credit": 0}}),
-        ("HELLO", {"limits": None}),
-        ("HELLO", {"have": {"hash": bytes(15), "chunks": b"", "pages": b"", "partial": b""}}),
-        ("HELLO", {"have": {"hash": bytes(16), "chunks": b"", "pages": b"", "partial": b"1"}}),
-        ("VIEW", {"serial": 0}),
-        ("VIEW", {"serial": 1 << 32}),
-        ("VIEW", {"size": [0, 10]}),
-        ("VIEW", {"size": [MAX_VIEWPORT + 1, 10]}),
-        ("VIEW", {"size": [10]}),
-        ("VIEW", {"viewmat": np.full((4, 4), np.nan).tobytes()}),
-        ("VIEW", {"viewmat": np.diag([1.0, 1, -1, 1]).tobytes()}),
-        ("VIEW", {"viewmat": np.diag([2.0, 2, 2, 1]).tobytes()}),
-        ("VIEW", {"viewmat": (np.eye(4) * 1e300).tobytes()}),
-        ("VIEW", {"viewmat": b""}),
-        ("VIEW", {"K": np.zeros((3, 3)).tobytes()}),
-        ("VIEW", {"K": np.diag([np.inf, 1, 1]).tobytes()}),
-        ("CREDIT", {"add": 0}),
-        ("CREDIT", {"add": MAX_CREDIT_BYTES + 1}),
-        ("CANCEL", {"parts": b""}),
-        ("CANCEL", {"parts": bytes(4 * MAX_PART_LIST + 4)}),
-        ("CANCEL", {"parts": bytes(5)}),
-        ("CANCEL", {"parts": (PAGE_PART_BIT | 1).to_bytes(4, "little")}),
-        ("WANT", {"again": 1}),
-        ("ERROR", {"message": "a" * (MAX_MESSAGE_BYTES + 1)}),
-        ("GOAWAY", {"retry_after": float("nan")}),
-        ("GOAWAY", {"retry_after": 1e9}),
+        ("HELLO", {"scene": "a" * (MAX_NAME_BYTES + 1)}, ErrorCode.LIMIT),
+        ("HELLO", {"scene": "\u00e9" * (MAX_NAME_BYTES // 2 + 1)}, ErrorCode.LIMIT),
+        ("HELLO", {"agent": "a" * (MAX_NAME_BYTES + 1)}, ErrorCode.LIMIT),
+        ("HELLO", {"token": "a" * (MAX_TOKEN_BYTES + 1)}, ErrorCode.LIMIT),
+        ("HELLO", {"credit": MAX_CREDIT_BYTES + 1}, ErrorCode.LIMIT),
+        ("HELLO", {"credit": True}, ErrorCode.PROTOCOL),
+        ("HELLO", {"credit": -1}, ErrorCode.PROTOCOL),
+        ("HELLO", {"versions": []}, ErrorCode.PROTOCOL),
+        ("HELLO", {"versions": [1] * 65}, ErrorCode.PROTOCOL),
+        ("HELLO", {"limits": {"fragment": 1023, "credit": 0}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"limits": None}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "hash": bytes(15)}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "partial": b"1"}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "partial": bytes(8)}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "partial": b"\0\0\0\0\5\0\0\0" * 2}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "hash": bytes(17)}}, ErrorCode.PROTOCOL),
+        ("HELLO", {"have": {**NOTHING, "partial": bytes(8 * 4097)}}, ErrorCode.LIMIT),
+        ("HELLO", {"limits": {"fragment": 4096, "credit": 1 << 49}}, ErrorCode.LIMIT),
+        ("VIEW", {"viewmat": bytes(136)}, ErrorCode.PROTOCOL),
+        ("VIEW", {"serial": 0}, ErrorCode.PROTOCOL),
+        ("VIEW", {"serial": 1 << 32}, ErrorCode.PROTOCOL),
+        ("VIEW", {"size": [0, 10]}, ErrorCode.PROTOCOL),
+        ("VIEW", {"size": [MAX_VIEWPORT + 1, 10]}, ErrorCode.LIMIT),
+        ("VIEW", {"size": [10]}, ErrorCode.PROTOCOL),
+        ("VIEW", {"viewmat": np.full((4, 4), np.nan).tobytes()}, ErrorCode.PROTOCOL),
+        ("VIEW", {"viewmat": np.diag([1.0, 1, -1, 1]).tobytes()}, ErrorCode.PROTOCOL),
+        ("VIEW", {"viewmat": np.diag([2.0, 2, 2, 1]).tobytes()}, ErrorCode.PROTOCOL),
+        ("VIEW", {"viewmat": (np.eye(4) * 1e300).tobytes()}, ErrorCode.PROTOCOL),
+        ("VIEW", {"viewmat": b""}, ErrorCode.PROTOCOL),
+        ("VIEW", {"K": np.zeros((3, 3)).tobytes()}, ErrorCode.PROTOCOL),
+        ("VIEW", {"K": np.diag([np.inf, 1, 1]).tobytes()}, ErrorCode.PROTOCOL),
+        ("CREDIT", {"add": 0}, ErrorCode.PROTOCOL),
+        ("CREDIT", {"add": MAX_CREDIT_BYTES + 1}, ErrorCode.LIMIT),
+        ("CANCEL", {"parts": b""}, ErrorCode.PROTOCOL),
+        ("CANCEL", {"parts": bytes(4 * MAX_PART_LIST + 4)}, ErrorCode.LIMIT),
+        ("CANCEL", {"parts": bytes(5)}, ErrorCode.PROTOCOL),
+        ("CANCEL", {"parts": (PAGE_PART_BIT | 1).to_bytes(4, "little")}, ErrorCode.PROTOCOL),
+        ("WANT", {"again": 1}, ErrorCode.PROTOCOL),
+        ("ERROR", {"message": "a" * (MAX_MESSAGE_BYTES + 1)}, ErrorCode.LIMIT),
+        ("GOAWAY", {"retry_after": float("nan")}, ErrorCode.PROTOCOL),
+        ("GOAWAY", {"retry_after": 1e9}, ErrorCode.PROTOCOL),
     ],
 )
-def test_values_beyond_the_rules_are_refused(kind: str, change: dict[str, Any]) -> None:
+def test_values_beyond_the_rules_are_refused(
+    kind: str, change: dict[str, Any], code: ErrorCode
+) -> None:
     fields = msgpack.unpackb(FIELDS[kind])
-    with pytest.raises(RemoteProtocolError, match=f"^{kind}: "):
+    with pytest.raises(RemoteProtocolError, match=f"^{kind}: ") as caught:
         PARSERS[kind](msgpack.packb(fields | change))
+    assert caught.value.code is code
+
+
+def test_integers_may_be_as_large_as_messagepack_lets_them() -> None:
+    fields = msgpack.unpackb(FIELDS["HELLO"])
+    most = (1 << 64) - 1
+    fields |= {"versions": [most, 1], "limits": {"fragment": most, "credit": 5}}
+    hello = m.parse_hello(msgpack.packb(fields))
+    assert hello.versions == (most, 1)
+    assert hello.limits.fragment_bytes == MAX_FRAGMENT_BYTES
+    error = msgpack.unpackb(FIELDS["ERROR"]) | {"code": most}
+    assert m.parse_error(msgpack.packb(error)).code == most
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -234,6 +257,9 @@ def test_unknown_fields_are_skipped(kind: str) -> None:
         b"\x91" * 2000,
         b"\x81\x01\x01",
         b"\x81\xa1\xff\x01",
+        b"\x82\xa1a\x01\xa1a\x01",
+        b"\x81\xc4\x01a\x01",
+        b"\x81\xa1a" + b"\x91" * 16 + b"\xc0",
     ],
 )
 @pytest.mark.parametrize("kind", FIELDS)

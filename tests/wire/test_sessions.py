@@ -351,12 +351,38 @@ def test_a_server_refuses_a_have_set_that_can_not_be(box: BoxFile) -> None:
 
 
 def test_a_server_speaks_only_versions_it_knows(box: BoxFile) -> None:
+    for versions in ((2, 7), ((1 << 64) - 1,)):
+        hello = m.pack_hello(Hello(versions, "box"))
+        assert _fault(ServerSession(), FrameType.HELLO, hello) is ErrorCode.VERSION
     server = ServerSession()
-    hello = Hello((2, 7), "box")
-    server.receive_data(pack_frame(FrameType.HELLO, m.pack_hello(hello)))
+    server.receive_data(pack_frame(FrameType.HELLO, m.pack_hello(Hello((1 << 63, 1), "box"))))
+    assert not server.send_welcome(box.plan())
+    assert server.state is State.STREAM
+
+
+def test_credit_is_held_to_the_limits_of_both(box: BoxFile) -> None:
+    own = m.pack_hello(Hello((1,), "box", limits=Limits(credit_bytes=1000), credit_bytes=1001))
+    assert _fault(ServerSession(), FrameType.HELLO, own) is ErrorCode.LIMIT
+    server = ServerSession(limits=Limits(credit_bytes=500))
+    server.receive_data(
+        pack_frame(FrameType.HELLO, m.pack_hello(Hello((1,), "box", credit_bytes=1000)))
+    )
+    assert server.credit_bytes == 500  # cut: the client could not know
     server.send_welcome(box.plan())
-    (frame,) = server.data_to_send()
-    assert m.parse_error(frame[8:]).code is ErrorCode.VERSION
+    client = ClientSession("box", credit_bytes=1000)
+    client.data_to_send()
+    for frame in server.data_to_send():
+        client.receive_data(frame)
+    assert client.credit_bytes == 500
+
+
+def test_a_malformed_goaway_is_told_so(box: BoxFile) -> None:
+    for payload in (b"\x80", b"\xc1"):
+        exchange = _opened(box)
+        assert _fault(exchange.server, FrameType.GOAWAY, payload) is ErrorCode.PROTOCOL
+        (frame,) = exchange.server.data_to_send()
+        assert m.parse_error(frame[8:]).code is ErrorCode.PROTOCOL
+        assert exchange.server.failure is ErrorCode.PROTOCOL
 
 
 def test_a_server_refuses_views_out_of_order_and_too_much_credit(box: BoxFile) -> None:

@@ -35,17 +35,26 @@ def text_fault(value: str) -> str:
 def load_fields(raw: bytes, section: str, offset: int) -> Fields:
     """The map that `raw` holds; raises DamagedError."""
     try:
-        value = msgpack.unpackb(raw, strict_map_key=True, object_pairs_hook=_unique)
-    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        problem = f"MessagePack: {str(error) or type(error).__name__}"
-        raise DamagedError(problem, section=section, offset=offset) from error
+        return Fields(unpack_map(raw), section, offset)
+    except ValueError as error:
+        raise DamagedError(str(error), section=section, offset=offset) from error
+
+
+def unpack_map(raw: bytes) -> dict[str, Any]:
+    """The MessagePack map that `raw` holds, and nothing behind it.
+
+    Raises ValueError where it is none, or where somewhere in it a key is no string or stands
+    twice, a string is not UTF-8, or maps and lists lie deeper than MAX_NESTING.
+    """
+    try:
+        value = msgpack.unpackb(raw, raw=False, strict_map_key=True, object_pairs_hook=_unique)
+    except (ValueError, OverflowError, msgpack.exceptions.UnpackException) as error:
+        raise ValueError(f"MessagePack: {str(error) or type(error).__name__}") from error
     if not isinstance(value, dict):
-        raise DamagedError("not a map", section=section, offset=offset)
+        raise ValueError("not a map")
     if _deeper(value, MAX_NESTING):
-        raise DamagedError(
-            f"maps and lists lie more than {MAX_NESTING} deep", section=section, offset=offset
-        )
-    return Fields(value, section, offset)
+        raise ValueError(f"maps and lists lie more than {MAX_NESTING} deep")
+    return value
 
 
 class Fields:

@@ -179,6 +179,7 @@ class ClientSession(Session):
         if self.head is not None and not welcome.resumed:
             raise RemoteProtocolError("WELCOME: the server forgets what is held")
         self.limits = self.limits.smaller(welcome.limits)
+        self.credit_bytes = min(self.credit_bytes, self.limits.credit_bytes)
         if self.table is None:
             self.head, self.table = welcome.head, ChunkTable(welcome.head.root)
         return welcome

@@ -32,6 +32,7 @@ from exgs.codec.constants import (
 )
 from exgs.codec.container import FileHead, parse_head
 from exgs.codec.errors import FormatError, UnsupportedError
+from exgs.codec.fields import unpack_map
 from exgs.codec.frame import Buffer
 from exgs.scene.camera import Camera
 from exgs.wire.errors import RemoteProtocolError
@@ -53,6 +54,7 @@ T = TypeVar("T")
 
 _CHUNK_HEAD = struct.Struct("<III")
 _MAX_SERIAL = (1 << 32) - 1
+_MAX_UINT = (1 << 64) - 1  # of MessagePack
 _ROTATION_TOLERANCE = 1e-3
 _LARGEST_ENTRY = 1e12  # of a matrix: its products stay finite
 
@@ -167,12 +169,12 @@ def parse_hello(payload: bytes) -> Hello:
     """The event of a HELLO payload."""
     fields = _load(FrameType.HELLO, payload)
     return Hello(
-        versions=fields.integers("versions", 1, 64, 0, 0xFFFF),
+        versions=fields.integers("versions", 1, 64, 0, _MAX_UINT),
         scene=fields.text("scene", MAX_NAME_BYTES),
         agent=fields.text("agent", MAX_NAME_BYTES, default=""),
         token=fields.text("token", MAX_TOKEN_BYTES) if "token" in fields else None,
         limits=_parse_limits(fields),
-        credit_bytes=fields.integer("credit", 0, MAX_CREDIT_BYTES),
+        credit_bytes=fields.integer("credit", 0, MAX_CREDIT_BYTES, ErrorCode.LIMIT),
         have=_parse_have(fields.nested("have")) if "have" in fields else None,
         view=_parse_view(fields.nested("view")) if "view" in fields else None,
     )
@@ -190,7 +192,7 @@ def parse_welcome(payload: bytes, held: FileHead | None) -> Welcome:
     if head.scene_hash != scene_hash:
         raise fields.wrong("hash", "it is not that of the head", ErrorCode.DAMAGED)
     return Welcome(
-        version=fields.integer("version", 0, 0xFFFF),
+        version=fields.integer("version", 0, _MAX_UINT),
         scene_hash=scene_hash,
         limits=_parse_limits(fields),
         head=head,
@@ -205,7 +207,8 @@ def parse_view(payload: bytes) -> View:
 
 def parse_credit(payload: bytes) -> Credit:
     """The event of a CREDIT payload."""
-    return Credit(_load(FrameType.CREDIT, payload).integer("add", 1, MAX_CREDIT_BYTES))
+    fields = _load(FrameType.CREDIT, payload)
+    return Credit(fields.integer("add", 1, MAX_CREDIT_BYTES, ErrorCode.LIMIT))
 
 
 def parse_cancel(payload: bytes) -> Cancel:
@@ -259,16 +262,18 @@ def _parse_head(packed: bytes, fields: _Fields) -> FileHead:
 
 def _parse_limits(fields: _Fields) -> Limits:
     limits = fields.nested("limits")
-    fragment_bytes = limits.integer("fragment", MIN_FRAGMENT_BYTES, 1 << 32)
-    credit_bytes = limits.integer("credit", 0, MAX_CREDIT_BYTES)
+    fragment_bytes = limits.integer("fragment", MIN_FRAGMENT_BYTES, _MAX_UINT)
+    credit_bytes = limits.integer("credit", 0, MAX_CREDIT_BYTES, ErrorCode.LIMIT)
     return Limits(min(fragment_bytes, MAX_FRAGMENT_BYTES), credit_bytes)
 
 
 def _parse_have(fields: _Fields) -> HaveSet:
-    partial = fields.binary("partial", 0, 8 * MAX_PART_LIST)
+    partial = fields.binary("partial", 0, 8 * MAX_PART_LIST, ErrorCode.LIMIT)
     if len(partial) % 8:
         raise fields.wrong("partial", "it is cut")
     pairs = np.frombuffer(partial, "<u4").reshape(-1, 2).tolist()
+    if len({part for part, _ in pairs}) != len(pairs) or not all(held for _, held in pairs):
+        raise fields.wrong("partial", "a part stands twice, or with no bytes")
     return HaveSet(
         scene_hash=fields.binary("hash", HASH_BYTES, HASH_BYTES),
         chunks=unpack_bitmap(fields.binary("chunks", 0, MAX_CHUNKS // 8)),
@@ -289,12 +294,12 @@ def _parse_view(fields: _Fields) -> View:
         raise fields.wrong("viewmat", "it is not a rigid motion")
     if K[0, 0] <= 0 or K[1, 1] <= 0 or K[2].tolist() != [0, 0, 1]:
         raise fields.wrong("K", "it is not a camera matrix")
-    width, height = fields.integers("size", 2, 2, 1, MAX_VIEWPORT)
+    width, height = fields.integers("size", 2, 2, 1, MAX_VIEWPORT, ErrorCode.LIMIT)
     return View(fields.integer("serial", 1, _MAX_SERIAL), Camera(viewmat, K, width, height))
 
 
 def _parse_parts(fields: _Fields) -> tuple[int, ...]:
-    packed = fields.binary("parts", 4, 4 * MAX_PART_LIST)
+    packed = fields.binary("parts", 4, 4 * MAX_PART_LIST, ErrorCode.LIMIT)
     if len(packed) % 4:
         raise fields.wrong("parts", "it is cut")
     parts = tuple(np.frombuffer(packed, "<u4").tolist())
@@ -304,18 +309,15 @@ def _parse_parts(fields: _Fields) -> tuple[int, ...]:
 
 
 def _error_code(fields: _Fields) -> ErrorCode | int:
-    code = fields.integer("code", 0, 0xFFFF)
+    code = fields.integer("code", 0, _MAX_UINT)
     return next((known for known in ErrorCode if known == code), code)
 
 
 def _load(kind: FrameType, payload: bytes) -> _Fields:
     try:
-        value = msgpack.unpackb(payload, raw=False, strict_map_key=True)
-    except (ValueError, OverflowError, msgpack.exceptions.UnpackException) as error:
-        raise RemoteProtocolError(f"{kind.name}: MessagePack: {error}") from error
-    if not isinstance(value, dict):
-        raise RemoteProtocolError(f"{kind.name}: not a map")
-    return _Fields(value, kind.name)
+        return _Fields(unpack_map(payload), kind.name)
+    except ValueError as error:
+        raise RemoteProtocolError(f"{kind.name}: {error}") from error
 
 
 class _Fields:
@@ -345,10 +347,13 @@ class _Fields:
     def boolean(self, name: str) -> bool:
         return self.get(name, bool)
 
-    def integer(self, name: str, low: int, high: int) -> int:
+    def integer(
+        self, name: str, low: int, high: int, beyond: ErrorCode = ErrorCode.PROTOCOL
+    ) -> int:
         value = self.get(name, int)
         if not low <= value <= high:
-            raise self.wrong(name, f"{value} is not in {low} to {high}")
+            code = beyond if value > high else ErrorCode.PROTOCOL
+            raise self.wrong(name, f"{value} is not in {low} to {high}", code)
         return value
 
     def number(self, name: str, low: float, high: float) -> float:
@@ -365,21 +370,32 @@ class _Fields:
             raise self.wrong(name, f"longer than {limit_bytes} bytes", ErrorCode.LIMIT)
         return value
 
-    def binary(self, name: str, shortest: int, longest: int) -> bytes:
+    def binary(
+        self, name: str, shortest: int, longest: int, beyond: ErrorCode = ErrorCode.PROTOCOL
+    ) -> bytes:
         value = self.get(name, bytes)
         if len(value) < shortest:
             raise self.wrong(name, f"{len(value)} bytes, at least {shortest} are needed")
         if len(value) > longest:
-            raise self.wrong(name, f"longer than {longest} bytes", ErrorCode.LIMIT)
+            raise self.wrong(name, f"longer than {longest} bytes", beyond)
         return value
 
-    def integers(self, name: str, fewest: int, most: int, low: int, high: int) -> tuple[int, ...]:
+    def integers(
+        self,
+        name: str,
+        fewest: int,
+        most: int,
+        low: int,
+        high: int,
+        beyond: ErrorCode = ErrorCode.PROTOCOL,
+    ) -> tuple[int, ...]:
         values: list[object] = self.get(name, list)
         items = tuple(v for v in values if isinstance(v, int) and not isinstance(v, bool))
         if len(items) != len(values) or not fewest <= len(items) <= most:
             raise self.wrong(name, f"it is not {fewest} to {most} integers")
         if any(not low <= value <= high for value in items):
-            raise self.wrong(name, f"a value is not in {low} to {high}")
+            code = ErrorCode.PROTOCOL if min(items) < low else beyond
+            raise self.wrong(name, f"a value is not in {low} to {high}", code)
         return items
 
     def matrix(self, name: str, size: int) -> npt.NDArray[np.float64]:

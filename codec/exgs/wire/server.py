@@ -40,7 +40,7 @@ class ServerSession(Session):
 
     def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 (a frozen value)
         super().__init__(sends=SERVER_FRAMES, receives=CLIENT_FRAMES)
-        self.limits = limits  # after WELCOME: what both sides take
+        self.limits = limits  # after HELLO: what both sides take
         self.hello: Hello | None = None
         self.credit_bytes = 0  # data bytes that may still be sent
         self.scheduler: Scheduler | None = None
@@ -54,17 +54,12 @@ class ServerSession(Session):
     def send_welcome(self, plan: PartPlan) -> bool:
         """Answer HELLO with this scene; returns whether the client resumes.
 
-        Where the client speaks no version of ours, or holds parts of another file, an ERROR goes
-        out instead and the session is closed.
+        Where the client holds parts of another file, an ERROR goes out instead and the session is
+        closed.
         """
         hello = self.hello
         if hello is None or self.state is not State.WELCOME:
             raise LocalProtocolError("there is no HELLO to answer")
-        if PROTOCOL_VERSION not in hello.versions:
-            self.send_error(
-                ErrorCode.VERSION, f"this server speaks version {PROTOCOL_VERSION}; update"
-            )
-            return False
         have = hello.have
         if have is not None:
             if have.scene_hash != plan.head.scene_hash:
@@ -79,7 +74,6 @@ class ServerSession(Session):
                 return False
         self.scheduler = Scheduler(plan, have)
         self.scheduler.set_view(self._view)
-        self.limits = self.limits.smaller(hello.limits)
         welcome = Welcome(
             PROTOCOL_VERSION, plan.head.scene_hash, self.limits, plan.head, have is not None
         )
@@ -125,9 +119,19 @@ class ServerSession(Session):
                 return [self._receive_goaway(frame)]
 
     def _receive_hello(self, hello: Hello) -> Hello:
+        if PROTOCOL_VERSION not in hello.versions:
+            raise RemoteProtocolError(
+                f"this server speaks version {PROTOCOL_VERSION}; update", code=ErrorCode.VERSION
+            )
+        if hello.credit_bytes > hello.limits.credit_bytes:
+            raise RemoteProtocolError(
+                "HELLO: credit: more than the limit beside it", code=ErrorCode.LIMIT
+            )
         self.hello = hello
         self._view = hello.view
-        self._receive_credit(Credit(hello.credit_bytes))
+        self.limits = self.limits.smaller(hello.limits)
+        # The client could not know the limit of this side.
+        self.credit_bytes = min(hello.credit_bytes, self.limits.credit_bytes)
         return hello
 
     def _receive_view(self, view: View) -> View:

@@ -48,8 +48,10 @@ class Session(ABC):
             return events
         try:
             for frame in self._parser.feed(data):
-                self.state = self._step(self._receives, frame.type, remote=True)
+                state = self._step(self._receives, frame.type, remote=True)
                 events += self._receive(frame)
+                if not self.closed:  # by a fatal ERROR
+                    self.state = state
                 if self.closed:
                     break
         except RemoteProtocolError as fault:

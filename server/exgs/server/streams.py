@@ -185,7 +185,7 @@ class Stream:
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case Hello():
+            case Hello() if not self._session.closed:  # by what came with it
                 await self._open(event)
             case View():
                 self._view_at_s = self._now()
