@@ -53,9 +53,11 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", requests
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", requests
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,6 +278,34 @@ def test_a_missing_extra_is_named(
     assert capsys.readouterr().err == (
         "exgs: aiohttp is not installed: pip install 'exgs[server,client]'\n"
     )
+
+
+def test_a_url_is_fetched_as_far_as_it_is_needed_and_whole_or_not_at_all(
+    box: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = box.read_bytes()
+
+    def breaks_off(handler: http.server.SimpleHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:41_000])
+        handler.close_connection = True
+
+    out = str(tmp_path / "box.ply")
+    with served(box.parent) as (url, _):
+        assert main(["verify", f"{url}/box.exgs"]) == 0
+        assert main(["decode", f"{url}/box.exgs", out, "--max-bytes", "40000"]) == 0
+        monkeypatch.setattr(_Counting, "do_GET", breaks_off)
+        assert main(["decode", f"{url}/box.exgs", out, "-w", "--max-bytes", "40000"]) == 0
+        capsys.readouterr()
+        for argv in (["verify"], ["decode", "-w", out]):
+            assert main([argv[0], f"{url}/box.exgs", *argv[1:]]) == 1
+            error = capsys.readouterr().err
+            assert error == f"exgs: {url}/box.exgs: the connection broke; try again\n"
 
 
 def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFixture[str]) -> None:

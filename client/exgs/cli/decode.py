@@ -36,8 +36,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require_extension(arguments.file, ".exgs")
     require_extension(str(arguments.out), *WRITABLE)
     check_output(arguments.out, arguments)
-    with local_file(arguments.file, max_bytes=arguments.max_bytes) as path:
-        drawn = decode(path, max_bytes=arguments.max_bytes, max_layer=arguments.max_layer)
+    limit = arguments.max_bytes
+    with (
+        output.progress() as progress,
+        local_file(arguments.file, max_bytes=limit, report=progress) as path,
+    ):
+        drawn = decode(path, max_bytes=limit, max_layer=arguments.max_layer)
     write_scene(arguments.out, drawn.gaussians)
     if arguments.json:
         output.json(

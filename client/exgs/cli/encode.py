@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         license=arguments.license,
         proxies=not arguments.no_proxies,
     )
-    with local_file(arguments.scene) as path, output.progress() as progress:
+    with output.progress() as progress, local_file(arguments.scene, report=progress) as path:
         progress("reading", 0.0)
         scene = read_scene(path)
         input_bytes = path.stat().st_size

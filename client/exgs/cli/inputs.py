@@ -9,7 +9,6 @@ path for readers that want one, and fetches no more than they may use.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import urllib.error
 import urllib.parse
@@ -20,9 +19,11 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from exgs.cli.output import Report
 from exgs.codec.errors import ExgsError
 
 _TIMEOUT_S = 30.0
+_BLOCK_BYTES = 256 << 10
 
 
 class InputError(ExgsError):
@@ -73,10 +74,15 @@ def open_input(text: str) -> Iterator[Input]:
 
 
 @contextmanager
-def local_file(text: str, *, max_bytes: int | None = None) -> Iterator[Path]:
+def local_file(
+    text: str,
+    *,
+    max_bytes: int | None = None,
+    report: Report = lambda stage, fraction: None,
+) -> Iterator[Path]:
     """A path with the contents of a file or URL; a URL's first `max_bytes` bytes are enough.
 
-    Raises InputError.
+    `report` hears how far a URL has been fetched. Raises InputError.
     """
     if not is_url(text):
         yield Path(text)
@@ -84,16 +90,30 @@ def local_file(text: str, *, max_bytes: int | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="exgs-") as folder:
         path = Path(folder) / f"input{extension(text)}"
         with path.open("wb") as file, _named(text), _get(text, 0, max_bytes) as response:
-            if max_bytes is None:
-                shutil.copyfileobj(response, file)
-            else:
-                file.write(response.read(max_bytes))
+            _copy(response, file, max_bytes, report)
         try:
             yield path
         except ExgsError as error:  # what names the copy shall name the URL
             if str(path) in str(error):
                 raise InputError(str(error).replace(str(path), text)) from error
             raise
+
+
+def _copy(response: HTTPResponse, file: BinaryIO, max_bytes: int | None, report: Report) -> None:
+    """The body of a response, or its first `max_bytes` bytes."""
+    wanted = min((n for n in (response.length, max_bytes) if n is not None), default=None)
+    done = 0
+    report("fetching", 0.0)
+    while wanted is None or done < wanted:
+        block = response.read(_BLOCK_BYTES if wanted is None else min(_BLOCK_BYTES, wanted - done))
+        if not block:
+            break
+        file.write(block)
+        done += len(block)
+        if wanted:
+            report("fetching", done / wanted)
+    if wanted is not None and done < wanted:
+        raise IncompleteRead(b"", wanted - done)
 
 
 class _File:

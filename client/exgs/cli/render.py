@@ -10,7 +10,7 @@ import numpy as np
 from exgs.cli.arguments import add_picture_options, byte_size
 from exgs.cli.inputs import InputError, extension, local_file, require_extension
 from exgs.cli.interrupt import interruptible
-from exgs.cli.output import Output
+from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.view import one_view, view
 from exgs.client.painter import painter_named
@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require_extension(str(arguments.out), ".png")
     check_output(arguments.out, arguments)
     painter = painter_named(arguments.painter, arguments.painter_model)
-    drawn, facts = _load(arguments.scene, arguments.max_bytes)
+    with output.progress() as progress:
+        drawn, facts = _load(arguments.scene, arguments.max_bytes, progress)
     camera = one_view(arguments.camera, drawn.gaussians, facts, arguments.size)
     rasterizer = default_rasterizer()
     if facts is None:
@@ -82,14 +83,16 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.done(arguments.out)
 
 
-def _load(scene: str, max_bytes: int | None) -> tuple[DrawnScene, SceneFacts | None]:
+def _load(
+    scene: str, max_bytes: int | None, report: Report
+) -> tuple[DrawnScene, SceneFacts | None]:
     """What there is to draw, and the facts of an .exgs file."""
     if extension(scene) == ".exgs":
-        with local_file(scene, max_bytes=max_bytes) as path:
+        with local_file(scene, max_bytes=max_bytes, report=report) as path:
             return decode(path, max_bytes=max_bytes), read_facts(path)
     if max_bytes is not None:
         raise InputError(f"{scene}: --max-bytes is for .exgs files; other formats have no order")
-    with local_file(scene) as path:
+    with local_file(scene, report=report) as path:
         gaussians = read_scene(path)
     none = np.zeros(len(gaussians), bool)
     return DrawnScene(gaussians, none, none), None

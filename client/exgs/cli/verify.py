@@ -19,8 +19,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.file
     require_extension(arguments.file, ".exgs")
-    with local_file(arguments.file) as path:
-        verify(path)
+    with output.progress() as progress, local_file(arguments.file, report=progress) as path:
+        verify(path, lambda share: progress("verifying", share))
         scene = open_scene(path)
         chunks, size = len(scene.table), scene.file_bytes
     if arguments.json:

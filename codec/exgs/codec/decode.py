@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -79,7 +80,9 @@ def decode(
     return (builder or _builder(pusher)).drawn()
 
 
-def verify(path: str | os.PathLike[str]) -> None:
+def verify(
+    path: str | os.PathLike[str], progress: Callable[[float], None] = lambda share: None
+) -> None:
     """Check every hash, every bound and every value of a file; raises the first fault.
 
     Raises TruncatedError where it is cut, the other FormatErrors, OSError.
@@ -102,6 +105,7 @@ def verify(path: str | os.PathLike[str]) -> None:
             for chunk, packed in pusher.receive_data(block):
                 builder = builder or _builder(pusher)
                 builder.add(chunk, packed)
+            progress(pusher.position / size)
 
 
 def _builder(pusher: FilePusher) -> SceneBuilder:
