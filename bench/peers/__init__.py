@@ -13,6 +13,7 @@ from bench.peers.exgs_file import (
     exgs_prefixes,
     high_prefixes,
     pruned_prefixes,
+    told_high_prefixes,
     told_prefixes,
 )
 from bench.peers.point import Point
@@ -30,6 +31,7 @@ PEERS: dict[str, Peer] = {
     "exgs": exgs_prefixes,
     "exgs high": high_prefixes,
     "exgs, views known": told_prefixes,
+    "exgs high, views known": told_high_prefixes,
     "exgs pruning only": pruned_prefixes,
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,

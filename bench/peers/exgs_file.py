@@ -34,6 +34,13 @@ def told_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
         yield from _prefixes(scene, budgets, cache, EncodeOptions(cameras=scene.orbits))
 
 
+def told_high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The same at `--quality high`."""
+    if scene.orbits is not None:
+        options = EncodeOptions(quality="high", cameras=scene.orbits)
+        yield from _prefixes(scene, budgets, cache, options)
+
+
 def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same without proxies: the best Gaussians, with a share in every region."""
     yield from _prefixes(scene, budgets, cache, EncodeOptions(proxies=False))

@@ -38,6 +38,9 @@ def test_many_photographs_all_have_a_use() -> None:
     seen = kinds(photographed_viewpoints(cameras, views=24, lessons=100, judges=4))
     assert seen["scoring"] | seen["lessons"] == places(cameras.fit)
     assert len(seen["lessons"]) == 87 - 6
+    seen = kinds(photographed_viewpoints(ring(200), views=24, lessons=200, judges=4))  # 175
+    assert len(seen["lessons"]) == 175 - 12
+    assert not seen["lessons"] & seen["gains"]
 
 
 def test_one_photograph_is_enough_and_none_is_not() -> None:

@@ -18,6 +18,7 @@ from exgs.scene.survey import survey
 from exgs.scene.views import synthesise_views
 
 _WIDTH = 640  # pixels: larger cameras are scaled down to it
+_ENOUGH_LESSONS = 80
 _LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
 
 
@@ -37,14 +38,17 @@ def photographed_viewpoints(
 ) -> Viewpoints:
     """Some of a scene's own cameras: at most `views` to score from, and so on.
 
-    Where they are few, half of those that measure gains teach as well: proxies need many. Raises
-    SceneError where there are none.
+    Where fewer than 80 would be left, half of those that measure gains teach as well: proxies need
+    many. Raises SceneError where there are none.
     """
     if not cameras.cameras:
         raise SceneError("a set of no cameras: one or more are needed")
     scoring = evenly(cameras.fit, views)
-    kept = {id(camera) for camera in scoring[3::4]}
-    others = [camera for camera in cameras.fit if id(camera) not in kept]
+    for kept in (scoring[1::2], scoring[3::4]):
+        untaught = {id(camera) for camera in kept}
+        others = [camera for camera in cameras.fit if id(camera) not in untaught]
+        if len(others) >= min(lessons, _ENOUGH_LESSONS):
+            break
     return _viewpoints(scoring, evenly(others, lessons), evenly(cameras.judge, judges))
 
 
