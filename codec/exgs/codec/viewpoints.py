@@ -14,8 +14,7 @@ from exgs.codec.measure import evenly, scaled, zoomed
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.survey import survey
-from exgs.scene.views import synthesise_views
+from exgs.scene.views import SceneViews
 
 _WIDTH = 640  # pixels: larger cameras are scaled down to it
 _ENOUGH_LESSONS = 80
@@ -56,10 +55,9 @@ def made_up_viewpoints(
     scene: Gaussians, *, views: int, lessons: int, judges: int, seed: int
 ) -> Viewpoints:
     """The same for a scene that came without cameras; each kind has a seed of its own."""
-    layout = survey(scene)
+    made = SceneViews(scene)
     scoring, judging, teaching = (
-        synthesise_views(scene, count, seed=3 * seed + kind, layout=layout)
-        for kind, count in enumerate((views, judges, lessons))
+        made.views(count, 3 * seed + kind) for kind, count in enumerate((views, judges, lessons))
     )
     return _viewpoints(scoring, [zoomed(camera, _LESSON_ZOOM) for camera in teaching], judging)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -54,18 +55,43 @@ def synthesise_views(
     Other seeds give other views of the same distribution. `layout` is `survey(scene)`, for a
     caller who has it. Raises SceneError where the scene has no Gaussian; ValueError.
     """
-    stage = _Stage.of(scene, count, width, height, layout)
-    if not count:
-        return ()
-    rng = np.random.default_rng(seed)
-    prober = Prober(stage.layout)
-    wanted = _CANDIDATES * count + 16
-    chosen: list[Camera] = []
-    if _surrounds(stage, prober):
-        chosen = prober.best(_from_within(stage, wanted, rng), count)
-    if len(chosen) < count:
-        chosen += prober.best(_orbits(stage, wanted, rng), count - len(chosen))
-    return _named(chosen)
+    return SceneViews(scene, width=width, height=height, layout=layout).views(count, seed)
+
+
+class SceneViews:
+    """Views of one scene for a caller who wants several sets: it is looked over once."""
+
+    def __init__(
+        self,
+        scene: Gaussians,
+        *,
+        width: int = 640,
+        height: int = 360,
+        layout: Survey | None = None,
+    ) -> None:
+        """As `synthesise_views`, and raises the same."""
+        self._stage = _Stage.of(scene, width, height, layout)
+        self._prober = Prober(self._stage.layout)
+
+    @cached_property
+    def _surrounds(self) -> bool:
+        return _surrounds(self._stage, self._prober)
+
+    def views(self, count: int, seed: int = 0) -> tuple[Camera, ...]:
+        """What `synthesise_views` gives."""
+        if count < 0:
+            raise ValueError(f"{count} views can't be made")
+        if not count:
+            return ()
+        rng = np.random.default_rng(seed)
+        wanted = _CANDIDATES * count + 16
+        chosen: list[Camera] = []
+        if self._surrounds:
+            chosen = self._prober.best(_from_within(self._stage, wanted, rng), count)
+        if len(chosen) < count:
+            more = _orbits(self._stage, wanted, rng)
+            chosen += self._prober.best(more, count - len(chosen))
+        return _named(chosen)
 
 
 def camera_path(
@@ -75,7 +101,9 @@ def camera_path(
 
     Raises as `synthesise_views` does.
     """
-    stage = _Stage.of(scene, count, width, height)
+    if count < 0:
+        raise ValueError(f"{count} views can't be made")
+    stage = _Stage.of(scene, width, height)
     rng = np.random.default_rng(seed)
     prober = Prober(stage.layout)
     stops: list[Camera] = []
@@ -96,11 +124,9 @@ class _Stage:
     height: int
 
     @staticmethod
-    def of(
-        scene: Gaussians, count: int, width: int, height: int, layout: Survey | None = None
-    ) -> _Stage:
-        if count < 0 or width < 1 or height < 1:
-            raise ValueError(f"{count} views of {width}x{height} can't be made")
+    def of(scene: Gaussians, width: int, height: int, layout: Survey | None = None) -> _Stage:
+        if width < 1 or height < 1:
+            raise ValueError(f"views of {width}x{height} can't be made")
         if not len(scene):
             raise SceneError("the scene has no Gaussian: there is nothing to look at")
         return _Stage(layout or survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
