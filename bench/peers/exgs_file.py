@@ -30,20 +30,24 @@ def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
 
 def told_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same as the first, told by `--cameras` of which kind the views will be."""
-    if scene.orbits is not None:
-        yield from _prefixes(scene, budgets, cache, EncodeOptions(cameras=scene.orbits))
+    yield from _told(scene, budgets, cache, EncodeOptions())
 
 
 def told_high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same at `--quality high`."""
-    if scene.orbits is not None:
-        options = EncodeOptions(quality="high", cameras=scene.orbits)
-        yield from _prefixes(scene, budgets, cache, options)
+    yield from _told(scene, budgets, cache, EncodeOptions(quality="high"))
 
 
 def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same without proxies: the best Gaussians, with a share in every region."""
     yield from _prefixes(scene, budgets, cache, EncodeOptions(proxies=False))
+
+
+def _told(
+    scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
+) -> Iterator[Point]:
+    if scene.orbits is not None:
+        yield from _prefixes(scene, budgets, cache, replace(options, cameras=scene.orbits))
 
 
 def _prefixes(

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from tests.codec import reference_decoder
-from tests.codec.vectors_chunks import chunk_cases
 from tests.codec.vectors_index import index_cases
+from tests.codec.vectors_payloads import payload_cases
+from tests.codec.vectors_rows import row_cases
 from tests.codec.vectors_valid import valid_files
 
 FOLDER = Path(__file__).parents[2] / "spec" / "vectors"
@@ -46,7 +47,7 @@ def write(folder: Path) -> None:
             _save(path, reference_decoder.arrays(splats))
     _dump(folder / "valid" / "index.json", index)
     refused: dict[str, Any] = {}
-    for name, error, problem, data in (*index_cases(), *chunk_cases()):
+    for name, error, problem, data in (*index_cases(), *row_cases(), *payload_cases()):
         if name in refused:
             raise ValueError(f"{name} stands twice")
         refused[name] = {"error": error, "problem": problem}

@@ -26,8 +26,9 @@ from exgs.codec.errors import (
 from tests.codec import reference_decoder
 from tests.codec.drawing import draw
 from tests.codec.forge import assemble, random_file
-from tests.codec.vectors_chunks import chunk_cases
 from tests.codec.vectors_index import index_cases
+from tests.codec.vectors_payloads import payload_cases
+from tests.codec.vectors_rows import row_cases
 
 SPEC = Path(__file__).parents[2] / "spec"
 TEXT = (SPEC / "format.md").read_text()
@@ -204,7 +205,7 @@ def test_invalid_vectors_give_their_error(name: str) -> None:
 
 
 def test_the_vectors_are_those_that_their_makers_make() -> None:
-    cases = [*index_cases(), *chunk_cases()]
+    cases = [*index_cases(), *row_cases(), *payload_cases()]
     assert {name: {"error": error, "problem": why} for name, error, why, _ in cases} == INVALID
     folders = [SPEC / "vectors" / name for name in ("valid", "invalid")]
     size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())

@@ -354,7 +354,7 @@ def _facts() -> Iterator[Case]:
         "tile levels fall",
         edited(True, layers=layers([(1, 2, 1, 1.0), (0, 3, 0, 1.0)])),
     )
-    for name, factor in (("nan", nan), ("small", 0.0078), ("huge", 128.01)):
+    for name, factor in (("nan", nan), ("zero", 0.0), ("small", 0.0078), ("huge", 128.01)):
         yield (
             f"amplification-{name}",
             "damaged",

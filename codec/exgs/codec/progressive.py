@@ -131,9 +131,10 @@ def _pack_leaves(
     `energy` and `contrast` [N] say what errors of colours and shapes cost.
     """
     scene, importance, fine_tile = layered.scene, layered.importance, layered.fine_tile
-    layer, index, span = layered.plan[number], layered.leaves(number), layered.span(number)
+    layer, span = layered.plan[number], layered.span(number)
+    index, rest = layered.leaves(number), layered.rest(number)
     # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
-    later = fine_tile[layered.rest(number)] // span if layer.proxies else np.empty(0, np.int64)
+    later = fine_tile[rest] // span if layer.proxies else np.empty(0, np.int64)
     nothing_remains = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
     if not len(index) and not len(nothing_remains):
         return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0, sh=False), [])
@@ -141,7 +142,7 @@ def _pack_leaves(
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
 
-    arrived = (len(scene) - len(layered.rest(number))) / len(scene)
+    arrived = (len(scene) - len(rest)) / len(scene)
     precision = layer_precision(len(scene), arrived, sh=transform is not None)
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:

@@ -42,36 +42,28 @@ _TURN_COST = 0.3  # of the scene's size: the way that takes as long as to turn b
 
 
 def synthesise_views(
-    scene: Gaussians,
-    count: int,
-    *,
-    width: int = 640,
-    height: int = 360,
-    seed: int = 0,
-    layout: Survey | None = None,
+    scene: Gaussians, count: int, *, width: int = 640, height: int = 360, seed: int = 0
 ) -> tuple[Camera, ...]:
     """`count` views of `scene`, 50 degrees high; the same arguments give the same views.
 
-    Other seeds give other views of the same distribution. `layout` is `survey(scene)`, for a
-    caller who has it. Raises SceneError where the scene has no Gaussian; ValueError.
+    Other seeds give other views of the same distribution. Raises SceneError where the scene has
+    no Gaussian; ValueError.
     """
-    return SceneViews(scene, width=width, height=height, layout=layout).views(count, seed)
+    return SceneViews(scene, width=width, height=height).views(count, seed)
 
 
 class SceneViews:
     """Views of one scene for a caller who wants several sets: it is looked over once."""
 
-    def __init__(
-        self,
-        scene: Gaussians,
-        *,
-        width: int = 640,
-        height: int = 360,
-        layout: Survey | None = None,
-    ) -> None:
+    def __init__(self, scene: Gaussians, *, width: int = 640, height: int = 360) -> None:
         """As `synthesise_views`, and raises the same."""
-        self._stage = _Stage.of(scene, width, height, layout)
-        self._prober = Prober(self._stage.layout)
+        self._stage = _Stage.of(scene, width, height)
+        self._prober = Prober(self.layout)
+
+    @property
+    def layout(self) -> Survey:
+        """`survey` of the scene."""
+        return self._stage.layout
 
     @cached_property
     def _surrounds(self) -> bool:
@@ -124,12 +116,12 @@ class _Stage:
     height: int
 
     @staticmethod
-    def of(scene: Gaussians, width: int, height: int, layout: Survey | None = None) -> _Stage:
+    def of(scene: Gaussians, width: int, height: int) -> _Stage:
         if width < 1 or height < 1:
             raise ValueError(f"views of {width}x{height} can't be made")
         if not len(scene):
             raise SceneError("the scene has no Gaussian: there is nothing to look at")
-        return _Stage(layout or survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
+        return _Stage(survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
 
     def camera(self, eye: Array, target: Array) -> Camera:
         return look_at(eye, target, self.layout.up, self.K, self.width, self.height)

@@ -111,7 +111,8 @@ class CpuRasterizer:
                     shares, used = self._gather(projected, lists, camera, padded[part])
                     others = again if part else (weights, squares)
                     add_gathered(lists, used, shares, sources, workers, sums[part], *others)
-        return Backprojection(np.concatenate(sums, axis=1)[:, :channels], weights, squares)
+        together = sums[0] if parts == 1 else np.concatenate(sums, axis=1)
+        return Backprojection(together[:, :channels], weights, squares)
 
     def impact(self, scene: Gaussians, camera: Camera) -> Impact:
         """See `Rasterizer.impact`."""

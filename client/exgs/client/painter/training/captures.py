@@ -12,8 +12,7 @@ from exgs.client.painter.training.photographs import Array
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer
-from exgs.scene.survey import Survey, survey
-from exgs.scene.views import synthesise_views
+from exgs.scene.views import SceneViews
 
 _ROAM = 0.1  # of the scene's size, from the first place to any other
 _AIM = 0.06  # of the scene's size, from the first thing looked at to any other
@@ -26,8 +25,9 @@ class Capture:
 
     def __init__(self, scene: Gaussians, seed: int) -> None:
         """Raises SceneError where the scene has no Gaussian."""
-        self._layout: Survey = survey(scene)
-        [first] = synthesise_views(scene, 1, seed=seed, layout=self._layout)
+        made = SceneViews(scene)
+        self._layout = made.layout
+        [first] = made.views(1, seed)
         self._rng = np.random.default_rng([seed, 0xCA9])
         self._eye: Array = first.position
         distance = self._rng.uniform(0.2, 0.35) * self._layout.size

@@ -83,9 +83,11 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             lessons = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
             trained = _trained(relief, int(rng.integers(8_000, 20_000)), lessons, rng)
             return TrainingScene(trained, relief_cameras(*size, views, seed))
-        case "photo-room" | "photo-room-trained":
+        case "photo-room" | "photo-room-trained" | "photo-room-captured":
             papers = _photographs(data, source, seed, _PAPERS)
             room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
+            if kind == "photo-room-captured":
+                return _captured(room, views, size, seed, rng)
             cameras = synthesise_views(room, views, width=size[0], height=size[1])
             if kind == "photo-room":
                 return TrainingScene(room, cameras)
@@ -93,15 +95,6 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
             trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
             return TrainingScene(trained, cameras)
-        case "photo-room-captured":
-            papers = _photographs(data, source, seed, _PAPERS)
-            room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
-            capture = Capture(room, seed)
-            lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
-            seen = seen_from(room, lessons, default_rasterizer())
-            count = min(int(rng.integers(20_000, 40_000)), len(seen))
-            trained = _trained(seen, count, lessons, rng)
-            return TrainingScene(trained, capture.cameras(views, size, _FOV_Y_DEG))
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
@@ -138,6 +131,18 @@ def _trained(
     pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in lessons]
     nothing = Gaussians.empty(0)
     return distill(nothing, start, lessons, pictures, rasterizer, steps=_LESSON_STEPS)
+
+
+def _captured(
+    room: Gaussians, views: int, size: tuple[int, int], seed: int, rng: np.random.Generator
+) -> TrainingScene:
+    """What upright pictures from about one place show of a room, seen in wide ones from there."""
+    capture = Capture(room, seed)
+    lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+    seen = seen_from(room, lessons, default_rasterizer())
+    count = min(int(rng.integers(20_000, 40_000)), len(seen))
+    trained = _trained(seen, count, lessons, rng)
+    return TrainingScene(trained, capture.cameras(views, size, _FOV_Y_DEG))
 
 
 def _cut_out(
