@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from exgs.client.painter import PainterError
 from exgs.client.painter.inputs import MAP, PLANES, filled
-from exgs.client.painter.models import SHIPPED, load_network
+from exgs.client.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
 from tests.painter.frames import small_pipeline
 
@@ -51,6 +51,15 @@ def test_a_saved_model_is_the_same_when_read_again(tmp_path: Path) -> None:
     torch.testing.assert_close(diffusers_own(stack), pipeline(stack))
 
 
+@pytest.mark.parametrize("precision", [torch.float32, GPU_PRECISION])
+def test_the_shipped_weights_paint_in_every_precision_that_is_used(precision: torch.dtype) -> None:
+    stack = functional.interpolate(_stack(), size=(96, 128), mode="bilinear")  # as smooth as frames
+    whole = load_network()(stack)
+    painted = load_network(precision=precision)(stack.to(precision)).float()
+    assert painted.isfinite().all()
+    assert (painted - whole).abs().mean() < 0.01
+
+
 def test_the_shipped_weights_are_small_and_half_precision() -> None:
     files = list(SHIPPED.rglob("*.safetensors"))
     assert len(files) == 2
@@ -69,6 +78,11 @@ def test_the_shipped_weights_are_small_and_half_precision() -> None:
         ("model_index.json", {"_class_name": "os"}, "no pipeline that paints"),
         ("vae/config.json", {"_class_name": "UNet2DModel"}, "expected PixelVae"),
         ("unet/config.json", {"in_channels": 7}, "do not fit"),
+        ("unet/config.json", {"act_fn": "none such"}, "do not fit"),
+        ("unet/config.json", {"norm_num_groups": 0}, "do not fit"),
+        ("unet/config.json", {"down_block_types": []}, "do not fit|can't paint"),
+        ("vae/config.json", {"planes": 11}, "do not fit"),
+        ("scheduler/scheduler_config.json", {"use_dynamic_shifting": True}, "can't paint"),
     ],
 )
 def test_a_folder_decides_nothing_about_what_runs(

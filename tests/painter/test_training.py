@@ -11,17 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exgs.client.painter.inputs import HALF, MAP, PLANES, RAW, WIDE
+from exgs.client.painter.inputs import GAPS, HALF, MAP, PLANES, RAW, REACH, WIDE, gate_of
 from exgs.client.painter.models import load_network
+from exgs.client.painter.training import loop
 from exgs.client.painter.training.captures import Capture, seen_from
-from exgs.client.painter.training.loop import draw_batch, negative, rate_at, train
+from exgs.client.painter.training.loop import _path, draw_batch, negative, rate_at, train
 from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
+    Lessons,
     PairOptions,
     Pairs,
     make_pairs,
     read_shard,
-    worth_learning,
     write_shard,
 )
 from exgs.client.painter.training.photo_rooms import photo_room
@@ -49,8 +50,9 @@ def _shard(folder: Path, count: int = 6, side: int = 40) -> None:
     inputs[:, :3] = targets * 0.85
     inputs[:, 7] = 0.85 * 255
     alphas = np.full((count, side, side), 255, np.uint8)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_shard(folder / "drawn.npz", Pairs(inputs, targets, alphas))
+    path = _path(RECIPE, "drawn", folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_shard(path, Pairs(inputs, targets, alphas))
 
 
 def _train(recipe: Recipe, folder: Path) -> Path:
@@ -58,7 +60,7 @@ def _train(recipe: Recipe, folder: Path) -> Path:
 
 
 def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
-    _shard(tmp_path / "pairs")
+    _shard(tmp_path)
     model = _train(replace(RECIPE, validation=("drawn",)), tmp_path)
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -66,7 +68,7 @@ def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     last = {name: float(value) for name, value in rows[-1].items()}
     assert last["validation_painted_psnr_db"] > last["validation_raw_psnr_db"] + 0.5
-    pairs = read_shard(tmp_path / "pairs" / "drawn.npz")
+    pairs = read_shard(_path(RECIPE, "drawn", tmp_path))
     stack = torch.from_numpy(pairs.inputs[:2, :, :32, :32].astype(np.float32) / 255)
     target = torch.from_numpy(pairs.targets[:2, :, :32, :32].astype(np.float32) / 255)
     after = (load_network(model)(stack) - target).square().mean()
@@ -77,35 +79,74 @@ def test_crops_that_are_right_already_or_all_wrong_teach_nothing(tmp_path: Path)
     targets = np.full((3, 3, 8, 8), 100, np.uint8)
     inputs = np.zeros((3, PLANES, 8, 8), np.uint8)
     inputs[:, :3] = targets + np.array([0, 20, 150], np.uint8)[:, None, None, None]
-    kept = worth_learning(Pairs(inputs, targets, targets[:, 0]))
-    assert len(kept) == 1
-    assert (kept.inputs[0, :3] == 120).all()
+    lessons = Lessons([Pairs(inputs, targets, targets[:, 0])] * 2)
+    assert len(lessons) == 2
+    assert (lessons[1][0][:3] == 120).all()
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     steps = replace(STEPS, count=6, checkpoint=3, decay=0)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
-        _shard(folder / "pairs")
+        _shard(folder)
     recipe = replace(RECIPE, validation=("drawn",))
     _train(replace(recipe, steps=steps), whole)
     _train(replace(recipe, steps=replace(steps, count=3)), parts)
     _train(replace(recipe, steps=steps), parts)
-    name = "model/unet/diffusion_pytorch_model.safetensors"
-    one, other = load_file(whole / name), load_file(parts / name)
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    for part in ("unet", "vae"):
+        name = f"model/{part}/diffusion_pytorch_model.safetensors"
+        one, other = load_file(whole / name), load_file(parts / name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(tmp_path: Path) -> None:
+    _shard(tmp_path)
+    _train(replace(RECIPE, steps=replace(STEPS, count=1)), tmp_path)
+    with pytest.raises(RecipeError, match="from another recipe"):
+        _train(replace(RECIPE, steps=replace(STEPS, count=2, rate=1e-4)), tmp_path)
+
+
+def test_pairs_of_other_options_or_seeds_are_not_taken(tmp_path: Path) -> None:
+    _shard(tmp_path)
+    for other in (replace(RECIPE, seed=1), replace(RECIPE, pairs=PairOptions(views=3))):
+        with pytest.raises(RecipeError, match="drawn"):
+            _train(other, tmp_path)  # it would make the pairs of a source that is none
+
+
+def test_steps_that_lead_nowhere_change_no_weights_and_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _shard(tmp_path)
+    good = _train(replace(RECIPE, steps=replace(STEPS, count=2, checkpoint=1)), tmp_path)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(loop, "loss_of", lambda shown, *_: shown.mean() * torch.nan)
+    with pytest.raises(RecipeError, match="lower rate"):
+        _train(replace(RECIPE, steps=replace(STEPS, count=100, checkpoint=50)), tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert all(
+        x.isfinite().all() for path in good.rglob("*.safetensors") for x in load_file(path).values()
+    )
+
+
+def test_what_a_recipe_needs_is_looked_for_before_any_pair_is_made(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, sources=("room:1", "photo:7", "lost.ply:3"))
+    with pytest.raises(RecipeError, match="holds 0 photographs"):
+        _train(recipe, tmp_path)
+    with pytest.raises(RecipeError, match=r"there is no lost\.ply"):
+        _train(replace(recipe, sources=("room:1", "lost.ply:3")), tmp_path)
+    assert not (tmp_path / "pairs").exists()
 
 
 def test_a_run_can_start_from_weights_of_its_layout(tmp_path: Path) -> None:
-    _shard(tmp_path / "first" / "pairs")
-    _shard(tmp_path / "more" / "pairs")
+    _shard(tmp_path / "first")
+    _shard(tmp_path / "more")
     model = _train(replace(RECIPE, steps=replace(STEPS, count=3)), tmp_path / "first")
     still = replace(STEPS, count=1, rate=0.0)
     again = _train(replace(RECIPE, start=str(model), steps=still), tmp_path / "more")
     name = "vae/diffusion_pytorch_model.safetensors"
     one, other = load_file(model / name), load_file(again / name)
     assert all(torch.equal(one[key], other[key]) for key in one)
-    _shard(tmp_path / "other" / "pairs")
+    _shard(tmp_path / "other")
     with pytest.raises(RecipeError, match="not a model of the recipe's"):
         _train(replace(RECIPE, start="shipped"), tmp_path / "other")
 
@@ -116,7 +157,7 @@ def test_pairs_show_prefixes_beside_the_whole() -> None:
     relief = lift(photograph, 4000, 0)  # fewer are a single chunk
     scene = TrainingScene(relief, relief_cameras(96, 64, 6, 0))
     options = PairOptions(crop=48, prefixes=3, views=2, encode_views=4, heights=(64,))
-    pairs = make_pairs(scene, default_rasterizer(), options, 0)
+    pairs = make_pairs(scene, default_rasterizer(), options, np.random.default_rng(0))
     assert pairs.inputs.shape[1:] == (PLANES, 48, 48)
     assert pairs.targets.shape == (len(pairs), 3, 48, 48)
     assert pairs.alphas.shape == (len(pairs), 48, 48)
@@ -198,11 +239,13 @@ def test_a_negative_is_the_picture_of_gaussians_of_the_opposite_colours() -> Non
     options = PairOptions(crop=48, prefixes=2, views=2, encode_views=4, heights=(64,))
     cameras = relief_cameras(96, 64, 6, 0)
     pairs, others = (
-        make_pairs(TrainingScene(scene, cameras), default_rasterizer(), options, 0)
+        make_pairs(
+            TrainingScene(scene, cameras), default_rasterizer(), options, np.random.default_rng(0)
+        )
         for scene in (relief, opposite)
     )
     stack, target = negative(pairs.inputs[0], pairs.targets[0], pairs.alphas[0])
-    for colors in (RAW, HALF, WIDE):
+    for colors in (RAW, GAPS, HALF, WIDE):
         assert np.abs(stack[colors].astype(int) - others.inputs[0, colors]).mean() < 3
     assert np.abs(target.astype(int) - others.targets[0]).mean() < 1
     assert np.array_equal(stack[MAP], pairs.inputs[0, MAP])
@@ -215,6 +258,13 @@ def test_the_gate_of_training_is_that_of_painting() -> None:
     assert torch.equal(painted(stack, answer), stack[:, :3])
     stack[:, 7] = 1
     assert torch.equal(painted(stack, answer), answer)
+    for doubt, reach in ((0.6, 0.0), (0.0, 0.05), (0.55, 0.03)):
+        stack[:, 7], stack[:, REACH] = doubt, reach
+        shape = (8, 8)
+        doubted, reached = (np.full(shape, x, np.float32) for x in (doubt, reach))
+        opened = float(gate_of(doubted, reached).mean())
+        assert 0.05 < opened < 0.95
+        torch.testing.assert_close(painted(stack, answer), (1 - opened) * stack[:, :3])
 
 
 def test_the_loss_of_structure_is_close_to_ssim() -> None:
@@ -249,10 +299,14 @@ def test_a_crop_far_off_moves_the_weights_less_than_one_nearly_right() -> None:
 
 def test_a_batch_follows_from_seed_and_step_alone(tmp_path: Path) -> None:
     _shard(tmp_path)
-    pairs = read_shard(tmp_path / "drawn.npz")
-    again, other = draw_batch(pairs, STEPS, 3), draw_batch(pairs, STEPS, 4)
-    assert torch.equal(draw_batch(pairs, STEPS, 3)[0], again[0])
-    assert not torch.equal(other[0], again[0])
+    lessons = Lessons([read_shard(_path(RECIPE, "drawn", tmp_path))])
+    one, again, other = (draw_batch(lessons, STEPS, step) for step in (3, 3, 4))
+    assert torch.equal(one.stacks, again.stacks)
+    assert not torch.equal(one.stacks, other.stacks)
+    inputs, targets = one.lit(torch.device("cpu"))
+    assert inputs.max() <= 1
+    dimmed = (one.light < 1).any(dim=1)[:, 0, 0]
+    assert torch.equal(targets[~dimmed], one.targets[~dimmed] / 255)
     assert rate_at(0, STEPS) < rate_at(10, STEPS) == STEPS.rate
     assert rate_at(STEPS.count - 1, STEPS) < 0.3 * STEPS.rate
 
@@ -260,6 +314,8 @@ def test_a_batch_follows_from_seed_and_step_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["painter-cpu.toml", "painter-h200.toml"])
 def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
     recipe = read_recipe(_RECIPES / name)
+    options = recipe.pairs
+    assert min(options.heights) >= options.crop  # a crop fits every picture
     held_out = ("fox", "donut", "blocks")
     assert not [s for s in recipe.sources if any(word in s for word in held_out)]
 
@@ -276,6 +332,13 @@ def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
         ("sources = ['room:5-3']\nunet = {}", "room:5-3"),
         ("sources = ['room:1-3/0']\nunet = {}", "room:1-3/0"),
         ("= 1", "not a TOML file"),
+        ("sources = ['room:1']\nvalidation = ['room:1']\nunet = {}", "room:1"),
+        ("sources = ['room:1']\nunet = {}\n[steps]\nbatch = 0", "batch"),
+        ("sources = ['room:1']\nunet = {}\n[steps]\ncrop = 300", "crop is larger"),
+        ("sources = ['room:1']\nunet = {}\n[steps]\ncrop = 100", "multiple of 8"),
+        ("sources = ['room:1']\nunet = {}\n[pairs]\nheights = []", "heights"),
+        ("sources = ['room:1']\nunet = {}\n[pairs]\nheights = ['a']", "heights"),
+        ("sources = ['room:1']\nunet = {}\n[pairs]\ncrop = 224", "least of heights"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, message: str) -> None:

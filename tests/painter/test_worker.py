@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +43,16 @@ class _Slow:
         return np.broadcast_to(np.array([1, 0, 0], np.float32), render.rgb.shape)
 
 
+def _note(shown: list[int], number: int, *_: object) -> None:
+    shown.append(number)
+
+
 def test_while_it_paints_only_the_newest_frame_waits() -> None:
     painter = _Slow()
     worker = PaintWorker(painter)
     shown: list[int] = []
     for number in range(5):
-        worker.submit(*frame(), lambda _, number=number: shown.append(number))  # type: ignore[misc]
+        worker.submit(frame, partial(_note, shown, number))
         assert painter.started.wait(DEADLINE_S)
     painter.let.set()
     worker.close()
@@ -58,24 +63,60 @@ def test_a_frame_that_needs_no_painting_drops_the_one_that_waits() -> None:
     painter = _Slow()
     worker = PaintWorker(painter)
     shown: list[int] = []
-    worker.submit(*frame(), lambda _: shown.append(0))
+    worker.submit(frame, partial(_note, shown, 0))
     assert painter.started.wait(DEADLINE_S)
-    worker.submit(*frame(), lambda _: shown.append(1))
+    worker.submit(frame, partial(_note, shown, 1))
     worker.drop()
     painter.let.set()
     worker.close()
     assert shown == [0]
 
 
-def test_what_goes_wrong_while_painting_is_raised_at_the_end() -> None:
-    class _Broken(_Slow):
-        def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-            raise RuntimeError("no colours left")
+class _Broken(_Slow):
+    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
+        self.started.set()
+        raise RuntimeError("no colours left")
 
+
+def test_what_goes_wrong_while_painting_is_raised_by_the_next_call() -> None:
     worker = PaintWorker(_Broken())
-    worker.submit(*frame(), lambda _: None)
+    worker.submit(frame, partial(_note, [], 0))
     with pytest.raises(RuntimeError, match="no colours"):
         worker.close()
+    with pytest.raises(RuntimeError, match="no colours"):
+        worker.submit(frame, partial(_note, [], 1))
+    worker.stop()
+
+
+def test_only_frames_that_are_painted_are_looked_at() -> None:
+    painter = _Slow()
+    worker = PaintWorker(painter)
+    looked: list[int] = []
+
+    def look(number: int) -> tuple[Render, Confidence]:
+        looked.append(number)
+        return frame()
+
+    for number in range(5):
+        worker.submit(partial(look, number), partial(_note, [], number))
+        assert painter.started.wait(DEADLINE_S)
+    painter.let.set()
+    worker.close()
+    assert looked == [0, 4]
+
+
+def test_a_painter_that_breaks_ends_the_screen_with_its_own_fault(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs")
+    data = (tmp_path / "box.exgs").read_bytes()
+    growing = GrowingScene()
+    screen = Screen(
+        growing, default_rasterizer(), lambda *_: CAMERA, tmp_path, lambda: 0.0, painter=_Broken()
+    )
+    screen.start()
+    _push(growing, data[: len(data) // 3], 1 << 20)
+    growing.close()
+    with pytest.raises(RuntimeError, match="no colours left"):
+        screen.finish()
 
 
 def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Path) -> None:

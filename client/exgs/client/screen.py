@@ -2,7 +2,8 @@
 
 It always draws the newest state: what arrives while it is busy is drawn next, all at once. The
 network thread never waits for it. A slow painter gets a thread of its own: the raw frame is
-written first and the painted one replaces it; a frame that a newer one overtakes stays raw.
+written first and the painted one replaces it; a frame that a newer one overtakes stays raw. One of
+the two threads draws at a time, since rasterizers are not made for two.
 With a bound on how much a frame may change, frames between two states fade from one to the other.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from exgs.client.fade import crossfade
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.confidence import Confidence, measure_confidence
 from exgs.client.painter.worker import PaintWorker
 from exgs.client.picture import (
     Color,
@@ -32,7 +33,7 @@ from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterize import Rasterizer
+from exgs.scene.rasterize import Rasterizer, Render
 
 ChooseCamera = Callable[[int, SceneFacts, DrawnScene], Camera]  # by the frame's number
 
@@ -84,6 +85,7 @@ class Screen:
         self._most_change = most_change
         self._on_first = on_first
         self._on_frame = on_frame
+        self._drawing = threading.Lock()
         self._fault: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
 
@@ -104,15 +106,15 @@ class Screen:
 
     def _run(self) -> None:
         try:
-            try:
-                while (growth := self._scene.grow()) is not None:
-                    self._show(growth)
-            finally:
-                if self._worker is not None:
-                    self._worker.close()
+            while (growth := self._scene.grow()) is not None:
+                self._show(growth)
+            if self._worker is not None:
+                self._worker.close()
         except Exception as fault:  # the thread's end: `finish` raises it where it can be seen
             self._fault = fault
             self._scene.fail(fault)
+            if self._worker is not None:
+                self._worker.stop()
 
     def _show(self, growth: Growth) -> None:
         before, self.last = self.last, growth
@@ -130,14 +132,15 @@ class Screen:
             self._keep(image, camera, growth, growth if is_last else before)
 
     def _draw(self, growth: Growth, camera: Camera) -> FloatArray:
-        return draw_picture(
-            self._rasterizer,
-            growth.drawn,
-            growth.facts,
-            camera,
-            painter=self._painter,
-            background=self._background,
-        )
+        with self._drawing:
+            return draw_picture(
+                self._rasterizer,
+                growth.drawn,
+                growth.facts,
+                camera,
+                painter=self._painter,
+                background=self._background,
+            )
 
     def _keep(self, image: FloatArray, camera: Camera, growth: Growth, shown: Growth) -> None:
         """Write a frame on the way to `growth`; `shown` is what it shows all of."""
@@ -157,12 +160,17 @@ class Screen:
         if is_complete(growth.drawn, growth.facts):
             worker.drop()
             return
-        render = self._rasterizer.render(growth.drawn.gaussians, camera)
-        confidence = measure_confidence(self._rasterizer, growth.drawn, growth.facts, camera)
 
-        def replace_frame(painted: FloatArray) -> None:
+        def look() -> tuple[Render, Confidence]:
+            with self._drawing:
+                return (
+                    self._rasterizer.render(growth.drawn.gaussians, camera),
+                    measure_confidence(self._rasterizer, growth.drawn, growth.facts, camera),
+                )
+
+        def replace_frame(painted: FloatArray, confidence: Confidence) -> None:
             image = over_background(painted, confidence, self._background)
             with atomic_write(path) as file:
                 file.write(encode_png(to_pixels(image)))
 
-        worker.submit(render, confidence, replace_frame)
+        worker.submit(look, replace_frame)

@@ -1,39 +1,42 @@
 """The training loop: pairs in, weights out, able to stop and go on at any checkpoint.
 
-Each step's batch follows from the seed and the step's number alone, so that a resumed run gives
-what an uninterrupted one would on the same machine.
+Each step's batch follows from the seed and the step's number alone, so that on a CPU a resumed run
+gives what an uninterrupted one would.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.client.painter.inputs import COLORS, GAPS, HALF, LEAVES, PROXIES, RAW, WIDE
+from exgs.client.painter.inputs import COLORS, GAPS, HALF, LEAVES, PROXIES, RAW, REACH, WIDE
 from exgs.client.painter.models import SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     Bytes,
+    Lessons,
     Pairs,
     make_pairs,
     read_shard,
-    worth_learning,
     write_shard,
 )
 from exgs.client.painter.training.recipe import Recipe, Steps
-from exgs.client.painter.training.scenes import RecipeError, load_source
+from exgs.client.painter.training.scenes import RecipeError, check_source, load_source
 from exgs.client.painter.vae import PixelVae
+from exgs.codec.threads import ahead
 from exgs.scene.files import atomic_write
 from exgs.scene.rasterize import default_rasterizer
 
@@ -54,6 +57,7 @@ CURVE_COLUMNS = (
 _JUDGED = 8  # pairs at a time
 _DIM = 0.5  # the least light in which a crop is shown
 _MOST_SLOPE = 0.1  # norm of a step's gradient
+_MOST_LOST = 20  # steps without a finite gradient, one after another
 _NEGATIVES = 0.3  # of the crops
 _VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
@@ -63,51 +67,59 @@ def train(
 ) -> Path:
     """Follow `recipe` in `folder`, from where a former run stopped; returns the model's folder.
 
-    The folder keeps pairs/*.npz, checkpoint.pt, curve.csv and, at the end, model/. Raises
+    The folder keeps pairs/*.npy, checkpoint.pt, curve.csv and, at the end, model/. Raises
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def shards(sources: Sequence[str]) -> Iterator[Pairs]:
-        for number, source in enumerate(sources):
-            progress(f"pairs of {source}", number / len(sources))
-            yield _shard(recipe, source, data, folder / "pairs")
+    missing = [
+        s for s in recipe.sources + recipe.validation if not _path(recipe, s, folder).exists()
+    ]
+    for source in missing:
+        check_source(source, data)
+    for number, source in enumerate(missing):
+        progress(f"pairs of {source}", number / len(missing))
+        _make_shard(recipe, source, data, folder)
 
-    pairs = _join([worth_learning(shard) for shard in shards(recipe.sources)])
-    if not len(pairs):
+    def shards(sources: Sequence[str]) -> list[Pairs]:
+        return [read_shard(_path(recipe, source, folder)) for source in sources]
+
+    lessons = Lessons(shards(recipe.sources))
+    if not len(lessons):
         raise RecipeError(f"{folder / 'pairs'}: no pair is worth learning from; add sources")
-    validation = _join(list(shards(recipe.validation))) if recipe.validation else None
-    note(f"{len(pairs)} pairs from {len(recipe.sources)} sources")
+    validation = [shard for shard in shards(recipe.validation) if len(shard)]
+    note(f"{len(lessons)} pairs from {len(recipe.sources)} sources")
     run = _Run(recipe, folder, validation)
     run.resume()
-    while run.step < recipe.steps.count:
-        run.advance(pairs)
-        progress("training", run.step / recipe.steps.count)
-        if run.step % recipe.steps.checkpoint == 0 or run.step == recipe.steps.count:
+    steps = recipe.steps
+    for batch in ahead(draw_batch(lessons, steps, step) for step in range(run.step, steps.count)):
+        run.advance(batch)
+        progress("training", run.step / steps.count)
+        if run.step % steps.checkpoint == 0 or run.step == steps.count:
             note(run.checkpoint())
     return run.save()
 
 
-def _join(shards: list[Pairs]) -> Pairs:
-    columns = ([getattr(shard, field.name) for shard in shards] for field in fields(Pairs))
-    return Pairs(*map(np.concatenate, columns))
+def _path(recipe: Recipe, source: str, folder: Path) -> Path:
+    """The shard of a source. Other options and seeds have others: none is taken for another."""
+    options = hashlib.sha256(repr((recipe.seed, recipe.pairs)).encode()).hexdigest()[:8]
+    name = source.replace(":", "-").replace("/", "-")
+    return folder / "pairs" / f"{name}-{options}.npy"
 
 
-def _shard(recipe: Recipe, source: str, data: Path, folder: Path) -> Pairs:
-    path = folder / f"{source.replace(':', '-').replace('/', '-')}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        views = recipe.pairs.views + recipe.pairs.encode_views
-        scene = load_source(source, data, views, _VIEW_SIZE)
-        pairs = make_pairs(scene, default_rasterizer(), recipe.pairs, recipe.seed)
-        write_shard(path, pairs)
-    return read_shard(path)
+def _make_shard(recipe: Recipe, source: str, data: Path, folder: Path) -> None:
+    path = _path(recipe, source, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    views = recipe.pairs.views + recipe.pairs.encode_views
+    scene = load_source(source, data, views, _VIEW_SIZE)
+    rng = np.random.default_rng([recipe.seed, zlib.crc32(source.encode())])
+    write_shard(path, make_pairs(scene, default_rasterizer(), recipe.pairs, rng))
 
 
 class _Run:
     """The state of the optimiser."""
 
-    def __init__(self, recipe: Recipe, folder: Path, validation: Pairs | None) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, validation: Sequence[Pairs]) -> None:
         self.step = 0
         self._recipe = recipe
         self._folder = folder
@@ -124,16 +136,19 @@ class _Run:
         self._trained = GaussPainterPipeline(
             cast(PixelVae, self._live["vae"]), self._live["unet"], self._pipeline.scheduler
         )
-        self._optimiser = torch.optim.AdamW(self._live.parameters(), weight_decay=1e-4)
+        self._optimiser = torch.optim.AdamW(
+            self._live.parameters(), weight_decay=recipe.steps.weight_decay
+        )
         self._rows: list[dict[str, float]] = []
-        self._sums = np.zeros(3)
+        self._sums = torch.zeros(3, device=self._device)  # of loss and squares, since _summed was 0
         self._summed = 0
+        self._lost = 0
         self._start_s = time.perf_counter()
 
-    def advance(self, pairs: Pairs) -> None:
-        """One step."""
+    def advance(self, batch: Batch) -> None:
+        """One step; raises RecipeError where no step has led anywhere for long."""
         steps = self._recipe.steps
-        stack, target = (x.to(self._device) for x in draw_batch(pairs, steps, self.step))
+        stack, target = batch.lit(self._device)
         rate = rate_at(self.step, steps)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
@@ -145,22 +160,32 @@ class _Run:
         loss = loss_of(shown, target, latent.float(), wanted.float(), self._recipe.loss)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
-        self._optimiser.step()
         self.step += 1
+        slope = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
+        if not slope.isfinite():
+            self._lost += 1
+            if self._lost == _MOST_LOST:
+                raise RecipeError(
+                    f"step {self.step}: the loss is no number any more; go on from the last"
+                    " checkpoint's weights with a lower rate"
+                )
+            return
+        self._lost = 0
+        self._optimiser.step()
         keep = min(steps.ema, self.step / (self.step + 10))
         with torch.no_grad():
             for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
                 average.lerp_(value, 1 - keep)
             before = (stack[:, RAW] - target).square().mean()
             after = (shown.clamp(0, 1) - target).square().mean()
-        self._sums += [loss.item(), before.item(), after.item()]
+            self._sums += torch.stack([loss, before, after])
         self._summed += 1
 
     def checkpoint(self) -> str:
         """Write the state and the curve; returns a line on how it goes."""
         mean = (self._sums / max(self._summed, 1)).tolist()
-        self._sums, self._summed = np.zeros(3), 0
+        self._sums.zero_()
+        self._summed = 0
         elapsed_s = time.perf_counter() - self._start_s
         before, after = (-10 * math.log10(max(value, 1e-10)) for value in mean[1:])
         judged = self._judge()
@@ -169,6 +194,7 @@ class _Run:
         self._rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         with atomic_write(self._folder / "checkpoint.pt") as file:
             state = {
+                "recipe": _identity(self._recipe),
                 "step": self.step,
                 "live": self._live.state_dict(),
                 "ema": self._ema.state_dict(),
@@ -187,11 +213,13 @@ class _Run:
         )
 
     def resume(self) -> None:
-        """Go on from a checkpoint, if there is one."""
+        """Go on from a checkpoint, if there is one; raises RecipeError where it is another's."""
         path = self._folder / "checkpoint.pt"
         if not path.exists():
             return
         state = torch.load(path, map_location=self._device, weights_only=True)
+        if state.get("recipe") != _identity(self._recipe):
+            raise RecipeError(f"{path}: from another recipe; use another folder")
         self._live.load_state_dict(state["live"])
         self._ema.load_state_dict(state["ema"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -209,23 +237,24 @@ class _Run:
     @torch.inference_mode()
     def _judge(self) -> list[float]:
         """Mean PSNR in dB and SSIM of the validation pairs, raw and painted by the averages."""
-        if self._validation is None:
+        if not self._validation:
             return [math.nan] * 4
-        side = self._validation.inputs.shape[-1]
-        side -= side % self._pipeline.multiple
-        figures = []
-        for number in range(0, len(self._validation), _JUDGED):
-            chosen = np.arange(number, min(number + _JUDGED, len(self._validation)))
-            inputs = self._validation.inputs[chosen, :, :side, :side]
-            targets = self._validation.targets[chosen, :, :side, :side]
-            stack, target = (_to_tensor(x).to(self._device) for x in (inputs, targets))
-            raw = stack[:, RAW]
-            shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
-            squares = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
-            decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]
-            likeness = [similarity(x, target).item() for x in (raw, shown)]
-            figures.append([len(chosen) * value for value in (*decibels, *likeness)])
-        means: list[float] = (np.sum(figures, axis=0) / len(self._validation)).tolist()
+        figures, counts = [], []
+        for shard in self._validation:
+            side = shard.inputs.shape[-1]
+            side -= side % self._pipeline.multiple
+            for start in range(0, len(shard), _JUDGED):
+                window = np.s_[start : start + _JUDGED, :, :side, :side]
+                inputs, targets = shard.inputs[window], shard.targets[window]
+                stack, target = (_to_tensor(x, self._device) for x in (inputs, targets))
+                raw = stack[:, RAW]
+                shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
+                squares = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
+                decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]
+                likeness = [similarity(x, target).item() for x in (raw, shown)]
+                figures.append((*decibels, *likeness))
+                counts.append(len(stack))
+        means: list[float] = np.average(figures, axis=0, weights=counts).tolist()
         return means
 
     @contextmanager
@@ -236,17 +265,34 @@ class _Run:
             yield
 
 
-def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
-    """The inputs [B, PLANES, s, s] and targets [B, 3, s, s] of a step, varied at random."""
+class Batch(NamedTuple):
+    """B crops as 8-bit values, and the light in which each is shown."""
+
+    stacks: Tensor  # [B, PLANES, s, s]
+    targets: Tensor  # [B, 3, s, s]
+    light: Tensor  # [B, 3, 1, 1] factors of colours
+
+    def lit(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Inputs [B, PLANES, s, s] and targets [B, 3, s, s], floats on `device`."""
+        light = self.light.to(device)
+        inputs, targets = (x.to(device) / 255 for x in (self.stacks, self.targets))
+        for colors in COLORS:
+            inputs[:, colors] *= light
+        return inputs, targets * light
+
+
+def draw_batch(lessons: Lessons, steps: Steps, step: int) -> Batch:
+    """The crops of a step, varied at random."""
     rng = np.random.default_rng([steps.seed, step])
     stacks, targets, light = [], [], np.ones((steps.batch, 3, 1, 1), np.float32)
-    for number, index in enumerate(rng.integers(0, len(pairs), steps.batch)):
-        free = pairs.inputs.shape[-1] - steps.crop
+    for number, index in enumerate(rng.integers(0, len(lessons), steps.batch)):
+        stack, target, alpha = lessons[index]
+        free = stack.shape[-1] - steps.crop
         top, left = rng.integers(0, free + 1, 2)
         window = np.s_[:, top : top + steps.crop, left : left + steps.crop]
-        stack, target = pairs.inputs[index][window], pairs.targets[index][window]
+        stack, target = stack[window], target[window]
         if rng.random() < _NEGATIVES:
-            stack, target = negative(stack, target, pairs.alphas[index][window[1:]])
+            stack, target = negative(stack, target, alpha[window[1:]])
         if rng.random() < 0.5:
             stack, target = stack[:, :, ::-1], target[:, :, ::-1]
         if rng.random() < 0.5:
@@ -260,10 +306,7 @@ def draw_batch(pairs: Pairs, steps: Steps, step: int) -> tuple[Tensor, Tensor]:
             light[number] = rng.uniform(_DIM, 1, (3, 1, 1))
         stacks.append(stack)
         targets.append(target)
-    inputs, wanted = _to_tensor(np.stack(stacks)), _to_tensor(np.stack(targets))
-    for colors in COLORS:
-        inputs[:, colors] *= torch.from_numpy(light)
-    return inputs, wanted * torch.from_numpy(light)
+    return Batch(*map(torch.from_numpy, (np.stack(stacks), np.stack(targets), light)))
 
 
 def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
@@ -274,14 +317,14 @@ def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
 
     other = stack.copy()
     other[RAW] = turned(stack[RAW], (stack[LEAVES].astype(np.int16) + stack[PROXIES]).clip(0, 255))
-    other[GAPS] = turned(stack[GAPS], np.where(stack[GAPS].any(axis=0), 255, 0))
+    other[GAPS] = turned(stack[GAPS], np.where(stack[REACH] > 0, 255, 0))
     other[HALF] = turned(stack[HALF], stack[HALF.stop])
     other[WIDE] = turned(stack[WIDE], stack[WIDE.stop])
     return other, turned(target, alpha)
 
 
-def _to_tensor(values: Bytes) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32) / 255)
+def _to_tensor(values: Bytes, device: torch.device) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32) / 255).to(device)
 
 
 def rate_at(step: int, steps: Steps) -> float:
@@ -294,9 +337,15 @@ def rate_at(step: int, steps: Steps) -> float:
 def _certain(target: Tensor, stack: Tensor) -> Tensor:
     """The stack of planes of a whole scene's picture: nothing added, all leaves."""
     planes = torch.zeros_like(stack)
-    planes[:, :3] = target
-    planes[:, 6] = 1
+    planes[:, RAW] = target
+    planes[:, LEAVES] = 1
     return planes
+
+
+def _identity(recipe: Recipe) -> str:
+    """What a checkpoint must share with the recipe that goes on from it."""
+    free = replace(recipe.steps, count=0, checkpoint=0)
+    return repr(replace(recipe, steps=free))
 
 
 def _weights(start: str, live: nn.ModuleDict) -> dict[str, Tensor]:

@@ -1,13 +1,15 @@
 """Pairs to learn from: crops of what a file's first bytes show, and of what the whole shows.
 
 Each source is encoded by our own encoder, without proxies, and cut at random prefixes; the crops
-are kept as 8-bit arrays in one .npz shard a source, so that a run can stop and go on.
+are kept as 8-bit planes in one .npy shard a source, so that a run can stop and go on. Shards are
+mapped, not read: there may be more of them than memory.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from exgs.client.painter.confidence import measure_confidence
 from exgs.client.painter.inputs import PLANES, RAW, planes
-from exgs.client.painter.training.scenes import TrainingScene
+from exgs.client.painter.training.scenes import RecipeError, TrainingScene
 from exgs.codec.decode import ExgsFile, decode, open_scene
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.scene.cameras import CameraSet
@@ -57,14 +59,28 @@ class Pairs:
         return len(self.inputs)
 
 
+class Lessons:
+    """The pairs of many shards that are worth learning from, one after another."""
+
+    def __init__(self, shards: Sequence[Pairs]) -> None:
+        self._places = [(shard, row) for shard in shards for row in worth_learning(shard)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> tuple[Bytes, Bytes, Bytes]:
+        """Input [PLANES, s, s], target [3, s, s] and alpha [s, s] of a pair."""
+        shard, row = self._places[number]
+        return shard.inputs[row], shard.targets[row], shard.alphas[row]
+
+
 def make_pairs(
     scene: TrainingScene,
     rasterizer: Rasterizer,
     options: PairOptions,
-    seed: int,
+    rng: np.random.Generator,
 ) -> Pairs:
     """Encode `scene`, cut it at random prefixes, look at it, keep crops; raises as `encode`."""
-    rng = np.random.default_rng([seed, 0xBA1])
     views = scene.cameras[: options.views]
     cameras = [
         camera.resized(round(height * camera.width / camera.height), height)
@@ -75,9 +91,7 @@ def make_pairs(
     with tempfile.TemporaryDirectory(prefix="exgs-pairs-") as folder:
         path = Path(folder) / "scene.exgs"
         cameras_set = CameraSet(scene.cameras[options.views :])  # it never sees the judged views
-        choice = EncodeOptions(
-            "default", seed, options.encode_views, cameras=cameras_set, proxies=False
-        )
+        choice = EncodeOptions(views=options.encode_views, cameras=cameras_set, proxies=False)
         encode(scene.gaussians, path, choice, rasterizer=rasterizer)
         file = open_scene(path)
         least = _HEAD_SHARE * _first_drawn(path, file)
@@ -111,26 +125,32 @@ def _first_drawn(path: Path, file: ExgsFile) -> int:
     return next(end for end in ends if len(decode(path, max_bytes=end).gaussians))
 
 
-def worth_learning(pairs: Pairs) -> Pairs:
-    """Those that are neither right already nor without a trace of what they should show."""
+def worth_learning(pairs: Pairs) -> list[int]:
+    """Which are neither right already nor without a trace of what they should show."""
     kept = []
-    for stack, target in zip(pairs.inputs, pairs.targets, strict=True):
+    for number, (stack, target) in enumerate(zip(pairs.inputs, pairs.targets, strict=True)):
         error = (stack[RAW].astype(np.float32) - target) / 255
-        kept.append(_LEAST_ERROR < float(np.square(error).mean()) < _MOST_ERROR)
-    chosen = np.flatnonzero(kept)
-    return Pairs(pairs.inputs[chosen], pairs.targets[chosen], pairs.alphas[chosen])
+        if _LEAST_ERROR < float(np.square(error).mean()) < _MOST_ERROR:
+            kept.append(number)
+    return kept
 
 
 def write_shard(path: Path, pairs: Pairs) -> None:
     """Write a shard, all or nothing."""
+    planes = np.concatenate([pairs.inputs, pairs.targets, pairs.alphas[:, None]], axis=1)
     with atomic_write(path) as file:
-        np.savez(file, inputs=pairs.inputs, targets=pairs.targets, alphas=pairs.alphas)
+        np.save(file, planes)
 
 
 def read_shard(path: Path) -> Pairs:
-    """Read a shard."""
-    with np.load(path) as arrays:
-        return Pairs(arrays["inputs"], arrays["targets"], arrays["alphas"])
+    """Map a shard; raises RecipeError where it is none."""
+    try:
+        planes = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise RecipeError(f"{path}: no shard of pairs; delete it") from error
+    if planes.ndim != 4 or planes.shape[1] != PLANES + 4 or planes.dtype != np.uint8:
+        raise RecipeError(f"{path}: no shard of pairs; delete it")
+    return Pairs(planes[:, :PLANES], planes[:, PLANES:-1], planes[:, -1])
 
 
 def _place(target: FloatArray, side: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from exgs.client.painter.training.losses import LossWeights
 from exgs.client.painter.training.pairs import PairOptions
 from exgs.client.painter.training.scenes import RecipeError
+from exgs.client.painter.vae import LATENT_STRIDE
 
 Table = TypeVar("Table")
 
@@ -39,6 +40,7 @@ class Steps:
     rate: float = 1.5e-3
     warm_up: int = 50
     decay: int = 400
+    weight_decay: float = 0.1  # without it the weights before a norm grow for ever
     ema: float = 0.995
     checkpoint: int = 100
     seed: int = 0
@@ -79,7 +81,7 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: seed is not a whole number from 0")
     if not isinstance(start, str):
         raise RecipeError(f"{path}: start is not the name of a model folder")
-    return Recipe(
+    recipe = Recipe(
         sources,
         unet,
         data.get("vae", {}),
@@ -90,6 +92,31 @@ def read_recipe(path: Path) -> Recipe:
         _names(path, "validation", data),
         start,
     )
+    for holds, fault in _conditions(recipe):
+        if not holds:
+            raise RecipeError(f"{path}: {fault}")
+    return recipe
+
+
+def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:
+    """What must hold, and what is said where it does not."""
+    pairs, steps = recipe.pairs, recipe.steps
+    for table, names in (
+        (pairs, ("crop", "prefixes", "views", "encode_views")),
+        (steps, ("count", "batch", "crop", "checkpoint")),
+    ):
+        name = "pairs" if table is pairs else "steps"
+        for key in names:
+            yield getattr(table, key) >= 1, f"[{name}] {key} must be 1 or more"
+    yield bool(pairs.heights), "[pairs] heights names none"
+    yield all(type(height) is int for height in pairs.heights), "[pairs] heights: whole numbers"
+    yield min(pairs.heights) >= pairs.crop, "[pairs] crop is larger than the least of heights"
+    yield steps.crop <= pairs.crop, "[steps] crop is larger than that of [pairs]"
+    levels = recipe.unet.get("block_out_channels", ())
+    multiple = LATENT_STRIDE << max(len(levels) - 1, 0)
+    yield not steps.crop % multiple, f"[steps] crop must be a multiple of {multiple}"
+    both = set(recipe.sources) & set(recipe.validation)
+    yield not both, f"{min(both, default='')!r} is trained on and validates"
 
 
 def _names(path: Path, key: str, data: Mapping[str, Any]) -> tuple[str, ...]:

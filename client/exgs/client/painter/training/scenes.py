@@ -48,6 +48,15 @@ class TrainingScene:
     cameras: tuple[Camera, ...]
 
 
+def check_source(source: str, data: Path) -> None:
+    """Raise RecipeError where `load_source` would for want of a file."""
+    kind, _, number = source.partition(":")
+    if kind.startswith("photo"):
+        _photograph_paths(data, source, int(number) if number.isdecimal() else 0)
+    elif (not number or kind.endswith(".ply")) and not (data / kind).is_file():
+        raise RecipeError(f"{source!r}: there is no {data / kind}")
+
+
 def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> TrainingScene:
     """The scene that `source` names, with `views` cameras of `size` (width, height).
 
@@ -107,10 +116,16 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
 
 def _photographs(data: Path, source: str, first: int, count: int = 1) -> list[FloatArray]:
     """Photograph `first` and those after it, at most `count`."""
+    paths = _photograph_paths(data, source, first)
+    return [read_photograph(path) for path in paths[first : first + count]]
+
+
+def _photograph_paths(data: Path, source: str, first: int) -> list[Path]:
+    """All photographs; raises RecipeError unless there are more than `first`."""
     paths = sorted((data / "photos").glob("*.jpg"))
     if first >= len(paths):
         raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
-    return [read_photograph(path) for path in paths[first : first + count]]
+    return paths
 
 
 def _trained(
