@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ class _Arrivals(GrowingScene):
         assert chunk.id not in self.chunks, "a chunk came twice"
         self.chunks[chunk.id] = packed
 
+    def drop(self, chunks: Iterable[ChunkRef]) -> None:
+        for chunk in chunks:
+            del self.chunks[chunk.id]
+
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> bytes:
@@ -49,18 +54,13 @@ def whole(box: bytes) -> dict[int, bytes]:
     return {chunk.id: packed for chunk, packed in FilePusher().receive_data(box)}
 
 
-@given(seed=st.integers(0, 1 << 32), step=st.sampled_from([300, 3000, 30_000]))
-@settings(deadline=None, max_examples=60)
-def test_any_interleaving_gives_the_whole_file_once(
-    box: bytes, whole: dict[int, bytes], seed: int, step: int
-) -> None:
+def _receive_in_any_order(reader: RangeReader, box: bytes, seed: int, step: int) -> None:
+    """Receive all that is wanted by ranges whose bytes come interleaved, and are lost at times."""
     rng = random.Random(seed)
-    arrivals = _Arrivals()
-    reader = RangeReader(Delivery(arrivals))
     on_the_way: list[tuple[ByteRange, int]] = []
     for _ in range(10_000):
         if reader.is_done:
-            break
+            return
         size = rng.randint(1, step)
         wanted = reader.claim(size, least_bytes=rng.randint(0, step), most_bytes=size * 2)
         if wanted is not None:
@@ -83,7 +83,50 @@ def test_any_interleaving_gives_the_whole_file_once(
                     on_the_way.append((wanted, end))
                 else:
                     reader.finish(wanted)
+    raise AssertionError("it never ends")
+
+
+@given(seed=st.integers(0, 1 << 32), step=st.sampled_from([300, 3000, 30_000]))
+@settings(deadline=None, max_examples=60)
+def test_any_interleaving_gives_the_whole_file_once(
+    box: bytes, whole: dict[int, bytes], seed: int, step: int
+) -> None:
+    arrivals = _Arrivals()
+    _receive_in_any_order(RangeReader(Delivery(arrivals)), box, seed, step)
     assert arrivals.chunks == whole
+
+
+@given(
+    seed=st.integers(0, 1 << 32),
+    step=st.sampled_from([300, 3000, 30_000]),
+    memory_bytes=st.sampled_from([1, 50_000, 200_000, 300_000, 1 << 30]),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_memory_budget_leaves_nothing_waiting(
+    box: bytes, whole: dict[int, bytes], seed: int, step: int, memory_bytes: int
+) -> None:
+    arrivals = _Arrivals()
+    delivery = Delivery(arrivals, memory_bytes=memory_bytes)
+    reader = RangeReader(delivery)
+    _receive_in_any_order(reader, box, seed, step)
+    assert arrivals.chunks.items() <= whole.items()
+    delivery.lift_budget()
+    reader.revise()
+    _receive_in_any_order(reader, box, seed + 1, step)
+    assert arrivals.chunks == whole
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 100_000, 1_000_000])
+def test_a_front_that_ends_inside_a_chunk_that_is_left_out_ends(
+    tmp_path: Path, memory_bytes: int
+) -> None:
+    write_box(tmp_path / "box.exgs", 9000)
+    data = (tmp_path / "box.exgs").read_bytes()
+    reader = RangeReader(Delivery(_Arrivals(), memory_bytes=memory_bytes))
+    while (wanted := reader.claim(1 << 20)) is not None:
+        reader.take(wanted.start, data[wanted.start : wanted.end])
+        reader.finish(wanted)
+    assert reader.is_done
 
 
 def test_a_server_that_sends_the_whole_file_is_asked_once(
@@ -93,10 +136,12 @@ def test_a_server_that_sends_the_whole_file_is_asked_once(
     reader = RangeReader(Delivery(arrivals))
     front = reader.claim(1000)
     assert front is not None
-    assert reader.claim_all(front)
+    everything = reader.claim_all(front)
+    assert everything is not None
     for start in range(0, len(box), 1000):
         reader.take(start, box[start : start + 1000])
         assert reader.claim(1000) is None
+    reader.finish(everything)
     assert arrivals.chunks == whole
     assert reader.is_done
 

@@ -12,8 +12,7 @@ from exgs.codec.container import FileHead
 from exgs.codec.index import ChunkRef, PageRef
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
-
-_ENDLESS = 1 << 62
+from exgs.wire.scheduler import ENDLESS_BYTES
 
 
 class Delivery:
@@ -109,4 +108,4 @@ class Delivery:
     def lift_budget(self) -> None:
         """Take everything from the next `revise` on."""
         if self._residency is not None:
-            self._residency.budget_bytes = _ENDLESS
+            self._residency.budget_bytes = ENDLESS_BYTES

@@ -22,10 +22,9 @@ from exgs.wire.client import Resume
 from exgs.wire.events import View
 from exgs.wire.parts import page_part
 from exgs.wire.plan import PartPlan
-from exgs.wire.scheduler import Scheduler
+from exgs.wire.scheduler import ENDLESS_BYTES, Scheduler
 
 _FRONT_BYTES = 64 << 10  # the first range: holds the head and as a rule the first picture
-_ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,12 @@ class ByteRange:
 
 
 class RangeReader:
-    """Turns ranges of one file into parts for `delivery`; goes on from what `resume` holds."""
+    """Turns ranges of one file into parts for `delivery`; goes on from what `resume` holds.
+
+    The scheduler alone knows what need not be asked for. Of each part that is as much, from its
+    front on, as is here or is being brought by the ranges on the way. When a range ends, the
+    parts that it touches are counted anew, so what it has not brought is asked for again.
+    """
 
     def __init__(self, delivery: Delivery, resume: Resume | None = None) -> None:
         self._delivery = delivery
@@ -46,9 +50,7 @@ class RangeReader:
         self._scheduler: Scheduler | None = None
         self._view: View | None = None
         self._on_the_way: list[ByteRange] = []
-        self._claimed: set[int] = set()  # parts that the ranges on the way reach into
-        self._whole: set[int] = set()
-        self._left_out: set[int] = set()
+        self._whole: set[int] = set()  # parts
         self._held: dict[int, bytearray] = {}  # the first bytes of the others
         self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
         self._starts: list[int] = []  # where the known parts begin, and which they are
@@ -69,12 +71,12 @@ class RangeReader:
     @property
     def is_done(self) -> bool:
         """Whether nothing is on the way and nothing that is wanted is missing."""
-        if self._scheduler is None or self._claimed:
+        if self._scheduler is None or self._on_the_way:
             return False
         return self._scheduler.next(1) is None
 
     def claim(
-        self, size_bytes: int, *, least_bytes: int = 0, most_bytes: int = _ENDLESS
+        self, size_bytes: int, *, least_bytes: int = 0, most_bytes: int = ENDLESS_BYTES
     ) -> ByteRange | None:
         """The range to ask for now: the next parts, up to `size_bytes`, and at least one.
 
@@ -93,21 +95,23 @@ class RangeReader:
             start = piece.file_offset if start < 0 else start
             end = piece.file_offset + piece.length
             self._scheduler.record(piece)
-            self._claimed.add(piece.part)
         if start < 0:
             return None
-        end = self._go_on(end, start + min(least_bytes, most_bytes))
+        end = self._go_on(self._scheduler, end, start + min(least_bytes, most_bytes))
         return self._send_for(ByteRange(start, end))
 
-    def claim_all(self, asked: ByteRange) -> bool:
-        """The answer to `asked` brings the whole file; False where another one does already."""
-        self._on_the_way.remove(asked)
-        everything = ByteRange(0, _ENDLESS)
-        if everything in self._on_the_way:
-            return False
-        self._on_the_way.append(everything)
-        self._claim_rows()
-        return True
+    def claim_all(self, asked: ByteRange) -> ByteRange | None:
+        """The answer to `asked` brings the whole file: the range that is to be finished instead.
+
+        None where another answer brings it already.
+        """
+        everything = ByteRange(0, ENDLESS_BYTES)
+        is_first = everything not in self._on_the_way
+        if is_first:
+            self._on_the_way.append(everything)
+            self._count([everything])
+        self.finish(asked)
+        return everything if is_first else None
 
     def look(self, camera: Camera) -> None:
         """Ask first for what this camera sees."""
@@ -122,18 +126,15 @@ class RangeReader:
             self._revise(self._scheduler)
 
     def finish(self, asked: ByteRange) -> None:
-        """All bytes of a range have come."""
-        if asked in self._on_the_way:
-            self._on_the_way.remove(asked)
+        """A range has brought all that it will."""
+        self._on_the_way.remove(asked)
+        self._count([asked])
 
     def release(self) -> None:
         """The connections are lost: what has not come is to be asked for again."""
-        self._on_the_way.clear()
+        lost, self._on_the_way = self._on_the_way, []
         self._early.clear()
-        if self._scheduler is not None:
-            for part in self._claimed:
-                self._scheduler.mark(part, len(self._held.get(part, b"")))
-        self._claimed.clear()
+        self._count(lost)
 
     def _claim_front(self, most_bytes: int) -> ByteRange | None:
         if self._on_the_way:
@@ -144,18 +145,40 @@ class RangeReader:
             size = self._resume.head.header.root_end
         return self._send_for(ByteRange(start, start + min(size, most_bytes)))
 
-    def _go_on(self, end: int, limit: int) -> int:
+    def _go_on(self, scheduler: Scheduler, end: int, limit: int) -> int:
         """Claim what lies behind `end` as far as it is missing and fits before `limit`."""
-        for number in range(bisect_left(self._starts, end), len(self._parts)):
-            part, ref = self._parts[number]
-            taken = part in self._whole or part in self._claimed or part in self._left_out
-            if taken or part in self._held or ref.offset != end or ref.end > limit:
+        for part, ref in self._parts[bisect_left(self._starts, end) :]:
+            if scheduler.sent_bytes(part) or scheduler.is_cancelled(part):
                 break
-            if self._scheduler is not None:
-                self._scheduler.mark(part, ref.packed_bytes)
-            self._claimed.add(part)
+            if ref.offset != end or ref.end > limit:
+                break
+            scheduler.mark(part, ref.packed_bytes)
             end = ref.end
         return end
+
+    def _count(self, ranges: Iterable[ByteRange]) -> None:
+        """Tell the scheduler what is here or on the way of the parts that these ranges touch."""
+        if self._scheduler is None:
+            return
+        for touched in ranges:
+            first = max(0, bisect_right(self._starts, touched.start) - 1)
+            last = bisect_left(self._starts, touched.end)
+            for part, ref in self._parts[first:last]:
+                if part not in self._whole:
+                    coming_bytes = self._coming_bytes(part, ref)
+                    if coming_bytes != self._scheduler.sent_bytes(part):
+                        self._scheduler.mark(part, coming_bytes)
+
+    def _coming_bytes(self, part: int, ref: ChunkRef | PageRef) -> int:
+        """How much of a part, from its front on, is here or on the way."""
+        pieces = [(wanted.start, wanted.end) for wanted in self._on_the_way]
+        for offset, data in self._early.get(part, {}).items():
+            pieces.append((ref.offset + offset, ref.offset + offset + len(data)))
+        reached = ref.offset + len(self._held.get(part, b""))
+        for start, end in sorted(pieces):
+            if start <= reached:
+                reached = max(reached, end)
+        return min(reached, ref.end) - ref.offset
 
     def _send_for(self, wanted: ByteRange) -> ByteRange:
         self._on_the_way.append(wanted)
@@ -201,14 +224,13 @@ class RangeReader:
             self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
         self._scheduler.set_view(self._view)
         self._list(self._scheduler.plan.table.values())
-        self._claim_rows()
+        self._count(self._on_the_way)
         self._revise(self._scheduler)
 
     def _revise(self, scheduler: Scheduler) -> None:
         """Leave out and fetch again what the memory budget says; what is on the way still comes."""
         revision = self._delivery.revise(scheduler.plan, self._view)
         self._whole -= revision.fetch_again
-        self._left_out = (self._left_out | revision.leave_out) - revision.take_in
         scheduler.cancel(revision.leave_out)
         scheduler.want(revision.take_in)
         scheduler.want(revision.fetch_again, again=True)
@@ -222,25 +244,6 @@ class RangeReader:
         known.update((page_part(page.id), page) for page in self._scheduler.plan.pages)
         self._parts = sorted(known.items(), key=lambda item: item[1].offset)
         self._starts = [ref.offset for _, ref in self._parts]
-
-    def _claim_rows(self) -> None:
-        """What the ranges on the way bring need not be asked for, now that its place is known."""
-        if self._scheduler is None:
-            return
-        for wanted in self._on_the_way:
-            first = max(0, bisect_right(self._starts, wanted.start) - 1)
-            last = bisect_right(self._starts, wanted.end - 1)
-            for part, ref in self._parts[first:last]:
-                held_bytes = len(self._held.get(part, b""))
-                reached_bytes = min(wanted.end, ref.end) - ref.offset
-                if (
-                    part not in self._whole
-                    and part not in self._claimed
-                    and ref.offset + held_bytes >= wanted.start
-                    and reached_bytes > held_bytes
-                ):
-                    self._scheduler.mark(part, reached_bytes)
-                    self._claimed.add(part)
 
     def _enter(self, part: int, ref: ChunkRef | PageRef, offset: int, data: bytes) -> None:
         if part in self._whole:
@@ -261,7 +264,6 @@ class RangeReader:
     def _complete(self, part: int, ref: ChunkRef | PageRef, packed: bytes) -> None:
         if self._scheduler is None:
             return
-        self._claimed.discard(part)
         if content_hash(packed) != ref.hash:
             self._scheduler.mark(part, 0)
             raise DamagedOnTheWayError(f"{ref.section} at byte {ref.offset}: the hash is wrong")
@@ -272,7 +274,7 @@ class RangeReader:
             self._scheduler.add_page(ref, rows)
             self._delivery.add_page(ref, rows)
             self._list(rows)
-            self._claim_rows()
+            self._count(self._on_the_way)
             self._revise(self._scheduler)
             return
         self._delivery.add_chunk(ref, packed)

@@ -14,7 +14,7 @@ from exgs.codec.index import ChunkRef
 from exgs.wire.events import View
 from exgs.wire.parts import is_page
 from exgs.wire.plan import PartPlan
-from exgs.wire.scheduler import Scheduler
+from exgs.wire.scheduler import ENDLESS_BYTES, Scheduler
 
 _COMING_SHARE = 0.8  # of the budget, into which a cell must fit to be fetched
 
@@ -103,7 +103,7 @@ def _first_chunks(plan: PartPlan, view: View | None, *budgets_bytes: int) -> lis
     sets = [set(always) for _ in budgets_bytes]
     used_bytes = sum(_memory_bytes(plan, chunk) for chunk in always)
     begun: set[int] = set()
-    while (piece := scheduler.next(1 << 62)) is not None:
+    while (piece := scheduler.next(ENDLESS_BYTES)) is not None:
         scheduler.record(piece)
         number = -1 if is_page(piece.part) else plan.unit_of[piece.part]
         if number < 0 or number in begun or piece.part in always:

@@ -120,12 +120,12 @@ class StaticProfile:
                 answer_s = asyncio.get_running_loop().time() - asked_s
                 self._least_answer_s = min(self._least_answer_s, answer_s)
                 position = self._check(response, wanted)
-                end = wanted.end
+                coming: ByteRange | None = wanted
                 if response.status == 200:
-                    if not self._reader.claim_all(wanted):
-                        response.close()
-                        return
-                    end = 1 << 62
+                    coming = self._reader.claim_all(wanted)
+                if coming is None:
+                    response.close()
+                    return
                 async for data in response.content.iter_any():
                     self._delivery.count(len(data))
                     known_bytes = min(awaited_bytes, len(data))
@@ -137,10 +137,10 @@ class StaticProfile:
                     if self._is_done():
                         response.close()
                         return
-                if position < min(end, self._reader.file_bytes or end):
+                if position < min(coming.end, self._reader.file_bytes or coming.end):
                     raise ConnectionLostError("the server sent less than it was asked for")
-                self._reader.finish(wanted)
-                self._adapt(position - wanted.start, asyncio.get_running_loop().time() - asked_s)
+                self._reader.finish(coming)
+                self._adapt(position - coming.start, asyncio.get_running_loop().time() - asked_s)
         finally:
             self._awaited_bytes -= awaited_bytes
             self._news.set()

@@ -21,6 +21,8 @@ from exgs.wire.parts import HaveSet, is_page, page_part, part_name
 from exgs.wire.plan import PartPlan, Unit
 from exgs.wire.visibility import TileWeights, tile_weights
 
+ENDLESS_BYTES = 1 << 62  # more than any file has: no limit
+
 _SMALLEST_GAIN = 1e-12  # what is worth nothing comes last, but comes
 _LEAST_SCORE = 1e-300
 _PAGE_PROSPECT_ROWS = 16  # rows before an unknown page that tell what it may hold
@@ -140,9 +142,19 @@ class Scheduler:
             self._settle(number)
         self._heap = None
 
+    # Public: what has gone
+
     def is_whole(self, part: int) -> bool:
         """Whether all bytes of a part have gone."""
         return part in self._whole_pages if is_page(part) else bool(self._whole_chunks[part])
+
+    def sent_bytes(self, part: int) -> int:
+        """How many bytes of a part have gone."""
+        return self.plan.length(part) if self.is_whole(part) else self._begun.get(part, 0)
+
+    def is_cancelled(self, part: int) -> bool:
+        """Whether a part is left out for now."""
+        return part in self._cancelled
 
     # Private: what has gone
 
@@ -150,8 +162,7 @@ class Scheduler:
         length = self.plan.length(part)
         if not 0 <= sent_bytes <= length:
             raise ValueError(f"{part_name(part)} has {length} bytes, not {sent_bytes}")
-        before = length if self.is_whole(part) else self._begun.get(part, 0)
-        self.missing_bytes += before - sent_bytes
+        self.missing_bytes += self.sent_bytes(part) - sent_bytes
         self._begun.pop(part, None)
         whole = sent_bytes == length
         if not whole and sent_bytes:
