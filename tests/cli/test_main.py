@@ -243,6 +243,24 @@ def test_bad_input_is_status_1_and_one_line(
     assert {path.name for path in tmp_path.iterdir()} <= before | {"out"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that takes no file: /proc")
+@pytest.mark.parametrize(
+    ("out", "argv"),
+    [
+        ("/proc/o.exgs", ["encode", "none.ply", "/proc/o.exgs"]),
+        ("/proc/o.ply", ["decode", "none.exgs", "/proc/o.ply"]),
+        ("/proc/o.png", ["render", "none.exgs", "-o", "/proc/o.png"]),
+        ("/proc", ["stream", "http://127.0.0.1:9/x.exgs", "-o", "/proc"]),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    out: str, argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "-q"]) == 1
+    reason = "can't be written: No such file or directory"
+    assert capsys.readouterr().err == f"exgs: {out}: {reason}\n"
+
+
 def test_texts_that_no_file_can_hold_are_refused_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import threading
 from pathlib import Path
 
@@ -62,11 +64,35 @@ def test_a_fault_while_drawing_ends_the_paint_worker_too(tmp_path: Path) -> None
     )
     assert any(thread.name == "painter" for thread in threading.enumerate())
     screen.start()
-    _push(growing, (tmp_path / "box.exgs").read_bytes(), 4096)
-    growing.close()
-    with pytest.raises(DamagedError, match="no camera"):
+    with pytest.raises(DamagedError, match="no camera"):  # also while more is handed over
+        _push(growing, (tmp_path / "box.exgs").read_bytes(), 4096)
+        growing.close()
         screen.finish()
+    screen.join()
     assert not any(thread.name == "painter" for thread in threading.enumerate())
+
+
+def test_a_full_disk_leaves_no_half_frame_and_the_error_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_box(tmp_path / "box.exgs")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    growing = GrowingScene()
+    screen = Screen(growing, default_rasterizer(), lambda *_: CAMERA, frames, lambda: 0.0)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    screen.start()
+    with pytest.raises(OSError, match="No space left") as caught:
+        _push(growing, (tmp_path / "box.exgs").read_bytes(), 4096)
+        growing.close()
+        screen.finish()
+    screen.join()
+    assert caught.value.filename == str(frames / "frame_0000.png")
+    assert not list(frames.iterdir())
 
 
 def test_frames_get_better_until_they_equal_the_whole_scene(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import csv
 import functools
 import io
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,13 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
     """Draw quality.png: PSNR over time and over bytes, with a mark where a layer was complete.
 
     Frames that equal the reference have no finite PSNR; they are drawn as a band to the right.
+    `title` is any text; letters that the font lacks become boxes.
     """
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(10, 4.2), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    line = " ".join(title.split())
+    figure.suptitle(line, x=0.01, ha="left", fontsize=11, parse_math=False)
     axes = figure.subplots(1, 2, sharey=True)
     unit, unit_bytes = ("MB", 1e6) if rows[-1].received_bytes > 2e6 else ("kB", 1e3)
     sides: tuple[tuple[Any, str, Callable[[QualityRow], float]], ...] = (
@@ -143,7 +146,8 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
         axis.grid(axis="y", alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("PSNR against the full scene, dB")
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         figure.savefig(file, dpi=120, format="png")
 
 

@@ -148,7 +148,7 @@ class Screen:
         if not self.frames:
             self._on_first()
         path = self._folder / f"frame_{len(self.frames):04d}.png"
-        path.write_bytes(encode_png(to_pixels(image)))
+        _write_frame(path, image)
         if self._worker is not None and shown is growth:
             self._paint_later(self._worker, growth, camera, path)
         frame = Frame(path, camera, time_s, growth.received_bytes, shown.layer, shown.complete)
@@ -170,7 +170,11 @@ class Screen:
 
         def replace_frame(painted: FloatArray, confidence: Confidence) -> None:
             image = over_background(painted, confidence, self._background)
-            with atomic_write(path) as file:
-                file.write(encode_png(to_pixels(image)))
+            _write_frame(path, image)
 
         worker.submit(look, replace_frame)
+
+
+def _write_frame(path: Path, image: FloatArray) -> None:
+    with atomic_write(path) as file:
+        file.write(encode_png(to_pixels(image)))
