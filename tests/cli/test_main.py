@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from exgs.cli.main import COMMANDS, main
+from exgs.cli.commands import COMMANDS
+from exgs.cli.main import main
 from exgs.scene.ply import write_ply
 from exgs.scene.sample import sample_scene
 from exgs.server.config import Quota, ServerConfig

@@ -1,108 +1,26 @@
-"""The command line `exgs`: finds the command, runs it, and turns failures into exit statuses.
+"""The command line `exgs`, and the exit statuses that it gives.
 
-0 success, 1 bad input (one line on stderr), 2 wrong usage, 130 interrupted. Each command is a
-module of its own with `add_arguments` and `run`, imported only when it is called.
+0 success, 1 bad input (one line on stderr), 2 wrong usage, 130 interrupted. What it runs takes a
+while to import, and an interrupt may come meanwhile: nothing of it is imported before `main`.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import importlib.metadata
-import os
-import signal
 import sys
-import traceback
-import warnings
 from collections.abc import Sequence
 
-from exgs.cli.extras import extra_error
-from exgs.cli.output import Output, add_output_options
-from exgs.client.errors import StreamError
-from exgs.codec.errors import ExgsError, FormatError
-
-COMMANDS = {
-    "encode": "make a progressive .exgs file of a scene",
-    "info": "layers, tiles, bytes and the rate-quality table of a file",
-    "verify": "check every hash and bound of a file",
-    "decode": "write the scene that a file, or its first bytes, gives as a .ply",
-    "render": "draw a picture of a scene",
-    "serve": "serve a folder of .exgs files",
-    "stream": "receive a scene, draw it while it arrives, measure it",
-    "painter": "train GaussPainter, or measure what it does",
-    "demo": "all of it on a sample scene",
-}
+_INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    output = Output()
     try:
-        arguments = _parser(argv).parse_args(argv)  # imports the command, which takes a while
-        output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
-        warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
-        arguments.run(arguments, output)
-        output.flush()
-    except SystemExit as stop:  # argparse has said why
-        return int(stop.code or 0)
+        from exgs.cli.commands import run_command
+
+        return run_command(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        output.subject = ""
-        output.error("interrupted")
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader has gone, as `head` does. What is still buffered must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "exgs":
-            raise
-        output.error(str(extra_error(error.name.split(".")[0])))
-        return 1
-    except (ExgsError, OSError, MemoryError) as error:
-        if output.verbose:
-            traceback.print_exc()
-        if not isinstance(error, FormatError | StreamError):  # only these do not name their input
-            output.subject = ""
-        output.error(_one_line(error))
-        return 1
-    return 0
-
-
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="exgs",
-        description="A streaming codec for 3D Gaussian Splatting scenes.",
-        epilog="exgs COMMAND --help tells the options of a command.",
-    )
-    version = importlib.metadata.version("exgs")
-    parser.add_argument("--version", action="version", version=f"exgs {version}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=summary, description=summary[0].upper() + summary[1:] + "."
-        )
-        if name != chosen:
-            continue
-        module = importlib.import_module(f"exgs.cli.{name}")
-        module.add_arguments(command)
-        add_output_options(command)
-        command.set_defaults(run=module.run)
-    return parser
-
-
-def _one_line(error: BaseException) -> str:
-    match error:
-        case OSError() if error.strerror and error.filename is not None:
-            text = f"{error.filename}: {error.strerror}"
-        case OSError() if error.strerror:
-            text = error.strerror
-        case MemoryError():
-            text = "out of memory"
-        case _:
-            text = str(error) or type(error).__name__
-    return " ".join(text.split())
+        print("exgs: interrupted", file=sys.stderr)
+        return _INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ size, the time and the peak memory.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
+import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +31,25 @@ def add_output_options(parser: argparse.ArgumentParser, *, verb: bool = False) -
     """The options of every command; those of a `verb` leave alone what was said before it."""
     group = parser.add_argument_group("output")
     for names, text in (
-        (("-q", "--quiet"), "say nothing but errors"),
+        (("-q", "--quiet"), "no notes, no progress; results are still printed"),
         (("--verbose",), "say more, and show where an error arose"),
         (("--no-tty",), "no progress bars, no colours"),
     ):
         default = argparse.SUPPRESS if verb else False
         group.add_argument(*names, action="store_true", default=default, help=text)
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take any text.
+
+    What a caller has closed leads nowhere, and what the locale has no letter for is escaped.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Output:
@@ -52,7 +68,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """The result for a script: one JSON value."""
-        print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(value, indent=2, allow_nan=False))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A result in columns: the first aligned left, the others right."""
@@ -73,18 +89,24 @@ class Output:
     def note(self, text: str) -> None:
         """A line on the way, for people."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(printable(text), file=sys.stderr)
 
     def detail(self, text: str) -> None:
         """A line for --verbose."""
         if self.verbose:
-            print(text, file=sys.stderr)
+            print(printable(text), file=sys.stderr)
 
     def error(self, text: str) -> None:
         """The one line that says what went wrong, with the input that it is about."""
         if self.subject and not text.startswith(self.subject):
             text = f"{self.subject}: {text}"
-        print(f"exgs: {text}", file=sys.stderr)
+        print(f"exgs: {printable(text)}", file=sys.stderr)
+
+    def trace(self, error: BaseException) -> None:
+        """Where an error arose, for --verbose."""
+        if self.verbose:
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print(without_codes(line), file=sys.stderr)
 
     def done(self, *paths: Path, what: str = "") -> None:
         """The last line: what was written, its size, time and peak memory."""
@@ -139,8 +161,16 @@ def format_bytes(size: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from a file, in one line and without the codes that steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """Text from elsewhere in one line, without the codes that steer a terminal."""
+    return " ".join(without_codes(text).split())
+
+
+def without_codes(text: str) -> str:
+    """Text with a space for each character that is none to print.
+
+    Surrogates stay, which stand for bytes of a file's name that are not UTF-8.
+    """
+    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else " " for c in text)
 
 
 def format_db(value: float) -> str:
