@@ -25,7 +25,6 @@ from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
 from exgs.codec.geometry import canonical_axes
 from exgs.codec.sh import unpack_basis
-from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
 from exgs.scene.rasterize import default_rasterizer
@@ -254,15 +253,6 @@ def test_what_nobody_can_see_is_left_out(tmp_path: Path) -> None:
         with pytest.raises(SceneError, match="seen"):
             encode(scene, tmp_path / "none.exgs", TINY)
     assert not (tmp_path / "none.exgs").exists()
-
-
-def test_a_scene_that_no_camera_sees_encodes(tmp_path: Path) -> None:
-    away = CameraSet(ring(4).cameras[:2])
-    scene = ball(30)
-    far = replace(scene, means=scene.means + np.float32(1000))
-    encode(far, tmp_path / "far.exgs", EncodeOptions(quality="low", cameras=away))
-    verify(tmp_path / "far.exgs")
-    assert len(decode(tmp_path / "far.exgs").gaussians) == 30
 
 
 # --- Failures ---------------------------------------------------------------------------------

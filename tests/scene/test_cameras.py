@@ -164,6 +164,27 @@ def test_distortion_is_left_out_with_one_warning(tmp_path: Path, where: str) -> 
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize(
+    "lens",
+    [
+        {"distortion_params": [0.1, 0, 0, 0]},
+        {"is_fisheye": True},
+        {"camera_model": "OPENCV_FISHEYE"},
+        {"camera_model": "FULL_OPENCV", "k6": 0.01},
+    ],
+)
+def test_every_way_to_say_distortion_is_understood(tmp_path: Path, lens: dict[str, Any]) -> None:
+    path = save(tmp_path / "transforms.json", transforms(VIEW, **lens))
+    with pytest.warns(SceneWarning, match="lens distortion is left out"):
+        assert_same(one(path), VIEW)
+
+
+def test_what_is_null_is_as_if_left_out(tmp_path: Path) -> None:
+    data = transforms(VIEW, camera_model=None, k1=None, is_fisheye=False, distortion_params=None)
+    data["frames"][0]["cx"] = None
+    assert_same(one(save(tmp_path / "transforms.json", data)), VIEW)
+
+
 def test_zero_distortion_is_not_worth_a_word(tmp_path: Path) -> None:
     data = transforms(VIEW, k1=0.0, k2=0, p1=0.0, camera_model="OPENCV")
     assert_same(one(save(tmp_path / "transforms.json", data)), VIEW)
@@ -231,7 +252,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
         (json.dumps(transforms(VIEW, camera_model="EQUIRECTANGULAR")), "a pinhole model is needed"),
         (json.dumps(transforms(VIEW, camera_model=["x"])), "a pinhole model is needed"),
-        (json.dumps(transforms(VIEW, fl_x=None)), "'fl_x' is missing or isn't"),
+        (json.dumps(transforms(VIEW, fl_x=None, fl_y=None)), "no focal length"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_reason(

@@ -132,6 +132,21 @@ def test_a_scene_too_large_for_spz_is_refused(tmp_path: Path) -> None:
         write_scene(tmp_path / "a.spz", replace(scene, means=scene.means * np.float32(1e7)))
 
 
+def test_gaussians_too_wide_for_spz_are_cut_with_a_warning(tmp_path: Path) -> None:
+    scales = np.full((3, 3), 0.1, np.float32)
+    scales[1, 2] = 4000
+    scene = Gaussians(
+        np.zeros((3, 3), np.float32),
+        np.tile(np.array([1, 0, 0, 0], np.float32), (3, 1)),
+        scales,
+        np.full(3, 0.5, np.float32),
+        np.zeros((3, 3), np.float32),
+        np.zeros((3, 0, 3), np.float32),
+    )
+    with pytest.warns(SceneWarning, match="1 Gaussians are wider than SPZ can say"):
+        write_scene(tmp_path / "wide.spz", scene)
+
+
 def test_spz_turns_right_down_forward_into_right_up_back(tmp_path: Path) -> None:
     """The field that SH describe turns with the axes: a view from above stays one from above."""
     scene = random_scene(4, 1, 3)
@@ -239,7 +254,9 @@ def test_what_can_not_be_drawn_is_left_out_with_a_warning(tmp_path: Path) -> Non
     rows[3].view(np.uint8)[28:] = 128
     rows[4, 1] = 2e12
     rows.tofile(tmp_path / "a.splat")
-    with pytest.warns(SceneWarning, match=r"1 .*not finite; 1 .*1e12; 1 .*1e-12.*; 1 .*identity"):
+    with pytest.warns(
+        SceneWarning, match=r"1 .*not finite; 1 .*1e12 .*; 1 .*1e-12.*; 1 .*identity"
+    ):
         got = read_scene(tmp_path / "a.splat")
     assert len(got) == 4
     assert got.scales.min() > 0

@@ -181,7 +181,7 @@ def test_unusable_rows_are_dropped_and_counted(tmp_path: Path) -> None:
     (message,) = [str(warning.message) for warning in caught]
     assert message == (
         f"{path}: 5 Gaussians dropped for values that are not finite;"
-        " 2 Gaussians dropped for a position or scale beyond 1e12"
+        " 2 Gaussians dropped for a position or scale beyond 1e12 or a colour beyond 10,000"
     )
     assert_close(scene, plain_reading(save(tmp_path / "good.ply", rows[good])))
 
@@ -374,3 +374,28 @@ def test_an_atomic_write_keeps_permissions_and_follows_links(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["fox.ply", "donut/donut.ply", "playbot.ply"])
 def test_real_scenes_read_as_plyfile_says(data_dir: Path, name: str) -> None:
     assert_close(read_ply(data_dir / name), plain_reading(data_dir / name), rtol=1e-5)
+
+
+def test_positions_that_single_precision_cannot_hold_are_warned_of(tmp_path: Path) -> None:
+    rows = vertices(50, dtype="f8")
+    for name in ("scale_0", "scale_1", "scale_2"):
+        rows[name] = np.log(0.02)
+    rows["y"] = 4_500_000.3 + np.linspace(0, 5, 50)
+    with pytest.warns(SceneWarning, match=r"\d\d Gaussians misplaced, since single precision"):
+        read_ply(save(tmp_path / "far.ply", rows))
+    rows["y"] -= 4_500_000
+    assert len(read_ply(save(tmp_path / "near.ply", rows))) == 50
+
+
+def test_blank_lines_in_a_text_ply_are_passed_over(tmp_path: Path) -> None:
+    path = save(tmp_path / "text.ply", vertices(2), text=True)
+    head, body = path.read_text().split("end_header\n")
+    path.write_text(head + "end_header\n\n" + body.replace("\n", "\n\n"))
+    assert len(read_ply(path)) == 2
+
+
+def test_colours_that_no_display_shows_are_dropped(tmp_path: Path) -> None:
+    rows = vertices(3)
+    rows["f_dc_1"][1] = 1e20
+    with pytest.warns(SceneWarning, match="1 Gaussians dropped for .* a colour beyond 10,000"):
+        assert len(read_ply(save(tmp_path / "bright.ply", rows))) == 2

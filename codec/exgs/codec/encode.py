@@ -6,9 +6,11 @@ for what comes later, measure what each chunk mends, and write the chunks in tha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -33,8 +35,10 @@ from exgs.codec.tiles import build_tiles, tile_bounds
 from exgs.codec.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
+from exgs.scene.errors import SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.mending import require_sound
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
@@ -51,7 +55,7 @@ _EFFORTS = {
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
     "default": Effort(
-        views=1 << 20,
+        views=40,
         fit_views=12,
         lesson_views=100,
         gain_views=16,
@@ -61,7 +65,7 @@ _EFFORTS = {
         proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
     ),
     "high": Effort(
-        views=1 << 20,
+        views=40,
         fit_views=40,
         lesson_views=200,
         gain_views=40,
@@ -71,22 +75,26 @@ _EFFORTS = {
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
 }
+_SCORES = ("worth", "energy", "contribution", "ugc")
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
+_LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
+_FEW_SEEN = 0.05  # of the Gaussians
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodeOptions:
     """Choices of an encoder.
 
-    `cameras` are those of the scene's photographs; without them views are made up. `views` is how
-    many to score from. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the
-    Gaussians: by worth (what their removal costs; the default with proxies), by energy (sum of
-    w^2; the default without them), by contribution (sum of w), or as ExGS does.
+    `cameras` are those of the scene's photographs, of which every 8th is kept to judge by; without
+    them views are made up. `views` is how many to score from: 40, or 10 at quality low, where it is
+    None. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the Gaussians: by
+    worth (what their removal costs; the default with proxies), by energy (sum of w^2; the default
+    without them), by contribution (sum of w), or as ExGS does. Raises ValueError for other values.
     """
 
     quality: Literal["low", "default", "high"] = "default"
     seed: int = 0
-    views: int = 40
+    views: int | None = None
     cameras: CameraSet | None = None
     name: str = ""
     credit: str = ""
@@ -94,15 +102,25 @@ class EncodeOptions:
     proxies: bool = True
     score: Literal["worth", "energy", "contribution", "ugc"] | None = None
 
+    def __post_init__(self) -> None:
+        if self.quality not in _EFFORTS:
+            raise ValueError(f"quality is {self.quality!r}, expected one of {', '.join(_EFFORTS)}")
+        if self.score not in (None, *_SCORES):
+            raise ValueError(f"score is {self.score!r}, expected one of {', '.join(_SCORES)}")
+        if self.views is not None and self.views < 1:
+            raise ValueError(f"views is {self.views}, expected 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected 0 or more")
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeReport:
     """What an encoder has done."""
 
     gaussians: int
-    dropped: int  # Gaussians too faint to be drawn from anywhere
+    dropped: int  # Gaussians too faint to be drawn from anywhere, or of no use
     file_bytes: int
-    scene_hash: bytes
+    scene_hash: bytes  # [16]
     layers: tuple[Layer, ...]
     quality: tuple[QualityPoint, ...]
     seconds: dict[str, float]  # by stage
@@ -118,10 +136,16 @@ def encode(
 ) -> EncodeReport:
     """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
 
-    The same scene, options and rasterizer give the same bytes. Raises SceneError for a scene
-    with nothing to draw or texts that no file can hold, OSError where the file can't be written.
+    The same scene, options and rasterizer give the same bytes on the same kind of processor.
+    `progress` is told each stage and the share of it that is done. What no reader lets through
+    (values that are not finite, scales of 0, quaternions of other lengths) is mended or dropped
+    with a SceneWarning, as `read_ply` does. Raises SceneError for a scene with nothing to draw,
+    cameras that see none of it or texts that no file can hold, OSError where the file can't be
+    written.
     """
     options = options or EncodeOptions()
+    if not Path(out_path).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
     for name in ("name", "credit", "license"):
         if fault := text_fault(getattr(options, name)):
             raise SceneError(f"the {name} of the file {fault}")
@@ -129,11 +153,12 @@ def encode(
     rasterizer = rasterizer or default_rasterizer()
     effort = _EFFORTS[options.quality]
 
-    visible = scene.opacities >= _VISIBLE_OPACITY
-    dropped = int(len(scene) - np.count_nonzero(visible))
-    scene = scene.select(visible)
+    given = len(scene)
+    scene = require_sound(scene, options.name or "the scene")
+    scene = scene.select(scene.opacities >= _VISIBLE_OPACITY)
     if not len(scene):
         raise SceneError("the scene has no Gaussian that can be seen")
+    _warn_of_size(scene)
 
     stages.enter("scoring")
     viewpoints = _viewpoints(scene, options, effort)
@@ -146,6 +171,8 @@ def encode(
     importance = measure_importance(
         scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
     )
+
+    _require_seen(importance.contribution, options.cameras is not None)
 
     stages.enter("layering")
     scores: dict[str, Callable[[], npt.NDArray[np.floating]]] = {
@@ -200,7 +227,7 @@ def encode(
             size += len(piece)
     return EncodeReport(
         gaussians=len(scene),
-        dropped=dropped,
+        dropped=given - len(scene),
         file_bytes=size,
         scene_hash=head.digest()[:16],
         layers=facts.layers,
@@ -238,8 +265,37 @@ class _Stages:
         self._started_s = now_s
 
 
+def _warn_of_size(scene: Gaussians) -> None:
+    low, high = np.percentile(scene.means, [5, 95], axis=0)
+    extent = max(float((high - low).max()), 2 * float(np.median(scene.scales.max(axis=1))))
+    if extent < _LEAST_EXTENT:
+        warnings.warn(
+            f"the scene is {extent:.2g} units across, and what is nearer than 0.01 to an eye is not"
+            " drawn: make it larger",
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) -> None:
+    """Raise SceneError where no view shows anything; warn where they show little."""
+    share = np.count_nonzero(contribution) / len(contribution)
+    if not share:
+        raise SceneError(
+            "the cameras see nothing of the scene: are they in its frame and units?"
+            if photographed
+            else "no view shows anything of the scene: it is too small, or too far from the origin"
+        )
+    if photographed and share < _FEW_SEEN:
+        warnings.warn(
+            f"the cameras see {share:.1%} of the Gaussians: are they in its frame and units?",
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
 def _viewpoints(scene: Gaussians, options: EncodeOptions, effort: Effort) -> Viewpoints:
-    views = min(options.views, effort.views)
+    views = options.views or effort.views
     if options.cameras is not None:
         return photographed_viewpoints(
             options.cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views

@@ -65,6 +65,7 @@ class PackedGeometry:
 
     columns: list[bytes]
     order: npt.NDArray[np.int64]  # [N] index into the input
+    position_step: float  # of the grid: no finer than asked for, coarser where the cell is wide
 
 
 def pack_geometry(
@@ -131,7 +132,7 @@ def pack_geometry(
         for column, width in zip(columns, widths, strict=True)
         for plane in split_planes(column.astype(np.uint64), width)
     ]
-    return PackedGeometry([head + counts.tobytes(), *planes], order)
+    return PackedGeometry([head + counts.tobytes(), *planes], order, position_step)
 
 
 def unpack_geometry(

@@ -16,6 +16,8 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Rasterizer
 
+_TALLEST = 2  # heights of pictures, in widths that they may have
+
 
 class ErrorBook:
     """The errors of several states of a scene against the whole, by finest tile."""
@@ -72,10 +74,11 @@ def evenly(cameras: Sequence[Camera], count: int) -> list[Camera]:
 
 
 def scaled(camera: Camera, width: int) -> Camera:
-    """`camera` with pictures of at most `width` pixels across."""
-    if camera.width <= width:
+    """`camera` with pictures of at most `width` pixels across and twice as many down."""
+    factor = min(width / camera.width, _TALLEST * width / camera.height)
+    if factor >= 1:
         return camera
-    return camera.resized(width, max(1, round(camera.height * width / camera.width)))
+    return camera.resized(*(max(1, round(side * factor)) for side in (camera.width, camera.height)))
 
 
 def shrunk(picture: FloatArray, height: int, width: int) -> FloatArray:

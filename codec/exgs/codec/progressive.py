@@ -46,7 +46,7 @@ _GAIN_WIDTH = 480
 class Effort:
     """How much time the encoder spends."""
 
-    views: int  # at most so many to score from
+    views: int  # to score from, unless it is said
     fit_views: int
     lesson_views: int  # to distil from
     gain_views: int
@@ -137,7 +137,7 @@ def _pack_leaves(
     later = fine_tile[rest] // span if layer.proxies else np.empty(0, np.int64)
     nothing_remains = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
     if not len(index) and not len(nothing_remains):
-        return PackedLayer([], [], [], [], layer_precision(len(scene), 0.0, sh=False), [])
+        return PackedLayer([], [], [], {}, layer_precision(len(scene), 0.0, sh=False), [])
     shown = replace(layered.plain.select(index), sh0=importance.base_color[index])
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = importance.pixel_size[index]
@@ -166,11 +166,9 @@ def _pack_leaves(
         effort.thorough,
         also=nothing_remains.tolist(),
     )
-    fine = (
-        pack_fine_cells(number, shown, leaves, steps(precision.fine), effort.thorough)
-        if precision.fine < precision.coarse
-        else []
-    )
+    due = [cell for cell in leaves if cell.is_rough or precision.fine < precision.coarse]
+    corrections = pack_fine_cells(number, shown, due, steps(precision.fine), effort.thorough)
+    fine = {cell.tile: cell for cell in corrections}
     refinements: list[list[PackedSh]] = []
     energies = [own_energy[cell.members] for cell in leaves]
     if transform is None:

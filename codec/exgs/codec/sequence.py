@@ -39,7 +39,7 @@ class PackedLayer:
     proxies: list[PackedCell]
     leaves: list[PackedCell]
     sh: list[list[PackedSh]]  # passes: coarse, fine; for each of `leaves`
-    fine: list[PackedFine]  # for each of `leaves`, or none where these are final
+    fine: dict[int, PackedFine]  # by tile, of those of `leaves` that are not final
     precision: Precision
     energy: list[npt.NDArray[np.floating]]  # [n] for each of `leaves`, in payload order
 
@@ -47,9 +47,10 @@ class PackedLayer:
         """What a decoder draws: coarse leaves with coarse SH, or with everything."""
         parts = [Gaussians.empty()]
         for number, cell in enumerate(self.leaves):
-            leaves = self.fine[number].decoded if refined and self.fine else cell.decoded
+            final = self.fine.get(cell.tile, cell) if refined else cell
             passes = self.sh if refined else self.sh[:1]
             vectors = [refinement[number].vectors for refinement in passes]
+            leaves = final.decoded
             parts.append(with_vectors(leaves, np.sum(vectors, axis=0)) if vectors else leaves)
         return Gaussians.concatenate(parts)
 
@@ -100,8 +101,8 @@ def in_order(
                 refinement.append(fine.chunk)
                 squares = np.square(transform.coefficients(fine.vectors, fine.basis)).sum(axis=1)
                 gain += float(packed.energy[place] @ squares) / (4 * math.pi)
-            if packed.fine:
-                refinement.append(packed.fine[place].chunk)
+            if leaves.tile in packed.fine:
+                refinement.append(packed.fine[leaves.tile].chunk)
                 better = packed.precision.coarse - packed.precision.fine
                 gain += 3 * _FINE_SCALARS * _MODEL_SHARE * count * better
             if refinement and count:

@@ -34,7 +34,7 @@ _POSITION = 3.6
 _SCALE = 4.4
 _MIDDLE = 1.8  # in steps of the longest axis
 _FLATNESS = 0.1  # see sizes.py
-_ROTATION = 2.7
+_ROTATION = 4.3
 _OPACITY = 5.0
 _LUMA = 1.1
 _CHROMA = 1.5
@@ -46,6 +46,7 @@ _ROTATION_BITS = (4, 12)
 _OPACITY_BITS = (3, 10)
 _COLOR_STEP = (0.002, 0.5)
 _SH_STEP = (0.005, 2.0)
+_TINY = 1e-30  # of a black scene nothing shows, yet steps must be positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,14 @@ def geometry_steps(
     """
     sizes = -np.sort(-scene.scales.astype(np.float64), axis=1)
     width = np.hypot(sizes[:, 1], 0.5 * pixel_size)
+    # A turn shows the more, the less round a Gaussian is, and moves the ends of a needle far.
     elongation = 1 - np.minimum(sizes[:, 1] / sizes[:, 0], 1)
+    turning = np.maximum(elongation, 0.1) * np.maximum(0.5 * sizes[:, 0] / width, 1)
     of_shape = shapes * distortion
     common = {
         "position": _step(contrast, 1 / width, of_shape),
         "scale": _step(contrast, 1.0, of_shape),
-        "rotation": _step(contrast, np.maximum(elongation, 0.1), of_shape),
+        "rotation": _step(contrast, turning, of_shape),
         "opacity": _step(contrast, 1 / np.maximum(scene.opacities, 0.05), of_shape),
         "color": _step(energy, SH_C0, colors * distortion),
     }
@@ -125,7 +128,7 @@ def _step(
 ) -> float:
     """The uniform step whose error, step^2 / 12, adds `distortion` per Gaussian on average."""
     sensitivity = float(np.mean(energy * np.square(strength))) if len(energy) else 0.0
-    return math.sqrt(12 * distortion / max(sensitivity, 1e-30))
+    return math.sqrt(12 * max(distortion, _TINY) / max(sensitivity, _TINY))
 
 
 def _bits(levels: float, bounds: tuple[int, int], limit: int) -> int:

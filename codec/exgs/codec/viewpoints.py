@@ -17,13 +17,14 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.views import SceneViews
 
 _WIDTH = 640  # pixels: larger cameras are scaled down to it
+_LEAST_SIDE = 16
 _ENOUGH_LESSONS = 80
 _LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Viewpoints:
-    """The cameras of one encoding, at most 640 pixels across."""
+    """The cameras of one encoding, at most 640 pixels across and 1280 down."""
 
     scoring: Sequence[Camera]
     fit: Sequence[Camera]  # every second of those that score
@@ -68,4 +69,12 @@ def _viewpoints(
     scoring, lessons, judges = (
         [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, lessons, judges)
     )
-    return Viewpoints(scoring, scoring[::2], scoring[1::2] or scoring, lessons, judges)
+    return Viewpoints(
+        scoring, scoring[::2], scoring[1::2] or scoring, lessons, [_legible(c) for c in judges]
+    )
+
+
+def _legible(camera: Camera) -> Camera:
+    """`camera`, with pictures of more than a few pixels a side: SSIM is measured on windows."""
+    least = max(camera.width, _LEAST_SIDE), max(camera.height, _LEAST_SIDE)
+    return camera if least == (camera.width, camera.height) else camera.resized(*least)

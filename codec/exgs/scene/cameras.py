@@ -28,7 +28,8 @@ _MAX_SIDE = 1 << 16  # pixels
 _MAX_LENGTH = 1e12  # world units
 _ROTATION_TOLERANCE = 1e-3
 _DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-_PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "OPENCV", "OPENCV_FISHEYE")
+_PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "OPENCV", "FULL_OPENCV")
+_FISHEYES = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 
 Json = Mapping[str, Any]
 
@@ -66,9 +67,9 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
     if isinstance(data, list):
         frames, read = data, _inria
     elif isinstance(data, dict) and isinstance(data.get("frames"), list):
-        frames, read = data["frames"], _transforms_reader(data, Path(path))
+        frames, read = data["frames"], _transforms_reader(_given(data), Path(path))
     elif isinstance(data, dict) and isinstance(data.get("cameras"), list):
-        frames, read = data["cameras"], _world_to_camera_reader(data)
+        frames, read = data["cameras"], _world_to_camera_reader(_given(data))
     else:
         raise SceneError(
             f"{name}: neither a list of cameras (INRIA's cameras.json) nor an object with 'frames'"
@@ -81,7 +82,7 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
         try:
             if not isinstance(frame, dict):
                 raise _Fault("not an object")
-            cameras.append(read(frame))
+            cameras.append(read(_given(frame)))
         except _Fault as fault:
             raise SceneError(f"{name}: camera {index}: {fault}") from fault
     _warn_of_distortion(name, [data, *frames] if isinstance(data, dict) else frames)
@@ -116,6 +117,11 @@ class _Fault(Exception):
     """What is wrong with one camera."""
 
 
+def _given(source: Json) -> Json:
+    """Without the keys that are null: some writers leave out what they don't know that way."""
+    return {key: value for key, value in source.items() if value is not None}
+
+
 def _inria(frame: Json) -> Camera:
     """Camera-to-world rotation and position; the principal point is the centre as a rule."""
     size = _side(frame, "width"), _side(frame, "height")
@@ -146,7 +152,7 @@ def _transforms_reader(shared: Json, path: Path) -> Callable[[Json], Camera]:
     def read(frame: Json) -> Camera:
         own = {**shared, **frame}
         model = own.get("camera_model", "PINHOLE")
-        if model not in _PINHOLES:
+        if model not in (*_PINHOLES, *_FISHEYES):
             raise _Fault(f"a camera of model {model!r} can't be drawn; a pinhole model is needed")
         size = _picture_size(own, path)
         to_world = np.eye(4)
@@ -250,8 +256,17 @@ def _text(own: Json, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _is_distorted(source: Json) -> bool:
+    several = source.get("distortion_params")
+    return (
+        any(source.get(key) for key in (*_DISTORTION, "is_fisheye"))
+        or source.get("camera_model") in _FISHEYES
+        or (isinstance(several, list) and any(several))
+    )
+
+
 def _warn_of_distortion(name: str, sources: Iterable[Json]) -> None:
-    if any(source.get(key) for source in sources for key in _DISTORTION):
+    if any(map(_is_distorted, sources)):
         warnings.warn(
             f"{name}: lens distortion is left out; the cameras are taken as plain pinholes",
             SceneWarning,

@@ -20,12 +20,19 @@ from plyfile import PlyData, PlyElement
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.mending import (
+    FLAT,
+    MIN_SCALE,
+    NO_NUMBER,
+    NO_ROTATION,
+    TOO_LARGE,
+    are_sane,
+)
 from exgs.scene.ply_header import MEAN, QUAT, SCALE, SH0, Layout, read_layout, sh_rest
 
 _BLOCK_ROWS = 1 << 14
 
-_MIN_SCALE = 1e-12  # what a flat axis (log scale -inf) gets
-_MAX_LENGTH = 1e12  # of positions and scales: products of larger ones leave float32
+_ROUNDING = 0.1  # of its largest axis: by so much a Gaussian may be misplaced without a word
 _MAX_LOGIT = 20.0  # a float32 sigmoid of this is 1, and of its negative far below 1/255
 
 Rows = npt.NDArray[Any]  # structured, one field a property
@@ -34,10 +41,11 @@ Rows = npt.NDArray[Any]  # structured, one field a property
 def read_ply(path: str | os.PathLike[str]) -> Gaussians:
     """The scene of an INRIA-style PLY, ascii or binary, of SH degree 0 to 3; extras are ignored.
 
-    Rows with a value that is not finite, or with a position or scale beyond 1e12, are dropped;
-    scales below 1e-12 are raised to it; zero quaternions become the identity; infinite opacity
-    logits mean 0 and 1. A SceneWarning counts what was mended. Raises SceneError where the file
-    is no such PLY, holds less than its header says or no usable row; OSError.
+    Rows with a value that is not finite, with a position or scale beyond 1e12 or a colour beyond
+    10,000 are dropped; scales below 1e-12 are raised to it; zero quaternions become the identity;
+    infinite opacity logits mean 0 and 1. A SceneWarning counts what was mended, and positions that
+    single precision can't hold. Raises SceneError where the file is no such PLY, holds less than
+    its header says or no usable row; OSError.
     """
     name = str(path)
     with Path(path).open("rb") as file:
@@ -80,7 +88,7 @@ def _blocks(file: BinaryIO, layout: Layout, name: str) -> Iterator[Rows]:
 
 def _text_blocks(file: BinaryIO, layout: Layout, name: str) -> Iterator[Rows]:
     file.seek(layout.header_bytes)
-    lines = islice(file, layout.skip, layout.skip + layout.count)
+    lines = islice(filter(bytes.strip, file), layout.skip, layout.skip + layout.count)
     properties = list(layout.dtype.names or ())
     for start in range(0, layout.count, _BLOCK_ROWS):
         block = list(islice(lines, _BLOCK_ROWS))
@@ -122,6 +130,7 @@ class _Reading:
             for columns, names in ((means, MEAN), (quats, QUAT), (scales, SCALE), (sh0, SH0)):
                 for i, name in enumerate(names):
                     columns[:, i] = rows[name]
+            rounding = np.max([np.abs(means[:, i] - rows[name]) for i, name in enumerate(MEAN)], 0)
             for i, name in enumerate(self._rest):
                 shN[:, i % k, i // k] = rows[name]
             opacities[:] = 1 / (1 + np.exp(-rows["opacity"].astype(np.float32)))
@@ -129,17 +138,18 @@ class _Reading:
         finite = [np.isfinite(a).reshape(len(rows), -1).all(1) for a in (means, quats, sh0, shN)]
         finite += [~np.isnan(opacities), ~np.isnan(scales).any(1)]  # infinite ones: see below
         usable: npt.NDArray[np.bool_] = np.logical_and.reduce(finite)
-        near = np.all((np.abs(means) <= _MAX_LENGTH) & (scales <= _MAX_LENGTH), axis=1)
-        self._count("dropped for values that are not finite", ~usable)
-        self._count("dropped for a position or scale beyond 1e12", usable & ~near)
-        usable &= near
+        sane = are_sane(means, scales, sh0, shN)
+        self._count(NO_NUMBER, ~usable)
+        self._count(TOO_LARGE, usable & ~sane)
+        usable &= sane
+        misplaced = usable & (rounding > _ROUNDING * scales.max(axis=1))
+        self._count("misplaced, since single precision can't hold where they are", misplaced)
         if not usable.all():
             for array in block:
                 array[: np.count_nonzero(usable)] = array[usable]
             means, quats, scales, *_ = (array[: np.count_nonzero(usable)] for array in block)
-        flat = np.any(scales < _MIN_SCALE, axis=1)
-        self._count("with a scale below 1e-12, raised to it", flat)
-        np.maximum(scales, _MIN_SCALE, out=scales)
+        self._count(FLAT, np.any(scales < MIN_SCALE, axis=1))
+        np.maximum(scales, MIN_SCALE, out=scales)
         self._normalise(quats)
         self.kept += len(means)
 
@@ -149,7 +159,7 @@ class _Reading:
     def _normalise(self, quats: FloatArray) -> None:
         largest = np.abs(quats).max(1)
         zero = largest == 0
-        self._count("with a zero quaternion, turned into the identity", zero)
+        self._count(NO_ROTATION, zero)
         if zero.any():
             quats[zero] = (1, 0, 0, 0)
             largest[zero] = 1
@@ -173,7 +183,7 @@ def _rows(part: Gaussians) -> FloatArray:
             part.sh0,
             part.shN.transpose(0, 2, 1).reshape(n, -1),
             np.clip(logits, -_MAX_LOGIT, _MAX_LOGIT)[:, None],
-            np.log(np.maximum(part.scales, _MIN_SCALE)),
+            np.log(np.maximum(part.scales, MIN_SCALE)),
             part.quats,
         )
     return np.concatenate(columns, axis=1, dtype="<f4", casting="same_kind")

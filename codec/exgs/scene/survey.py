@@ -25,6 +25,7 @@ _FOR_BOUNDS = 200_000
 _POINTS = 400_000
 _CELLS = 48  # of the grid along its longest side
 _LEAST_SIDE = 0.02  # of the bounds, as a share of the greatest: a flat scene has a volume too
+_LEAST_EXTENT = 1e-9  # of the distance from the origin: what arithmetic can tell apart
 _FAR = 0.75  # of the bounds' diagonal, from the middle: where far background begins
 _SOLID = 0.4  # optical thickness from which a cell counts as matter
 
@@ -51,6 +52,7 @@ class Survey:
 
     @property
     def centre(self) -> Array:
+        """The middle of the bounds."""
         return (self.low + self.high) / 2
 
     @property
@@ -137,7 +139,8 @@ def survey(scene: Gaussians) -> Survey:
     offsets -= (low + high) / 2
     far = np.linalg.norm(offsets, axis=1) > _FAR * np.linalg.norm(high - low)
     beyond = _beyond(offsets[far], far_area)
-    cell = float((high - low).max()) / _CELLS
+    extent = float((high - low).max())
+    cell = max(extent, _LEAST_EXTENT * float(np.abs(low).max()), 1e-30) / _CELLS
     origin = low - 2 * cell
     shape = np.ceil((high - low) / cell).astype(np.int64) + 4
     cells = np.clip(np.floor((points - origin) / cell).astype(np.int64), 0, shape - 1)

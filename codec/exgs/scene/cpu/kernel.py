@@ -11,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,10 @@ from numba.extending import intrinsic as numba_intrinsic
 _log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Guards the process: numba's work-queue threading layer aborts it when two threads launch parallel
+# kernels at once.
+one_at_a_time = threading.RLock()
 
 # Fused multiply-add is welcome; infinities and NaN keep their meaning, so that comparisons can
 # reject them.
@@ -39,6 +44,7 @@ def _stamp(source: Path) -> str:
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
     """Compile with numba at the first call, without the GIL, and keep the machine code on disk.
 
+    Parallel kernels take turns; they can't be called from other kernels.
     The body of a `prange` loop must only call a function: numba drops stores into the arrays of
     a named tuple when they stand in the loop itself.
     """
@@ -54,10 +60,19 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
             _log.warning("compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a directory")
         else:
             dispatcher._cache._cache_file._source_stamp = _stamp(source)
-        compiled: Function = dispatcher
+        compiled: Function = _taking_turns(dispatcher) if parallel else dispatcher
         return compiled
 
     return decorate
+
+
+def _taking_turns(dispatcher: Any) -> Any:
+    @functools.wraps(dispatcher)
+    def run(*arguments: Any) -> Any:
+        with one_at_a_time:
+            return dispatcher(*arguments)
+
+    return run
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

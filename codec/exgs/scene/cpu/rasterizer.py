@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator
 
 import numba
@@ -15,6 +14,7 @@ from exgs.scene.cpu.blending import blend
 from exgs.scene.cpu.differentiating import add_slopes, differentiate
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
 from exgs.scene.cpu.impact import IMPACTS, add_impact, measure_impact
+from exgs.scene.cpu.kernel import one_at_a_time
 from exgs.scene.cpu.layout import (
     BLOCKS,
     RECORD,
@@ -40,10 +40,6 @@ from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impac
 ENTRIES_MAX = 1 << 25
 
 _BLACK = np.zeros(3, np.float32)
-
-# Guards the working memory, and the process: numba's work-queue threading layer aborts it when two
-# threads launch parallel kernels at once.
-_one_at_a_time = threading.Lock()
 
 
 class CpuRasterizer:
@@ -71,7 +67,7 @@ class CpuRasterizer:
         picture = _canvas(camera)
         behind = np.array(background, np.float32)
         workers = numba.get_num_threads()
-        with _one_at_a_time:
+        with one_at_a_time:
             source = SH_COLORS if colors is None else GIVEN_COLORS
             projected = self._project(scene, camera, source, colors)
             for lists in self._bands(projected, camera):
@@ -83,7 +79,7 @@ class CpuRasterizer:
         n = len(scene)
         scores = np.zeros(n), np.zeros(n, np.float32), np.zeros(n, np.int64), np.zeros(n)
         workers = numba.get_num_threads()
-        with _one_at_a_time:
+        with one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
             for lists in self._bands(projected, camera):
                 shares, used = self._gather(projected, lists, camera, None)
@@ -103,7 +99,7 @@ class CpuRasterizer:
         sums, weights, squares = np.zeros((parts, n, 3)), np.zeros(n), np.zeros(n)
         again = np.zeros(n), np.zeros(n)  # those of every part but the first
         workers = numba.get_num_threads()
-        with _one_at_a_time:
+        with one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
             sources = projected.sources
             for lists in self._bands(projected, camera):
@@ -118,7 +114,7 @@ class CpuRasterizer:
         """See `Rasterizer.impact`."""
         sums = tuple(np.zeros(len(scene)) for _ in range(IMPACTS))
         workers = numba.get_num_threads()
-        with _one_at_a_time:
+        with one_at_a_time:
             projected = self._project(scene, camera, SH_COLORS)
             records, sources = projected.records, projected.sources
             for lists in self._bands(projected, camera):
@@ -143,7 +139,7 @@ class CpuRasterizer:
         out = Slopes(*(np.zeros((n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
         slopes = np.zeros((n, SLOPES))
         workers = numba.get_num_threads()
-        with _one_at_a_time:
+        with one_at_a_time:
             projected = self._project(scene, camera, SH_COLORS)
             picture = _canvas(camera)
             bands = []

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.scene.errors import SceneError
-from exgs.scene.formats.mending import check_count, mended
 from exgs.scene.formats.quats import join_smallest_three
 from exgs.scene.formats.sog_files import (
     Meta,
@@ -26,8 +25,10 @@ from exgs.scene.formats.sog_files import (
     texture_width,
 )
 from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.mending import check_count, mended
 
 _PALETTE_COLUMNS = 64  # palette entries in a row of the centroids' image
+_PALETTE_ENTRIES = 1 << 16  # labels have 16 bits
 _FIRST_ROTATION_TAG = 252
 _SH_COEFFICIENTS = {1: 3, 2: 8, 3: 15}  # by bands
 
@@ -92,15 +93,18 @@ class _Images:
         """Palette entries [entries, entry_pixels, 3] from an attribute's first image."""
         row = _PALETTE_COLUMNS * entry_pixels
         rows = -(-entries // _PALETTE_COLUMNS)
-        texels = self._read(attribute, 0, rows * row, row)
+        # Few of many entries may be in use.
+        texels = self._read(attribute, 0, rows * row, row, most=_PALETTE_ENTRIES * entry_pixels)
         return texels.reshape(-1, entry_pixels, 4)[:entries, :, :3]
 
     def width(self, attribute: str) -> int:
         """The width of an attribute's first image, pixels."""
         return texture_width(self.parts, self._file(attribute, 0))
 
-    def _read(self, attribute: str, number: int, least: int, width: int | None) -> Texels:
-        return read_texels(self.parts, self._file(attribute, number), least, width)
+    def _read(
+        self, attribute: str, number: int, least: int, width: int | None, most: int | None = None
+    ) -> Texels:
+        return read_texels(self.parts, self._file(attribute, number), least, width, most)
 
     def _file(self, attribute: str, number: int) -> str:
         files = list(self.meta[attribute]["files"].items())

@@ -162,10 +162,12 @@ class Meta:
         return SceneError(f"{self._name}: {self._path} is not {expected}; export the scene again")
 
 
-def read_texels(parts: Parts, part: str, least: int, width: int | None = None) -> Texels:
+def read_texels(
+    parts: Parts, part: str, least: int, width: int | None = None, most: int | None = None
+) -> Texels:
     """The pixels of a lossless WebP image that has at least `least`, and that `width` if given.
 
-    Raises SceneError where it has fewer or far more, or is no such image.
+    Raises SceneError where it has fewer, far more than `most` (twice `least`), or is no such image.
     """
     data = parts.read(part, parts.total_bytes)
     place = f"{parts.name}: {part}"
@@ -176,7 +178,7 @@ def read_texels(parts: Parts, part: str, least: int, width: int | None = None) -
             f"{place} has {found} x {height} pixels, at least {least} are needed"
             f"{'' if width is None else f' in rows of {width}'}; the scene is damaged"
         )
-    if pixels > 2 * least + _SPARE_PIXELS:
+    if pixels > (2 * least if most is None else most) + _SPARE_PIXELS:
         raise SceneError(f"{place} has {pixels} pixels where {least} are needed; not unpacked")
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:

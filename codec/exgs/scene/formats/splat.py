@@ -13,8 +13,8 @@ import numpy as np
 
 from exgs.scene.errors import SceneError
 from exgs.scene.files import atomic_write
-from exgs.scene.formats.mending import mended
 from exgs.scene.gaussians import SH_C0, Gaussians
+from exgs.scene.mending import mended
 
 ROW = np.dtype(
     [("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)]

@@ -18,7 +18,6 @@ import zstandard
 
 from exgs.scene.errors import SceneError
 from exgs.scene.files import atomic_write
-from exgs.scene.formats.mending import check_count
 from exgs.scene.formats.spz_columns import (
     COLUMNS,
     Layout,
@@ -28,6 +27,7 @@ from exgs.scene.formats.spz_columns import (
     unpack_columns,
 )
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.mending import check_count
 
 _MAGIC = b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, SH degree, fraction, flags, streams

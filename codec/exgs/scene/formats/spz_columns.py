@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.scene.errors import SceneError, SceneWarning
-from exgs.scene.formats.mending import mended
 from exgs.scene.formats.quats import join_smallest_three, split_smallest_three
 from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.mending import mended
 
 COLUMNS = ("positions", "alphas", "colors", "scales", "rotations", "sh")  # in file order
 
@@ -106,6 +106,15 @@ def pack_columns(gaussians: Gaussians, layout: Layout) -> list[bytes]:
     """The columns of a version 3 file, in file order."""
     k = gaussians.shN.shape[1]
     log_scales = np.log(gaussians.scales.astype(np.float64))
+    highest = _MIN_LOG_SCALE + 255.5 / _SCALE_STEPS
+    beyond = int(np.count_nonzero((log_scales > highest).any(axis=1)))
+    if beyond:
+        warnings.warn(
+            f"{beyond} Gaussians are wider than SPZ can say and are cut to"
+            f" {math.exp(highest):.0f} units",
+            SceneWarning,
+            stacklevel=3,
+        )
     steps = np.where(np.arange(k) < 3, _SH1_STEP, _SH_REST_STEP)[:, None]
     sh = np.rint(gaussians.shN * _SH_FLIP[:k, None] * 128) + 128
     columns = (

@@ -8,6 +8,7 @@ size of the file, so that a small file can't ask for much memory.
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,14 @@ from exgs.scene.gaussians import Gaussians
 
 FloatArray = npt.NDArray[np.floating]
 
-_MIN_SCALE = 1e-12  # what a flat axis gets
-_MAX_LENGTH = 1e12  # of positions and scales: products of larger ones leave float32
+MIN_SCALE = 1e-12  # what a flat axis (log scale -inf) gets
+MAX_LENGTH = 1e12  # of positions and scales: products of larger ones leave float32
+MAX_COLOR = 1e4  # of SH coefficients: no display shows more, and one of them spoils a codebook
+NO_NUMBER = "dropped for values that are not finite"
+TOO_LARGE = "dropped for a position or scale beyond 1e12 or a colour beyond 10,000"
+FLAT = "with a scale below 1e-12, raised to it"
+NO_ROTATION = "with a zero quaternion, turned into the identity"
+_LENGTH_ERROR = 1e-3  # of the square of a quaternion
 _FREE_COUNT = 1 << 16  # as many Gaussians may be promised by a file of any size
 
 
@@ -34,6 +41,36 @@ def check_count(name: str, count: int, file_bytes: int) -> None:
             f"{name}: {file_bytes} bytes can't hold the {count} Gaussians that the header counts;"
             " the file was cut short or is damaged: fetch or export it again"
         )
+
+
+def are_sane(
+    means: FloatArray, scales: FloatArray, sh0: FloatArray, shN: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Which [N] have lengths and colours that arithmetic and quantizers can bear."""
+    sane: npt.NDArray[np.bool_] = (
+        np.all((np.abs(means) <= MAX_LENGTH) & (scales <= MAX_LENGTH), axis=1)
+        & np.all(np.abs(sh0) <= MAX_COLOR, axis=1)
+        & np.all(np.abs(shN) <= MAX_COLOR, axis=(1, 2))
+    )
+    return sane
+
+
+def require_sound(scene: Gaussians, name: str) -> Gaussians:
+    """`scene`, or where it has values that no reader lets through, what is left of it, mended.
+
+    Costs a fraction of a second; raises SceneError, warns as `mended`.
+    """
+    lengths = np.einsum("ni,ni->n", scene.quats, scene.quats)
+    sound = (
+        all(np.isfinite(getattr(scene, field.name)).all() for field in fields(scene))
+        and bool((scene.scales >= MIN_SCALE).all())
+        and bool(((scene.opacities >= 0) & (scene.opacities <= 1)).all())
+        and bool((np.abs(lengths - 1) < _LENGTH_ERROR).all())
+        and bool(are_sane(scene.means, scene.scales, scene.sh0, scene.shN).all())
+    )
+    if sound:
+        return scene
+    return mended(name, **{field.name: getattr(scene, field.name) for field in fields(scene)})
 
 
 def mended(
@@ -58,23 +95,21 @@ def mended(
     finite = np.asarray(~np.isnan(columns[2]).any(axis=1))
     for column in (*columns[:2], *columns[3:]):
         finite &= np.asarray(np.isfinite(column).all(axis=tuple(range(1, column.ndim))))
-    near: npt.NDArray[np.bool_] = np.all(
-        (np.abs(columns[0]) <= _MAX_LENGTH) & (columns[2] <= _MAX_LENGTH), axis=1
-    )
+    sane = are_sane(columns[0], columns[2], columns[4], columns[5])
     faults = [
-        (count - np.count_nonzero(finite), "dropped for values that are not finite"),
-        (np.count_nonzero(finite & ~near), "dropped for a position or scale beyond 1e12"),
+        (count - np.count_nonzero(finite), NO_NUMBER),
+        (np.count_nonzero(finite & ~sane), TOO_LARGE),
     ]
-    usable: npt.NDArray[np.bool_] = finite & near
+    usable: npt.NDArray[np.bool_] = finite & sane
     if not usable.all():
         columns = [column[usable] for column in columns]
-    flat = np.any(columns[2] < _MIN_SCALE, axis=1)
+    flat = np.any(columns[2] < MIN_SCALE, axis=1)
     quats64 = columns[1].astype(np.float64)  # squares of large floats leave float32
     lengths = np.linalg.norm(quats64, axis=1)
     zero = lengths == 0
     faults += [
-        (np.count_nonzero(flat), "with a scale below 1e-12, raised to it"),
-        (np.count_nonzero(zero), "with a zero quaternion, turned into the identity"),
+        (np.count_nonzero(flat), FLAT),
+        (np.count_nonzero(zero), NO_ROTATION),
     ]
     text = "; ".join(f"{number} Gaussians {fault}" for number, fault in faults if number)
     if count and not len(columns[0]):
@@ -83,6 +118,6 @@ def mended(
         warnings.warn(f"{name}: {text}", SceneWarning, stacklevel=3)
     columns[1] = (quats64 / np.where(zero, 1.0, lengths)[:, None]).astype(np.float32)
     columns[1][zero] = (1, 0, 0, 0)
-    columns[2] = np.maximum(columns[2], np.float32(_MIN_SCALE))
+    columns[2] = np.maximum(columns[2], np.float32(MIN_SCALE))
     columns[3] = np.clip(columns[3], 0, 1)
     return Gaussians(*columns)
