@@ -35,7 +35,9 @@ class Site:
         self.ignore_ranges = False
         self.has_etag = True
         self.retry_after: str | None = None  # with which every request is sent away
+        self.redirect: str | None = None  # to which every request is sent on
         self.on_request: Callable[[], None] = lambda: None
+        self.alter: Callable[[web.Request, web.Response], web.Response] = lambda _, answer: answer
         self.url = ""
         self.proxy: LinkProxy | None = None
 
@@ -44,6 +46,8 @@ class Site:
         self.on_request()
         if self.retry_after is not None:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": self.retry_after})
+        if self.redirect is not None:
+            return web.Response(status=302, headers={"Location": self.redirect})
         if len(self.ranges) in self.break_on_request and self.proxy is not None:
             asyncio.get_running_loop().call_later(0.05, self.proxy.reset_connections)
         path = self.folder / request.match_info["name"]
@@ -58,7 +62,7 @@ class Site:
         response = _part(data, request.http_range)
         if self.has_etag:
             response.headers["ETag"] = etag
-        return response
+        return self.alter(request, response)
 
     async def run(self, ready: threading.Event, stop: asyncio.Event) -> None:
         app = web.Application()
@@ -77,6 +81,8 @@ class Site:
 
 
 def _part(data: bytes, wanted: slice) -> web.Response:
+    if wanted.start >= len(data):
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
     end = min(wanted.stop or len(data), len(data))
     place = f"bytes {wanted.start}-{end - 1}/{len(data)}"
     return web.Response(status=206, body=data[wanted.start : end], headers={"Content-Range": place})
@@ -161,6 +167,82 @@ def test_a_file_that_changes_meanwhile_is_never_mixed_in(
         options = replace(OPTIONS, link=parse_link("2mbit,5ms"))
         with pytest.raises(SceneChangedError, match="start again"):
             stream(f"{site.url}/box.exgs", tmp_path / "out", options)
+
+
+def _other_tag(_data: bytes, answer: web.Response) -> web.Response:
+    answer.headers["ETag"] = '"another"'
+    return answer
+
+
+def _other_range(_data: bytes, answer: web.Response) -> web.Response:
+    answer.headers["Content-Range"] = "bytes 7-9/*"
+    return answer
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        _other_tag,
+        _other_range,
+        lambda data, _: web.Response(body=data + b"and more"),
+        lambda _data, _answer: web.Response(status=416, headers={"Content-Range": "bytes */9"}),
+        lambda _data, _answer: web.Response(status=416),
+    ],
+    ids=["tag", "range", "length", "end", "no range"],
+)
+def test_an_answer_of_another_file_is_told_from_one_of_this(
+    box: Path, tmp_path: Path, later: Callable[[bytes, web.Response], web.Response]
+) -> None:
+    data = (box / "box.exgs").read_bytes()
+    with served(box) as site:
+        site.alter = lambda _, answer: later(data, answer) if len(site.ranges) > 1 else answer
+        with pytest.raises(SceneChangedError, match="start again"):
+            stream(f"{site.url}/box.exgs", tmp_path, OPTIONS)
+
+
+def test_a_file_that_was_uploaded_in_part_is_no_changed_one(box: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    (folder / "box.exgs").write_bytes((box / "box.exgs").read_bytes()[:70_000])
+    with served(folder) as site, pytest.raises(StreamError, match="ends at byte 70000") as caught:
+        stream(f"{site.url}/box.exgs", tmp_path / "out", OPTIONS)
+    assert not isinstance(caught.value, SceneChangedError)
+
+
+def test_a_damaged_part_is_asked_for_past_the_cache_that_holds_it(
+    box: Path, tmp_path: Path
+) -> None:
+    fresh: list[str] = []
+
+    def alter(request: web.Request, answer: web.Response) -> web.Response:
+        if request.headers.get("Cache-Control") == "no-cache":
+            fresh.append(request.headers["Range"])
+        elif len(site.ranges) > 1:
+            body = answer.body
+            assert isinstance(body, bytes)
+            answer.body = bytes([body[0] ^ 1]) + body[1:]
+        return answer
+
+    with served(box) as site:
+        site.alter = alter
+        report = stream(f"{site.url}/box.exgs", tmp_path, OPTIONS)
+    assert report.rows[-1].psnr_db == float("inf")
+    assert 0 < len(fresh) < len(site.ranges) - 1
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("/loop", "redirects"), ("ftp://elsewhere/x", "ftp://elsewhere/x"), ("http://", "redirects")],
+)
+def test_a_redirect_that_leads_nowhere_is_final(
+    box: Path, tmp_path: Path, target: str, message: str
+) -> None:
+    with served(box) as site:
+        site.redirect = target
+        with pytest.raises(StreamError, match=message) as caught:
+            stream(f"{site.url}/loop", tmp_path, OPTIONS)
+    assert "gave up" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_byte_limit_stops_early_and_measures_against_the_whole(box: Path, tmp_path: Path) -> None:

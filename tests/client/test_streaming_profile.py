@@ -44,8 +44,8 @@ class Server:
         if self.connections == 2 and self.later:
             self.data = self.later
         fault = next(self.faults, "")
-        if fault == "busy":
-            raise web.HTTPServiceUnavailable
+        if fault.isdecimal():
+            return web.Response(status=int(fault))
         if request.match_info["name"] != "box":
             raise web.HTTPNotFound
         socket = web.WebSocketResponse()
@@ -135,11 +135,19 @@ def test_a_stream_brings_the_whole_scene(box: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["drop", "away"])
 def test_after_a_break_nothing_comes_twice(box: Path, tmp_path: Path, fault: str) -> None:
-    with streaming(box, fault, "busy", fault) as server:
+    with streaming(box, fault, "503", fault) as server:
         report = stream(server.url, tmp_path, OPTIONS)
     assert report.reconnections == 3
     assert report.rows[-1].psnr_db == float("inf")
     assert len(server.sent) == len(set(server.sent))
+
+
+@pytest.mark.parametrize("status", ["429", "500", "502", "503", "504"])
+def test_a_status_that_passes_is_waited_for(box: Path, tmp_path: Path, status: str) -> None:
+    with streaming(box, "drop", status) as server:
+        report = stream(server.url, tmp_path, OPTIONS)
+    assert report.reconnections == 2
+    assert report.rows[-1].psnr_db == float("inf")
 
 
 def test_a_fragment_that_was_flipped_on_the_way_comes_again(box: Path, tmp_path: Path) -> None:
@@ -154,7 +162,7 @@ def test_a_server_that_never_recovers_is_given_up(
 ) -> None:
     monkeypatch.setattr("exgs.client.receive._BACKOFF_S", 0.01)
     with (
-        streaming(box, *["busy"] * 20) as server,
+        streaming(box, *["503"] * 20) as server,
         pytest.raises(StreamError, match="gave up after 2 attempts"),
     ):
         stream(server.url, tmp_path, OPTIONS)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from exgs.codec.errors import ExgsError
 
 TOKEN_REFUSED = "the server wants a token, or another one: give it with --token or EXGS_TOKEN"
+_RETRYABLE_STATUSES = (429, 500, 502, 503, 504)  # of HTTP: a later request may not meet them
 
 
 class StreamError(ExgsError):
@@ -33,7 +34,21 @@ class DamagedOnTheWayError(ConnectionLostError):
     """What came does not match its hash; another connection may bring it unharmed."""
 
 
-def retry_after_s(headers: Mapping[str, str] | None) -> float:
+def refusal_of(status: int, headers: Mapping[str, str] | None, detail: str) -> StreamError:
+    """What an HTTP status other than the one hoped for means; `detail` goes behind its number.
+
+    ConnectionLostError where another request may do better.
+    """
+    if status in (401, 403):
+        return StreamError(TOKEN_REFUSED)
+    if status in _RETRYABLE_STATUSES:
+        return ConnectionLostError(
+            f"the server answers {status}", retry_after_s=_retry_after_s(headers)
+        )
+    return StreamError(f"the server answers {status} {detail}".rstrip())
+
+
+def _retry_after_s(headers: Mapping[str, str] | None) -> float:
     """The seconds of Retry-After; 0 where there are none, or a date."""
     value = (headers or {}).get("Retry-After", "")
     return float(value) if value.isdecimal() else 0.0

@@ -53,6 +53,7 @@ class RangeReader:
         self._whole: set[int] = set()  # parts
         self._held: dict[int, bytearray] = {}  # the first bytes of the others
         self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
+        self._damaged: set[int] = set()  # parts that came with a wrong hash, and not yet anew
         self._starts: list[int] = []  # where the known parts begin, and which they are
         self._parts: list[tuple[int, ChunkRef | PageRef]] = []
 
@@ -125,6 +126,10 @@ class RangeReader:
         if self._scheduler is not None:
             self._revise(self._scheduler)
 
+    def came_damaged(self, asked: ByteRange) -> bool:
+        """Whether this range touches a part that has come with a wrong hash."""
+        return any(part in self._damaged for part, _ in self._touched_by(asked))
+
     def finish(self, asked: ByteRange) -> None:
         """A range has brought all that it will."""
         self._on_the_way.remove(asked)
@@ -160,14 +165,16 @@ class RangeReader:
         """Tell the scheduler what is here or on the way of the parts that these ranges touch."""
         if self._scheduler is None:
             return
-        for touched in ranges:
-            first = max(0, bisect_right(self._starts, touched.start) - 1)
-            last = bisect_left(self._starts, touched.end)
-            for part, ref in self._parts[first:last]:
-                if part not in self._whole:
-                    coming_bytes = self._coming_bytes(part, ref)
-                    if coming_bytes != self._scheduler.sent_bytes(part):
-                        self._scheduler.mark(part, coming_bytes)
+        for part, ref in (row for wanted in ranges for row in self._touched_by(wanted)):
+            if part not in self._whole:
+                coming_bytes = self._coming_bytes(part, ref)
+                if coming_bytes != self._scheduler.sent_bytes(part):
+                    self._scheduler.mark(part, coming_bytes)
+
+    def _touched_by(self, wanted: ByteRange) -> list[tuple[int, ChunkRef | PageRef]]:
+        """The known parts that a range brings bytes of, and perhaps the one in front of it."""
+        first = max(0, bisect_right(self._starts, wanted.start) - 1)
+        return self._parts[first : bisect_left(self._starts, wanted.end)]
 
     def _coming_bytes(self, part: int, ref: ChunkRef | PageRef) -> int:
         """How much of a part, from its front on, is here or on the way."""
@@ -266,8 +273,10 @@ class RangeReader:
             return
         if content_hash(packed) != ref.hash:
             self._scheduler.mark(part, 0)
+            self._damaged.add(part)
             raise DamagedOnTheWayError(f"{ref.section} at byte {ref.offset}: the hash is wrong")
         self._whole.add(part)
+        self._damaged.discard(part)
         self._scheduler.mark(part, len(packed))
         if isinstance(ref, PageRef):
             rows = parse_page(packed, ref, self._scheduler.plan.facts)

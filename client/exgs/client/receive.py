@@ -13,11 +13,10 @@ import aiohttp
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import (
-    TOKEN_REFUSED,
     ConnectionLostError,
     DamagedOnTheWayError,
     StreamError,
-    retry_after_s,
+    refusal_of,
 )
 from exgs.client.route import Route
 from exgs.scene.camera import Camera
@@ -28,7 +27,7 @@ _BACKOFF_S = 0.25  # doubles with every attempt
 _CONNECT_S = 10.0
 _SILENCE_S = 10.0
 _LONGEST_WAIT_S = 120.0  # that a server may ask for
-_PASSING = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
+_CONNECTION_ERRORS = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
 class Profile(Protocol):
@@ -60,55 +59,49 @@ async def receive(
         reconnections = failures = 0
         while True:
             before = delivery.kept_bytes
-            failure: Exception
             try:
                 await profile.receive(http, route)
                 return reconnections
-            except aiohttp.WSServerHandshakeError as error:
-                failure = _refusal(error)
-                if not isinstance(failure, ConnectionLostError):
-                    raise failure from error
-            except aiohttp.ClientSSLError as error:
-                raise StreamError(_reason(error)) from error
-            except _PASSING as error:
-                failure = error
+            except _CONNECTION_ERRORS as error:
+                cause, failure = error, _named(error)
+            if not isinstance(failure, ConnectionLostError):
+                raise failure from cause
             damaged = isinstance(failure, DamagedOnTheWayError)
             failures = 1 if delivery.kept_bytes > before and not damaged else failures + 1
-            reason = _reason(failure)
             if failures >= (_ATTEMPTS if delivery.kept_bytes else _FIRST_ATTEMPTS):
-                raise StreamError(f"{reason}; gave up after {failures} attempts") from failure
-            wait_s = _BACKOFF_S * 2 ** (failures - 1)
-            if isinstance(failure, ConnectionLostError):
-                wait_s = max(wait_s, failure.retry_after_s)
-                if wait_s > _LONGEST_WAIT_S:
-                    raise StreamError(f"{reason}; it asks to come back in {wait_s:g} s")
-            note(f"{reason}; connecting again in {wait_s:g} s")
+                raise StreamError(f"{failure}; gave up after {failures} attempts") from cause
+            wait_s = max(_BACKOFF_S * 2 ** (failures - 1), failure.retry_after_s)
+            if wait_s > _LONGEST_WAIT_S:
+                raise StreamError(f"{failure}; it asks to come back in {wait_s:g} s") from cause
+            note(f"{failure}; connecting again in {wait_s:g} s")
             await asyncio.sleep(wait_s)
             reconnections += 1
 
 
-def _refusal(error: aiohttp.WSServerHandshakeError) -> StreamError:
-    match error.status:
-        case 401 | 403:
-            return StreamError(TOKEN_REFUSED)
-        case 429 | 503:
-            wait_s = retry_after_s(error.headers)
-            return ConnectionLostError(f"the server answers {error.status}", retry_after_s=wait_s)
-        case status:
-            return StreamError(f"the server answers {status} instead of opening a WebSocket")
-
-
-def _reason(error: Exception) -> str:
+def _named(error: Exception) -> StreamError:
+    """What went wrong with a connection; ConnectionLostError where another one may do better."""
     match error:
-        case ConnectionLostError():
-            return str(error)
+        case StreamError():
+            return error
+        case aiohttp.WSServerHandshakeError(status=status, headers=headers):
+            return refusal_of(status, headers, "instead of opening a WebSocket")
+        case aiohttp.TooManyRedirects():
+            return StreamError("the server redirects in a circle")
+        case aiohttp.InvalidURL(url=url) | aiohttp.NonHttpUrlClientError(args=(url,)):
+            return StreamError(f"the server redirects to {url}, which can't be fetched")
+        case aiohttp.ClientSSLError(os_error=cause):
+            return StreamError(_no_connection(cause))
         case aiohttp.ClientConnectorError(os_error=cause):
-            reason = getattr(cause, "verify_message", None) or _strerror(cause)
-            return f"can't connect: {reason.lower()}"
+            return ConnectionLostError(_no_connection(cause))
         case TimeoutError():
-            return "nothing came for a while"
+            return ConnectionLostError("nothing came for a while")
         case _:
-            return "the connection broke"
+            return ConnectionLostError("the connection broke")
+
+
+def _no_connection(cause: OSError) -> str:
+    reason = getattr(cause, "verify_message", None) or _strerror(cause)
+    return f"can't connect: {reason.lower()}"
 
 
 def _strerror(error: OSError) -> str:

@@ -14,11 +14,10 @@ import aiohttp
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import (
-    TOKEN_REFUSED,
     ConnectionLostError,
     SceneChangedError,
     StreamError,
-    retry_after_s,
+    refusal_of,
 )
 from exgs.client.ranges import ByteRange, RangeReader
 from exgs.client.route import Route
@@ -53,7 +52,9 @@ class StaticProfile:
         self._delivery = delivery
         self._token = token
         self._reader = RangeReader(delivery, resume)
-        self._etag: str | None = None
+        self._is_begun = False  # an answer has come, and with it, as far as it told:
+        self._etag: str | None = None  # a strong one
+        self._file_bytes: int | None = None  # length of the file
         self._awaited_bytes = 0  # of the requests on their way
         self._ahead_bytes = _AHEAD_BYTES  # most that may be on its way
         self._least_answer_s = float("inf")  # about a round trip
@@ -119,13 +120,14 @@ class StaticProfile:
             async with self._get(http, route, wanted) as response:
                 answer_s = asyncio.get_running_loop().time() - asked_s
                 self._least_answer_s = min(self._least_answer_s, answer_s)
-                position = self._check(response, wanted)
+                self._check(response, wanted)
                 coming: ByteRange | None = wanted
                 if response.status == 200:
                     coming = self._reader.claim_all(wanted)
                 if coming is None:
                     response.close()
                     return
+                position = coming.start
                 async for data in response.content.iter_any():
                     self._delivery.count(len(data))
                     known_bytes = min(awaited_bytes, len(data))
@@ -177,39 +179,41 @@ class StaticProfile:
         }
         if self._etag is not None:
             headers["If-Match"] = self._etag
+        if self._reader.came_damaged(wanted):
+            headers["Cache-Control"] = "no-cache"
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         return http.get(route.url, headers=headers, server_hostname=route.server_hostname)
 
-    def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> int:
-        """Where in the file the body starts; raises StreamError where there is none of use."""
+    def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> None:
+        """Raises StreamError where an answer brings nothing of use, or of another file."""
+        if response.status == 412:
+            raise SceneChangedError(_CHANGED)
+        if response.status not in (200, 206, 416):
+            raise refusal_of(response.status, response.headers, response.reason or "")
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        match response.status:
-            case 200:
-                position = 0
-            case 206:
-                if found is None or found[1] is None or int(found[1]) != wanted.start:
-                    raise StreamError("the server sends another range than it was asked for")
-                size = found[2]
-                if size != "*" and self._reader.file_bytes not in (None, int(size)):
-                    raise SceneChangedError(_CHANGED)
-                position = wanted.start
-            case 412:
+        first_byte, size = found.groups() if found else (None, None)
+        file_bytes = int(size) if size and size != "*" else None
+        if response.status == 200:
+            file_bytes = response.content_length
+        etag: str | None = response.headers.get("ETag", "")
+        if not etag or not etag.startswith('"'):  # a weak one does not name the bytes
+            etag = None
+        if _differ(etag, self._etag) or _differ(file_bytes, self._file_bytes):
+            raise SceneChangedError(_CHANGED)
+        if response.status == 416 and file_bytes is not None:
+            raise StreamError(
+                f"the file on the server ends at byte {file_bytes}, before it is complete; "
+                "upload it again"
+            )
+        if response.status != 200 and first_byte != str(wanted.start):
+            if self._is_begun:
                 raise SceneChangedError(_CHANGED)
-            case 416:
-                size = f" at byte {found[2]}" if found and found[2] != "*" else ""
-                raise StreamError(
-                    f"the file on the server ends{size}, before it is complete; upload it again"
-                )
-            case 401 | 403:
-                raise StreamError(TOKEN_REFUSED)
-            case 429 | 500 | 502 | 503 | 504 as status:
-                raise ConnectionLostError(
-                    f"the server answers {status}", retry_after_s=retry_after_s(response.headers)
-                )
-            case status:
-                raise StreamError(f"the server answers {status} {response.reason}")
-        etag = response.headers.get("ETag", "")
-        if self._etag is None and etag.startswith('"'):  # a weak one does not name the bytes
-            self._etag = etag
-        return position
+            raise StreamError("the server sends another range than it was asked for")
+        self._is_begun = True
+        self._etag = self._etag or etag
+        self._file_bytes = self._file_bytes or file_bytes
+
+
+def _differ(told: str | int | None, known: str | int | None) -> bool:
+    return told is not None and known is not None and told != known
