@@ -10,23 +10,48 @@ import types
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the CUDA backend needs torch")
-pytest.importorskip("gsplat", reason="the CUDA backend needs gsplat")
-
-from exgs.scene import cuda  # noqa: E402
-from exgs.scene.camera import Camera  # noqa: E402
-from exgs.scene.cpu import CpuRasterizer  # noqa: E402
-from exgs.scene.cuda import CudaRasterizer, blending_weights, light_behind  # noqa: E402
-from exgs.scene.gaussians import Gaussians  # noqa: E402
-from exgs.scene.metrics import psnr  # noqa: E402
-from exgs.scene.rasterize import default_rasterizer  # noqa: E402
-from tests.scene import twin  # noqa: E402
-from tests.scene.test_rasterizer import VIEWS, camera, cloud, doubt  # noqa: E402
+from exgs.scene import cuda
+from exgs.scene.camera import Camera
+from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cuda import CudaRasterizer, blending_weights, light_behind
+from exgs.scene.gaussians import SH_C0, Gaussians
+from exgs.scene.metrics import psnr
+from exgs.scene.rasterize import default_rasterizer
+from tests.scene import twin
+from tests.scene.test_rasterizer import VIEWS, camera, cloud, doubt
 
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device answers on this machine"
 )
+
+
+def _view(viewmats, Ks, width, height) -> Camera:
+    return Camera(viewmats[0].double().numpy(), Ks[0].double().numpy(), width, height)
+
+
+class _Blended(torch.autograd.Function):
+    """A picture [H, W, 3] of Gaussians with given colours, and its slopes, by the CPU rasterizer.
+
+    Of what `exgs.scene.cuda` does around it, nothing is the CPU rasterizer's.
+    """
+
+    @staticmethod
+    def forward(ctx, means, quats, scales, opacities, colors, view):
+        shapes = (x.detach().numpy() for x in (means, quats, scales, opacities))
+        sh0 = ((colors.detach().numpy() - 0.5) / SH_C0).astype(np.float32)
+        ctx.scene = Gaussians(*shapes, sh0, np.zeros((len(sh0), 0, 3), np.float32))
+        ctx.view = view
+        return torch.from_numpy(CpuRasterizer().render(ctx.scene, view).rgb)
+
+    @staticmethod
+    def backward(ctx, image):
+        image = image.numpy()
+        slopes = CpuRasterizer().render_gradients(ctx.scene, ctx.view, lambda _: image)
+        colors = CpuRasterizer().backproject(ctx.scene, ctx.view, image).sums
+        shapes = (slopes.means, slopes.quats, slopes.scales, slopes.opacities)
+        return *(torch.from_numpy(x).float() for x in (*shapes, colors)), None
 
 
 def standin_for_gsplat() -> types.SimpleNamespace:
@@ -87,6 +112,10 @@ def standin_for_gsplat() -> types.SimpleNamespace:
         assert viewmats.shape == (1, 4, 4)
         assert Ks.shape == (1, 3, 3)
         degree = options.pop("sh_degree")
+        if options == {"packed": False, "tile_size": 16}:  # with gradients
+            assert degree is None
+            view = _view(viewmats, Ks, width, height)
+            return _Blended.apply(means, quats, scales, opacities, colors, view)[None], None, None
         background = options.pop("backgrounds")
         assert background.shape == (1, 3)
         assert options == {"packed": False, "tile_size": 16, "render_mode": "RGB+ED"}
@@ -98,7 +127,7 @@ def standin_for_gsplat() -> types.SimpleNamespace:
             sh, given = np.zeros((n, 1, 3), np.float32), colors.numpy()
         arrays = (t.numpy() for t in (means, quats, scales, opacities))
         scene = Gaussians(*arrays, np.ascontiguousarray(sh[:, 0]), sh[:, 1:])
-        view = Camera(viewmats[0].double().numpy(), Ks[0].double().numpy(), width, height)
+        view = _view(viewmats, Ks, width, height)
         drawn = twin.draw(scene, view, tuple(background[0].tolist()), given)
         picture = np.concatenate([drawn.rgb, drawn.depth[..., None]], -1)
         alphas = drawn.alpha[None, ..., None]
@@ -182,6 +211,20 @@ def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
     for mine, its in zip(impact, CpuRasterizer().impact(scene, view), strict=True):
         assert mine.dtype == its.dtype
         assert np.allclose(mine, its, atol=1e-3)
+
+
+@pytest.mark.parametrize("first", [0, 23])
+def test_slopes_come_back_for_the_free_gaussians_alone(standin, first):
+    scene, view = SMALL
+    image = np.random.default_rng(2).normal(size=(view.height, view.width, 3)).astype(np.float32)
+    expected = CpuRasterizer().render_gradients(scene, view, lambda _: image, first=first)
+    seen = standin.render_gradients(scene, view, lambda _: image, first=first)
+    for mine, its in zip(seen, expected, strict=True):
+        assert mine.shape == its.shape
+        assert mine.dtype == np.float64
+        assert np.allclose(mine, its, rtol=1e-3, atol=1e-4 * np.abs(its).max())
+    with pytest.raises(ValueError, match="the gradient has shape"):
+        standin.render_gradients(scene, view, lambda _: image[1:], first=first)
 
 
 def test_what_lies_behind_is_the_rest_of_the_pixel():

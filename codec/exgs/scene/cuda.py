@@ -7,7 +7,9 @@ drawing order; all of these follow from that list, strip by strip to bound its m
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impact, Render
 
 _TILE = 16  # pixels along the side of gsplat's tiles
-_STRIP_PIXELS = 1 << 18  # pairs are listed for so many pixels at once: some 100 MB a strip
+_STRIP_PIXELS = 1 << 15  # pairs are listed for so many pixels at once: some 75 each, 250 MB in all
 _EVERYTHING = 1 << 30  # batches of a tile's list: all of them
 _ALPHA_MAX = 0.999
 
@@ -210,7 +212,7 @@ class CudaRasterizer:
             _, isect_ids, flatten_ids = gsplat.isect_tiles(
                 inside, radii, depths, _TILE, tile_columns, tile_rows
             )
-            gaussians, pixels, _ = gsplat.rasterize_to_indices_in_range(
+            gaussians, pixels = gsplat.rasterize_to_indices_in_range(
                 0,
                 _EVERYTHING,
                 torch.ones(1, height, camera.width, device=self._device),
@@ -222,7 +224,7 @@ class CudaRasterizer:
                 _TILE,
                 gsplat.isect_offset_encode(isect_ids, 1, tile_columns, tile_rows),
                 flatten_ids,
-            )
+            )[:2]
             x, y = pixels % camera.width + 0.5, pixels // camera.width + 0.5
             delta_x = inside[0, gaussians, 0].double() - x
             delta_y = inside[0, gaussians, 1].double() - y
@@ -230,6 +232,7 @@ class CudaRasterizer:
             sigma = 0.5 * (xx * delta_x**2 + yy * delta_y**2) + xy * delta_x * delta_y
             alphas = splats.opacities[gaussians].double() * torch.exp(-sigma)
             alphas = alphas.clamp_max(_ALPHA_MAX)
+            del x, y, delta_x, delta_y, xx, xy, yy, sigma
             weights = blending_weights(alphas, pixels)
             yield _Pairs(gaussians, pixels + top * camera.width, alphas, weights)
 
@@ -261,7 +264,8 @@ def require_kernels() -> None:
     """
     if not torch.cuda.is_available():
         raise RuntimeError("no CUDA device answers: use exgs.scene.cpu.CpuRasterizer instead")
-    from gsplat.cuda import _backend
+    with contextlib.redirect_stdout(sys.stderr):  # it reports there how it compiles
+        from gsplat.cuda import _backend
 
     if _backend._C is None:
         raise RuntimeError(
