@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from yarl import URL
 
+from exgs.client.delivery import Delivery
 from exgs.client.errors import SceneChangedError, StreamError
+from exgs.client.growing import GrowingScene
+from exgs.client.link import parse_link
+from exgs.client.route import Route
 from exgs.client.stream import StreamOptions, stream
-from exgs.codec.constants import ErrorCode
+from exgs.client.streaming_profile import StreamingProfile
+from exgs.codec.constants import MAX_WELCOME_BYTES, ErrorCode
 from exgs.codec.container import open_table
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import Gaussians
@@ -23,6 +30,7 @@ from exgs.wire.errors import RemoteProtocolError
 from exgs.wire.plan import PartPlan
 from exgs.wire.server import ServerSession
 from tests.client.scenes import write_box
+from tests.wire.padding import padded
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
 OPTIONS = StreamOptions(choose_camera=lambda *_: CAMERA)
@@ -62,10 +70,16 @@ class Server:
             except RemoteProtocolError:
                 break
             if session.hello is not None and session.scheduler is None:
+                if fault == "silent":
+                    continue
                 if fault == "refuse":
                     session.send_error(ErrorCode.UNAUTHORIZED, "the token is wrong")
                 else:
                     session.send_welcome(plan)
+                if fault == "long":
+                    (welcome,) = session.data_to_send()
+                    await socket.send_bytes(padded(welcome, MAX_WELCOME_BYTES))
+                    fault = ""
             while (piece := session.next_fragment()) is not None:
                 body = data[piece.file_offset : piece.file_offset + piece.length]
                 number = next(fragments)
@@ -209,3 +223,87 @@ def test_the_cache_spares_the_network_and_a_stale_one_does_no_harm(
         fresh = stream(server.url, tmp_path / "c", options)
     assert fresh.scene_hash != again.scene_hash
     assert fresh.rows[-1].psnr_db == float("inf")
+
+
+def _impatient(monkeypatch: pytest.MonkeyPatch, silence_s: float) -> None:
+    for module in ("receive", "streaming_profile"):
+        monkeypatch.setattr(f"exgs.client.{module}.SILENCE_S", silence_s)
+
+
+def test_a_message_that_takes_long_on_a_slow_link_is_no_silence(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _impatient(monkeypatch, 1.0)
+    options = replace(
+        OPTIONS,
+        link=parse_link("60kbit,10ms"),  # 16 KiB in 2.2 s
+        max_bytes=30_000,
+        reference=Gaussians.empty(1),
+    )
+    with streaming(box) as server:
+        report = stream(server.url, tmp_path, options)
+    assert report.reconnections == 0
+
+
+def test_a_server_that_only_answers_pings_is_given_up(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _impatient(monkeypatch, 0.2)
+    with (
+        streaming(box, *["silent"] * 9) as server,
+        pytest.raises(StreamError, match="nothing came for a while; gave up after 2 attempts"),
+    ):
+        stream(server.url, tmp_path, OPTIONS)
+
+
+def test_a_welcome_of_the_greatest_length_is_taken(box: Path, tmp_path: Path) -> None:
+    with streaming(box, "long") as server:
+        report = stream(server.url, tmp_path, OPTIONS)
+    assert report.reconnections == 0
+    assert report.rows[-1].psnr_db == float("inf")
+
+
+class _FullSocket:
+    """A WebSocket whose connection takes a frame, and then no more until there is `room`."""
+
+    def __init__(self) -> None:
+        self.room = asyncio.Event()
+        self.sent: list[bytes] = []
+
+    @asynccontextmanager
+    async def ws_connect(self, *_: Any, **__: Any) -> AsyncIterator[_FullSocket]:
+        yield self
+
+    async def send_bytes(self, frame: bytes) -> None:
+        self.sent.append(frame)
+        await self.room.wait()
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_views_never_overtake_one_another() -> None:
+    async def run() -> list[bytes]:
+        socket: Any = _FullSocket()
+        socket.room.set()
+        profile = StreamingProfile("box", Delivery(GrowingScene()))
+        receiving = asyncio.create_task(profile.receive(socket, Route(URL("ws://x/"))))
+        await asyncio.sleep(0.01)
+        socket.room.clear()
+        for _ in range(2):  # sent together: the first of them fills the connection
+            profile.look(CAMERA)
+        await asyncio.sleep(0.01)
+        profile.look(CAMERA)
+        await asyncio.sleep(0.01)
+        socket.room.set()
+        await asyncio.sleep(0.01)
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+        return list(socket.sent)
+
+    session = ServerSession()
+    frames = asyncio.run(run())
+    assert len(frames) == 4
+    for frame in frames:
+        session.receive_data(frame)
+    session.receive_eof()  # raises the fault of a view that came too late

@@ -10,13 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from exgs.codec.constants import ErrorCode, FrameType
+from exgs.codec.constants import MAX_HELLO_BYTES, ErrorCode, FrameType
 from exgs.server.config import TOKEN, Patience, Quota
-from exgs.wire.events import Error, GoAway, Hello
+from exgs.wire.client import ClientSession
+from exgs.wire.events import Error, GoAway, Hello, Welcome
 from exgs.wire.frames import pack_frame
 from exgs.wire.messages import pack_error, pack_goaway, pack_hello
 from tests.client.scenes import write_box
-from tests.server.support import Site, camera_at, on_site, streaming, until
+from tests.server.support import CREDIT_BYTES, Site, camera_at, on_site, streaming, until
+from tests.wire.padding import padded
 
 CLOSE_BASE = 4000
 
@@ -41,6 +43,21 @@ def test_a_stream_brings_every_byte_once(root: Path, box_bytes: bytes) -> None:
         assert all(layers)
         assert sum(layers) + await site.metric("exgs_stream_page_bytes_total") == sent
         assert await site.metric("exgs_streams") == 0
+
+    on_site(root, main)
+
+
+def test_a_hello_of_the_greatest_length_is_taken(root: Path) -> None:
+    async def main(site: Site) -> None:
+        session = ClientSession("box", credit_bytes=CREDIT_BYTES)
+        (hello,) = session.data_to_send()
+        url = f"{site.server.url}/scenes/box/stream"
+        async with site.http.ws_connect(url, compress=0, max_msg_size=0) as socket:
+            await socket.send_bytes(padded(hello, MAX_HELLO_BYTES))
+            message = await socket.receive(timeout=10)
+            assert message.type is aiohttp.WSMsgType.BINARY
+            (welcome,) = session.receive_data(message.data)
+            assert isinstance(welcome, Welcome)
 
     on_site(root, main)
 

@@ -29,8 +29,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stalled connection is given up sooner than a user's would be."""
-    monkeypatch.setattr(streaming_profile, "_SILENCE_S", 2.0)
-    monkeypatch.setattr(receive, "_SILENCE_S", 2.0)
+    monkeypatch.setattr(receive, "SILENCE_S", 2.0)
+    monkeypatch.setattr(streaming_profile, "SILENCE_S", 2.0)
 
 
 async def _receive(root: Path, faults: list[Fault], streaming: bool) -> Ledger | ExgsError:

@@ -25,7 +25,7 @@ _ATTEMPTS = 6  # in a row that bring nothing, once something has come
 _FIRST_ATTEMPTS = 2
 _BACKOFF_S = 0.25  # doubles with every attempt
 _CONNECT_S = 10.0
-_SILENCE_S = 10.0
+SILENCE_S = 10.0  # without a byte, after which a connection is given up
 _LONGEST_WAIT_S = 120.0  # that a server may ask for
 _CONNECTION_ERRORS = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
 
@@ -54,7 +54,7 @@ async def receive(
 
     Raises StreamError when the server can't be reached any more, and what the profile raises.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=SILENCE_S)
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as http:
         reconnections = failures = 0
         while True:

@@ -15,8 +15,14 @@ from exgs.client.errors import (
     SceneChangedError,
     StreamError,
 )
+from exgs.client.receive import SILENCE_S
 from exgs.client.route import Route
-from exgs.codec.constants import MAX_WELCOME_BYTES, ROOT_TARGET_BYTES, ErrorCode
+from exgs.codec.constants import (
+    FRAME_HEAD_BYTES,
+    MAX_WELCOME_BYTES,
+    ROOT_TARGET_BYTES,
+    ErrorCode,
+)
 from exgs.scene.camera import Camera
 from exgs.wire.client import ClientSession, Resume
 from exgs.wire.errors import RemoteProtocolError
@@ -35,8 +41,7 @@ from exgs.wire.plan import PartPlan
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
-_SILENCE_S = 10.0
-_PASSING = (  # a fault that another connection may not meet
+_RETRYABLE_CODES = (  # faults that another connection may not meet
     ErrorCode.BUSY,
     ErrorCode.DAMAGED,
     ErrorCode.INTERNAL,
@@ -74,6 +79,7 @@ class StreamingProfile:
         self._session: ClientSession | None = None
         self._socket: Socket | None = None
         self._speaking: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()  # to send on the connection
 
     def look(self, camera: Camera) -> None:
         """Look from here from now on; to be called on the event loop."""
@@ -99,14 +105,17 @@ class StreamingProfile:
             resume=self._resume,
         )
         self._session = session
+        self._turn = asyncio.Lock()
         self._is_stale = False
         try:
             async with http.ws_connect(
                 route.url,
                 headers=route.headers,
                 server_hostname=route.server_hostname,
+                autoping=False,
+                heartbeat=SILENCE_S,
                 compress=0,
-                max_msg_size=MAX_WELCOME_BYTES,
+                max_msg_size=FRAME_HEAD_BYTES + MAX_WELCOME_BYTES + 1,  # that is refused
             ) as socket:
                 self._socket = socket
                 await self._exchange(session, socket)
@@ -120,32 +129,59 @@ class StreamingProfile:
 
     async def _exchange(self, session: ClientSession, socket: Socket) -> None:
         while True:
-            for frame in session.data_to_send():
-                await socket.send_bytes(frame)
+            await self._flush(session, socket)
             if self._is_done(session):
                 await socket.close()
                 return
-            message = await socket.receive(timeout=_SILENCE_S)
-            if message.type is not aiohttp.WSMsgType.BINARY:
-                session.receive_eof()
-                raise ConnectionLostError("the server closed the connection")
-            self._delivery.count(len(message.data))
+            data = await self._next_message(session, socket)
+            self._delivery.count(len(data))
             try:
-                for event in session.receive_data(message.data):
+                for event in session.receive_data(data):
                     self._handle(event, session)
             except RemoteProtocolError:
-                for frame in session.data_to_send():
-                    await socket.send_bytes(frame)
+                await self._flush(session, socket)
                 raise
             more = self._more_credit(session.credit_bytes)
             if more and not session.closed:
                 session.send_credit(more)
 
+    async def _next_message(self, session: ClientSession, socket: Socket) -> bytes:
+        """Wait for a message; raises TimeoutError where not a byte comes for a while.
+
+        A long message may take its time on a slow link. So what is timed is the bytes: aiohttp
+        pings after a silence of them, and reports an error where not even the answer comes. An
+        answer that comes alone shows a server that is there, but has nothing to say.
+        """
+        now_s = asyncio.get_running_loop().time
+        start_s = now_s()
+        while True:
+            message = await socket.receive()
+            match message.type:
+                case aiohttp.WSMsgType.BINARY:
+                    data: bytes = message.data
+                    return data
+                case aiohttp.WSMsgType.PING:
+                    await socket.pong(message.data)
+                case aiohttp.WSMsgType.PONG if now_s() - start_s < SILENCE_S:
+                    pass  # behind a message that has come after all
+                case aiohttp.WSMsgType.PONG:
+                    raise TimeoutError
+                case aiohttp.WSMsgType.ERROR if isinstance(message.data, TimeoutError):
+                    raise message.data
+                case _:
+                    session.receive_eof()
+                    raise ConnectionLostError("the server closed the connection")
+
+    async def _flush(self, session: ClientSession, socket: Socket) -> None:
+        """Send what is to be sent; by turns, since a view must not overtake the one before it."""
+        async with self._turn:
+            for frame in session.data_to_send():
+                await socket.send_bytes(frame)
+
     async def _speak(self, session: ClientSession, socket: Socket) -> None:
         """Send what is to be sent while `_exchange` waits; a failure is for `_exchange` to meet."""
         with contextlib.suppress(aiohttp.ClientError, ConnectionError):
-            for frame in session.data_to_send():
-                await socket.send_bytes(frame)
+            await self._flush(session, socket)
 
     def _handle(self, event: Event, session: ClientSession) -> None:
         match event:
@@ -187,7 +223,7 @@ class StreamingProfile:
             raise SceneChangedError("the scene on the server has changed; start again")
         if code == ErrorCode.UNAUTHORIZED:
             raise StreamError(TOKEN_REFUSED)
-        if code in _PASSING:
+        if code in _RETRYABLE_CODES:
             raise ConnectionLostError(f"the server says: {message}")
         raise StreamError(f"the server says: {message}")
 

@@ -66,7 +66,7 @@ class Stream:
             timeout=_CLOSING_S,
             autoping=False,
             compress=False,
-            max_msg_size=MAX_HELLO_BYTES + FRAME_HEAD_BYTES,
+            max_msg_size=FRAME_HEAD_BYTES + MAX_HELLO_BYTES + 1,  # that is refused
             writer_limit=0,
         )
         self._state = state
