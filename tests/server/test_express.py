@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.server import app
+from exgs.server.catalog import Scene
 from exgs.server.config import Quota
 from exgs.server.express import express
 from exgs.server.state import State
@@ -193,6 +194,23 @@ def test_quotas_and_metrics_hold_on_the_short_way(root: Path, counted: _Counted)
 
     on_site(root, main, quota=Quota(requests_per_s=3, unlimited_addresses=frozenset()))
     assert counted.answered == 6
+
+
+def test_a_request_that_is_passed_on_counts_once(
+    root: Path, counted: _Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where what it asks for lies in an object store, and has to be waited for."""
+    monkeypatch.setattr(Scene, "read_at_once", lambda *_: None)
+
+    async def main(site: Site) -> None:
+        for _ in range(6):
+            ((status, _, _),) = await _ask(site, PLAIN[0])
+            assert status == "HTTP/1.1 206 Partial Content"
+        ((status, _, _),) = await _ask(site, PLAIN[0])
+        assert status == "HTTP/1.1 429 Too Many Requests"
+
+    on_site(root, main, quota=Quota(requests_per_s=3, unlimited_addresses=frozenset()))
+    assert counted.answered == 0
 
 
 @given(

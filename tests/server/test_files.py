@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from exgs.server.config import ServerConfig
+from exgs.wire.client import ClientSession
+from exgs.wire.events import Welcome
 from tests.client.scenes import write_box
 from tests.server.support import Site, on_site, until
 
@@ -64,6 +67,29 @@ def test_the_hashed_name_is_immutable_and_ends_with_its_bytes(root: Path) -> Non
         assert "immutable" in hashed.headers["Cache-Control"]
         assert "no-cache" in plain.headers["Cache-Control"]
         assert (await site.get(f"/scenes/box.{'0' * 32}.exgs")).status == 404
+
+    on_site(root, main)
+
+
+@pytest.mark.parametrize("name", ["{", "a{b}c", "}.x", "{name}", "a b%2f+&?#;=ä"])
+def test_whatever_is_listed_is_served(root: Path, box_bytes: bytes, name: str) -> None:
+    shutil.copy(root / "box.exgs", root / f"{name}.exgs")
+
+    async def main(site: Site) -> None:
+        async with site.http.get(f"{site.server.url}/scenes") as response:
+            scenes = (await response.json())["scenes"]
+        (scene,) = [scene for scene in scenes if scene["name"] == name]
+        url = URL(f"{site.server.url}{scene['url']}", encoded=True)
+        async with site.http.get(url) as response:
+            assert await response.read() == box_bytes
+        url = URL(f"{site.server.url}{scene['stream']}", encoded=True)
+        async with site.http.ws_connect(url, compress=0, max_msg_size=0) as socket:
+            session = ClientSession(name, credit_bytes=1)
+            for frame in session.data_to_send():
+                await socket.send_bytes(frame)
+            message = await socket.receive(timeout=10)
+            (welcome,) = session.receive_data(message.data)
+            assert isinstance(welcome, Welcome)
 
     on_site(root, main)
 

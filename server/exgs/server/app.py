@@ -65,8 +65,8 @@ def create_app(config: ServerConfig) -> web.Application:
     app.add_routes(
         [
             web.get("/scenes", list_scenes),
-            web.get("/scenes/{file}.exgs", get_file),
-            web.get("/scenes/{name}/stream", stream_scene, allow_head=False),
+            web.get("/scenes/{file:[^/]+}.exgs", get_file),
+            web.get("/scenes/{name:[^/]+}/stream", stream_scene, allow_head=False),
             web.get("/healthz", _healthz),
             web.get("/readyz", _readyz),
             web.get("/metrics", _metrics),
