@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from bench.encoded import CACHE
 from bench.peers.splat_transform import convert
-from bench.rd import default_cache
 from bench.scenes import data_dir
 from exgs.scene.formats import read_scene, write_scene
 from exgs.scene.gaussians import Gaussians
@@ -54,7 +54,7 @@ def report(label: str, got: Gaussians, wanted: Gaussians) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", nargs="*", type=Path, default=[data_dir() / "fox.ply"])
-    cache = default_cache()
+    cache = CACHE
     cache.mkdir(parents=True, exist_ok=True)
     for path in parser.parse_args().scenes:
         scene = read_scene(path)

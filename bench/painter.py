@@ -2,17 +2,16 @@
 
     python -m bench.painter [--scenes fox donut blocks] [--sheet-only] [--model DIR]
 
-Prefixes of files with proxies and of files that are only pruned, drawn raw, filled and painted,
+Prefixes of files with proxies and without (plain pruned layers), drawn raw, filled and painted,
 against the pictures of the whole scene. Figures go to bench/results/painter.csv and painter.md,
 pictures to docs/painter.png; a run over some scenes replaces their rows only. Encoded files are
-kept in ~/.cache/exgs-bench/painter for as long as the encoder stays as it is.
+kept in ~/.cache/exgs-bench for as long as the encoder stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -20,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-import exgs.codec.encode
+from bench.encoded import encoded
 from bench.painter_blocks import blocks_cameras, blocks_scene
 from bench.rows import read_row
 from bench.scenes import data_dir, orbit_views
+from exgs.client.contact import sheet_of
 from exgs.client.painter import Painter
 from exgs.client.painter.confidence import Confidence
 from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
@@ -34,22 +34,22 @@ from exgs.client.painter.gaps import Gaps
 from exgs.client.painter.gauss import GaussPainter
 from exgs.client.picture import draw_picture, to_pixels
 from exgs.codec.decode import decode, open_scene
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encode import EncodeOptions
 from exgs.scene.camera import Camera, look_at
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.metrics import psnr
 from exgs.scene.rasterize import Render, default_rasterizer
 
 _ROOT = Path(__file__).parents[1]
 _CSV = _ROOT / "bench" / "results" / "painter.csv"
 _TABLES = _CSV.with_suffix(".md")
 _SHEET = _ROOT / "docs" / "painter.png"
-_CACHE = Path.home() / ".cache" / "exgs-bench" / "painter"
 
 SCENES = ("fox", "donut", "blocks")
-KINDS = ("proxies", "pruned")
-_WORDS = {"proxies": "with proxies", "pruned": "pruned only"}
+KINDS = ("proxies", "plain")
+_WORDS = {"proxies": "with proxies", "plain": "without proxies"}
 _TIMES = 7
 BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
 _VIEWS = 4
@@ -58,7 +58,8 @@ _WALK_STEP = 0.01  # of the distance to the scene's middle, between frames
 _SEED = 3_000_017
 _SIZE = (480, 270)
 _SHEET_BUDGETS = (32_000, 64_000, 128_000, 256_000)
-_CELL = (320, 180)  # pixels
+_SHEET_WORDS = {"none": "raw", "fill": "filled", "gauss": "painted"}
+_CELL = (288, 162)  # pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,22 +83,10 @@ def load(name: str) -> HeldOut:
     return HeldOut(read_scene(data_dir() / "fox.ply"), cameras.judge[:_VIEWS], cameras)
 
 
-def encoded(name: str, kind: str, held_out: HeldOut) -> Path:
-    """The scene's file, with proxies or pruned only; made once."""
-    path = encoded_path(name, kind)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        options = EncodeOptions(cameras=held_out.cameras, proxies=kind == "proxies")
-        encode(held_out.gaussians, path, options)
-    return path
-
-
-def encoded_path(name: str, kind: str) -> Path:
-    """Where a scene's file is kept, by what the encoder's code is."""
-    code = hashlib.sha256()
-    for module in sorted(Path(exgs.codec.encode.__file__).parent.glob("*.py")):
-        code.update(module.read_bytes())
-    return _CACHE / f"{name}-{kind}-{code.hexdigest()[:12]}.exgs"
+def held_out_file(name: str, kind: str, held_out: HeldOut) -> Path:
+    """The scene's file, with proxies or without."""
+    options = EncodeOptions(cameras=held_out.cameras, proxies=kind == KINDS[0])
+    return encoded(name, held_out.gaussians, options)
 
 
 def measure(
@@ -105,7 +94,7 @@ def measure(
 ) -> list[tuple[str, str, PaintedQuality]]:
     """All figures of one file."""
     held_out = load(name)
-    path = encoded(name, kind, held_out)
+    path = held_out_file(name, kind, held_out)
     size = path.stat().st_size
     budgets = [budget for budget in BUDGETS if budget < size]
     rows = evaluate(
@@ -168,21 +157,22 @@ Row = tuple[str, str, PaintedQuality]
 def summary(rows: Sequence[Row]) -> list[str]:
     """Markdown: means over the scenes of what painting and filling change."""
     parts = [
-        "| files | first bytes | scenes | raw dB | fill | gauss | raw SSIM | fill | gauss"
+        "| files | first bytes | raw dB | fill | gauss | raw SSIM | fill | gauss"
         " | raw FLIP | fill | gauss | in mask: raw dB | fill | gauss |",
-        "|---" + "|---:" * 14 + "|",
+        "|---" + "|---:" * 13 + "|",
     ]
     for kind in KINDS:
         for budget in sorted({row.budget_bytes for _, k, row in rows if k == kind}):
             cells = []
             own = [row for _, k, row in rows if (k, row.budget_bytes) == (kind, budget)]
+            if len(own) < 3 * len(SCENES):  # a mean over fewer is no neighbour of the others
+                continue
             for field, digits in (("psnr_db", 2), ("ssim", 4), ("flip", 4), ("masked_psnr_db", 2)):
                 for painter in ("none", "fill", "gauss"):
                     values = [getattr(row, field) for row in own if row.painter == painter]
                     known = [value for value in values if np.isfinite(value)]
                     cells.append(_number(np.mean(known) if known else np.nan, digits))
-            head = f"| {_WORDS[kind]} | {budget:,} | {len(own) // 3} | "
-            parts.append(head + " | ".join(cells) + " |")
+            parts.append(f"| {_WORDS[kind]} | {budget:,} | " + " | ".join(cells) + " |")
     return [*parts, ""]
 
 
@@ -232,40 +222,28 @@ def _number(value: np.floating | float, digits: int) -> str:
 
 
 def contact_sheet(path: Path, painters: dict[str, Painter | None]) -> None:
-    """Raw, filled, painted and whole, for each scene at each budget."""
+    """Raw, filled and painted without proxies, raw with proxies, whole: each scene and budget."""
     rasterizer = default_rasterizer()
-    rows: list[tuple[str, list[Image.Image]]] = []
+    frames: list[Image.Image] = []
+    captions: list[str] = []
     for name in SCENES:
         held_out = load(name)
         camera = held_out.judges[1].resized(*_CELL)
-        whole = to_pixels(rasterizer.render(held_out.gaussians, camera).rgb)
-        for kind in KINDS:
-            file = encoded_path(name, kind)
-            if not file.exists():
-                continue
-            facts = open_scene(file).facts
-            for budget in _SHEET_BUDGETS if kind == "pruned" else _SHEET_BUDGETS[:1]:
-                drawn = decode(file, max_bytes=budget)
-                pictures = [
-                    to_pixels(draw_picture(rasterizer, drawn, facts, camera, painter=painter))
-                    for painter in painters.values()
-                ]
-                label = f"{name}, {kind}, first {budget // 1000} kB"
-                rows.append((label, [Image.fromarray(p) for p in (*pictures, whole)]))
-    font = ImageFont.load_default(14)
-    line = _CELL[1] + 22
-    sheet = Image.new("RGB", (4 * (_CELL[0] + 4), line * len(rows)), (250, 250, 250))
-    draw = ImageDraw.Draw(sheet)
-    for number, (label, images) in enumerate(rows):
-        for column, (image, title) in enumerate(
-            zip(images, ("raw", "filled", "painted", "whole"), strict=True)
-        ):
-            at = column * (_CELL[0] + 4), number * line + 20
-            sheet.paste(image, at)
-            text = f"{label}: {title}" if column == 0 else title
-            draw.text((at[0], at[1] - 18), text, fill=(30, 30, 30), font=font)
+        whole = np.clip(rasterizer.render(held_out.gaussians, camera).rgb, 0, 1)
+        files = {kind: held_out_file(name, kind, held_out) for kind in KINDS}
+        for budget in _SHEET_BUDGETS:
+            shown = [("plain", word, painters[painter]) for painter, word in _SHEET_WORDS.items()]
+            for kind, word, painter in (*shown, ("proxies", "with proxies", None)):
+                drawn = decode(files[kind], max_bytes=budget)
+                facts = open_scene(files[kind]).facts
+                picture = draw_picture(rasterizer, drawn, facts, camera, painter=painter)
+                frames.append(Image.fromarray(to_pixels(picture)))
+                captions.append(f"{word}, {psnr(np.clip(picture, 0, 1), whole):.1f} dB")
+            captions[-len(shown) - 1] = f"{name}, {budget // 1000} kB: " + captions[-len(shown) - 1]
+            frames.append(Image.fromarray(to_pixels(whole)))
+            captions.append("whole")
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    sheet_of(frames, captions, len(_SHEET_WORDS) + 2).save(path)
 
 
 def main() -> None:

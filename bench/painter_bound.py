@@ -1,7 +1,8 @@
 """What a small network could gain at best: `python -m bench.painter_bound fox`.
 
 A network fitted to one scene at one prefix of its file with proxies, and judged on other views of
-that scene: no network of its size that has to serve all scenes will gain more.
+that scene. It sees the picture alone; one of its size that has to serve all scenes will hardly gain
+more.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.encoded import CACHE, encoded
 from bench.scenes import SCENES, load_scene
 from exgs.codec.decode import decode
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encode import EncodeOptions
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import default_rasterizer
 from exgs.scene.views import synthesise_views
 
-_CACHE = Path.home() / ".cache" / "exgs-bench" / "painter-bound"
 _WIDTH, _HEIGHT = 480, 270
 _FIT_VIEWS, _JUDGE_VIEWS = 40, 8
 _SEED = 77  # of no encoder
@@ -111,11 +112,10 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=64_000)
     parser.add_argument("--file", type=Path, help="its .exgs file; default: encoded once")
     options = parser.parse_args()
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    bench = load_scene(options.scene, _CACHE.parent)
-    path = options.file or _CACHE / f"{options.scene}.exgs"
-    if not path.exists():
-        encode(bench.gaussians, path, EncodeOptions(cameras=bench.cameras))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    bench = load_scene(options.scene, CACHE)
+    choice = EncodeOptions(cameras=bench.cameras)
+    path = options.file or encoded(options.scene, bench.gaussians, choice)
     drawn = decode(path, max_bytes=options.bytes).gaussians
     if bench.cameras is None:
         count = _FIT_VIEWS + _JUDGE_VIEWS

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.painter import BUDGETS, SCENES, encoded, load
+from bench.encoded import encoded
+from bench.painter import BUDGETS, SCENES, held_out_file, load
 from bench.scenes import data_dir
 from exgs.client.painter.confidence import measure_confidence
 from exgs.client.painter.fill import FillPainter
 from exgs.client.painter.training.scenes import load_source
 from exgs.codec.decode import decode, open_scene
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encode import EncodeOptions
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
@@ -42,7 +43,6 @@ _SHARES = (0.06, 0.12, 0.25, 0.5, 0.85)  # of a file
 _VIEWS = 3
 _ENCODE_VIEWS = 16
 _HEIGHT = 216
-_CACHE = Path.home() / ".cache" / "exgs-bench" / "painter-gaps"
 
 
 def measure(
@@ -87,18 +87,15 @@ def main() -> None:
     if options.held_out:
         for name in SCENES:
             held_out = load(name)
-            path = encoded(name, "pruned", held_out)
+            path = held_out_file(name, "plain", held_out)
             budgets = [budget for budget in BUDGETS if budget < path.stat().st_size]
             measure(name, path, held_out.gaussians, held_out.judges, budgets)
         return
     for source in SOURCES:
         scene = load_source(source, data_dir(), _VIEWS + _ENCODE_VIEWS, (320, 180))
-        path = _CACHE / f"{source.replace(':', '-')}.exgs"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cameras = CameraSet(scene.cameras[_VIEWS:])
-            choice = EncodeOptions(views=_ENCODE_VIEWS, cameras=cameras, proxies=False)
-            encode(scene.gaussians, path, choice)
+        cameras = CameraSet(scene.cameras[_VIEWS:])
+        choice = EncodeOptions(views=_ENCODE_VIEWS, cameras=cameras, proxies=False)
+        path = encoded(source.replace(":", "-"), scene.gaussians, choice)
         views = [camera.resized(_HEIGHT * 16 // 9, _HEIGHT) for camera in scene.cameras[:_VIEWS]]
         budgets = [int(share * path.stat().st_size) for share in _SHARES]
         measure(source, path, scene.gaussians, tuple(views), budgets)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench.encoded import CACHE
 from bench.peers import PEERS
-from bench.rd import default_cache
 from bench.scenes import load_scene
 from exgs.client.contact import sheet_of
 from exgs.client.picture import to_pixels
@@ -26,26 +26,25 @@ _BUDGETS = (20_000, 60_000, 200_000, 800_000)
 _ROWS = {
     "exgs": "exgs",
     "SPZ decimated": "SPZ of a decimated scene",
-    "exgs pruning only": "pruning only",
+    "exgs without proxies": "exgs without proxies",
     ".splat prefix": ".splat",
 }
 
 
 def main() -> None:
-    cache = default_cache()
-    cache.mkdir(parents=True, exist_ok=True)
-    scene = load_scene("sample", cache)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    scene = load_scene("sample", CACHE)
     rasterizer = default_rasterizer()
     camera = scene.judges[_VIEW].resized(*_SIZE)
     whole = np.clip(rasterizer.render(scene.gaussians, camera).rgb, 0, 1)
     frames, captions = [], []
     for peer, word in _ROWS.items():
-        points = [p for p in PEERS[peer](scene, _BUDGETS, cache) if p.note != "whole file"]
+        points = [p for p in PEERS[peer](scene, _BUDGETS, CACHE) if p.note != "whole file"]
         points.sort(key=lambda point: point.bytes)
         for budget, point in zip(_BUDGETS, points, strict=True):
             picture = np.clip(rasterizer.render(point.load(), camera).rgb, 0, 1)
             frames.append(Image.fromarray(to_pixels(picture)))
-            captions.append(f"{word}, {budget // 1000} KB, {psnr(picture, whole):.1f} dB")
+            captions.append(f"{word}, {budget // 1000} kB, {psnr(picture, whole):.1f} dB")
     _PICTURE.parent.mkdir(parents=True, exist_ok=True)
     sheet_of(frames, captions, len(_BUDGETS)).save(_PICTURE, quality=88)
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bench.rd import default_cache
+from bench.encoded import CACHE
 from bench.scenes import SCENES, load_scene
 from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import ChunkKind
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("scene", choices=SCENES)
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
-    bench = load_scene(options.scene, default_cache())
+    bench = load_scene(options.scene, CACHE)
     scene, file, rasterizer = bench.gaussians, open_scene(options.file), default_rasterizer()
     views: Sequence[Camera] = bench.cameras.fit[::6] if bench.cameras else ()
     if not views:

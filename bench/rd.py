@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from bench.encoded import CACHE
 from bench.judge import Judge
 from bench.peers import PEERS
 from bench.peers.splat_transform import VERSION
@@ -31,6 +32,9 @@ _CSV = _ROOT / "bench" / "results" / "rd.csv"
 _TABLES = _CSV.with_suffix(".md")
 _PLOT = _ROOT / "docs" / "rate-distortion.png"
 _QUICK_VIEWS = 3
+_COLORS = (  # of each of PEERS, the same in every panel
+    *("C0", "C9", "navy", "steelblue", "C4", "C7", "C1", "C3", "C2", "olive", "C5", "C6", "black"),
+)
 _SLOW_PEERS = ("exgs high", "exgs high, views known", "SPZ decimated", "SOG")
 
 
@@ -47,11 +51,6 @@ class Row:
     ssim: float
     flip: float
     photo_psnr_db: float
-
-
-def default_cache() -> Path:
-    """Where tools and encoded files are kept between runs."""
-    return Path.home() / ".cache" / "exgs-bench"
 
 
 def measure(
@@ -116,10 +115,11 @@ def tables(rows: Sequence[Row]) -> str:
         "",
         "- Views: playbot and donut 8 of 640x360 on orbits of their own, sample 8 made up with a"
         " seed of their own, fox the 7 cameras that neither its training nor any fit has seen.",
-        "- exgs: prefixes of one file, encoded at `--quality default`, or `high`; 'pruning only':"
-        " the same without proxies; 'views known' (playbot): `--cameras` with 210 orbits of the"
-        " judging kind and another seed. Of fox all know the cameras that it was trained with; of"
-        " the other scenes they have to do with views that they made up.",
+        "- exgs: prefixes of one file, encoded at `--quality default`, or `high`;"
+        " 'without proxies': plain pruned layers, as in ExGS; 'views known' (playbot):"
+        " `--cameras` with 210 orbits of the judging kind and another seed. Of fox all know the"
+        " cameras that it was trained with; of the other scenes they have to do with views that"
+        " they made up.",
         f"- SPZ, compressed PLY, SOG and decimation: @playcanvas/splat-transform {VERSION}."
         " Streamed SOG: the files that PlayCanvas ships; 'level' counts the bytes of one level"
         " only, 'cumulative' those of all coarser ones too.",
@@ -164,9 +164,8 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
 
     scenes = list(dict.fromkeys(row.scene for row in rows))
     figure = matplotlib.figure.Figure(figsize=(6 * len(scenes), 5), layout="constrained")
-    peers = list(PEERS)
     for axes, scene in zip(figure.subplots(1, len(scenes), squeeze=False)[0], scenes, strict=True):
-        for number, peer in enumerate(peers):
+        for peer, color in zip(PEERS, _COLORS, strict=True):
             points = sorted(
                 (r.bytes / 1e6, r.psnr_db)
                 for r in rows
@@ -174,7 +173,7 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
             )
             if points:
                 strong = {"lw": 2.5, "zorder": 3} if peer == "exgs" else {"lw": 1.2}
-                axes.plot(*zip(*points, strict=True), "o-", c=f"C{number}", label=peer, **strong)
+                axes.plot(*zip(*points, strict=True), "o-", c=color, label=peer, **strong)
         axes.set(title=scene, xscale="log", xlabel="MB", ylabel="PSNR against the full scene (dB)")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
@@ -188,7 +187,7 @@ def main() -> None:
     parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--budgets", nargs="+", type=int, help="bytes; default: by scene")
-    parser.add_argument("--cache", type=Path, default=default_cache())
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument(
         "--quick", action="store_true", help="3 views, none of the slow peers, nothing written"
     )

@@ -32,7 +32,7 @@ PEERS: dict[str, Peer] = {
     "exgs high": high_prefixes,
     "exgs, views known": told_prefixes,
     "exgs high, views known": told_high_prefixes,
-    "exgs pruning only": pruned_prefixes,
+    "exgs without proxies": pruned_prefixes,
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,
     "streamed SOG cumulative": sog_cumulative,

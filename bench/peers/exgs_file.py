@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import exgs.codec.encode
-import exgs.scene.gaussians
+from bench.encoded import encoded
 from bench.peers.point import Point
 from bench.scenes import BenchScene
 from exgs.codec.decode import decode
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encode import EncodeOptions
 from exgs.codec.errors import TruncatedError
 from exgs.scene.gaussians import Gaussians
 
@@ -54,10 +52,7 @@ def _prefixes(
     scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
 ) -> Iterator[Point]:
     options = replace(options, cameras=options.cameras or scene.cameras)
-    made_by = hashlib.sha256(repr((options, _encoder_digest())).encode()).hexdigest()[:16]
-    path = cache / f"{scene.name}-{made_by}.exgs"
-    if not path.exists():
-        encode(scene.gaussians, path, options)
+    path = encoded(scene.name, scene.gaussians, options, cache)
     whole = path.stat().st_size
     for size in sorted({budget for budget in budgets if budget < whole} | {whole}):
         yield Point(size, "prefix" if size < whole else "whole file", partial(_decode, path, size))
@@ -68,12 +63,3 @@ def _decode(path: Path, size: int) -> Gaussians:
         return decode(path, max_bytes=size).gaussians
     except TruncatedError:  # not even the index fits: nothing is drawn
         return Gaussians.empty()
-
-
-def _encoder_digest() -> str:
-    """Changes with the encoder, so that an old file is not taken for a new one."""
-    digest = hashlib.sha256()
-    for module in (exgs.codec.encode, exgs.scene.gaussians):
-        for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
