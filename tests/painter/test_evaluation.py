@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exgs.cli.main import main
-from exgs.client.painter.evaluation import COLUMNS
+from exgs.client.painter import Painter
+from exgs.client.painter.confidence import Confidence, measure_confidence
+from exgs.client.painter.evaluation import COLUMNS, evaluate
+from exgs.client.painter.inputs import gate
+from exgs.codec.decode import decode, open_scene
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.metrics import psnr, ssim
 from exgs.scene.ply import write_ply
+from exgs.scene.rasterize import Render, default_rasterizer
+from exgs.scene.views import synthesise_views
 from tests.client.scenes import write_box
 
 
@@ -34,6 +43,36 @@ def test_each_painter_is_measured_at_each_budget(
     whole = rows[3:]
     assert all(row | {"painter": ""} == whole[0] | {"painter": ""} for row in whole)
     assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+class _Grey:
+    slow = False
+
+    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
+        return np.full_like(render.rgb, 0.5)
+
+
+def test_figures_are_those_of_what_a_painter_gives(tmp_path: Path) -> None:
+    path = tmp_path / "box.exgs"
+    scene = write_box(path, 2000, proxies=False)
+    rasterizer, budget = default_rasterizer(), path.stat().st_size // 2
+    views = synthesise_views(scene, 3, width=64, height=48, seed=5)
+    painters: dict[str, Painter | None] = {"none": None, "grey": _Grey()}
+    raw, grey = evaluate(path, scene, rasterizer, views, [budget], painters)
+    whole = [np.clip(rasterizer.render(scene, view).rgb, 0, 1) for view in views]
+    drawn = decode(path, max_bytes=budget)
+    shown = [np.clip(rasterizer.render(drawn.gaussians, view).rgb, 0, 1) for view in views]
+    masks = [
+        gate(measure_confidence(rasterizer, drawn, open_scene(path).facts, view)) > 0.5
+        for view in views
+    ]
+    for row, pictures in ((raw, shown), (grey, [np.full_like(w, 0.5) for w in whole])):
+        pairs = list(zip(pictures, whole, masks, strict=True))
+        assert row.psnr_db == pytest.approx(np.mean([psnr(p, w) for p, w, _ in pairs]))
+        assert row.ssim == pytest.approx(np.mean([ssim(p, w) for p, w, _ in pairs]))
+        inside = np.mean([psnr(p, w, m) for p, w, m in pairs if m.any()])
+        assert row.masked_psnr_db == pytest.approx(inside)
+        assert row.masked_share == pytest.approx(np.mean([m.mean() for _, _, m in pairs]))
 
 
 def test_budgets_that_hold_nothing_are_said_to(
