@@ -50,7 +50,7 @@ _EFFORTS = {
         lesson_views=0,
         gain_views=4,
         judge_views=2,
-        judge_points=10,
+        judge_points=8,
         thorough=False,
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
