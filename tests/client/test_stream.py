@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -35,7 +36,9 @@ class Site:
         self.ignore_ranges = False
         self.has_etag = True
         self.retry_after: str | None = None  # with which every request is sent away
-        self.redirect: str | None = None  # to which every request is sent on
+        self.redirect = ""  # to which requests for /moved are sent on
+        self.hosts: set[str] = set()  # what requests said in Host and Authorization
+        self.authorizations: set[str] = set()
         self.on_request: Callable[[], None] = lambda: None
         self.alter: Callable[[web.Request, web.Response], web.Response] = lambda _, answer: answer
         self.url = ""
@@ -43,10 +46,12 @@ class Site:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.ranges.append(request.headers.get("Range", ""))
+        self.hosts.add(request.headers["Host"])
+        self.authorizations.add(request.headers.get("Authorization", ""))
         self.on_request()
         if self.retry_after is not None:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": self.retry_after})
-        if self.redirect is not None:
+        if request.match_info["name"] == "moved":
             return web.Response(status=302, headers={"Location": self.redirect})
         if len(self.ranges) in self.break_on_request and self.proxy is not None:
             asyncio.get_running_loop().call_later(0.05, self.proxy.reset_connections)
@@ -232,7 +237,7 @@ def test_a_damaged_part_is_asked_for_past_the_cache_that_holds_it(
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("/loop", "redirects"), ("ftp://elsewhere/x", "ftp://elsewhere/x"), ("http://", "redirects")],
+    [("/moved", "redirects"), ("ftp://elsewhere/x", "ftp://elsewhere/x"), ("http://", "redirects")],
 )
 def test_a_redirect_that_leads_nowhere_is_final(
     box: Path, tmp_path: Path, target: str, message: str
@@ -240,9 +245,45 @@ def test_a_redirect_that_leads_nowhere_is_final(
     with served(box) as site:
         site.redirect = target
         with pytest.raises(StreamError, match=message) as caught:
-            stream(f"{site.url}/loop", tmp_path, OPTIONS)
+            stream(f"{site.url}/moved", tmp_path, OPTIONS)
     assert "gave up" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_redirect_is_followed_over_the_link_and_never_past_it(box: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, link=parse_link("20mbit"))
+    with served(box) as site:
+        site.redirect = "/box.exgs"
+        report = stream(f"{site.url}/moved", tmp_path, options)
+        site.redirect = f"{site.url}/box.exgs"
+        with pytest.raises(StreamError, match=f"redirects to {site.redirect}"):
+            stream(f"{site.url}/moved", tmp_path, options)
+        stream(f"{site.url}/moved", tmp_path, OPTIONS)
+    assert report.rows[-1].psnr_db == float("inf")
+
+
+@pytest.mark.parametrize("link", [None, parse_link("20mbit")])
+def test_a_name_and_password_in_the_url_are_shown_instead_of_the_token(
+    box: Path, tmp_path: Path, link: Link | None
+) -> None:
+    options = replace(OPTIONS, link=link, token="abc")
+    with served(box) as site:
+        authority = site.url.removeprefix("http://")
+        stream(f"http://user:s%40crät@{authority}/box.exgs", tmp_path, options)
+        assert site.authorizations == {aiohttp.encode_basic_auth("user", "s@crät")}
+        assert site.hosts == {authority}
+        site.authorizations.clear()
+        stream(f"{site.url}/box.exgs", tmp_path, options)
+    assert site.authorizations == {"Bearer abc"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x.exgs", "ws://127.0.0.1:1/scenes/x/stream"])
+@pytest.mark.parametrize("link", [None, parse_link("20mbit")])
+def test_a_server_that_is_not_there_is_named_as_such(
+    tmp_path: Path, url: str, link: Link | None
+) -> None:
+    with pytest.raises(StreamError, match="can't connect: connection refused"):
+        stream(url, tmp_path, replace(OPTIONS, link=link))
 
 
 def test_a_byte_limit_stops_early_and_measures_against_the_whole(box: Path, tmp_path: Path) -> None:
@@ -285,7 +326,14 @@ def test_a_server_that_asks_to_wait_for_days_is_not_waited_for(box: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/y.exgs", "box.exgs", "http://", "ws://127.0.0.1:1/box.exgs"]
+    "url",
+    [
+        "ftp://x/y.exgs",
+        "box.exgs",
+        "http://",
+        "http://a%3Ab:c@x/y.exgs",
+        "ws://127.0.0.1:1/box.exgs",
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(StreamError):

@@ -26,9 +26,14 @@ class LinkProxy:
 
     `async with LinkProxy(link, host, port) as proxy:` then connect to `proxy.address`. The first
     bytes of a connection wait for the round trip that opening it takes on the real link.
+
+    Attributes:
+        connect_error: why the newest connection could not be passed on, None where it could. The
+            client only sees that its own has broken.
     """
 
     def __init__(self, link: Link, host: str, port: int, *, seed: int = 0) -> None:
+        self.connect_error: OSError | None = None
         self._link = link
         self._target = (host, port)
         self._seed = seed
@@ -83,7 +88,7 @@ class LinkProxy:
     async def _carry(self, client: socket.socket, number: int) -> None:
         sockets = [client]
         try:
-            server = await _connect(*self._target)
+            server = await self._connect()
             sockets.append(server)
             await asyncio.sleep(self._link.rtt_s)
             lanes = [
@@ -100,6 +105,15 @@ class LinkProxy:
         finally:
             for end in sockets:
                 end.close()
+
+    async def _connect(self) -> socket.socket:
+        try:
+            server = await _connect(*self._target)
+        except OSError as error:
+            self.connect_error = error
+            raise
+        self.connect_error = None
+        return server
 
 
 class _Pipe:

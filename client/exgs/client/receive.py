@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Protocol
 
 import aiohttp
+from yarl import URL
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import (
@@ -55,7 +58,9 @@ async def receive(
     Raises StreamError when the server can't be reached any more, and what the profile raises.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=SILENCE_S)
-    async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as http:
+    async with aiohttp.ClientSession(
+        timeout=timeout, auto_decompress=False, trace_configs=[_keeping_to(route)]
+    ) as http:
         reconnections = failures = 0
         while True:
             before = delivery.kept_bytes
@@ -63,7 +68,7 @@ async def receive(
                 await profile.receive(http, route)
                 return reconnections
             except _CONNECTION_ERRORS as error:
-                cause, failure = error, _named(error)
+                cause, failure = error, _named(error, route)
             if not isinstance(failure, ConnectionLostError):
                 raise failure from cause
             damaged = isinstance(failure, DamagedOnTheWayError)
@@ -78,7 +83,31 @@ async def receive(
             reconnections += 1
 
 
-def _named(error: Exception) -> StreamError:
+def _keeping_to(route: Route) -> aiohttp.TraceConfig:
+    """Refuses redirects to elsewhere, where a link leads: the way there would go past it."""
+
+    async def check(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        redirect: aiohttp.TraceRequestRedirectParams,
+    ) -> None:
+        answer = redirect.response
+        target = answer.headers.get("Location", "")
+        with contextlib.suppress(ValueError):  # no URL at all: aiohttp says so itself
+            if route.proxy is None or answer.url.join(URL(target)).origin() == route.url.origin():
+                return
+            answer.close()
+            raise StreamError(
+                f"the server redirects to {target}; to stream from there over the link, "
+                "give that URL"
+            )
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(check)
+    return tracing
+
+
+def _named(error: Exception, route: Route) -> StreamError:
     """What went wrong with a connection; ConnectionLostError where another one may do better."""
     match error:
         case StreamError():
@@ -93,6 +122,8 @@ def _named(error: Exception) -> StreamError:
             return StreamError(_no_connection(cause))
         case aiohttp.ClientConnectorError(os_error=cause):
             return ConnectionLostError(_no_connection(cause))
+        case _ if route.connect_error is not None:
+            return ConnectionLostError(_no_connection(route.connect_error))
         case TimeoutError():
             return ConnectionLostError("nothing came for a while")
         case _:

@@ -182,7 +182,7 @@ class StaticProfile:
         if self._reader.came_damaged(wanted):
             headers["Cache-Control"] = "no-cache"
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
+            headers.setdefault("Authorization", f"Bearer {self._token}")
         return http.get(route.url, headers=headers, server_hostname=route.server_hostname)
 
     def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> None:
