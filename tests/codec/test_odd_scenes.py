@@ -82,6 +82,31 @@ def test_a_gaussian_far_off_costs_the_others_no_precision(tmp_path: Path, away: 
     assert _psnr(tmp_path / "one.exgs", replace(scene, means=means), camera()) > without - 1
 
 
+def test_a_few_gaussians_far_off_spoil_no_prefix(tmp_path: Path) -> None:
+    scene = ball(600)
+    means = scene.means.copy()
+    means[::150] *= np.float32(1e4)
+    far = replace(scene, means=means)
+    sizes = []
+    for name, source in (("near", scene), ("far", far)):
+        encode_layered(tmp_path / name, source)
+        sizes.append((tmp_path / name).stat().st_size)
+    for share in (0.2, 0.4, 0.7):
+        near, off = (
+            psnr(
+                *(
+                    np.clip(default_rasterizer().render(s, camera()).rgb, 0, 1)
+                    for s in (
+                        decode(tmp_path / name, max_bytes=int(share * size)).gaussians,
+                        source,
+                    )
+                )
+            )
+            for name, size, source in zip(("near", "far"), sizes, (scene, far), strict=True)
+        )
+        assert off > near - 3
+
+
 def test_needles_are_coded_as_well_as_other_shapes(tmp_path: Path) -> None:
     scene = ball(600)
     needles = replace(scene, scales=scene.scales * np.array([2.5, 0.15, 0.15], np.float32))

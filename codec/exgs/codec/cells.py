@@ -24,8 +24,6 @@ from exgs.codec.sh import pack_sh, unpack_sh
 from exgs.codec.threads import in_threads
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_ROUGH = 1.5  # of the position step that was asked for
-
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -41,7 +39,7 @@ class PackedCell:
     chunk: PackedChunk
     members: Members  # in payload order
     decoded: Gaussians  # [n] what a decoder gets
-    is_rough: bool  # positions are coarser than asked for: the cell is too wide for its grid
+    is_rough: bool  # positions are not what was asked for: the cell is too wide for its grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,14 +94,12 @@ def pack_cells(
                 " remove those that are alike"
             )
         tiles = range(tile * span, (tile + 1) * span)
-        wanted = steps(members)
-        packed = pack_geometry(scene.select(members), fine_tile[members], tiles, wanted)
+        packed = pack_geometry(scene.select(members), fine_tile[members], tiles, steps(members))
         decoded, _ = unpack_geometry(
             b"".join(packed.columns), count=len(members), tiles=tiles, section="encoder"
         )
         chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
-        is_rough = packed.position_step > _ROUGH * wanted.position
-        return PackedCell(tile, chunk, members[packed.order], decoded, is_rough)
+        return PackedCell(tile, chunk, members[packed.order], decoded, packed.is_rough)
 
     return _each(pack, sorted({*groups, *also}), thorough)
 

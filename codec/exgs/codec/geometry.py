@@ -32,6 +32,9 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBH ff")
 _MAX_LEVEL = 2.0**53  # of a colour in steps: beyond it float64 skips integers
+_ROUGH = 1.5  # of the position step that was asked for
+_FAR_SHARE, _FAR_COUNT = 0.01, 3  # of a cell may be far off, or so many of a small one
+_FAR = 8.0  # times the distance from the middle that the others keep to
 
 # Luma and chromas of a degree-0 colour, rows orthogonal: Y, red against blue, green against both.
 _COLOR_TRANSFORM = np.array([[1 / 3, 1 / 3, 1 / 3], [1, 0, -1], [-0.5, 1, -0.5]])
@@ -65,13 +68,24 @@ class PackedGeometry:
 
     columns: list[bytes]
     order: npt.NDArray[np.int64]  # [N] index into the input
-    position_step: float  # of the grid: no finer than asked for, coarser where the cell is wide
+    is_rough: bool  # whether positions need FINE, however coarse the steps: the cell is too wide
 
 
 def pack_geometry(
     scene: Gaussians, fine_tile: npt.NDArray[np.integer], tiles: range, steps: GeometrySteps
 ) -> PackedGeometry:
-    """Quantize `scene` (shN is left out); `fine_tile` [N] says which of `tiles` each one is in."""
+    """Quantize `scene` (shN is left out); `fine_tile` [N] says which of `tiles` each one is in.
+
+    Few Gaussians that lie so far off that the grid would get coarse for all are brought nearer.
+    """
+    near = _nearness(scene.means, steps.position)
+    if has_far := bool((near < 1).any()):
+        middle = np.median(scene.means, axis=0)
+        scene = replace(
+            scene,
+            means=(middle + near * (scene.means - middle)).astype(np.float32),
+            scales=(near * scene.scales).astype(np.float32),
+        )
     means = scene.means.astype(np.float64)
     origin = means.min(axis=0, initial=np.inf) if len(means) else np.zeros(3)
     origin = origin.astype(np.float32).astype(np.float64)
@@ -132,7 +146,24 @@ def pack_geometry(
         for column, width in zip(columns, widths, strict=True)
         for plane in split_planes(column.astype(np.uint64), width)
     ]
-    return PackedGeometry([head + counts.tobytes(), *planes], order, position_step)
+    is_rough = has_far or position_step > _ROUGH * steps.position
+    return PackedGeometry([head + counts.tobytes(), *planes], order, is_rough)
+
+
+def _nearness(means: FloatArray, step: float) -> npt.NDArray[np.float64]:
+    """By what factor [N, 1] the few that lie far off come nearer, and get smaller: 1 for most.
+
+    From the middle of the others they look the same, and behind them they stay.
+    """
+    if not len(means):
+        return np.ones((0, 1))
+    offsets = means.astype(np.float64) - np.median(means, axis=0)
+    distances = np.abs(offsets).max(axis=1)
+    few = max(round(_FAR_SHARE * len(means)), min(_FAR_COUNT, len(means) // 4))
+    usual = float(np.partition(distances, -1 - few)[-1 - few])
+    reach = max(_FAR * usual, step * (1 << POSITION_BITS - 1))
+    near: npt.NDArray[np.float64] = reach / np.maximum(distances, reach)
+    return near[:, None]
 
 
 def unpack_geometry(
