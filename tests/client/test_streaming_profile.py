@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 from yarl import URL
@@ -223,6 +224,21 @@ def test_the_cache_spares_the_network_and_a_stale_one_does_no_harm(
         fresh = stream(server.url, tmp_path / "c", options)
     assert fresh.scene_hash != again.scene_hash
     assert fresh.rows[-1].psnr_db == float("inf")
+
+
+def test_a_slow_goodbye_is_no_time_of_receiving(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = aiohttp.ClientWebSocketResponse.close
+
+    async def late(socket: aiohttp.ClientWebSocketResponse) -> bool:
+        await asyncio.sleep(2)
+        return await close(socket)
+
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "close", late)
+    with streaming(box) as server:
+        report = stream(server.url, tmp_path, OPTIONS)
+    assert report.received_s < 2
 
 
 def _impatient(monkeypatch: pytest.MonkeyPatch, silence_s: float) -> None:

@@ -7,6 +7,7 @@ that draws. The chunk table here is the screen's own: pages reach it in order wi
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class GrowingScene:
 
     def __init__(self) -> None:
         self.received_bytes = 0
+        self.received_at_s = 0.0  # when the last of them came, by time.perf_counter
         self._changed = threading.Condition()
         self._arrived: list[_Page | _Chunk | _Drop] = []
         self._head: FileHead | None = None
@@ -77,6 +79,7 @@ class GrowingScene:
     def count(self, length_bytes: int) -> None:
         """So many bytes have been received."""
         self.received_bytes += length_bytes
+        self.received_at_s = time.perf_counter()
 
     def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
         """A page of the chunk table has come."""

@@ -166,7 +166,7 @@ class _Run:
                 self._reconnections = await receive(
                     self._profile, route, self._delivery, self._note
                 )
-            self._received_s = self._clock()
+            self._received_s = self._scene.received_at_s - self._start_s
             self._received_bytes = self._scene.received_bytes
             self._scene.close()
             await asyncio.to_thread(self._screen.finish)
