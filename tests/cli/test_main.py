@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +20,8 @@ import pytest
 
 from exgs.cli.commands import COMMANDS
 from exgs.cli.main import main
+from exgs.client.painter import LEFT_ALONE
+from exgs.codec.decode import decode
 from exgs.scene.ply import write_ply
 from exgs.scene.sample import sample_scene
 from exgs.server.config import Quota, ServerConfig
@@ -70,6 +74,21 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert "--quiet" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "painter train", "painter eval"])
+def test_help_describes_the_command_and_every_option(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main([*command.split(), "--help"]) == 0
+    text = re.sub(r"\n {12,}", "  ", capsys.readouterr().out)  # each option in one line
+    usage, described, *groups = text.split("\n\n")
+    assert usage.startswith("usage: ")
+    assert described.endswith(".")
+    lines = [line for group in groups for line in group.splitlines() if line[:3] == "  -"]
+    assert lines
+    assert not [line for line in lines if not re.search(r"\S {2,}\S", line[2:])]
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -112,6 +131,14 @@ def test_what_all_commands_take_may_stand_anywhere(
         ["serve", ".", "--token", ""],
         ["stream", "ws://x/scenes/y/stream", "-o", "out", "--token", "two words"],
         ["painter", "eval", "a.exgs", "--reference", "a.ply", "--walk", "-1"],
+        ["render", "a.exgs", "-o", "a.png", "--painter-model", "folder"],
+        ["render", "a.exgs", "-o", "a.png", "--side-by-side"],
+        ["render", "a.ply", "-o", "a.png", "--max-bytes", "1MB"],
+        ["stream", "ws://x/scenes/y/stream", "-o", "out", "--painter-model", "folder"],
+        ["stream", "ws://x/y/stream", "-o", "out", "--fade", "0.1", "--painter", "gauss"],
+        ["serve", ".", "--tls-key", "key.pem"],
+        ["serve", ".", "--host", ""],
+        ["serve", ".", "--host", "a..b"],
     ],
 )
 def test_wrong_usage_is_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,15 +215,10 @@ def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
         (["info", "garbage.exgs"], "garbage.exgs: header at byte 0: this is not an .exgs file"),
         (["info", "http://127.0.0.1:9/x.exgs"], "http://127.0.0.1:9/x.exgs: Connection refused"),
         (["stream", "box.exgs", "-o", "out"], "box.exgs: not an http, https, ws or wss URL"),
-        (
-            ["stream", "http://h/x.exgs", "-o", "out", "--painter-model", "folder.exgs"],
-            "folder.exgs: painter none takes no model; use painter gauss",
-        ),
         (["serve", "none"], "none: is not a folder"),
         (["serve", ".", "--tls-cert", "none.pem"], "none.pem: No such file or directory"),
         (["serve", ".", "--tls-cert", "garbage.json"], "garbage.json: no certificate and key"),
-        (["serve", ".", "--tls-key", "garbage.json"], "--tls-key needs its certificate"),
-        (["serve", ".", "--host", "203.0.113.1"], ""),
+        (["serve", ".", "--host", "203.0.113.1"], "can't listen at 203.0.113.1:8080: "),
         (["info", "."], ".: expected a name that ends in .exgs"),
         (["info", "folder.exgs"], "folder.exgs: Is a directory"),
         (["verify", "empty.exgs"], "empty.exgs: header: "),
@@ -214,8 +236,20 @@ def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
         ),
         (["stream", "ws://h/scenes/x/stream", "-o", "empty.exgs"], "empty.exgs: is not a folder"),
         (
-            ["stream", "http://h/x.exgs", "-o", "out", "--fade", "0.1", "--painter", "gauss"],
-            "--fade can't bound what --painter gauss changes later",
+            ["stream", "http://h/x.exgs", "-o", "garbage.ply", "--reference", "none.ply"],
+            "garbage.ply: is not a folder",
+        ),
+        (
+            ["encode", "http://127.0.0.1:9/meta.json", "o.exgs"],
+            "http://127.0.0.1:9/meta.json: names",
+        ),
+        (
+            ["render", "HTTP://127.0.0.1:9/a.json", "-o", "o.png"],
+            "HTTP://127.0.0.1:9/a.json: names",
+        ),
+        (
+            ["stream", "http://h/x.exgs", "-o", "out", "--reference", "http://h/lod-meta.json"],
+            "http://h/lod-meta.json: names other files",
         ),
         (
             ["stream", "http://h/x.exgs", "-o", "out", "--cameras", "garbage.json"],
@@ -282,6 +316,9 @@ def test_a_stream_that_fails_leaves_older_results_alone(
     old = [tmp_path / name for name in ("frame_0000.png", "quality.csv")]
     for path in old:
         path.write_text("precious")
+    for url in ("htp://typo/x", "ws://127.0.0.1:9/x.exgs"):
+        assert main(["stream", url, "-o", str(tmp_path / "new"), "-q"]) == 1
+        assert not (tmp_path / "new").exists()
     for url in ("htp://typo/x", "http://127.0.0.1:9/x.exgs"):
         assert main(["stream", url, "-o", str(tmp_path), "-w", "-q"]) == 1
         assert all(path.read_text() == "precious" for path in old)
@@ -295,7 +332,8 @@ def test_a_missing_extra_is_named(
     monkeypatch.delitem(sys.modules, "exgs.server.app", raising=False)
     assert main(["serve", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
-        "exgs: aiohttp is not installed: pip install 'exgs[server,client]'\n"
+        "exgs: aiohttp is not installed; install it from the exgs folder:"
+        " pip install '.[server,client]'\n"
     )
 
 
@@ -325,6 +363,92 @@ def test_a_url_is_fetched_as_far_as_it_is_needed_and_whole_or_not_at_all(
             assert main([argv[0], f"{url}/box.exgs", *argv[1:]]) == 1
             error = capsys.readouterr().err
             assert error == f"exgs: {url}/box.exgs: the connection broke; try again\n"
+
+
+def test_urls_may_be_written_as_people_do(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "ünï 名 100%25 [a].exgs"
+    (tmp_path / "ünï 名 100% [a].exgs").write_bytes(box.read_bytes())
+    monkeypatch.setenv("EXGS_TOKEN", "secret")
+    asked = []
+
+    def note(handler: http.server.SimpleHTTPRequestHandler) -> None:
+        asked.append(handler.headers.get("Authorization"))
+        http.server.SimpleHTTPRequestHandler.do_GET(handler)
+
+    monkeypatch.setattr(_Counting, "do_GET", note)
+    with served(tmp_path) as (url, _):
+        port = url.rpartition(":")[2]
+        assert main(["info", f"HTTP://localhost:{port}/{name}?q=a b#top"]) == 0
+        assert main(["verify", f"http://us%65r:sec:ret@127.0.0.1:{port}/{name}"]) == 0
+    assert asked == ["Bearer secret", f"Basic {base64.b64encode(b'user:sec:ret').decode()}"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_url_without_a_host_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "http:///box.exgs"]) == 1
+    assert capsys.readouterr().err == "exgs: http:///box.exgs: no host given\n"
+
+
+def test_a_token_that_is_missing_is_asked_for(
+    box: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Counting, "do_GET", lambda handler: handler.send_error(401))
+    with served(box.parent) as (url, _):
+        assert main(["info", f"{url}/box.exgs"]) == 1
+    error = capsys.readouterr().err
+    assert error.endswith(
+        ": the server answers 401 Unauthorized: it wants a token, or another one:"
+        " give it with EXGS_TOKEN\n"
+    )
+
+
+def test_a_port_that_is_taken_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(tmp_path), "-q", "--port", str(port)]) == 1
+    reason = "Address already in use; choose another --port"
+    assert f"can't listen at 127.0.0.1:{port}: {reason}\n" in capsys.readouterr().err
+
+
+def test_a_host_that_is_not_found_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert main(["serve", str(tmp_path), "-q", "--host", "nosuch.invalid"]) == 1
+    said = "exgs: can't listen at nosuch.invalid:8080: Name or service not known\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_layer_that_is_not_there_is_refused(
+    box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.ply"
+    assert main(["decode", str(box), str(out), "--max-layer", "3"]) == 1
+    said = f"exgs: {box}: there is no layer 3; the file has layers 0 to 2\n"
+    assert capsys.readouterr().err == said
+    assert not out.exists()
+    assert main(["decode", str(box), str(out), "--max-layer", "2"]) == 0
+    with pytest.raises(ValueError, match="layers count from 0"):
+        decode(box, max_layer=-1)
+
+
+def test_a_painter_that_leaves_a_picture_alone_says_so(
+    box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["-o", str(tmp_path / "out.png"), "--size", "64x48", "-w"]
+    assert main(["render", str(box), *out, "--painter", "fill", "--max-bytes", "20kB"]) == 0
+    assert capsys.readouterr().err.startswith(LEFT_ALONE)
+    pruned = tmp_path / "pruned.exgs"
+    write_box(pruned, 1000, proxies=False)
+    assert main(["render", str(pruned), *out, "--painter", "fill", "--side-by-side"]) == 0
+    assert LEFT_ALONE not in capsys.readouterr().err
 
 
 def test_a_missing_page_of_a_server_is_named(box: Path, capsys: pytest.CaptureFixture[str]) -> None:

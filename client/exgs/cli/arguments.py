@@ -7,6 +7,10 @@ import re
 from pathlib import Path
 
 from exgs.client.painter import PAINTERS
+from exgs.scene.formats import READABLE
+
+_FILES = ", ".join(ending for ending in READABLE if ending != ".json")
+SCENE_FORMATS = f"{_FILES}, or the meta.json in the folder of a SOG"
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _TOKEN = re.compile(r"[!-~]+")
@@ -39,6 +43,20 @@ def port(text: str) -> int:
     if not _COUNT.fullmatch(text) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def host(text: str) -> str:
+    """An address or name to listen on."""
+    name = text.strip()
+    try:
+        known = bool(name.encode("idna"))
+    except UnicodeError:
+        known = False
+    if not known:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address or name; 0.0.0.0 stands for all addresses of this machine"
+        )
+    return name
 
 
 def token(text: str) -> str:
@@ -85,13 +103,17 @@ def color(text: str) -> tuple[float, float, float]:
 def add_picture_options(parser: argparse.ArgumentParser) -> None:
     """How pictures are drawn: --size, --painter, --background."""
     parser.add_argument(
-        "--size", type=picture_size, default=(640, 360), metavar="WxH", help="default 640x360"
+        "--size",
+        type=picture_size,
+        default=(640, 360),
+        metavar="WxH",
+        help="of the picture (default: 640x360)",
     )
     parser.add_argument(
         "--painter",
         choices=PAINTERS,
         default="none",
-        help="what masks the gaps of a scene that is not complete (default none)",
+        help="what masks the gaps of a scene that is not complete (default: none)",
     )
     parser.add_argument(
         "--painter-model",
@@ -104,5 +126,11 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         type=color,
         default=(0.0, 0.0, 0.0),
         metavar="COLOR",
-        help="black, white or R,G,B from 0 to 1 (default black)",
+        help="black, white or R,G,B from 0 to 1 (default: black)",
     )
+
+
+def check_painter(arguments: argparse.Namespace) -> None:
+    """Refuses, as wrong usage, a --painter-model that the --painter does not take."""
+    if arguments.painter_model is not None and arguments.painter != "gauss":
+        arguments.usage_error("--painter-model is for --painter gauss")

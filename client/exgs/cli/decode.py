@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from exgs.cli.arguments import byte_size, count
-from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.inputs import InputError, local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.codec.decode import decode
+from exgs.codec.decode import decode, read_facts
 from exgs.scene.formats import WRITABLE, write_scene
 
 
@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.ply", type=Path, help=f"or {', '.join(WRITABLE[1:])}")
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
-        "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes give, with proxies"
+        "--max-bytes",
+        type=byte_size,
+        metavar="N",
+        help="what the first N bytes give, with proxies; also as in 500kB",
     )
     part.add_argument(
         "--max-layer", type=count, metavar="L", help="layers 0 to L, with the proxies of layer L"
@@ -41,6 +44,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.progress() as progress,
         local_file(arguments.file, max_bytes=limit, report=progress) as path,
     ):
+        if arguments.max_layer is not None:
+            _check_layer(arguments.file, arguments.max_layer, len(read_facts(path).layers))
         drawn = decode(path, max_bytes=limit, max_layer=arguments.max_layer)
     write_scene(arguments.out, drawn.gaussians)
     if arguments.json:
@@ -55,3 +60,10 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         )
     else:
         output.done(arguments.out)
+
+
+def _check_layer(name: str, layer: int, layers: int) -> None:
+    if layer >= layers:
+        raise InputError(
+            f"{name}: there is no layer {layer}; the file has layers 0 to {layers - 1}"
+        )

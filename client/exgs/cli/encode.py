@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exgs.cli.arguments import count, positive
+from exgs.cli.arguments import SCENE_FORMATS, count, positive
 from exgs.cli.info import file_as_json
-from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.inputs import local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -19,24 +19,36 @@ from exgs.scene.formats import READABLE, read_scene
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "scene", metavar="IN.ply", help=f"a scene ({', '.join(READABLE)}) or its http(s) URL"
+        "scene", metavar="IN.ply", help=f"a scene ({SCENE_FORMATS}) or its http(s) URL"
     )
-    parser.add_argument("out", metavar="OUT.exgs", type=Path)
+    parser.add_argument("out", metavar="OUT.exgs", type=Path, help="the file to write")
     parser.add_argument(
         "--cameras",
         metavar="FILE",
-        help="cameras.json or transforms.json of the scene's photographs (default: made up)",
+        help="cameras.json or transforms.json of the scene's photographs, or its URL"
+        " (default: made up)",
     )
     parser.add_argument(
         "--views", type=positive, default=40, metavar="N", help="views to score from (default 40)"
     )
-    parser.add_argument("--quality", choices=("low", "default", "high"), default="default")
+    parser.add_argument(
+        "--quality",
+        choices=("low", "default", "high"),
+        default="default",
+        help="low is made quickest, high looks best and takes longest (default: default)",
+    )
     parser.add_argument(
         "--no-proxies",
         action="store_true",
         help="only layers of the scene's own Gaussians: smaller, and poor until most has come",
     )
-    parser.add_argument("--seed", type=count, default=0, metavar="S")
+    parser.add_argument(
+        "--seed",
+        type=count,
+        default=0,
+        metavar="S",
+        help="random seed of the views that are made up (default: 0)",
+    )
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
     add_overwrite(parser)
@@ -47,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene
-    require_extension(arguments.scene, *READABLE)
+    require_scene(arguments.scene, *READABLE)
     require_extension(str(arguments.out), ".exgs")
     check_output(arguments.out, arguments)
     options = EncodeOptions(

@@ -27,4 +27,6 @@ def require(package: str) -> None:
 def extra_error(package: str) -> ExtraError:
     """The error that tells how to get `package`."""
     extra = _EXTRAS.get(package, "all")
-    return ExtraError(f"{package} is not installed: pip install 'exgs[{extra}]'")
+    return ExtraError(
+        f"{package} is not installed; install it from the exgs folder: pip install '.[{extra}]'"
+    )

@@ -1,6 +1,6 @@
 """What a command reads: a file, or an http(s) URL, of which only the bytes that are needed come.
 
-A server that asks for a token is given $EXGS_TOKEN.
+A server that asks for a token is given $EXGS_TOKEN, or the name and password of the URL.
 
 `open_input` gives random access (one range request for the head of a file); `local_file` gives a
 path for readers that want one, and fetches no more than they may use.
@@ -8,6 +8,7 @@ path for readers that want one, and fetches no more than they may use.
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
 import urllib.error
@@ -15,6 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -24,6 +26,8 @@ from exgs.codec.errors import ExgsError
 
 _TIMEOUT_S = 30.0
 _BLOCK_BYTES = 256 << 10
+_TOKEN_REMEDY = ": it wants a token, or another one: give it with EXGS_TOKEN"
+_IN_URLS = "%/:@!$&'()*+,;=?"  # stand as they are in a path and a query; "%" may begin an escape
 
 
 class InputError(ExgsError):
@@ -42,7 +46,7 @@ class Input(Protocol):
 
 def is_url(text: str) -> bool:
     """Whether an argument is an http(s) URL and not a path."""
-    return text.startswith(("http://", "https://"))
+    return text[:8].lower().startswith(("http://", "https://"))
 
 
 def extension(text: str) -> str:
@@ -61,6 +65,14 @@ def require_extension(text: str, *known: str) -> str:
     if found not in known:
         raise InputError(f"{text}: expected a name that ends in {' or '.join(known)}")
     return found
+
+
+def require_scene(text: str, *known: str) -> None:
+    """Raises InputError where `text` is no scene to read: its extension is none of `known`."""
+    if require_extension(text, *known) == ".json" and is_url(text):
+        raise InputError(
+            f"{text}: names other files, which are not fetched: fetch them all, or name a .sog"
+        )
 
 
 @contextmanager
@@ -142,13 +154,39 @@ class _Url:
 
 
 def _get(url: str, offset: int, length: int | None) -> HTTPResponse:
-    request = urllib.request.Request(url)
-    if token := os.environ.get("EXGS_TOKEN", "").strip():
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    request = _request(url)
     if offset or length is not None:
         end = "" if length is None else offset + length - 1
         request.add_header("Range", f"bytes={offset}-{end}")
     return cast(HTTPResponse, urllib.request.urlopen(request, timeout=_TIMEOUT_S))
+
+
+def _request(url: str) -> urllib.request.Request:
+    """A request for a URL as people write it: any letters, spaces, a name and password.
+
+    Raises ValueError.
+    """
+    parts = urllib.parse.urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode()
+    if not host:
+        raise ValueError("no host given")
+    place = f"[{host}]" if ":" in host else host
+    if parts.port is not None:
+        place = f"{place}:{parts.port}"
+    path, query = (urllib.parse.quote(part, safe=_IN_URLS) for part in (parts.path, parts.query))
+    request = urllib.request.Request(
+        urllib.parse.urlunsplit((parts.scheme, place, path, query, ""))
+    )
+    token = os.environ.get("EXGS_TOKEN", "").strip()
+    if parts.username is not None:
+        pair = ":".join(
+            urllib.parse.unquote(word or "") for word in (parts.username, parts.password)
+        )
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        request.add_unredirected_header("Authorization", authorization)
+    elif token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request
 
 
 @contextmanager
@@ -158,7 +196,10 @@ def _named(url: str) -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        raise InputError(f"{url}: the server answers {error.code} {error.reason}") from error
+        remedy = _TOKEN_REMEDY if error.code == HTTPStatus.UNAUTHORIZED else ""
+        raise InputError(
+            f"{url}: the server answers {error.code} {error.reason}{remedy}"
+        ) from error
     except IncompleteRead as error:
         raise InputError(f"{url}: the connection broke; try again") from error
     except (OSError, HTTPException, ValueError) as error:

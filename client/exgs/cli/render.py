@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import add_picture_options, byte_size
-from exgs.cli.inputs import InputError, extension, local_file, require_extension
+from exgs.cli.arguments import SCENE_FORMATS, add_picture_options, byte_size, check_painter
+from exgs.cli.inputs import extension, local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.view import one_view, view
-from exgs.client.painter import painter_named
+from exgs.client.painter import LEFT_ALONE, painter_named
 from exgs.client.picture import draw_picture, encode_png, to_pixels
 from exgs.codec.build import DrawnScene
 from exgs.codec.decode import decode, read_facts
@@ -25,8 +25,12 @@ from exgs.scene.rasterize import default_rasterizer
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("scene", metavar="FILE.exgs|FILE.ply", help="a file or its http(s) URL")
-    parser.add_argument("-o", "--out", metavar="OUT.png", type=Path, required=True)
+    parser.add_argument(
+        "scene", metavar="SCENE", help=f".exgs, {SCENE_FORMATS}; or its http(s) URL"
+    )
+    parser.add_argument(
+        "-o", "--out", metavar="OUT.png", type=Path, required=True, help="the picture to write"
+    )
     parser.add_argument(
         "--camera",
         type=view,
@@ -35,11 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " cameras.json or transforms.json (default: a view that shows much)",
     )
     parser.add_argument(
-        "--max-bytes", type=byte_size, metavar="N", help="what the first N bytes of an .exgs give"
+        "--max-bytes",
+        type=byte_size,
+        metavar="N",
+        help="what the first N bytes of an .exgs give; also as in 500kB",
     )
     add_picture_options(parser)
     parser.add_argument(
-        "--side-by-side", action="store_true", help="the picture without the painter on the left"
+        "--side-by-side",
+        action="store_true",
+        help="the picture without the --painter on the left",
     )
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -49,12 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.scene
-    require_extension(arguments.scene, ".exgs", *READABLE)
+    check_painter(arguments)
+    if arguments.side_by_side and arguments.painter == "none":
+        arguments.usage_error("--side-by-side needs something to compare: --painter fill or gauss")
+    if arguments.max_bytes is not None and extension(arguments.scene) != ".exgs":
+        arguments.usage_error("--max-bytes is for .exgs files; other formats have no order")
+    require_scene(arguments.scene, ".exgs", *READABLE)
     require_extension(str(arguments.out), ".png")
     check_output(arguments.out, arguments)
     painter = painter_named(arguments.painter, arguments.painter_model)
     with output.progress() as progress:
         drawn, facts = _load(arguments.scene, arguments.max_bytes, progress)
+    if painter is not None and facts is not None and facts.has_proxies:
+        output.note(LEFT_ALONE)
     camera = one_view(arguments.camera, drawn.gaussians, facts, arguments.size)
     rasterizer = default_rasterizer()
     if facts is None:
@@ -90,8 +106,6 @@ def _load(
     if extension(scene) == ".exgs":
         with local_file(scene, max_bytes=max_bytes, report=report) as path:
             return decode(path, max_bytes=max_bytes), read_facts(path)
-    if max_bytes is not None:
-        raise InputError(f"{scene}: --max-bytes is for .exgs files; other formats have no order")
     with local_file(scene, report=report) as path:
         gaussians = read_scene(path)
     none = np.zeros(len(gaussians), bool)

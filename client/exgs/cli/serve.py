@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
+import socket
 import ssl
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from exgs.cli.arguments import count, port, token
+from exgs.cli.arguments import count, host, port, token
 from exgs.cli.inputs import InputError
 from exgs.cli.output import Output
 from exgs.server.app import serve
@@ -25,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="holds the .exgs files; or an object store: s3://bucket/prefix",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=port, default=8080, help="0 takes a free one (8080)")
+    parser.add_argument(
+        "--host", type=host, default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", type=port, default=8080, help="to listen on; 0 takes a free one (default: 8080)"
+    )
     parser.add_argument(
         "--token",
         type=token,
@@ -44,38 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tls-cert", type=Path, metavar="FILE.pem", help="serve https with this certificate chain"
     )
-    parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its private key")
+    parser.add_argument(
+        "--tls-key", type=Path, metavar="FILE.pem", help="private key of --tls-cert"
+    )
     quota = Quota()
     parser.add_argument(
         "--connections-per-address",
         type=count,
         default=quota.connections_per_address,
         metavar="N",
-        help=f"at once; 0: any number ({quota.connections_per_address})",
+        help="most connections at once from one IP"
+        f" (default: {quota.connections_per_address}; 0: no limit)",
     )
     parser.add_argument(
         "--requests-per-address",
         type=count,
         default=int(quota.requests_per_s),
         metavar="N",
-        help=f"in a second; 0: any number ({quota.requests_per_s:.0f})",
+        help="most requests a second from one IP"
+        f" (default: {quota.requests_per_s:.0f}; 0: no limit)",
     )
     parser.add_argument(
         "--unlimited-address",
         action="append",
         default=[],
         metavar="IP",
-        help="of a proxy that speaks for many clients; can be given more than once",
+        help="IP that no per-address limit applies to, as of a proxy; can be given more than once",
     )
 
 
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
+    if arguments.tls_key and not arguments.tls_cert:
+        arguments.usage_error("--tls-key needs its certificate: --tls-cert FILE.pem")
     root = arguments.folder if "://" in arguments.folder else Path(arguments.folder)
     if isinstance(root, Path) and not root.is_dir():
         raise InputError(f"{root}: is not a folder")
-    if arguments.tls_key and not arguments.tls_cert:
-        raise InputError("--tls-key needs its certificate: --tls-cert FILE.pem")
     if not output.quiet:
         log_json(sys.stderr)
     tls = _tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
@@ -100,7 +110,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.result(f"serving {arguments.folder} at {scheme}://{_bracketed(host)}:{port}/scenes")
         output.flush()
 
-    asyncio.run(serve(config, ready=ready))
+    try:
+        asyncio.run(serve(config, ready=ready))
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise InputError(_refusal(arguments.host, arguments.port, error)) from error
 
 
 def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
@@ -114,6 +129,15 @@ def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
         reason = error.reason or "not a PEM file"
         raise InputError(f"{certificate}: no certificate and key to use: {reason}") from error
     return context
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    """Why there is no listening at `host` and `port`."""
+    reason = error.strerror or str(error)
+    if error.errno and not isinstance(error, socket.gaierror):  # that one has numbers of its own
+        reason = os.strerror(error.errno)
+    remedy = "; choose another --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+    return f"can't listen at {_bracketed(host)}:{port}: {reason}{remedy}"
 
 
 def _bracketed(host: str) -> str:

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import add_picture_options, byte_size, token
+from exgs.cli.arguments import add_picture_options, byte_size, check_painter, token
 from exgs.cli.extras import require
-from exgs.cli.inputs import InputError, local_file, require_extension
+from exgs.cli.inputs import local_file, require_scene
 from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view, path_view
@@ -28,9 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url",
         metavar="URL",
-        help="ws://HOST/scenes/NAME/stream, or http(s)://.../NAME.exgs on any server",
+        help="ws://HOST/scenes/NAME/stream, or http(s)://.../NAME.exgs on any server; what ends in"
+        " /NAME/stream is streamed whatever its scheme",
     )
-    parser.add_argument("-o", "--out", metavar="OUTDIR", type=Path, required=True)
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUTDIR",
+        type=Path,
+        required=True,
+        help="folder for the frames, quality.csv and quality.png",
+    )
     parser.add_argument(
         "--link",
         type=_link,
@@ -48,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-bytes",
         type=byte_size,
         metavar="N",
-        help="stop after N bytes; what is missing for the reference is fetched afterwards",
+        help="stop after N bytes, also as in 500kB; what is missing for the reference is fetched"
+        " afterwards",
     )
     parser.add_argument(
         "--reference",
@@ -62,21 +71,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("EXGS_TOKEN") or None,
         help="the server's bearer token (default: $EXGS_TOKEN)",
     )
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what comes, fetch it once")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder to keep what comes in, so that it is fetched once",
+    )
     parser.add_argument(
         "--max-memory",
         type=byte_size,
         metavar="N",
-        help="that the scene may take: what is far from the view makes do with proxies",
+        help="memory for the decoded scene, as in 256MB; far cells stay proxies",
     )
     parser.add_argument(
         "--fade",
         type=_change,
         metavar="C",
-        help="fade what arrives in, so that no frame differs from the one before by more than C"
-        " (RMS, white is 1; 0.02 is hardly seen); takes frames between",
+        help="fade what arrives in: while the camera stands still, no frame differs from the one"
+        " before by more than C (RMS, white is 1; 0.02 is hardly seen); adds frames",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the link's losses")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="random seed of --link's losses (default: 0)",
+    )
     add_picture_options(parser)
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -85,15 +105,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.url
+    check_painter(arguments)
+    if arguments.fade is not None and arguments.painter == "gauss":
+        arguments.usage_error("--fade can't bound what --painter gauss changes later: choose one")
+    check_folder(arguments.out, arguments, RESULTS)
     require("matplotlib")  # for quality.png, at the end
     painter = painter_named(arguments.painter, arguments.painter_model, _PAINT_BUDGET_S)
-    if arguments.fade is not None and painter is not None and painter.slow:
-        raise InputError(
-            f"--fade can't bound what --painter {arguments.painter} changes later: choose one"
-        )
     reference = None
     if arguments.reference is not None:
-        require_extension(arguments.reference, *READABLE)
+        require_scene(arguments.reference, *READABLE)
         with local_file(arguments.reference) as path:
             reference = read_scene(path)
     choose_camera = fixed_view(arguments.size)
@@ -113,7 +133,6 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         most_change=arguments.fade,
         seed=arguments.seed,
     )
-    check_folder(arguments.out, arguments, RESULTS)
     with output.progress() as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
     if painter is not None and report.facts.has_proxies:

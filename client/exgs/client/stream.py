@@ -85,17 +85,18 @@ def stream(
 ) -> StreamReport:
     """Stream the scene at `url` into `folder`: frame_0000.png, …, quality.csv, quality.png.
 
-    ws://HOST/scenes/NAME/stream is streamed; any other URL is that of the file itself, read by
-    ranges. What an earlier run left there goes when the first frame is there. `progress` takes a
-    stage and the fraction that is done, `note` a line for people.
+    A URL that ends in /NAME/stream, as ws://HOST/scenes/NAME/stream, is streamed, whatever its
+    scheme; any other is that of the file itself, read by ranges. What an earlier run left there
+    goes when the first frame is there. `progress` takes a stage and the fraction that is done,
+    `note` a line for people.
     Raises StreamError, FormatError, OSError.
     """
     address = parse_url(url)
     rasterizer = default_rasterizer()
     _warm_up(rasterizer)
-    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(address, folder, options, rasterizer, note)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         asyncio.run(run.receive(progress))
     finally:
         run.close()

@@ -64,8 +64,10 @@ def decode(
     """What the first `max_bytes` of a file give to draw, or its layers up to `max_layer`.
 
     A file that is cut gives what has come. Raises TruncatedError where not even the head is whole,
-    and the other FormatErrors at the first fault; OSError.
+    and the other FormatErrors at the first fault; OSError; ValueError for a negative `max_layer`.
     """
+    if max_layer is not None and max_layer < 0:
+        raise ValueError(f"max_layer is {max_layer}; layers count from 0")
     pusher = FilePusher()
     builder: SceneBuilder | None = None
     left = max_bytes if max_bytes is not None else Path(path).stat().st_size
