@@ -136,7 +136,7 @@ class StaticProfile:
                     self._reader.take(position, data)
                     position += len(data)
                     self._news.set()
-                    if self._is_done():
+                    if self._left_bytes() == 0:
                         response.close()
                         return
                 if position < min(coming.end, self._reader.file_bytes or coming.end):
