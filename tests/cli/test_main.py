@@ -22,6 +22,8 @@ from exgs.cli.commands import COMMANDS
 from exgs.cli.main import main
 from exgs.client.painter import LEFT_ALONE
 from exgs.codec.decode import decode
+from exgs.codec.encode import EncodeOptions
+from exgs.codec.errors import SceneError
 from exgs.scene.ply import write_ply
 from exgs.scene.sample import sample_scene
 from exgs.server.config import Quota, ServerConfig
@@ -474,6 +476,23 @@ def test_serve_takes_its_limits_from_the_command_line(
     assert seen[1].requests_per_s == 0
     assert seen[1].unlimited_addresses == {"127.0.0.1", "::1", "10.0.0.9"}
     assert main(["serve", str(tmp_path), "--connections-per-address", "-1"]) == 2
+
+
+def test_the_views_of_an_encode_are_the_qualitys_unless_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def encode(_scene: object, _path: object, options: EncodeOptions, _progress: object) -> None:
+        seen.append(options.views)
+        raise SceneError("enough")
+
+    monkeypatch.setattr("exgs.cli.encode.encode", encode)
+    write_ply(tmp_path / "scene.ply", sample_scene(100))
+    argv = ["encode", str(tmp_path / "scene.ply"), str(tmp_path / "out.exgs"), "--quality", "low"]
+    assert main(argv) == 1
+    assert main([*argv, "--views", "30"]) == 1
+    assert seen == [None, 30]
 
 
 def test_a_reader_that_goes_away_is_no_error(box: Path) -> None:

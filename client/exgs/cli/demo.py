@@ -27,12 +27,15 @@ from exgs.client.quality import within_budgets
 from exgs.client.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.codec.encode import EncodeOptions, encode
 from exgs.codec.errors import ExgsError
+from exgs.scene.cameras import write_cameras
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.ply import write_ply
-from exgs.scene.sample import sample_scene
+from exgs.scene.sample import sample_cameras, sample_scene
 
 _LINK = "2mbit,100ms"
 _SIZE = (640, 360)
+_CAMERAS = 40  # of a made-up photographer, to try --cameras with
+_MADE = ("sample.ply", "sample.exgs", "cameras.json", "contact.png")
 _SERVING = re.compile(r"at http://(\S+)/scenes$")
 
 
@@ -43,7 +46,12 @@ class DemoError(ExgsError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "-o", "--out", metavar="OUTDIR", type=Path, default=Path("demo"), help="default: demo"
+        "-o",
+        "--out",
+        metavar="OUTDIR",
+        type=Path,
+        default=Path("demo"),
+        help="folder for all that it makes (default: demo)",
     )
     add_overwrite(parser)
 
@@ -53,10 +61,11 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require("matplotlib")
     folder: Path = arguments.out
     frames = folder / "frames"
-    check_folder(folder, arguments, ("sample.ply", "sample.exgs", "contact.png"))
+    check_folder(folder, arguments, _MADE)
     check_folder(frames, arguments, RESULTS)
     folder.mkdir(parents=True, exist_ok=True)
     scene = _make(folder / "sample.ply", output)
+    write_cameras(folder / "cameras.json", sample_cameras(_CAMERAS))
     _encode(scene, folder, output)
     with output.progress() as progress, _server(folder) as address:
         report = stream(
@@ -75,8 +84,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     contact_sheet(folder / "contact.png", frames, picked, captions)
     output.result(f"look at   {folder / 'contact.png'}  the scene as it sharpens")
     output.result(f"          {frames / 'quality.png'}  quality over time and bytes")
-    written = [folder / name for name in ("sample.ply", "sample.exgs", "contact.png")]
-    output.done(*written, *report.files, what=f"{len(report.files) + 3} files in {folder}")
+    written = [*(folder / name for name in _MADE), *report.files]
+    output.done(*written, what=f"{len(written)} files in {folder}")
 
 
 def _make(path: Path, output: Output) -> Gaussians:
@@ -95,7 +104,7 @@ def _encode(scene: Gaussians, folder: Path, output: Output) -> None:
     start_s = time.perf_counter()
     path = folder / "sample.exgs"
     output.note("encoding takes a minute or two")
-    with output.progress() as progress:
+    with output.progress(aloud=True) as progress:
         encode(scene, path, EncodeOptions(name="sample"), progress)
     size, before = path.stat().st_size, (folder / "sample.ply").stat().st_size
     output.result(
@@ -108,11 +117,11 @@ def _encode(scene: Gaussians, folder: Path, output: Output) -> None:
 def _say(output: Output, report: StreamReport, frames: Path) -> None:
     output.result(
         f"streamed  {frames}  {len(report.rows)} frames over {_LINK}: first picture after"
-        f" {report.first_picture_s:.2f} s, everything after {report.received_s:.1f} s"
+        f" {report.first_picture_s:.2f} s, last byte after {report.received_s:.1f} s"
     )
     output.result("")
     output.table(
-        ["with the first", "shown after", "PSNR (dB)", "SSIM", "frame"],
+        ["within", "shown after", "PSNR (dB)", "SSIM", "frame"],
         [
             [
                 format_bytes(budget_bytes),

@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: made up)",
     )
     parser.add_argument(
-        "--views", type=positive, default=40, metavar="N", help="views to score from (default 40)"
+        "--views",
+        type=positive,
+        metavar="N",
+        help="views to score from (default: 40, 10 with --quality low)",
     )
     parser.add_argument(
         "--quality",

@@ -134,10 +134,13 @@ class Output:
         return {"time_s": round(self.elapsed_s, 3), "peak_memory_bytes": peak_memory_bytes()}
 
     @contextmanager
-    def progress(self) -> Iterator[Report]:
-        """A progress bar for long work: call the yielded function with stage and fraction."""
+    def progress(self, *, aloud: bool = False) -> Iterator[Report]:
+        """A progress bar for long work: call the yielded function with stage and fraction.
+
+        Where no bar is drawn nothing is said, or each stage once if it is to be told `aloud`.
+        """
         if self.quiet or not self._tty or not sys.stderr.isatty():
-            yield lambda stage, fraction: None
+            yield self._say_once() if aloud else lambda stage, fraction: None
             return
         bar = Progress(
             TextColumn("{task.description}"),
@@ -150,6 +153,16 @@ class Output:
         with bar:
             task = bar.add_task("", total=1.0)
             yield lambda stage, fraction: bar.update(task, description=stage, completed=fraction)
+
+    def _say_once(self) -> Report:
+        said = set[str]()
+
+        def report(stage: str, _fraction: float) -> None:
+            if stage not in said:
+                said.add(stage)
+                self.note(stage)
+
+        return report
 
 
 def format_bytes(size: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import byte_size, count, picture_size, positive
+from exgs.cli.arguments import SCENE_FORMATS, byte_size, count, picture_size, positive
 from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
@@ -30,10 +30,19 @@ _WALK_SHARE = 12  # a walk of n frames is the n-th part of so many more: neighbo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     verbs = parser.add_subparsers(dest="verb", metavar="train|eval", required=True)
-    train = verbs.add_parser("train", help="train by a recipe; goes on where it was stopped")
-    train.add_argument("recipe", metavar="CONFIG.toml", type=Path)
+    train = verbs.add_parser(
+        "train",
+        help="train by a recipe; goes on where it was stopped",
+        description="Train GaussPainter by a recipe. Goes on where it was stopped.",
+    )
+    train.add_argument("recipe", metavar="CONFIG.toml", type=Path, help="as those in bench/recipes")
     train.add_argument(
-        "-o", "--out", metavar="DIR", type=Path, required=True, help="pairs, checkpoints, model"
+        "-o",
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for pairs, checkpoints, model",
     )
     train.add_argument(
         "--data",
@@ -42,20 +51,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path(),
         help="where the recipe's scene files and its photos/ lie (default: here)",
     )
-    measure = verbs.add_parser("eval", help="figures per byte budget, beside none and fill")
-    measure.add_argument("file", metavar="FILE.exgs", type=Path)
-    measure.add_argument(
-        "--reference", metavar="FILE.ply", type=Path, required=True, help="the whole scene"
+    measure = verbs.add_parser(
+        "eval",
+        help="figures per byte budget, beside none and fill",
+        description="Measure what the painters none, fill and gauss make of a file's first bytes:"
+        " PSNR, SSIM and FLIP against the whole scene, also within the mask, and flicker.",
     )
-    measure.add_argument("--painter-model", metavar="PATH", type=Path)
-    measure.add_argument("--cameras", metavar="FILE", type=Path, help="default: made up")
-    measure.add_argument("--views", type=positive, default=6, metavar="N", help="default 6")
-    measure.add_argument("--size", type=picture_size, default=(640, 360), metavar="WxH")
+    measure.add_argument("file", metavar="FILE.exgs", type=Path, help="best one without proxies")
     measure.add_argument(
-        "--walk", type=count, default=0, metavar="N", help="frames of a path to measure flicker on"
+        "--reference",
+        metavar="FILE.ply",
+        type=Path,
+        required=True,
+        help=f"the whole scene ({SCENE_FORMATS})",
     )
-    measure.add_argument("--budgets", type=byte_size, nargs="+", default=BUDGETS, metavar="BYTES")
-    measure.add_argument("-o", "--out", metavar="OUT.csv", type=Path)
+    measure.add_argument(
+        "--painter-model",
+        metavar="PATH",
+        type=Path,
+        help="a model folder for gauss (default: the weights that come with exgs)",
+    )
+    measure.add_argument(
+        "--cameras",
+        metavar="FILE",
+        type=Path,
+        help="cameras.json or transforms.json to look from (default: made up)",
+    )
+    measure.add_argument(
+        "--views", type=positive, default=6, metavar="N", help="views to measure (default: 6)"
+    )
+    measure.add_argument(
+        "--size",
+        type=picture_size,
+        default=(640, 360),
+        metavar="WxH",
+        help="of the pictures (default: 640x360)",
+    )
+    measure.add_argument(
+        "--walk",
+        type=count,
+        default=0,
+        metavar="N",
+        help="frames of a path to measure flicker on (default: 0, none)",
+    )
+    measure.add_argument(
+        "--budgets",
+        type=byte_size,
+        nargs="+",
+        default=BUDGETS,
+        metavar="N",
+        help="first bytes to measure, also as in 500kB (default: 32kB 64kB 128kB 256kB 512kB 1MB)",
+    )
+    measure.add_argument(
+        "-o", "--out", metavar="OUT.csv", type=Path, help="write the figures here as well"
+    )
     add_overwrite(measure)
     measure.add_argument("--json", action="store_true", help="print JSON")
     for verb in (train, measure):
@@ -94,6 +143,8 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         "fill": painter_named("fill"),
         "gauss": painter_named("gauss", arguments.painter_model),
     }
+    has_proxies = read_facts(arguments.file).has_proxies
+    budgets = _fitting(arguments, output)
     reference = read_scene(arguments.reference)
     width, height = arguments.size
     if arguments.cameras is None:
@@ -109,19 +160,18 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         if steps
         else ()
     )
-    if read_facts(arguments.file).has_proxies:
+    if has_proxies:
         output.note(LEFT_ALONE)
-    rows = evaluate(
-        arguments.file,
-        reference,
-        default_rasterizer(),
-        cameras,
-        arguments.budgets,
-        painters,
-        walk,
-    )
+    rasterizer = default_rasterizer()
+    rows: list[PaintedQuality] = []
+    with output.progress(aloud=True) as progress:
+        for number, budget in enumerate(budgets):
+            progress(f"measuring the first {format_bytes(budget)}", number / len(budgets))
+            rows += evaluate(
+                arguments.file, reference, rasterizer, cameras, [budget], painters, walk
+            )
     if not rows:
-        raise PainterError("no budget holds the head of this file; name larger --budgets")
+        raise PainterError(f"{arguments.file}: no budget holds its head; name larger --budgets")
     if arguments.out is not None:
         write_rows(arguments.out, rows)
     if arguments.json:
@@ -130,6 +180,19 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         output.table(*table(rows))
     if arguments.out is not None:
         output.done(arguments.out)
+
+
+def _fitting(arguments: argparse.Namespace, output: Output) -> list[int]:
+    """The budgets that the file is no smaller than: what lies beyond them all is the same."""
+    size = arguments.file.stat().st_size
+    fitting = [budget for budget in arguments.budgets if budget <= size]
+    if not fitting:
+        raise PainterError(
+            f"{arguments.file}: has only {format_bytes(size)}; name smaller --budgets"
+        )
+    if len(fitting) < len(arguments.budgets):
+        output.note(f"the file has {format_bytes(size)}: larger budgets are left out")
+    return fitting
 
 
 def write_rows(path: Path, rows: list[PaintedQuality]) -> None:

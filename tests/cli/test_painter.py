@@ -1,0 +1,43 @@
+"""`exgs painter eval` says how it goes, and measures no more than there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exgs.cli.main import main
+from exgs.scene.ply import write_ply
+from tests.client.scenes import write_box
+
+
+@pytest.fixture
+def argv(tmp_path: Path) -> list[str]:
+    path = tmp_path / "box.exgs"
+    write_ply(tmp_path / "box.ply", write_box(path, 500, proxies=False))
+    options = ["--size", "32x32", "--views", "1"]
+    return ["painter", "eval", str(path), "--reference", str(tmp_path / "box.ply"), *options]
+
+
+def test_budgets_beyond_the_file_are_left_out_and_the_others_are_named(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = Path(argv[2]).stat().st_size
+    assert main([*argv, "--budgets", "5kB", str(size), "100kB", "1MB"]) == 0
+    captured = capsys.readouterr()
+    left_out, *measured = captured.err.splitlines()
+    assert left_out.startswith("the file has ")
+    assert left_out.endswith(": larger budgets are left out")
+    assert [line[:20] for line in measured] == ["measuring the first "] * 2
+    assert "100 kB" not in captured.out
+    assert main([*argv, "--budgets", "5kB", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_smaller_than_all_budgets_is_named(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "--budgets", "100kB"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"exgs: {argv[2]}: has only ")
+    assert error.endswith("; name smaller --budgets\n")
