@@ -179,10 +179,10 @@ def _request(url: str) -> urllib.request.Request:
     )
     token = os.environ.get("EXGS_TOKEN", "").strip()
     if parts.username is not None:
-        pair = ":".join(
-            urllib.parse.unquote(word or "") for word in (parts.username, parts.password)
-        )
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        name, password = map(urllib.parse.unquote, (parts.username, parts.password or ""))
+        if ":" in name:  # RFC 7617, section 2
+            raise ValueError("a name that goes with a password can't hold a colon")
+        authorization = f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
         request.add_unredirected_header("Authorization", authorization)
     elif token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
