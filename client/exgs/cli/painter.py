@@ -163,13 +163,15 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     if has_proxies:
         output.note(LEFT_ALONE)
     rasterizer = default_rasterizer()
-    rows: list[PaintedQuality] = []
     with output.progress(aloud=True) as progress:
-        for number, budget in enumerate(budgets):
-            progress(f"measuring the first {format_bytes(budget)}", number / len(budgets))
-            rows += evaluate(
-                arguments.file, reference, rasterizer, cameras, [budget], painters, walk
-            )
+
+        def begin(number: int) -> None:
+            text = f"measuring the first {format_bytes(budgets[number])}"
+            progress(text, number / len(budgets))
+
+        rows = evaluate(
+            arguments.file, reference, rasterizer, cameras, budgets, painters, walk, begin
+        )
     if not rows:
         raise PainterError(f"{arguments.file}: no budget holds its head; name larger --budgets")
     if arguments.out is not None:

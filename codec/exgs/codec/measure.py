@@ -43,8 +43,8 @@ class ErrorBook:
         """Pixels of a view, on average."""
         return float(np.mean([camera.width * camera.height for camera in self._cameras]))
 
-    def enter(self, state: Gaussians) -> int:
-        """Draw a state; returns its number."""
+    def draw(self, state: Gaussians) -> int:
+        """Draw the next state; returns its number."""
         self._errors.append(
             [
                 np.square(self._picture(state, camera) - reference).sum(axis=2)
@@ -53,7 +53,7 @@ class ErrorBook:
         )
         return len(self._errors) - 1
 
-    def close(self) -> npt.NDArray[np.float64]:
+    def errors_by_tile(self) -> npt.NDArray[np.float64]:
         """Squared error [states, tiles], summed over pixels and channels, mean over the views."""
         booked = np.zeros((len(self._errors), self._tiles))
         for view, camera in enumerate(self._cameras):

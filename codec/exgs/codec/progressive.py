@@ -152,8 +152,8 @@ def _pack_leaves(
             own_contrast[members],
             pixel_size[members],
             distortion,
-            shapes=precision.shapes,
-            colors=precision.colors,
+            shape_factor=precision.shape_factor,
+            color_factor=precision.color_factor,
         )
 
     leaves = pack_cells(

@@ -36,6 +36,8 @@ _SCALARS = 11  # coded per proxy
 _SIZES = (0.8, 0.87, 0.94, 1.01, 1.09, 1.17, 1.26, 1.36)
 _START_SIZE = 0.94
 _FEW_VIEWS = 2
+_FULL_COUNT = 500_000  # Gaussians; the pictures of smaller scenes are quicker to draw
+_MOST_STEPS = 1.5  # times those of a scene of so many
 _WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
 
 
@@ -45,10 +47,6 @@ class FitViews:
 
     cameras: Sequence[Camera]
     references: Sequence[FloatArray]
-
-
-_LARGE_COUNT = 500_000  # Gaussians; the pictures of smaller scenes are quicker to draw
-_MOST_STEPS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,10 @@ class ProxyEffort:
     fit_missing: float  # share of a scene from which colours are fitted where so much is missing
     thorough: bool  # packing
 
-    def steps(self, count: int, missing: int) -> int:
+    def steps_to_distil(self, count: int, missing: int) -> int:
         """Steps to distil the proxies for `missing` of a scene's `count` Gaussians."""
         steps = self.distill_steps if missing == count else self.refine_steps * missing / count
-        return round(steps * min(max(_LARGE_COUNT / count, 1.0), _MOST_STEPS))
+        return round(steps * min(max(_FULL_COUNT / count, 1.0), _MOST_STEPS))
 
 
 def divide_remainders(layered: LayeredScene, effort: ProxyEffort) -> dict[int, Index]:
@@ -116,15 +114,15 @@ def pack_remainder(
     distance = np.bincount(labels, distances) / np.bincount(labels)
 
     merged = np.bincount(labels) > 1
-    steps_to_distil = effort.steps(count, len(rest))
-    if steps_to_distil:
+    distil_steps = effort.steps_to_distil(count, len(rest))
+    if distil_steps:
         proxies = distill(
             drawn,
             _resized(proxies, merged, _START_SIZE),
             lessons.cameras,
             lessons.references,
             rasterizer,
-            steps=steps_to_distil,
+            steps=distil_steps,
         )
     else:
         proxies = _best_size(drawn, proxies, merged, views, rasterizer)
@@ -133,7 +131,7 @@ def pack_remainder(
     camera = views.cameras[0]
     pixel_size = distance / camera.K[0, 0]
 
-    def steps(members: npt.NDArray[np.int64]) -> GeometrySteps:
+    def quantizer_steps(members: npt.NDArray[np.int64]) -> GeometrySteps:
         return geometry_steps(
             proxies.select(members),
             energy[members],
@@ -144,7 +142,7 @@ def pack_remainder(
 
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
         return pack_cells(
-            ChunkKind.PROXY, layer, source, tile, layered.span(layer), steps, thorough
+            ChunkKind.PROXY, layer, source, tile, layered.span(layer), quantizer_steps, thorough
         )
 
     if len(rest) < effort.fit_missing * count:

@@ -73,8 +73,8 @@ def in_order(
         return len(jobs) - 1
 
     for state in ahead(_states(plan, layers)):
-        book.enter(state)
-    errors = book.close()
+        book.draw(state)
+    errors = book.errors_by_tile()
     job_of: dict[tuple[int, int], int] = {}
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
         span = 1 << (tile_level - layer.tile_level)

@@ -57,8 +57,8 @@ class Precision:
     coarse_sh: float
     fine: float  # of the last
     fine_sh: float
-    shapes: float  # share of these that each scalar of a shape may add
-    colors: float  # and of a base colour
+    shape_factor: float  # of these, that each scalar of a shape may add
+    color_factor: float  # and of a base colour
 
 
 def layer_precision(count: int, arrived: float, *, sh: bool) -> Precision:
@@ -68,9 +68,10 @@ def layer_precision(count: int, arrived: float, *, sh: bool) -> Precision:
     """
     fine = _FINE_TOTAL / count
     coarse = fine * max(arrived, _COARSE_SHARE_MIN) ** -_COARSE_GROWTH
-    shapes = min(_SHAPES_SHARE / max(arrived, _SHAPES_SHARE), 1.0)
-    colors = _COLORS_RATIO if sh else 1.0
-    return Precision(coarse, coarse * _COARSE_SH_RATIO, fine, fine * _FINE_SH_RATIO, shapes, colors)
+    coarse_sh, fine_sh = coarse * _COARSE_SH_RATIO, fine * _FINE_SH_RATIO
+    shape_factor = min(_SHAPES_SHARE / max(arrived, _SHAPES_SHARE), 1.0)
+    color_factor = _COLORS_RATIO if sh else 1.0
+    return Precision(coarse, coarse_sh, fine, fine_sh, shape_factor, color_factor)
 
 
 def geometry_steps(
@@ -80,8 +81,8 @@ def geometry_steps(
     pixel_size: npt.NDArray[np.floating],
     distortion: float,
     *,
-    shapes: float = 1.0,
-    colors: float = 1.0,
+    shape_factor: float = 1.0,
+    color_factor: float = 1.0,
 ) -> GeometrySteps:
     """Steps for one cell.
 
@@ -91,21 +92,21 @@ def geometry_steps(
         contrast: [N] the same, weighed by how much the Gaussian differs from what lies behind.
         pixel_size: [N] world size of a pixel at the Gaussian's usual viewing distance.
         distortion: squared error per pixel that each coded scalar may add, [0, 1]^2.
-        shapes: share of it that each scalar of a shape may add.
-        colors: share of it that each scalar of a colour may add.
+        shape_factor: of it, that each scalar of a shape may add.
+        color_factor: of it, that each scalar of a colour may add.
     """
     sizes = -np.sort(-scene.scales.astype(np.float64), axis=1)
     width = np.hypot(sizes[:, 1], 0.5 * pixel_size)
     # A turn shows the more, the less round a Gaussian is, and moves the ends of a needle far.
     elongation = 1 - np.minimum(sizes[:, 1] / sizes[:, 0], 1)
     turning = np.maximum(elongation, 0.1) * np.maximum(0.5 * sizes[:, 0] / width, 1)
-    of_shape = shapes * distortion
+    of_shape = shape_factor * distortion
     common = {
         "position": _step(contrast, 1 / width, of_shape),
         "scale": _step(contrast, 1.0, of_shape),
         "rotation": _step(contrast, turning, of_shape),
         "opacity": _step(contrast, 1 / np.maximum(scene.opacities, 0.05), of_shape),
-        "color": _step(energy, SH_C0, colors * distortion),
+        "color": _step(energy, SH_C0, color_factor * distortion),
     }
     turn = _ROTATION * common["rotation"]  # radians; a component moves by half of that over sqrt 2
     return GeometrySteps(

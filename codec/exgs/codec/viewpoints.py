@@ -44,12 +44,16 @@ def photographed_viewpoints(
     if not cameras.cameras:
         raise SceneError("a set of no cameras: one or more are needed")
     scoring = evenly(cameras.fit, views)
-    for kept in (scoring[1::2], scoring[3::4]):
-        untaught = {id(camera) for camera in kept}
-        others = [camera for camera in cameras.fit if id(camera) not in untaught]
-        if len(others) >= min(lessons, _ENOUGH_LESSONS):
-            break
-    return _viewpoints(scoring, evenly(others, lessons), evenly(cameras.judge, judges))
+    gains, half = scoring[1::2], scoring[3::4]
+    teachers = _without(cameras.fit, gains)
+    if len(teachers) < min(lessons, _ENOUGH_LESSONS):
+        teachers = _without(cameras.fit, half)
+    return _viewpoints(scoring, evenly(teachers, lessons), evenly(cameras.judge, judges))
+
+
+def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Camera]:
+    numbers = set(map(id, left_out))
+    return [camera for camera in cameras if id(camera) not in numbers]
 
 
 def made_up_viewpoints(

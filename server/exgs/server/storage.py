@@ -129,7 +129,10 @@ class ObjectStore:
 
             self.files, self._prefix = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise RootError(f"{url}: {error}; install exgs[s3], or what serves its kind") from error
+            raise RootError(
+                f"{url}: {error}; install it from the exgs folder: pip install '.[s3]', or what"
+                " serves its kind"
+            ) from error
         self._url = url
         self._prefix = self._prefix.rstrip("/")
         self.blocks: OrderedDict[Hashable, bytes] = OrderedDict()

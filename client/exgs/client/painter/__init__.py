@@ -79,4 +79,7 @@ def require_gauss() -> None:
     """Raise PainterError where what painter gauss runs on is not installed."""
     missing = [name for name in _GAUSS_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise PainterError(f"painter gauss needs {', '.join(missing)}: pip install 'exgs[painter]'")
+        raise PainterError(
+            f"painter gauss needs {', '.join(missing)}; install it from the exgs folder:"
+            " pip install '.[painter]'"
+        )

@@ -7,7 +7,7 @@ more than half open: gaps, proxies, and leaves that lack detail.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -57,16 +57,19 @@ def evaluate(
     budgets: Sequence[int],
     painters: Mapping[str, Painter | None],
     walk: Sequence[Camera] = (),
+    begin: Callable[[int], None] = lambda _: None,
 ) -> list[PaintedQuality]:
     """Rows by budget and painter for the file at `path`; budgets that hold nothing are left out.
 
-    `walk` are neighbouring cameras for the flicker. Raises FormatError, OSError.
+    `walk` are neighbouring cameras for the flicker. `begin` is told the number of each budget
+    before it is measured. Raises FormatError, OSError.
     """
     facts = read_facts(path)
     targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
     steps = [rasterizer.render(reference, camera) for camera in walk]
     rows = []
-    for budget in budgets:
+    for number, budget in enumerate(budgets):
+        begin(number)
         try:
             drawn = decode(path, max_bytes=budget)
         except TruncatedError:

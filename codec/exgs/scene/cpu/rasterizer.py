@@ -97,7 +97,7 @@ class CpuRasterizer:
         for channel in range(channels):
             padded[channel // 3, ..., channel % 3] = image[..., channel]
         sums, weights, squares = np.zeros((parts, n, 3)), np.zeros(n), np.zeros(n)
-        again = np.zeros(n), np.zeros(n)  # those of every part but the first
+        discarded = np.zeros(n), np.zeros(n)  # weights and squares of all parts are the first's
         workers = numba.get_num_threads()
         with one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
@@ -105,8 +105,8 @@ class CpuRasterizer:
             for lists in self._bands(projected, camera):
                 for part in range(parts):
                     shares, used = self._gather(projected, lists, camera, padded[part])
-                    others = again if part else (weights, squares)
-                    add_gathered(lists, used, shares, sources, workers, sums[part], *others)
+                    own = discarded if part else (weights, squares)
+                    add_gathered(lists, used, shares, sources, workers, sums[part], *own)
         together = sums[0] if parts == 1 else np.concatenate(sums, axis=1)
         return Backprojection(together[:, :channels], weights, squares)
 
