@@ -146,6 +146,9 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
         axis.grid(axis="y", alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("PSNR against the full scene, dB")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:  # beside the title, where it covers no curve
+        figure.legend(handles, labels, loc="upper right", fontsize=8, frameon=False)
     with atomic_write(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         figure.savefig(file, dpi=120, format="png")
@@ -183,7 +186,6 @@ def _draw_curve(
     if exact:
         axis.axvspan(place(exact[0]), right, color=_GREEN, alpha=0.18, lw=0)
         axis.axvline(place(exact[0]), color=_GREEN, lw=1.6, label="equal to the full scene")
-        axis.legend(loc="lower right", fontsize=8, framealpha=1)
     axis.set_xlim(0, right)
 
 
