@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from exgs.client.painter.inputs import GAPS, HALF, MAP, PLANES, RAW, REACH, WIDE, gate_of
 from exgs.client.painter.models import load_network
+from exgs.client.painter.pipeline import GaussPainterPipeline
 from exgs.client.painter.training import loop
 from exgs.client.painter.training.captures import Capture, seen_from
 from exgs.client.painter.training.loop import _path, draw_batch, negative, rate_at, train
@@ -73,6 +74,21 @@ def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
     target = torch.from_numpy(pairs.targets[:2, :, :32, :32].astype(np.float32) / 255)
     after = (load_network(model)(stack) - target).square().mean()
     assert after < (stack[:, :3] - target).square().mean()
+
+
+def test_what_lies_beside_the_residual_blocks_never_grows(tmp_path: Path) -> None:
+    _shard(tmp_path)
+    recipe = replace(RECIPE, steps=replace(STEPS, count=8, rate=0.05))
+    network = load_network(_train(recipe, tmp_path))
+    assert isinstance(network, GaussPainterPipeline)
+    beside = [
+        module.weight.abs().sum(dim=(1, 2, 3)).max()
+        for name, module in network.unet.named_modules()
+        if name.endswith(("conv_shortcut", "samplers.0.conv"))
+    ]
+    assert len(beside) >= 4
+    assert max(beside) < 1.01
+    assert max(beside) > 0.5
 
 
 def test_crops_that_are_right_already_or_all_wrong_teach_nothing(tmp_path: Path) -> None:

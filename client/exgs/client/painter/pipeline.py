@@ -60,4 +60,19 @@ def build_pipeline(vae: dict[str, Any], unet: dict[str, Any]) -> GaussPainterPip
     )
     torch.nn.init.zeros_(network.conv_out.weight)
     torch.nn.init.zeros_(network.conv_out.bias)
+    bound_shortcuts(network)
     return GaussPainterPipeline(autoencoder, network, FlowMatchEulerDiscreteScheduler())
+
+
+@torch.no_grad()
+def bound_shortcuts(unet: UNet2DModel) -> None:
+    """Scale down what lies beside the residual blocks, until none of it makes anything larger.
+
+    What passes there is normalised only in the end, so nothing that is learned holds its size: it
+    grows by itself, tenfold from block to block, and what the blocks add is lost in it.
+    """
+    for name, module in unet.named_modules():
+        beside = name.endswith("conv_shortcut") or "sampler" in name
+        if beside and isinstance(module, torch.nn.Conv2d):
+            sums = module.weight.abs().sum(dim=(1, 2, 3), keepdim=True)
+            module.weight /= sums.clamp(min=1)

@@ -23,7 +23,11 @@ from torch import Tensor, nn
 
 from exgs.client.painter.inputs import COLORS, GAPS, HALF, LEAVES, PROXIES, RAW, REACH, WIDE
 from exgs.client.painter.models import SHIPPED, load_network
-from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
+from exgs.client.painter.pipeline import (
+    GaussPainterPipeline,
+    bound_shortcuts,
+    build_pipeline,
+)
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     Bytes,
@@ -172,6 +176,7 @@ class _Run:
             return
         self._lost = 0
         self._optimiser.step()
+        bound_shortcuts(self._live["unet"])
         keep = min(steps.ema, self.step / (self.step + 10))
         with torch.no_grad():
             for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
