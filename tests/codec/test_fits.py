@@ -116,11 +116,11 @@ def test_errors_are_booked_to_the_tiles_that_make_them() -> None:
     scene = ball(20, 0)
     tile = (scene.means[:, 0] > 0).astype(np.int64)
     book = ErrorBook(scene, tile, 2, CAMERAS, default_rasterizer())
-    book.enter(scene)
+    book.draw(scene)
     wrong = scene.sh0.copy()
     wrong[tile == 1] += 1
-    book.enter(replace(scene, sh0=wrong))
-    whole, spoilt = book.close()
+    book.draw(replace(scene, sh0=wrong))
+    whole, spoilt = book.errors_by_tile()
     np.testing.assert_allclose(whole, 0, atol=1e-9)
     assert spoilt[1] > 3 * spoilt[0] > 0
 

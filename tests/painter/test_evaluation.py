@@ -30,11 +30,11 @@ def test_each_painter_is_measured_at_each_budget(
     write_ply(tmp_path / "box.ply", scene)
     size = path.stat().st_size
     argv = ["painter", "eval", str(path), "--reference", str(tmp_path / "box.ply")]
-    argv += ["--budgets", "50", str(size // 2), str(size), "--size", "64x48", "--views", "2"]
+    argv += ["--budgets", "50", str(size // 3), str(size), "--size", "64x48", "--views", "2"]
     assert main([*argv, "--walk", "3", "--json", "-o", str(out)]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(row["budget_bytes"], row["painter"]) for row in rows] == [
-        (budget, painter) for budget in (size // 2, size) for painter in ("none", "fill", "gauss")
+        (budget, painter) for budget in (size // 3, size) for painter in ("none", "fill", "gauss")
     ]
     raw, filled = rows[0], rows[1]
     assert filled["psnr_db"] > raw["psnr_db"]
@@ -55,7 +55,7 @@ class _Grey:
 def test_figures_are_those_of_what_a_painter_gives(tmp_path: Path) -> None:
     path = tmp_path / "box.exgs"
     scene = write_box(path, 2000, proxies=False)
-    rasterizer, budget = default_rasterizer(), path.stat().st_size // 2
+    rasterizer, budget = default_rasterizer(), path.stat().st_size // 4
     views = synthesise_views(scene, 3, width=64, height=48, seed=5)
     painters: dict[str, Painter | None] = {"none": None, "grey": _Grey()}
     raw, grey = evaluate(path, scene, rasterizer, views, [budget], painters)
