@@ -17,7 +17,7 @@ import numpy as np
 from bench.encoded import encoded
 from bench.painter import BUDGETS, SCENES, held_out_file, load
 from bench.scenes import data_dir
-from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.confidence import look_at_scene
 from exgs.client.painter.fill import FillPainter
 from exgs.client.painter.training.scenes import load_source
 from exgs.codec.decode import decode, open_scene
@@ -58,8 +58,7 @@ def measure(
             continue
         figures = []
         for camera, full in zip(cameras, whole, strict=True):
-            render = rasterizer.render(drawn.gaussians, camera)
-            confidence = measure_confidence(rasterizer, drawn, facts, camera)
+            render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
             if confidence.gaps is None:  # few leaves are missing, or none
                 continue
             missing = np.clip(full.alpha - render.alpha, 0, 1)[..., None]

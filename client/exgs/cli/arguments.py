@@ -100,15 +100,20 @@ def color(text: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def add_picture_options(parser: argparse.ArgumentParser) -> None:
-    """How pictures are drawn: --size, --painter, --background."""
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """How large pictures are: --size."""
     parser.add_argument(
         "--size",
         type=picture_size,
         default=(640, 360),
         metavar="WxH",
-        help="of the picture (default: 640x360)",
+        help="of a picture (default: 640x360)",
     )
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """How pictures are drawn: --size, --painter, --background."""
+    add_size(parser)
     parser.add_argument(
         "--painter",
         choices=PAINTERS,

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import SCENE_FORMATS, byte_size, count, picture_size, positive
+from exgs.cli.arguments import SCENE_FORMATS, add_size, byte_size, count, positive
 from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
@@ -80,13 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measure.add_argument(
         "--views", type=positive, default=6, metavar="N", help="views to measure (default: 6)"
     )
-    measure.add_argument(
-        "--size",
-        type=picture_size,
-        default=(640, 360),
-        metavar="WxH",
-        help="of the pictures (default: 640x360)",
-    )
+    add_size(measure)
     measure.add_argument(
         "--walk",
         type=count,

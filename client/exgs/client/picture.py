@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence, measure_confidence
+from exgs.client.painter.confidence import Confidence, look_at_scene
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -39,8 +39,7 @@ def draw_picture(
     """The picture [H, W, 3] of what has arrived; a complete scene is never painted over."""
     if painter is None or is_complete(drawn, facts):
         return rasterizer.render(drawn.gaussians, camera, background=background).rgb
-    render = rasterizer.render(drawn.gaussians, camera)
-    confidence = measure_confidence(rasterizer, drawn, facts, camera)
+    render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
     return over_background(painter.paint(render, confidence), confidence, background)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from exgs.client.fade import crossfade
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence, measure_confidence
+from exgs.client.painter.confidence import Confidence, look_at_scene
 from exgs.client.painter.worker import PaintWorker
 from exgs.client.picture import (
     Color,
@@ -163,10 +163,7 @@ class Screen:
 
         def look() -> tuple[Render, Confidence]:
             with self._drawing:
-                return (
-                    self._rasterizer.render(growth.drawn.gaussians, camera),
-                    measure_confidence(self._rasterizer, growth.drawn, growth.facts, camera),
-                )
+                return look_at_scene(self._rasterizer, growth.drawn, growth.facts, camera)
 
         def replace_frame(painted: FloatArray, confidence: Confidence) -> None:
             image = over_background(painted, confidence, self._background)

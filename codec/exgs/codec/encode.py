@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,10 @@ from exgs.scene.mending import require_sound
 from exgs.scene.rasterize import Rasterizer, default_rasterizer
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
+Quality = Literal["low", "default", "high"]
+Score = Literal["worth", "energy", "contribution", "ugc"]
 
-_EFFORTS = {
+_EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
         fit_views=4,
@@ -75,7 +77,6 @@ _EFFORTS = {
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
 }
-_SCORES = ("worth", "energy", "contribution", "ugc")
 _VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
 _LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
 _FEW_SEEN = 0.05  # of the Gaussians
@@ -92,7 +93,7 @@ class EncodeOptions:
     without them), by contribution (sum of w), or as ExGS does. Raises ValueError for other values.
     """
 
-    quality: Literal["low", "default", "high"] = "default"
+    quality: Quality = "default"
     seed: int = 0
     views: int | None = None
     cameras: CameraSet | None = None
@@ -100,13 +101,14 @@ class EncodeOptions:
     credit: str = ""
     license: str = ""
     proxies: bool = True
-    score: Literal["worth", "energy", "contribution", "ugc"] | None = None
+    score: Score | None = None
 
     def __post_init__(self) -> None:
         if self.quality not in _EFFORTS:
             raise ValueError(f"quality is {self.quality!r}, expected one of {', '.join(_EFFORTS)}")
-        if self.score not in (None, *_SCORES):
-            raise ValueError(f"score is {self.score!r}, expected one of {', '.join(_SCORES)}")
+        scores = get_args(Score)
+        if self.score not in (None, *scores):
+            raise ValueError(f"score is {self.score!r}, expected one of {', '.join(scores)}")
         if self.views is not None and self.views < 1:
             raise ValueError(f"views is {self.views}, expected 1 or more")
         if self.seed < 0:
@@ -175,7 +177,7 @@ def encode(
     _require_seen(importance.contribution, options.cameras is not None)
 
     stages.enter("layering")
-    scores: dict[str, Callable[[], npt.NDArray[np.floating]]] = {
+    scores: dict[Score, Callable[[], npt.NDArray[np.floating]]] = {
         "worth": lambda: importance.worth,
         "energy": lambda: importance.energy,
         "contribution": lambda: importance.contribution,
@@ -183,7 +185,7 @@ def encode(
     }
     sizes = [layer.leaves for layer in plan]
     # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
-    score = options.score or ("worth" if options.proxies else "energy")
+    score: Score = options.score or ("worth" if options.proxies else "energy")
     layer_of = assign_layers(scores[score](), scene.means, sizes)
 
     layered = LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)

@@ -78,14 +78,7 @@ def pack_geometry(
 
     Few Gaussians that lie so far off that the grid would get coarse for all are brought nearer.
     """
-    near = _nearness(scene.means, steps.position)
-    if has_far := bool((near < 1).any()):
-        middle = np.median(scene.means, axis=0)
-        scene = replace(
-            scene,
-            means=(middle + near * (scene.means - middle)).astype(np.float32),
-            scales=(near * scene.scales).astype(np.float32),
-        )
+    given, scene = scene, _brought_near(scene, steps.position)
     means = scene.means.astype(np.float64)
     origin = means.min(axis=0, initial=np.inf) if len(means) else np.zeros(3)
     origin = origin.astype(np.float32).astype(np.float64)
@@ -146,24 +139,31 @@ def pack_geometry(
         for column, width in zip(columns, widths, strict=True)
         for plane in split_planes(column.astype(np.uint64), width)
     ]
-    is_rough = has_far or position_step > _ROUGH * steps.position
+    is_rough = scene is not given or position_step > _ROUGH * steps.position
     return PackedGeometry([head + counts.tobytes(), *planes], order, is_rough)
 
 
-def _nearness(means: FloatArray, step: float) -> npt.NDArray[np.float64]:
-    """By what factor [N, 1] the few that lie far off come nearer, and get smaller: 1 for most.
+def _brought_near(scene: Gaussians, step: float) -> Gaussians:
+    """`scene` with the few that lie far off nearer and smaller, or itself where none do.
 
     From the middle of the others they look the same, and behind them they stay.
     """
-    if not len(means):
-        return np.ones((0, 1))
-    offsets = means.astype(np.float64) - np.median(means, axis=0)
-    distances = np.abs(offsets).max(axis=1)
-    few = max(round(_FAR_SHARE * len(means)), min(_FAR_COUNT, len(means) // 4))
+    count = len(scene)
+    if not count:
+        return scene
+    middle = np.median(scene.means, axis=0)
+    distances = np.abs(scene.means.astype(np.float64) - middle).max(axis=1)
+    few = max(round(_FAR_SHARE * count), min(_FAR_COUNT, count // 4))
     usual = float(np.partition(distances, -1 - few)[-1 - few])
     reach = max(_FAR * usual, step * (1 << POSITION_BITS - 1))
-    near: npt.NDArray[np.float64] = reach / np.maximum(distances, reach)
-    return near[:, None]
+    if not (distances > reach).any():
+        return scene
+    factors = (reach / np.maximum(distances, reach))[:, None]
+    return replace(
+        scene,
+        means=(middle + factors * (scene.means - middle)).astype(np.float32),
+        scales=(factors * scene.scales).astype(np.float32),
+    )
 
 
 def unpack_geometry(

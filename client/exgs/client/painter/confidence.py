@@ -16,7 +16,7 @@ from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterize import Rasterizer
+from exgs.scene.rasterize import Rasterizer, Render
 
 # A pixel counts as covered when what shines through can't change its 8-bit value by one step.
 COVERED_WEIGHT = 1 - 0.5 / 255
@@ -47,6 +47,14 @@ def measure_confidence(
     if missing > FEW and not facts.has_proxies:
         gaps = find_gaps(rasterizer, drawn, missing, nothing, camera)
     return Confidence(leaves, proxies, nothing, sh_pending, gaps)
+
+
+def look_at_scene(
+    rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
+) -> tuple[Render, Confidence]:
+    """What a painter is given of a view: the picture over black, and how far to trust it."""
+    render = rasterizer.render(drawn.gaussians, camera)
+    return render, measure_confidence(rasterizer, drawn, facts, camera)
 
 
 def _stretches(facts: SceneFacts) -> bool:

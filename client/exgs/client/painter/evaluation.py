@@ -14,14 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence, measure_confidence
+from exgs.client.painter.confidence import Confidence, look_at_scene
 from exgs.client.painter.flicker import flicker
 from exgs.client.painter.inputs import gate
 from exgs.client.picture import is_complete
-from exgs.codec.build import DrawnScene
 from exgs.codec.decode import decode, read_facts
 from exgs.codec.errors import TruncatedError
-from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import Mask, psnr, ssim
@@ -74,8 +72,8 @@ def evaluate(
             drawn = decode(path, max_bytes=budget)
         except TruncatedError:
             continue
-        views = [_look(rasterizer, drawn, facts, camera) for camera in cameras]
-        path_views = [_look(rasterizer, drawn, facts, camera) for camera in walk]
+        views = [look_at_scene(rasterizer, drawn, facts, camera) for camera in cameras]
+        path_views = [look_at_scene(rasterizer, drawn, facts, camera) for camera in walk]
         whole = is_complete(drawn, facts)
         for name, named in painters.items():
             painter = None if whole else named
@@ -91,15 +89,6 @@ def evaluate(
                 PaintedQuality(budget, name, psnr_db, ssim_, flip, masked, share, float(change))
             )
     return rows
-
-
-def _look(
-    rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
-) -> tuple[Render, Confidence]:
-    return (
-        rasterizer.render(drawn.gaussians, camera),
-        measure_confidence(rasterizer, drawn, facts, camera),
-    )
 
 
 def _shown(painter: Painter | None, render: Render, confidence: Confidence) -> FloatArray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from exgs.client.painter.confidence import measure_confidence
+from exgs.client.painter.confidence import look_at_scene
 from exgs.client.painter.inputs import PLANES, RAW, planes
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
 from exgs.codec.decode import ExgsFile, decode, open_scene
@@ -101,8 +101,7 @@ def make_pairs(
             if not len(drawn.gaussians):
                 continue
             for camera, target in zip(cameras, targets, strict=True):
-                render = rasterizer.render(drawn.gaussians, camera)
-                confidence = measure_confidence(rasterizer, drawn, file.facts, camera)
+                render, confidence = look_at_scene(rasterizer, drawn, file.facts, camera)
                 if confidence.gaps is None:
                     continue
                 stack = planes(render, confidence, confidence.gaps)

@@ -101,12 +101,11 @@ def read_recipe(path: Path) -> Recipe:
 def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     """What must hold, and what is said where it does not."""
     pairs, steps = recipe.pairs, recipe.steps
-    for table, names in (
-        (pairs, ("crop", "prefixes", "views", "encode_views")),
-        (steps, ("count", "batch", "crop", "checkpoint")),
+    for name, table, keys in (
+        ("pairs", pairs, ("crop", "prefixes", "views", "encode_views")),
+        ("steps", steps, ("count", "batch", "crop", "checkpoint")),
     ):
-        name = "pairs" if table is pairs else "steps"
-        for key in names:
+        for key in keys:
             yield getattr(table, key) >= 1, f"[{name}] {key} must be 1 or more"
     yield bool(pairs.heights), "[pairs] heights names none"
     yield all(type(height) is int for height in pairs.heights), "[pairs] heights: whole numbers"
