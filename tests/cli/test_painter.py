@@ -41,3 +41,22 @@ def test_a_file_that_is_smaller_than_all_budgets_is_named(
     error = capsys.readouterr().err
     assert error.startswith(f"exgs: {argv[2]}: has only ")
     assert error.endswith("; name smaller --budgets\n")
+
+
+def test_a_recipe_of_the_network_that_spreads_leaves_ends_in_its_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "spread.toml"
+    recipe.write_text(
+        'sources = ["solids:1"]\n'
+        "[spread]\nhidden = 4\nprefixes = 1\nviews = 1\nencode_views = 2\nheights = [24]\n"
+        "[steps]\ncount = 1\n"
+    )
+    out = tmp_path / "run"
+    assert main(["painter", "train", str(recipe), "-o", str(out), "--data", str(tmp_path)]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"wrote {out / 'spread.npz'} · ")
+    assert (out / "curve.csv").exists()
+    recipe.write_text('sources = ["lost.ply"]\n[spread]\n')
+    assert main(["painter", "train", str(recipe), "-o", str(out), "--data", str(tmp_path)]) == 1
+    assert "there is no" in capsys.readouterr().err

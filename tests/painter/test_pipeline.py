@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from exgs.client.painter import PainterError
-from exgs.client.painter.inputs import MAP, PLANES, filled
+from exgs.client.painter.inputs import MAP, PLANES, SPREAD
 from exgs.client.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
 from tests.painter.frames import small_pipeline
@@ -20,9 +20,9 @@ def _stack(seed: int = 0) -> torch.Tensor:
     return torch.rand((2, PLANES, 32, 48), generator=torch.Generator().manual_seed(seed))
 
 
-def test_an_untrained_network_changes_nothing() -> None:
+def test_an_untrained_network_shows_the_leaves_as_they_are_spread() -> None:
     stack = _stack()
-    assert torch.equal(small_pipeline(untrained=True)(stack), filled(stack))
+    assert torch.equal(small_pipeline(untrained=True)(stack), stack[:, SPREAD])
 
 
 def test_the_one_step_takes_the_velocity_from_the_latent() -> None:
@@ -67,9 +67,9 @@ def test_the_shipped_weights_are_small_and_half_precision() -> None:
     pipeline = load_network()
     assert isinstance(pipeline, GaussPainterPipeline)
     stack = functional.interpolate(_stack(), size=(64, 96))
-    assert not torch.equal(pipeline(stack), filled(stack))
+    assert not torch.equal(pipeline(stack), stack[:, SPREAD])
     index = {path.suffix for path in SHIPPED.rglob("*") if path.is_file()}
-    assert index == {".json", ".md", ".safetensors"}
+    assert index == {".json", ".md", ".npz", ".safetensors"}
 
 
 @pytest.mark.parametrize(

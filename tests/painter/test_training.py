@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exgs.client.painter.inputs import GAPS, HALF, MAP, PLANES, RAW, REACH, WIDE, gate_of
+from exgs.client.painter.inputs import GAPS, MAP, PLANES, RAW, REACH, SPREAD, WIDE, gate_of
 from exgs.client.painter.models import load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
 from exgs.client.painter.training import loop
 from exgs.client.painter.training.captures import Capture, seen_from
-from exgs.client.painter.training.loop import _path, draw_batch, negative, rate_at, train
+from exgs.client.painter.training.loop import draw_batch, negative, train
 from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     Lessons,
@@ -28,8 +28,10 @@ from exgs.client.painter.training.pairs import (
 )
 from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, relief_cameras
-from exgs.client.painter.training.recipe import Recipe, Steps, read_recipe
+from exgs.client.painter.training.recipe import Recipe, read_recipe
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene, load_source
+from exgs.client.painter.training.schedule import Steps, rate_at
+from exgs.client.painter.training.shards import shard_paths
 from exgs.scene.metrics import ssim
 from exgs.scene.ply import write_ply
 from exgs.scene.rasterize import default_rasterizer
@@ -50,10 +52,15 @@ def _shard(folder: Path, count: int = 6, side: int = 40) -> None:
     inputs = np.zeros((count, PLANES, side, side), np.uint8)
     inputs[:, :3] = targets * 0.85
     inputs[:, 7] = 0.85 * 255
+    inputs[:, SPREAD] = targets * 0.85
     alphas = np.full((count, side, side), 255, np.uint8)
-    path = _path(RECIPE, "drawn", folder)
+    path = _path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_shard(path, Pairs(inputs, targets, alphas))
+
+
+def _path(folder: Path) -> Path:
+    return shard_paths(RECIPE, RECIPE.pairs, folder / "pairs", ".npy")["drawn"]
 
 
 def _train(recipe: Recipe, folder: Path) -> Path:
@@ -69,7 +76,7 @@ def test_training_learns_and_keeps_its_curve(tmp_path: Path) -> None:
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     last = {name: float(value) for name, value in rows[-1].items()}
     assert last["validation_painted_psnr_db"] > last["validation_raw_psnr_db"] + 0.5
-    pairs = read_shard(_path(RECIPE, "drawn", tmp_path))
+    pairs = read_shard(_path(tmp_path))
     stack = torch.from_numpy(pairs.inputs[:2, :, :32, :32].astype(np.float32) / 255)
     target = torch.from_numpy(pairs.targets[:2, :, :32, :32].astype(np.float32) / 255)
     after = (load_network(model)(stack) - target).square().mean()
@@ -261,7 +268,7 @@ def test_a_negative_is_the_picture_of_gaussians_of_the_opposite_colours() -> Non
         for scene in (relief, opposite)
     )
     stack, target = negative(pairs.inputs[0], pairs.targets[0], pairs.alphas[0])
-    for colors in (RAW, GAPS, HALF, WIDE):
+    for colors in (RAW, GAPS, SPREAD, WIDE):
         assert np.abs(stack[colors].astype(int) - others.inputs[0, colors]).mean() < 3
     assert np.abs(target.astype(int) - others.targets[0]).mean() < 1
     assert np.array_equal(stack[MAP], pairs.inputs[0, MAP])
@@ -274,7 +281,7 @@ def test_the_gate_of_training_is_that_of_painting() -> None:
     assert torch.equal(painted(stack, answer), stack[:, :3])
     stack[:, 7] = 1
     assert torch.equal(painted(stack, answer), answer)
-    for doubt, reach in ((0.6, 0.0), (0.0, 0.05), (0.55, 0.03)):
+    for doubt, reach in ((0.35, 0.0), (0.0, 0.05), (0.33, 0.03)):
         stack[:, 7], stack[:, REACH] = doubt, reach
         shape = (8, 8)
         doubted, reached = (np.full(shape, x, np.float32) for x in (doubt, reach))
@@ -315,7 +322,7 @@ def test_a_crop_far_off_moves_the_weights_less_than_one_nearly_right() -> None:
 
 def test_a_batch_follows_from_seed_and_step_alone(tmp_path: Path) -> None:
     _shard(tmp_path)
-    lessons = Lessons([read_shard(_path(RECIPE, "drawn", tmp_path))])
+    lessons = Lessons([read_shard(_path(tmp_path))])
     one, again, other = (draw_batch(lessons, STEPS, step) for step in (3, 3, 4))
     assert torch.equal(one.stacks, again.stacks)
     assert not torch.equal(one.stacks, other.stacks)
@@ -334,6 +341,14 @@ def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
     assert min(options.heights) >= options.crop  # a crop fits every picture
     held_out = ("fox", "donut", "blocks")
     assert not [s for s in recipe.sources if any(word in s for word in held_out)]
+
+
+def test_the_recipe_of_the_network_that_spreads_leaves_learns_from_what_the_other_does() -> None:
+    recipe, other = (read_recipe(_RECIPES / f"{name}.toml") for name in ("spread", "painter-cpu"))
+    assert recipe.spread is not None
+    assert other.spread is None
+    assert recipe.sources == other.sources
+    assert recipe.validation == other.validation
 
 
 @pytest.mark.parametrize(
@@ -355,6 +370,12 @@ def test_the_recipes_that_are_kept_can_be_read(name: str) -> None:
         ("sources = ['room:1']\nunet = {}\n[pairs]\nheights = []", "heights"),
         ("sources = ['room:1']\nunet = {}\n[pairs]\nheights = ['a']", "heights"),
         ("sources = ['room:1']\nunet = {}\n[pairs]\ncrop = 224", "least of heights"),
+        ("sources = ['room:1']\n[spread]\n[unet]", "unet has no place"),
+        ("sources = ['room:1']\nstart = 'shipped'\n[spread]", "start has no place"),
+        ("sources = ['room:1']\n[spread]\nhidden = 0", "hidden must be 1"),
+        ("sources = ['room:1']\n[spread]\nheights = []", "heights names none"),
+        ("sources = ['room:1']\n[spread]\nheights = [0]", "heights must be 1"),
+        ("sources = ['room:1']\nspread = 3", "not a table"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, message: str) -> None:

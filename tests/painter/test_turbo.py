@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionMode
 from safetensors.torch import save_file
 
 from exgs.client.painter import PainterError, painter_named
-from exgs.client.painter.inputs import PLANES, filled
+from exgs.client.painter.inputs import PLANES, SPREAD
 from exgs.client.painter.models import PROMPT_FILE, load_network
 from tests.painter.frames import frame
 
@@ -75,7 +75,8 @@ def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture_back(tmp_path
     vae = network.vae  # type: ignore[attr-defined]
     with torch.inference_mode():
         wanted = (
-            vae.decode(vae.encode(2 * filled(stack).clamp(0, 1) - 1).latent_dist.mode()).sample / 2
+            vae.decode(vae.encode(2 * stack[:, SPREAD].clamp(0, 1) - 1).latent_dist.mode()).sample
+            / 2
             + 0.5
         )
     torch.testing.assert_close(network(stack), wanted.clamp(0, 1), atol=1e-4, rtol=1e-4)

@@ -118,12 +118,18 @@ def _train(arguments: argparse.Namespace, output: Output) -> None:
     require_gauss()
     from exgs.client.painter.training.loop import train
     from exgs.client.painter.training.recipe import read_recipe
+    from exgs.client.painter.training.spreading import train_spread
 
     output.subject = str(arguments.recipe)
     recipe = read_recipe(arguments.recipe)
+    data, folder = arguments.data, arguments.out
     with output.progress() as progress:
-        model = train(recipe, arguments.data, arguments.out, progress, output.note)
-    output.done(*model.rglob("*.safetensors"), what=f"the model in {model}")
+        if recipe.spread is not None:
+            written = train_spread(recipe, recipe.spread, data, folder, progress, output.note)
+            output.done(written)
+        else:
+            model = train(recipe, data, folder, progress, output.note)
+            output.done(*model.rglob("*.safetensors"), what=f"the model in {model}")
 
 
 def _evaluate(arguments: argparse.Namespace, output: Output) -> None:

@@ -9,12 +9,13 @@ When most leaves have come, what is still open stays so: real scenes are seldom 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from exgs.client.painter.push_pull import push_pull
+from exgs.client.painter.spread import shipped
 from exgs.client.painter.stretch import stretched
 from exgs.codec.build import DrawnScene
 from exgs.scene.camera import Camera
@@ -27,8 +28,8 @@ _SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at
 _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
-FEW, _MANY = 0.5, 0.55  # share of the leaves missing: with few, what is open may well be so
-_HALF = 0.55  # of the way to their neighbours: sharper, and best where only some are missing
+_FILLED = 0.5, 0.55  # share of the leaves missing: with fewer, what is open may well be so
+FEW, _MANY = 0.3, 0.4  # share of the leaves missing, from which on a painter has something to do
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +39,7 @@ class Gaps:
     weight: FloatArray  # [H, W] in [0, 1], the part of a pixel that should be filled
     reach: FloatArray  # [H, W] in [0, 1], that where something may be missing; at least `weight`
     colors: FloatArray  # [H, W, 3] what the leaves around would show there
-    half: FloatArray  # [H, W, 4] premultiplied RGB and alpha of leaves stretched half way
+    spread: FloatArray  # [H, W, 4] premultiplied RGB and alpha of leaves spread by a network
     wide: FloatArray  # [H, W, 4] of leaves stretched all the way to their neighbours
 
 
@@ -53,7 +54,7 @@ def find_gaps(
 
     `missing` is the share of the scene's leaves that has not come.
     """
-    half, over = (rasterizer.render(leaves, camera) for leaves in _stretched_leaves(drawn))
+    spread, over = (rasterizer.render(leaves, camera) for leaves in _widened(drawn, missing))
     cover = 1 - nothing
     alpha = np.maximum(over.alpha, cover)
     open_share = float((alpha < _OPEN_ALPHA).mean())
@@ -62,13 +63,16 @@ def find_gaps(
     dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
     believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
     within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
-    open_to = nothing * np.clip((missing - FEW) / (_MANY - FEW), 0.0, 1.0)
-    weight = open_to * np.maximum(believed * within, closed)
-    reach = open_to * np.maximum(alpha, closed)
+    weight = _ramp(missing, *_FILLED) * nothing * np.maximum(believed * within, closed)
+    reach = _ramp(missing, FEW, _MANY) * nothing * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
     return Gaps(
-        weight.astype(np.float32), reach.astype(np.float32), colors, _layer(half), _layer(over)
+        weight.astype(np.float32), reach.astype(np.float32), colors, _layer(spread), _layer(over)
     )
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _layer(render: Render) -> FloatArray:
@@ -77,9 +81,7 @@ def _layer(render: Render) -> FloatArray:
 
 
 @lru_cache(maxsize=1)  # a scene is looked at from many places before more of it comes
-def _stretched_leaves(drawn: DrawnScene) -> tuple[Gaussians, Gaussians]:
-    """Half way, and all the way."""
+def _widened(drawn: DrawnScene, missing: float) -> tuple[Gaussians, Gaussians]:
+    """The leaves spread by the network, and stretched all the way."""
     leaves = drawn.gaussians
-    wide = stretched(leaves)
-    half = np.maximum(leaves.scales, np.float32(_HALF) * wide.scales)
-    return replace(leaves, scales=half), wide
+    return shipped()(leaves, missing), stretched(leaves)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from exgs.client.painter import PainterError
 from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.inputs import PLANES, filled, gate, planes
+from exgs.client.painter.inputs import PLANES, SPREAD, gate, planes
 from exgs.client.painter.models import GPU_PRECISION, SHIPPED, Network, load_network
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Render
@@ -81,13 +81,13 @@ class GaussPainter:
         if scale < 1:
             size = (max(round(height * scale), 1), max(round(width * scale), 1))
             small = functional.interpolate(whole, size, mode="area")
-        added = self._run(small) - filled(small)
+        added = self._run(small) - small[:, SPREAD]
         self._pixel_s[scale] = (time.perf_counter() - start_s) / (small.shape[2] * small.shape[3])
         if scale < 1:
             added = functional.interpolate(
                 added, (height, width), mode="bilinear", align_corners=False
             )
-        picture = (filled(whole) + added).clamp(0, 1)[0].permute(1, 2, 0)
+        picture = (whole[:, SPREAD] + added).clamp(0, 1)[0].permute(1, 2, 0)
         return np.ascontiguousarray(picture.numpy(), np.float32)
 
     def _run(self, stack: Tensor) -> Tensor:

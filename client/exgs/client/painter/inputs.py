@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Values = TypeVar("Values", FloatArray, "Tensor")
 
 # RGB as rendered, RGB for gaps; leaves, proxies, SH pending, gaps by weight and by reach; then
-# premultiplied RGB and alpha of leaves stretched half way and all the way to their neighbours.
+# premultiplied RGB and alpha of leaves spread by a network, and stretched to their neighbours.
 PLANES = 19
-RAW, GAPS, MAP, HALF, WIDE = (
+RAW, GAPS, MAP, SPREAD, WIDE = (
     slice(0, 3),
     slice(3, 6),
     slice(6, 11),
     slice(11, 14),
     slice(15, 18),
 )
-COLORS = RAW, GAPS, HALF, WIDE
+COLORS = RAW, GAPS, SPREAD, WIDE
 LEAVES, PROXIES, WEIGHT, REACH = 6, 7, 9, 10
 
 # From which weight on the gate opens, and from which it is open: for what may be a gap, and for
 # leaves that stand for others. Those that stand for few are better left alone: of the validation
 # pairs a third got worse where fewer than half were missing, a tenth where 50 to 60% were.
 _REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
-_DOUBT_OPENS = 0.5, 0.65
+_DOUBT_OPENS = 0.3, 0.4
 
 
 def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
@@ -52,7 +52,7 @@ def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
             confidence.sh_pending[None],
             gaps.weight[None],
             gaps.reach[None],
-            np.moveaxis(gaps.half, 2, 0),
+            np.moveaxis(gaps.spread, 2, 0),
             np.moveaxis(gaps.wide, 2, 0),
         ]
     )

@@ -1,4 +1,4 @@
-"""GaussPainter as a `diffusers` pipeline: encode the filled render, one step, decode.
+"""GaussPainter as a `diffusers` pipeline: encode what is there, one step, decode.
 
 One step of flow matching from sigma 1 to 0 without noise is z - v: the U-Net's velocity is the
 residual from the degraded to the restored latent. Nothing in it is random.

@@ -30,7 +30,7 @@ def stretched(leaves: Gaussians) -> Gaussians:
     count = len(leaves)
     if count <= _NEIGHBOURS:
         return leaves
-    around = _candidates(leaves.means)
+    around = candidates(leaves.means)
     reach = np.empty((count, 3), np.float32)
     for start in range(0, count, _SLAB):
         rows = slice(start, start + _SLAB)
@@ -53,7 +53,7 @@ def _reach(offsets: FloatArray, around: Ints, axes: FloatArray) -> FloatArray:
     return along
 
 
-def _candidates(means: FloatArray) -> Ints:
+def candidates(means: FloatArray) -> Ints:
     """Indices [N, c], ascending, of leaves that lie close along some space-filling curve."""
     rng = np.random.default_rng(0)
     low, high = np.percentile(means, [0.5, 99.5], axis=0)

@@ -1,8 +1,8 @@
 """A one-step Stable Diffusion (SD-Turbo's layout) as the painter's network.
 
-The filled render is encoded and taken, without noise, for what a sample looks like late in the
-diffusion; one prediction of the noise gives the clean latent (as Difix3D+ does, Wu et al. 2025).
-It knows nothing of the confidence map: the gate alone keeps what is certain.
+The picture of the spread leaves is encoded and taken, without noise, for what a sample looks like
+late in the diffusion; one prediction of the noise gives the clean latent (as Difix3D+ does, Wu et
+al. 2025). It knows nothing of the confidence map: the gate alone keeps what is certain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from exgs.client.painter.inputs import filled
+from exgs.client.painter.inputs import SPREAD
 
 TIMESTEP = 199  # of 1000: the noise level that such renders resemble
 
@@ -49,7 +49,7 @@ class TurboPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
     def __call__(self, stack: Tensor) -> Tensor:
         """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W]."""
         scale = self.vae.config.scaling_factor
-        noisy = self.vae.encode(2 * filled(stack).clamp(0, 1) - 1).latent_dist.mode() * scale
+        noisy = self.vae.encode(2 * stack[:, SPREAD].clamp(0, 1) - 1).latent_dist.mode() * scale
         kept = float(self.scheduler.alphas_cumprod[TIMESTEP])
         prompt = self.prompt_embeds.to(noisy).expand(len(noisy), -1, -1)
         predicted = self.unet(noisy, TIMESTEP, encoder_hidden_states=prompt).sample

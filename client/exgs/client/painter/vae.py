@@ -2,9 +2,9 @@
 
 All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
 latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
-answers pixel by pixel with how much of the filled render gives way to each of its alternatives (the
-bare render, leaves stretched half way or all the way, more or less of what may be a gap) and with a
-residual: an untrained decoder changes nothing.
+answers pixel by pixel with how much of the spread leaves' picture gives way to each of its
+alternatives (the bare render, the filled one, leaves stretched to their neighbours, more of what
+may be a gap) and with a residual: an untrained decoder answers with the spread leaves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.client.painter.inputs import GAPS, HALF, PLANES, RAW, REACH, WIDE, filled
+from exgs.client.painter.inputs import GAPS, PLANES, RAW, REACH, SPREAD, WIDE, filled
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
@@ -64,13 +64,13 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self.to_latent(functional.silu(features)), features
 
     def decode(self, latent: Tensor, features: Tensor, stack: Tensor) -> Tensor:
-        """The picture [B, 3, H, W]: the filled render of `stack`, with its gaps corrected."""
+        """The picture [B, 3, H, W]: that of the spread leaves of `stack`, corrected."""
         context = functional.pixel_shuffle(self.from_latent(latent), 2)
         joined = self.join(torch.cat([context, features], dim=1))
         answer = self.leave(functional.silu(self.decoder(joined)))
         planes = functional.pixel_shuffle(answer, _UNSHUFFLE)
-        picture = filled(stack)
-        others = (stack[:, RAW], stack[:, HALF], stack[:, WIDE])
+        picture = stack[:, SPREAD]
+        others = (stack[:, RAW], filled(stack), stack[:, WIDE])
         changes = [other - picture for other in others] + [stack[:, REACH, None] * stack[:, GAPS]]
         residual: Tensor = planes[:, :3]
         for number, change in enumerate(changes, start=3):

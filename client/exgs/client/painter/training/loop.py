@@ -6,11 +6,8 @@ gives what an uninterrupted one would.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.client.painter.inputs import COLORS, GAPS, HALF, LEAVES, PROXIES, RAW, REACH, WIDE
+from exgs.client.painter.inputs import COLORS, GAPS, LEAVES, PROXIES, RAW, REACH, SPREAD, WIDE
 from exgs.client.painter.models import SHIPPED, load_network
 from exgs.client.painter.pipeline import (
     GaussPainterPipeline,
@@ -37,14 +34,14 @@ from exgs.client.painter.training.pairs import (
     read_shard,
     write_shard,
 )
-from exgs.client.painter.training.recipe import Recipe, Steps
-from exgs.client.painter.training.scenes import RecipeError, check_source, load_source
+from exgs.client.painter.training.recipe import Recipe
+from exgs.client.painter.training.scenes import RecipeError, TrainingScene
+from exgs.client.painter.training.schedule import Steps, rate_at, write_curve
+from exgs.client.painter.training.shards import Progress, make_missing, shard_paths
 from exgs.client.painter.vae import PixelVae
 from exgs.codec.threads import ahead
 from exgs.scene.files import atomic_write
 from exgs.scene.rasterize import default_rasterizer
-
-Progress = Callable[[str, float], None]
 
 CURVE_COLUMNS = (
     "step",
@@ -63,7 +60,6 @@ _DIM = 0.5  # the least light in which a crop is shown
 _MOST_SLOPE = 0.1  # norm of a step's gradient
 _MOST_LOST = 20  # steps without a finite gradient, one after another
 _NEGATIVES = 0.3  # of the crops
-_VIEW_SIZE = (320, 180)  # of the encoder's views; pairs have sizes of their own
 
 
 def train(
@@ -75,18 +71,17 @@ def train(
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    options = recipe.pairs
+    paths = shard_paths(recipe, options, folder / "pairs", ".npy")
+    rasterizer = default_rasterizer()
 
-    missing = [
-        s for s in recipe.sources + recipe.validation if not _path(recipe, s, folder).exists()
-    ]
-    for source in missing:
-        check_source(source, data)
-    for number, source in enumerate(missing):
-        progress(f"pairs of {source}", number / len(missing))
-        _make_shard(recipe, source, data, folder)
+    def make(path: Path, scene: TrainingScene, rng: np.random.Generator) -> None:
+        write_shard(path, make_pairs(scene, rasterizer, options, rng))
+
+    make_missing(paths, recipe, options, data, make, progress)
 
     def shards(sources: Sequence[str]) -> list[Pairs]:
-        return [read_shard(_path(recipe, source, folder)) for source in sources]
+        return [read_shard(paths[source]) for source in sources]
 
     lessons = Lessons(shards(recipe.sources))
     if not len(lessons):
@@ -102,22 +97,6 @@ def train(
         if run.step % steps.checkpoint == 0 or run.step == steps.count:
             note(run.checkpoint())
     return run.save()
-
-
-def _path(recipe: Recipe, source: str, folder: Path) -> Path:
-    """The shard of a source. Other options and seeds have others: none is taken for another."""
-    options = hashlib.sha256(repr((recipe.seed, recipe.pairs)).encode()).hexdigest()[:8]
-    name = source.replace(":", "-").replace("/", "-")
-    return folder / "pairs" / f"{name}-{options}.npy"
-
-
-def _make_shard(recipe: Recipe, source: str, data: Path, folder: Path) -> None:
-    path = _path(recipe, source, folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    views = recipe.pairs.views + recipe.pairs.encode_views
-    scene = load_source(source, data, views, _VIEW_SIZE)
-    rng = np.random.default_rng([recipe.seed, zlib.crc32(source.encode())])
-    write_shard(path, make_pairs(scene, default_rasterizer(), recipe.pairs, rng))
 
 
 class _Run:
@@ -207,10 +186,7 @@ class _Run:
                 "rows": self._rows,
             }
             torch.save(state, file)
-        with (self._folder / "curve.csv").open("w", newline="") as text:
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(CURVE_COLUMNS)
-            writer.writerows([f"{value:.6g}" for value in row.values()] for row in self._rows)
+        write_curve(self._folder / "curve.csv", self._rows)
         return (
             f"step {self.step}: loss {mean[0]:.4f}, raw {before:.2f} dB,"
             f" painted {after:.2f} dB; validation: raw {judged[0]:.2f} dB, {judged[2]:.4f},"
@@ -323,7 +299,7 @@ def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
     other = stack.copy()
     other[RAW] = turned(stack[RAW], (stack[LEAVES].astype(np.int16) + stack[PROXIES]).clip(0, 255))
     other[GAPS] = turned(stack[GAPS], np.where(stack[REACH] > 0, 255, 0))
-    other[HALF] = turned(stack[HALF], stack[HALF.stop])
+    other[SPREAD] = turned(stack[SPREAD], stack[SPREAD.stop])
     other[WIDE] = turned(stack[WIDE], stack[WIDE.stop])
     return other, turned(target, alpha)
 
@@ -332,17 +308,10 @@ def _to_tensor(values: Bytes, device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.float32) / 255).to(device)
 
 
-def rate_at(step: int, steps: Steps) -> float:
-    """The learning rate: linear up, flat, linear down to zero."""
-    rising = (step + 1) / max(steps.warm_up, 1)
-    falling = (steps.count - step) / max(steps.decay, 1)
-    return steps.rate * min(1.0, rising, falling)
-
-
 def _certain(target: Tensor, stack: Tensor) -> Tensor:
     """The stack of planes of a whole scene's picture: nothing added, all leaves."""
     planes = torch.zeros_like(stack)
-    planes[:, RAW] = target
+    planes[:, RAW] = planes[:, SPREAD] = target
     planes[:, LEAVES] = 1
     return planes
 

@@ -42,11 +42,15 @@ def loss_of(
 
     Undivided, that term feeds on itself: latents grow until they drown everything else.
     """
+    away = functional.l1_loss(latent, wanted) / wanted.abs().mean()
+    return unlikeness(shown, target, weights) + weights.latent * away
+
+
+def unlikeness(shown: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
+    """Of pictures [B, 3, H, W]: squares and structure, weighted."""
     squares = (shown - target).square().mean(dim=(1, 2, 3))
-    return (
-        weights.squares * (squares + _SMALL).log10().mean()
-        + weights.structure * (1 - similarity(shown, target))
-        + weights.latent * functional.l1_loss(latent, wanted) / wanted.abs().mean()
+    return weights.squares * (squares + _SMALL).log10().mean() + weights.structure * (
+        1 - similarity(shown, target)
     )
 
 

@@ -7,8 +7,6 @@ mapped, not read: there may be more of them than memory.
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +16,8 @@ import numpy.typing as npt
 
 from exgs.client.painter.confidence import look_at_scene
 from exgs.client.painter.inputs import PLANES, RAW, planes
+from exgs.client.painter.training.prefixes import random_prefixes
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
-from exgs.codec.decode import ExgsFile, decode, open_scene
-from exgs.codec.encode import EncodeOptions, encode
-from exgs.scene.cameras import CameraSet
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Rasterizer
@@ -30,10 +26,8 @@ Bytes = npt.NDArray[np.uint8]
 
 _EMPTY = 0.02  # mean value below which a crop shows next to nothing
 _TRIES = 4  # at a crop that shows something
-_MOST_SHARE = 0.85  # of a file: above, there is little left to learn
 # Mean squares: 44 and 9 dB. Crops outside teach nothing, or noise.
 _LEAST_ERROR, _MOST_ERROR = 10**-4.4, 10**-0.9
-_HEAD_SHARE = 1.3  # of the bytes with which the first Gaussians show: the least prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,40 +82,25 @@ def make_pairs(
     ]
     targets = [rasterizer.render(scene.gaussians, camera) for camera in cameras]
     inputs, wanted, alphas = [], [], []
-    with tempfile.TemporaryDirectory(prefix="exgs-pairs-") as folder:
-        path = Path(folder) / "scene.exgs"
-        cameras_set = CameraSet(scene.cameras[options.views :])  # it never sees the judged views
-        choice = EncodeOptions(views=options.encode_views, cameras=cameras_set, proxies=False)
-        encode(scene.gaussians, path, choice, rasterizer=rasterizer)
-        file = open_scene(path)
-        least = _HEAD_SHARE * _first_drawn(path, file)
-        low, high = math.log(least), math.log(max(least, _MOST_SHARE * file.file_bytes))
-        for budget in np.exp(rng.uniform(low, high, options.prefixes)).astype(int):
-            drawn = decode(path, max_bytes=int(budget))
-            if not len(drawn.gaussians):
+    others = scene.cameras[options.views :]  # the encoder never sees the judged views
+    prefixes = random_prefixes(scene.gaussians, others, options.prefixes, rasterizer, rng)
+    for drawn, facts in prefixes:
+        for camera, target in zip(cameras, targets, strict=True):
+            render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
+            if confidence.gaps is None:
                 continue
-            for camera, target in zip(cameras, targets, strict=True):
-                render, confidence = look_at_scene(rasterizer, drawn, file.facts, camera)
-                if confidence.gaps is None:
-                    continue
-                stack = planes(render, confidence, confidence.gaps)
-                top, left = _place(target.rgb, options.crop, rng)
-                window = np.s_[top : top + options.crop, left : left + options.crop]
-                inputs.append(_pack(stack[:, *window]))
-                wanted.append(_pack(target.rgb[window].transpose(2, 0, 1)))
-                alphas.append(_pack(target.alpha[window]))
+            stack = planes(render, confidence, confidence.gaps)
+            top, left = _place(target.rgb, options.crop, rng)
+            window = np.s_[top : top + options.crop, left : left + options.crop]
+            inputs.append(_pack(stack[:, *window]))
+            wanted.append(_pack(target.rgb[window].transpose(2, 0, 1)))
+            alphas.append(_pack(target.alpha[window]))
     side = options.crop
     return Pairs(
         np.array(inputs, np.uint8).reshape(-1, PLANES, side, side),
         np.array(wanted, np.uint8).reshape(-1, 3, side, side),
         np.array(alphas, np.uint8).reshape(-1, side, side),
     )
-
-
-def _first_drawn(path: Path, file: ExgsFile) -> int:
-    """The length of the shortest prefix, of whole chunks, that shows something."""
-    ends = sorted(chunk.offset + chunk.packed_bytes for chunk in file.table.values())
-    return next(end for end in ends if len(decode(path, max_bytes=end).gaussians))
 
 
 def worth_learning(pairs: Pairs) -> list[int]:

@@ -7,7 +7,8 @@
 A source with numbers from A to B, every Sth, is written KIND:A-B/S or KIND:A-B. Each table gives
 the fields of one dataclass (or of one `diffusers` configuration); what is left out has its default.
 The sources of `validation` are not trained on: they tell how training goes.
-With start = "shipped", or a model folder, a run goes on from weights of that layout.
+With start = "shipped", or a model folder, a run goes on from weights of that layout. A recipe with
+a table [spread] is one for the network that spreads leaves, and has neither [unet] nor [pairs].
 """
 
 from __future__ import annotations
@@ -19,32 +20,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from exgs.client.painter.training.lessons import SpreadOptions
 from exgs.client.painter.training.losses import LossWeights
 from exgs.client.painter.training.pairs import PairOptions
 from exgs.client.painter.training.scenes import RecipeError
+from exgs.client.painter.training.schedule import Steps
 from exgs.client.painter.vae import LATENT_STRIDE
 
 Table = TypeVar("Table")
 
 _RANGE = re.compile(r"(?P<kind>.+):(?P<first>\d+)-(?P<last>\d+)(?:/(?P<step>\d+))?")
 _MOST_SOURCES = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The run of the optimiser (AdamW; the rate rises, stays, and falls to zero at the end)."""
-
-    count: int = 1000
-    batch: int = 6
-    crop: int = 128  # pixels, cut anew from the pairs' crops at each step
-    rate: float = 1.5e-3
-    warm_up: int = 50
-    decay: int = 400
-    weight_decay: float = 0.1  # without it the weights before a norm grow for ever
-    ema: float = 0.995
-    checkpoint: int = 100
-    seed: int = 0
-    half: bool = False  # bfloat16 on a CPU too; on a GPU always
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +46,7 @@ class Recipe:
     seed: int = 0
     validation: tuple[str, ...] = ()
     start: str = ""  # "shipped", or a model folder; else untrained weights
+    spread: SpreadOptions | None = None  # the network that spreads leaves, instead of the others
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -75,6 +62,11 @@ def read_recipe(path: Path) -> Recipe:
     sources = _names(path, "sources", data)
     if not sources:
         raise RecipeError(f"{path}: sources names none")
+    spread = None
+    if "spread" in data:
+        spread, unet = _table(path, "spread", SpreadOptions, data), {}
+        for name in sorted(set(data) & {"unet", "vae", "pairs", "start"}):
+            raise RecipeError(f"{path}: {name} has no place in a recipe with [spread]")
     if not isinstance(unet, dict) or not isinstance(data.get("vae", {}), dict):
         raise RecipeError(f"{path}: [unet] and [vae] must be tables; [unet] can't be left out")
     if not isinstance(seed, int) or seed < 0:
@@ -91,6 +83,7 @@ def read_recipe(path: Path) -> Recipe:
         seed,
         _names(path, "validation", data),
         start,
+        spread,
     )
     for holds, fault in _conditions(recipe):
         if not holds:
@@ -100,20 +93,25 @@ def read_recipe(path: Path) -> Recipe:
 
 def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     """What must hold, and what is said where it does not."""
-    pairs, steps = recipe.pairs, recipe.steps
+    pairs, spread, steps = recipe.pairs, recipe.spread, recipe.steps
     for name, table, keys in (
         ("pairs", pairs, ("crop", "prefixes", "views", "encode_views")),
+        ("spread", spread, ("hidden", "prefixes", "views", "encode_views")),
         ("steps", steps, ("count", "batch", "crop", "checkpoint")),
     ):
-        for key in keys:
+        for key in keys if table is not None else ():
             yield getattr(table, key) >= 1, f"[{name}] {key} must be 1 or more"
-    yield bool(pairs.heights), "[pairs] heights names none"
-    yield all(type(height) is int for height in pairs.heights), "[pairs] heights: whole numbers"
-    yield min(pairs.heights) >= pairs.crop, "[pairs] crop is larger than the least of heights"
-    yield steps.crop <= pairs.crop, "[steps] crop is larger than that of [pairs]"
-    levels = recipe.unet.get("block_out_channels", ())
-    multiple = LATENT_STRIDE << max(len(levels) - 1, 0)
-    yield not steps.crop % multiple, f"[steps] crop must be a multiple of {multiple}"
+    kept, heights = ("pairs", pairs.heights) if spread is None else ("spread", spread.heights)
+    yield bool(heights), f"[{kept}] heights names none"
+    yield all(type(height) is int for height in heights), f"[{kept}] heights: whole numbers"
+    if spread is None:
+        yield min(heights) >= pairs.crop, "[pairs] crop is larger than the least of heights"
+        yield steps.crop <= pairs.crop, "[steps] crop is larger than that of [pairs]"
+        levels = recipe.unet.get("block_out_channels", ())
+        multiple = LATENT_STRIDE << max(len(levels) - 1, 0)
+        yield not steps.crop % multiple, f"[steps] crop must be a multiple of {multiple}"
+    else:
+        yield min(heights) >= 1, "[spread] heights must be 1 or more"
     both = set(recipe.sources) & set(recipe.validation)
     yield not both, f"{min(both, default='')!r} is trained on and validates"
 

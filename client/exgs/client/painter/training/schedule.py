@@ -1,0 +1,40 @@
+"""A run of the optimiser: its options, its learning rate, and the curve that it leaves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The run of the optimiser (AdamW; the rate rises, stays, and falls to zero at the end)."""
+
+    count: int = 1000
+    batch: int = 6
+    crop: int = 128  # pixels, cut anew from the pairs' crops at each step
+    rate: float = 1.5e-3
+    warm_up: int = 50
+    decay: int = 400
+    weight_decay: float = 0.1  # without it the weights before a norm grow for ever
+    ema: float = 0.995
+    checkpoint: int = 100
+    seed: int = 0
+    half: bool = False  # bfloat16 on a CPU too; on a GPU always
+
+
+def rate_at(step: int, steps: Steps) -> float:
+    """The learning rate: linear up, flat, linear down to zero."""
+    rising = (step + 1) / max(steps.warm_up, 1)
+    falling = (steps.count - step) / max(steps.decay, 1)
+    return steps.rate * min(1.0, rising, falling)
+
+
+def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write figures by step, all rows with the same columns, as CSV."""
+    with path.open("w", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows([f"{value:.6g}" for value in row.values()] for row in rows)

@@ -1,0 +1,198 @@
+"""Leaves spread over what is missing: the network, its slopes, its training, what it is for."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exgs.client.painter.spread import (
+    ANSWERS,
+    FEATURES,
+    Spread,
+    look_around,
+    shipped,
+    spread_by,
+)
+from exgs.client.painter.training.lessons import SpreadOptions, read_lesson, write_lesson
+from exgs.client.painter.training.prefixes import random_prefixes
+from exgs.client.painter.training.recipe import Recipe
+from exgs.client.painter.training.scenes import RecipeError, load_source
+from exgs.client.painter.training.schedule import Steps
+from exgs.client.painter.training.spreading import SpreadNetwork, slopes_of_answers, train_spread
+from exgs.scene.camera import look_at, pinhole
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.metrics import psnr
+from exgs.scene.rasterize import default_rasterizer
+
+CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(64, 48, 60), 64, 48)
+RASTERIZER = default_rasterizer()
+OPTIONS = SpreadOptions(hidden=16, prefixes=2, views=2, encode_views=4, heights=(48,))
+STEPS = Steps(count=40, batch=2, rate=2e-2, warm_up=2, decay=10, ema=0.8, checkpoint=20)
+RECIPE = Recipe(("solids:1", "solids:2"), {}, steps=STEPS, spread=OPTIONS, validation=("solids:3",))
+
+
+def _leaves(count: int = 60, seed: int = 0) -> Gaussians:
+    """Anyhow, but small and not too faint."""
+    rng = np.random.default_rng(seed)
+    quats = rng.normal(size=(count, 4))
+    return Gaussians(
+        rng.uniform(-1, 1, (count, 3)).astype(np.float32),
+        (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32),
+        np.exp(rng.uniform(-4, -1.5, (count, 3))).astype(np.float32),
+        rng.uniform(0.3, 0.9, count).astype(np.float32),
+        rng.normal(0, 1, (count, 3)).astype(np.float32),
+        rng.normal(0, 0.1, (count, 3, 3)).astype(np.float32),
+    )
+
+
+def _network(seed: int = 0) -> SpreadNetwork:
+    """One whose answers are not zero."""
+    torch.manual_seed(seed)
+    network = SpreadNetwork(16)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return network.requires_grad_(False)
+
+
+def test_the_network_answers_in_numpy_as_in_torch() -> None:
+    network, seen = _network(), look_around(_leaves(), 0.8)
+    assert seen.features.shape == (60, FEATURES)
+    expected = network(torch.from_numpy(seen.features), torch.from_numpy(seen.around)).numpy()
+    assert expected.shape == (60, ANSWERS)
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(Spread(network.arrays()).answers(seen), expected, atol=1e-5)
+
+
+def test_an_untrained_network_leaves_all_as_it_is() -> None:
+    leaves = _leaves()
+    spread = Spread(SpreadNetwork(8).requires_grad_(False).arrays())(leaves, 0.9)
+    np.testing.assert_allclose(spread.opacities, leaves.opacities, atol=1e-5)
+    np.testing.assert_allclose(spread.scales, leaves.scales, rtol=1e-5)
+    assert np.array_equal(spread.means, leaves.means)
+    assert np.array_equal(spread.sh0, leaves.sh0)
+
+
+def test_slopes_of_answers_are_those_of_the_picture() -> None:
+    leaves = _leaves()
+    seen = look_around(leaves, 0.8)
+    rng = np.random.default_rng(1)
+    answers = rng.normal(0, 0.3, (60, ANSWERS)).astype(np.float32)
+    weights = rng.normal(size=(48, 64, 3)).astype(np.float32)
+
+    def loss(tried: FloatArray) -> float:
+        picture = RASTERIZER.render(spread_by(tried, leaves, seen), CAMERA).rgb
+        return float((picture.astype(np.float64) * weights).sum())
+
+    spread = spread_by(answers, leaves, seen)
+    slopes = RASTERIZER.render_gradients(spread, CAMERA, lambda _: weights)
+    found = slopes_of_answers(slopes, answers, spread, leaves, seen)
+    for column in range(ANSWERS):
+        along = np.zeros_like(answers)
+        along[:, column] = found[:, column]
+        step = np.float32(0.01) * along / np.abs(along).max()
+        measured = loss(answers + step) - loss(answers - step)
+        expected = 2 * float((found.astype(np.float64) * step).sum())
+        assert expected > 0
+        assert measured == pytest.approx(expected, rel=0.1), column
+
+
+def test_a_scene_of_other_colours_size_or_place_is_spread_in_the_same_way() -> None:
+    leaves, spread = _leaves(300), Spread(_network().arrays())
+    plain = spread(leaves, 0.8)
+    negative = spread(replace(leaves, sh0=-leaves.sh0), 0.8)
+    np.testing.assert_allclose(negative.sh0, -plain.sh0, atol=1e-5)
+    np.testing.assert_allclose(negative.scales, plain.scales, rtol=1e-4)
+    moved = replace(leaves, means=8 * leaves.means + 64, scales=8 * leaves.scales)
+    large = spread(moved, 0.8)
+    same = np.isclose(large.scales, 8 * plain.scales, rtol=0.01).all(axis=1)
+    assert same.mean() > 0.95  # neighbours are sought along curves, which may differ
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 40])
+def test_any_number_of_leaves_in_one_place_stays_a_scene(count: int) -> None:
+    leaves = _leaves(count)
+    for scale in (0, 1e-20, 1e6):
+        means, scales = leaves.means * np.float32(scale), np.full_like(leaves.scales, 1e-12)
+        spread = shipped()(replace(leaves, means=means, scales=scales), 0.99)
+        assert len(spread) == count
+        for values in (spread.means, spread.scales, spread.opacities, spread.sh0):
+            assert np.isfinite(values).all()
+        assert (spread.scales > 0).all()
+
+
+@pytest.mark.parametrize("source", ["room:700", "cutout:701", "solids:702"])
+def test_few_leaves_show_more_of_a_scene_that_training_has_not_seen(source: str) -> None:
+    scene = load_source(source, Path(), 10, (160, 90))
+    rng = np.random.default_rng(4)
+    gains = []
+    for drawn, facts in random_prefixes(scene.gaussians, scene.cameras[4:], 3, RASTERIZER, rng):
+        missing = 1 - len(drawn.gaussians) / facts.leaf_count
+        if missing < 0.5:
+            continue
+        spread = shipped()(drawn.gaussians, missing)
+        for camera in scene.cameras[:4]:
+            whole = np.clip(RASTERIZER.render(scene.gaussians, camera).rgb, 0, 1)
+            before, after = (
+                np.clip(RASTERIZER.render(shown, camera).rgb, 0, 1)
+                for shown in (drawn.gaussians, spread)
+            )
+            gains.append(psnr(after, whole) - psnr(before, whole))
+    assert np.mean(gains) > 0.4
+
+
+def test_lessons_are_read_as_they_were_written(tmp_path: Path) -> None:
+    _train(replace(RECIPE, steps=replace(STEPS, count=1)), tmp_path)
+    [path, *_] = sorted((tmp_path / "lessons").glob("*.npz"))
+    lesson = read_lesson(path)
+    assert len(lesson.cameras) == len(lesson.pictures) == OPTIONS.views
+    write_lesson(tmp_path / "again.npz", lesson)
+    again = read_lesson(tmp_path / "again.npz")
+    for one, other in zip(lesson.prefixes, again.prefixes, strict=True):
+        assert one.missing == other.missing
+        assert np.array_equal(one.leaves.means, other.leaves.means)
+    for one, other in zip(lesson.cameras, again.cameras, strict=True):
+        assert np.array_equal(one.viewmat, other.viewmat)
+        assert np.array_equal(one.K, other.K)
+    path.write_bytes(b"PK\x03\x04, but no lesson")
+    with pytest.raises(RecipeError, match="delete it"):
+        read_lesson(path)
+
+
+def _train(recipe: Recipe, folder: Path) -> Path:
+    assert recipe.spread is not None
+    return train_spread(recipe, recipe.spread, Path(), folder, lambda *_: None, lambda _: None)
+
+
+def test_training_learns_and_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = _train(RECIPE, tmp_path / "whole")
+    with (tmp_path / "whole" / "curve.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert [row["step"] for row in rows] == [20, 40]
+    last = rows[-1]
+    assert last["validation_spread_psnr_db"] > last["validation_raw_psnr_db"] + 0.15
+    parts = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(RECIPE, parts, 30)
+    resumed = _train(RECIPE, parts)
+    with np.load(whole) as one, np.load(resumed) as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+        assert one["0.weight"].dtype == np.float16
+    with pytest.raises(RecipeError, match="from another recipe"):
+        _train(replace(RECIPE, steps=replace(STEPS, rate=1.0)), parts)
+
+
+def _interrupted(recipe: Recipe, folder: Path, step: int) -> None:
+    """Train, but break off in the middle."""
+    assert recipe.spread is not None
+
+    def progress(what: str, share: float) -> None:
+        if what == "training" and share >= step / recipe.steps.count:
+            raise KeyboardInterrupt
+
+    train_spread(recipe, recipe.spread, Path(), folder, progress, lambda _: None)
