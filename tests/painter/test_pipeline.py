@@ -10,7 +10,18 @@ import torch
 from torch.nn import functional
 
 from exgs.client.painter import PainterError
-from exgs.client.painter.inputs import MAP, PLANES, SPREAD
+from exgs.client.painter.inputs import (
+    GAPS,
+    LEAVES,
+    MAP,
+    PLANES,
+    PROXIES,
+    RAW,
+    REACH,
+    SPREAD,
+    WIDE,
+    filled,
+)
 from exgs.client.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
 from tests.painter.frames import small_pipeline
@@ -23,6 +34,24 @@ def _stack(seed: int = 0) -> torch.Tensor:
 def test_an_untrained_network_shows_the_leaves_as_they_are_spread() -> None:
     stack = _stack()
     assert torch.equal(small_pipeline(untrained=True)(stack), stack[:, SPREAD])
+
+
+def test_the_decoder_can_answer_with_any_of_its_alternatives() -> None:
+    stack = _stack()
+    spread = stack[:, SPREAD]
+    nothing = 1 - stack[:, LEAVES, None] - stack[:, PROXIES, None]
+    alternatives = [
+        stack[:, RAW],
+        filled(stack),
+        stack[:, WIDE],
+        stack[:, RAW] + nothing * spread,
+        spread + stack[:, REACH, None] * stack[:, GAPS],
+    ]
+    for number, wanted in enumerate(alternatives, start=3):  # behind the residual's colours
+        pipeline = small_pipeline(untrained=True)
+        with torch.no_grad():
+            pipeline.vae.leave.bias[16 * number : 16 * number + 16] = 1
+        torch.testing.assert_close(pipeline(stack), wanted)
 
 
 def test_the_one_step_takes_the_velocity_from_the_latent() -> None:

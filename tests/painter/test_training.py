@@ -16,7 +16,7 @@ from exgs.client.painter.models import load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
 from exgs.client.painter.training import loop
 from exgs.client.painter.training.captures import Capture, seen_from
-from exgs.client.painter.training.loop import draw_batch, negative, train
+from exgs.client.painter.training.loop import draw_batch, fogged, negative, train
 from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     Lessons,
@@ -274,6 +274,18 @@ def test_a_negative_is_the_picture_of_gaussians_of_the_opposite_colours() -> Non
     assert np.array_equal(stack[MAP], pairs.inputs[0, MAP])
 
 
+def test_a_fogged_crop_shows_its_leaves_spread_further_and_nothing_else_changed() -> None:
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 256, (PLANES, 8, 8), dtype=np.uint8)
+    other = fogged(stack, 0.5)
+    own, wide = slice(SPREAD.start, SPREAD.stop + 1), slice(WIDE.start, WIDE.stop + 1)
+    between = (stack[own].astype(float) + stack[wide]) / 2
+    assert np.abs(other[own] - between).max() <= 0.5
+    rest = np.delete(np.arange(PLANES), own)
+    assert np.array_equal(other[rest], stack[rest])
+    assert np.array_equal(fogged(stack, 0.0), stack)
+
+
 def test_the_gate_of_training_is_that_of_painting() -> None:
     stack = torch.rand((1, PLANES, 8, 8), generator=torch.Generator().manual_seed(0))
     stack[:, 7:] = 0
@@ -281,7 +293,7 @@ def test_the_gate_of_training_is_that_of_painting() -> None:
     assert torch.equal(painted(stack, answer), stack[:, :3])
     stack[:, 7] = 1
     assert torch.equal(painted(stack, answer), answer)
-    for doubt, reach in ((0.35, 0.0), (0.0, 0.05), (0.33, 0.03)):
+    for doubt, reach in ((0.6, 0.0), (0.0, 0.05), (0.55, 0.03)):
         stack[:, 7], stack[:, REACH] = doubt, reach
         shape = (8, 8)
         doubted, reached = (np.full(shape, x, np.float32) for x in (doubt, reach))

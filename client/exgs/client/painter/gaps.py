@@ -28,8 +28,7 @@ _SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at
 _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
-_FILLED = 0.5, 0.55  # share of the leaves missing: with fewer, what is open may well be so
-FEW, _MANY = 0.3, 0.4  # share of the leaves missing, from which on a painter has something to do
+FEW, _MANY = 0.5, 0.55  # share of the leaves missing: with few, what is open may well be so
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,16 +62,13 @@ def find_gaps(
     dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
     believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
     within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
-    weight = _ramp(missing, *_FILLED) * nothing * np.maximum(believed * within, closed)
-    reach = _ramp(missing, FEW, _MANY) * nothing * np.maximum(alpha, closed)
+    open_to = nothing * np.clip((missing - FEW) / (_MANY - FEW), 0.0, 1.0)
+    weight = open_to * np.maximum(believed * within, closed)
+    reach = open_to * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
     return Gaps(
         weight.astype(np.float32), reach.astype(np.float32), colors, _layer(spread), _layer(over)
     )
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _layer(render: Render) -> FloatArray:

@@ -37,7 +37,7 @@ LEAVES, PROXIES, WEIGHT, REACH = 6, 7, 9, 10
 # leaves that stand for others. Those that stand for few are better left alone: of the validation
 # pairs a third got worse where fewer than half were missing, a tenth where 50 to 60% were.
 _REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
-_DOUBT_OPENS = 0.3, 0.4
+_DOUBT_OPENS = 0.5, 0.65
 
 
 def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:

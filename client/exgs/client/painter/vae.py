@@ -3,8 +3,9 @@
 All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
 latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
 answers pixel by pixel with how much of the spread leaves' picture gives way to each of its
-alternatives (the bare render, the filled one, leaves stretched to their neighbours, more of what
-may be a gap) and with a residual: an untrained decoder answers with the spread leaves.
+alternatives (the bare render, the same before the spread leaves, the filled one, leaves stretched
+to their neighbours, more of what may be a gap) and with a residual: an untrained decoder answers
+with the spread leaves.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.client.painter.inputs import GAPS, PLANES, RAW, REACH, SPREAD, WIDE, filled
+from exgs.client.painter.inputs import (
+    GAPS,
+    LEAVES,
+    PLANES,
+    PROXIES,
+    RAW,
+    REACH,
+    SPREAD,
+    WIDE,
+    filled,
+)
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
-_ANSWERS = 7  # RGB of the residual, and the shares of four alternatives
+_ANSWERS = 8  # RGB of the residual, and the shares of five alternatives
 
 
 class _Residual(nn.Module):
@@ -70,7 +81,9 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         answer = self.leave(functional.silu(self.decoder(joined)))
         planes = functional.pixel_shuffle(answer, _UNSHUFFLE)
         picture = stack[:, SPREAD]
-        others = (stack[:, RAW], filled(stack), stack[:, WIDE])
+        nothing = 1 - stack[:, LEAVES, None] - stack[:, PROXIES, None]
+        in_front = stack[:, RAW] + nothing * picture
+        others = (stack[:, RAW], filled(stack), stack[:, WIDE], in_front)
         changes = [other - picture for other in others] + [stack[:, REACH, None] * stack[:, GAPS]]
         residual: Tensor = planes[:, :3]
         for number, change in enumerate(changes, start=3):
