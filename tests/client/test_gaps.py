@@ -39,7 +39,8 @@ def _look(leaves: Gaussians, missing: float = 0.9) -> tuple[FloatArray, FloatArr
     flags = np.zeros(len(leaves), bool)
     render = RASTERIZER.render(leaves, CAMERA)
     nothing = np.clip(1 - render.alpha, 0, 1)
-    gaps = find_gaps(RASTERIZER, DrawnScene(leaves, flags, flags), missing, nothing, CAMERA)
+    scene = DrawnScene(leaves, flags, flags)
+    gaps = find_gaps(RASTERIZER, scene, missing, nothing, CAMERA, spread=missing == 0.9)
     return render.rgb, render.alpha, gaps
 
 
@@ -77,9 +78,14 @@ def test_when_most_leaves_have_come_what_is_open_stays_so() -> None:
 
 def test_leaves_spread_and_stretched_cover_more_than_those_here() -> None:
     _, cover, gaps = _look(_sheet(120))
+    assert gaps.spread is not None
     for layer in (gaps.spread, gaps.wide):
         assert cover.mean() + 0.02 < layer[..., 3].mean()
         assert (layer[..., :3] <= layer[..., 3:] * 1.01).all()  # premultiplied
+
+
+def test_leaves_are_spread_only_where_that_is_asked_for() -> None:
+    assert _look(_sheet(120), 0.8)[2].spread is None
 
 
 def test_before_anything_has_come_all_is_open() -> None:

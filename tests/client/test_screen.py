@@ -47,6 +47,7 @@ def _push(scene: GrowingScene, data: bytes, step: int) -> None:
 
 class _Raising:
     slow = True
+    spreads = False
 
     def paint(self, render: object, confidence: object) -> np.ndarray:
         raise AssertionError("not reached")

@@ -47,6 +47,7 @@ def test_each_painter_is_measured_at_each_budget(
 
 class _Grey:
     slow = False
+    spreads = False
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         return np.full_like(render.rgb, 0.5)

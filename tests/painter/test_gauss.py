@@ -80,7 +80,7 @@ def test_leaves_whose_sh_is_still_to_come_stand_as_rendered(model: Path) -> None
     assert GaussPainter(model).paint(render, pending).tobytes() == render.rgb.tobytes()
 
 
-def test_planes_hold_the_render_and_the_fill_that_the_answer_is_added_to() -> None:
+def test_planes_hold_the_render_and_what_fills_its_gaps() -> None:
     render, confidence = frame()
     assert confidence.gaps is not None
     half = replace(confidence.gaps, weight=0.5 * confidence.nothing)

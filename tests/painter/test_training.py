@@ -386,8 +386,10 @@ def test_the_recipe_of_the_network_that_spreads_leaves_learns_from_what_the_othe
         ("sources = ['room:1']\nstart = 'shipped'\n[spread]", "start has no place"),
         ("sources = ['room:1']\n[spread]\nhidden = 0", "hidden must be 1"),
         ("sources = ['room:1']\n[spread]\nheights = []", "heights names none"),
-        ("sources = ['room:1']\n[spread]\nheights = [0]", "heights must be 1"),
+        ("sources = ['room:1']\n[spread]\nheights = [0]", "heights must be 7"),
         ("sources = ['room:1']\nspread = 3", "not a table"),
+        ("sources = ['room:1']\n[spread]\n[steps]\nseed = -1", "seed is negative"),
+        ("sources = ['room:1']\n[unet]\nblock_out_channels = 3", "not a list"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(tmp_path: Path, text: str, message: str) -> None:

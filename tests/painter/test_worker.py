@@ -30,6 +30,7 @@ class _Slow:
     """Paints red once it is let."""
 
     slow = True
+    spreads = False
 
     def __init__(self) -> None:
         self.started = threading.Event()

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train = verbs.add_parser(
         "train",
         help="train by a recipe; goes on where it was stopped",
-        description="Train GaussPainter by a recipe. Goes on where it was stopped.",
+        description="Train GaussPainter, or the network that spreads leaves for it, by a recipe."
+        " Goes on where it was stopped.",
     )
     train.add_argument("recipe", metavar="CONFIG.toml", type=Path, help="as those in bench/recipes")
     train.add_argument(
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="folder for pairs, checkpoints, model",
+        help="folder for what is learned from, checkpoints, weights",
     )
     train.add_argument(
         "--data",

@@ -39,7 +39,7 @@ def draw_picture(
     """The picture [H, W, 3] of what has arrived; a complete scene is never painted over."""
     if painter is None or is_complete(drawn, facts):
         return rasterizer.render(drawn.gaussians, camera, background=background).rgb
-    render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
+    render, confidence = look_at_scene(rasterizer, drawn, facts, camera, spread=painter.spreads)
     return over_background(painter.paint(render, confidence), confidence, background)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from exgs.client.fade import crossfade
 from exgs.client.growing import GrowingScene, Growth
 from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence, look_at_scene
+from exgs.client.painter.confidence import Confidence, look_at_scene, prepare_to_look
 from exgs.client.painter.worker import PaintWorker
 from exgs.client.picture import (
     Color,
@@ -81,6 +81,7 @@ class Screen:
         self._clock = clock
         self._painter = None if painter is not None and painter.slow else painter
         self._worker = PaintWorker(painter) if painter is not None and painter.slow else None
+        self._spreads = painter is not None and painter.spreads
         self._background = background
         self._most_change = most_change
         self._on_first = on_first
@@ -162,8 +163,10 @@ class Screen:
             return
 
         def look() -> tuple[Render, Confidence]:
+            drawn, facts = growth.drawn, growth.facts
+            prepare_to_look(drawn, facts, spread=self._spreads)  # frames are drawn meanwhile
             with self._drawing:
-                return look_at_scene(self._rasterizer, growth.drawn, growth.facts, camera)
+                return look_at_scene(self._rasterizer, drawn, facts, camera, spread=self._spreads)
 
         def replace_frame(painted: FloatArray, confidence: Confidence) -> None:
             image = over_background(painted, confidence, self._background)

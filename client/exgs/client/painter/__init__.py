@@ -42,6 +42,11 @@ class Painter(Protocol):
         """Whether frames should not wait for it."""
         ...
 
+    @property
+    def spreads(self) -> bool:
+        """Whether it is to be shown the leaves as a network spreads them."""
+        ...
+
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """The picture [H, W, 3] with its gaps masked.
 

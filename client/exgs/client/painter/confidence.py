@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exgs.client.painter.gaps import FEW, Gaps, find_gaps
+from exgs.client.painter.gaps import FEW, Gaps, find_gaps, widened
 from exgs.codec.build import DrawnScene
 from exgs.codec.index import SceneFacts
 from exgs.scene.camera import Camera
@@ -34,27 +34,55 @@ class Confidence:
 
 
 def measure_confidence(
-    rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
+    rasterizer: Rasterizer,
+    drawn: DrawnScene,
+    facts: SceneFacts,
+    camera: Camera,
+    *,
+    spread: bool = False,
 ) -> Confidence:
-    """Render which kind of Gaussian covers each pixel of `camera`'s picture."""
-    missing = 1 - int(np.count_nonzero(~drawn.is_proxy)) / facts.leaf_count
+    """Render which kind of Gaussian covers each pixel of `camera`'s picture.
+
+    With `spread` its gaps have the layer of leaves that a network has spread.
+    """
+    missing = _missing(drawn, facts)
     stands_in = np.where(drawn.is_proxy, 1.0, missing if _stretches(facts) else 0.0)
     kinds = np.stack([1 - stands_in, stands_in, drawn.sh_pending], axis=1).astype(np.float32)
     render = rasterizer.render(drawn.gaussians, camera, colors=kinds)
     leaves, proxies, sh_pending = np.clip(np.moveaxis(render.rgb, 2, 0), 0.0, 1.0)
     nothing = np.clip(1.0 - leaves - proxies, 0.0, 1.0)
     gaps = None
-    if missing > FEW and not facts.has_proxies:
-        gaps = find_gaps(rasterizer, drawn, missing, nothing, camera)
+    if _has_gaps(missing, facts):
+        gaps = find_gaps(rasterizer, drawn, missing, nothing, camera, spread=spread)
     return Confidence(leaves, proxies, nothing, sh_pending, gaps)
 
 
 def look_at_scene(
-    rasterizer: Rasterizer, drawn: DrawnScene, facts: SceneFacts, camera: Camera
+    rasterizer: Rasterizer,
+    drawn: DrawnScene,
+    facts: SceneFacts,
+    camera: Camera,
+    *,
+    spread: bool = False,
 ) -> tuple[Render, Confidence]:
     """What a painter is given of a view: the picture over black, and how far to trust it."""
     render = rasterizer.render(drawn.gaussians, camera)
-    return render, measure_confidence(rasterizer, drawn, facts, camera)
+    return render, measure_confidence(rasterizer, drawn, facts, camera, spread=spread)
+
+
+def prepare_to_look(drawn: DrawnScene, facts: SceneFacts, *, spread: bool) -> None:
+    """Do now what looking at a scene for the first time needs besides the rasterizer."""
+    missing = _missing(drawn, facts)
+    if _has_gaps(missing, facts):
+        widened(drawn, missing, spread=spread)
+
+
+def _missing(drawn: DrawnScene, facts: SceneFacts) -> float:
+    return 1 - int(np.count_nonzero(~drawn.is_proxy)) / facts.leaf_count
+
+
+def _has_gaps(missing: float, facts: SceneFacts) -> bool:
+    return missing > FEW and not facts.has_proxies
 
 
 def _stretches(facts: SceneFacts) -> bool:

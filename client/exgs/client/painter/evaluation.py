@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def evaluate(
     facts = read_facts(path)
     targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
     steps = [rasterizer.render(reference, camera) for camera in walk]
+    spread = any(painter is not None and painter.spreads for painter in painters.values())
     rows = []
     for number, budget in enumerate(budgets):
         begin(number)
@@ -72,8 +74,9 @@ def evaluate(
             drawn = decode(path, max_bytes=budget)
         except TruncatedError:
             continue
-        views = [look_at_scene(rasterizer, drawn, facts, camera) for camera in cameras]
-        path_views = [look_at_scene(rasterizer, drawn, facts, camera) for camera in walk]
+        look = partial(look_at_scene, rasterizer, drawn, facts, spread=spread)
+        views = [look(camera) for camera in cameras]
+        path_views = [look(camera) for camera in walk]
         whole = is_complete(drawn, facts)
         for name, named in painters.items():
             painter = None if whole else named

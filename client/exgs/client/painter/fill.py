@@ -14,6 +14,7 @@ class FillPainter:
     """Fills what is missing; proxies and leaves stay as rendered."""
 
     slow = False
+    spreads = False
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
         """See Painter."""

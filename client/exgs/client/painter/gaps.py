@@ -16,7 +16,7 @@ import numpy as np
 
 from exgs.client.painter.push_pull import push_pull
 from exgs.client.painter.spread import shipped
-from exgs.client.painter.stretch import stretched
+from exgs.client.painter.stretch import candidates, stretched
 from exgs.codec.build import DrawnScene
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -38,8 +38,8 @@ class Gaps:
     weight: FloatArray  # [H, W] in [0, 1], the part of a pixel that should be filled
     reach: FloatArray  # [H, W] in [0, 1], that where something may be missing; at least `weight`
     colors: FloatArray  # [H, W, 3] what the leaves around would show there
-    spread: FloatArray  # [H, W, 4] premultiplied RGB and alpha of leaves spread by a network
-    wide: FloatArray  # [H, W, 4] of leaves stretched all the way to their neighbours
+    wide: FloatArray  # [H, W, 4] of leaves stretched to their neighbours, RGB times A, and A
+    spread: FloatArray | None  # [H, W, 4] of leaves spread by a network, where that was asked for
 
 
 def find_gaps(
@@ -48,12 +48,15 @@ def find_gaps(
     missing: float,
     nothing: FloatArray,
     camera: Camera,
+    *,
+    spread: bool = False,
 ) -> Gaps:
     """The gaps of a picture of which `nothing` [H, W] shines through to the background.
 
-    `missing` is the share of the scene's leaves that has not come.
+    `missing` is the share of the scene's leaves that has not come; `spread` asks for that layer.
     """
-    spread, over = (rasterizer.render(leaves, camera) for leaves in _widened(drawn, missing))
+    stretched_leaves, spread_leaves = widened(drawn, missing, spread=spread)
+    over = rasterizer.render(stretched_leaves, camera)
     cover = 1 - nothing
     alpha = np.maximum(over.alpha, cover)
     open_share = float((alpha < _OPEN_ALPHA).mean())
@@ -67,7 +70,11 @@ def find_gaps(
     reach = open_to * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
     return Gaps(
-        weight.astype(np.float32), reach.astype(np.float32), colors, _layer(spread), _layer(over)
+        weight.astype(np.float32),
+        reach.astype(np.float32),
+        colors,
+        _layer(over),
+        None if spread_leaves is None else _layer(rasterizer.render(spread_leaves, camera)),
     )
 
 
@@ -77,7 +84,11 @@ def _layer(render: Render) -> FloatArray:
 
 
 @lru_cache(maxsize=1)  # a scene is looked at from many places before more of it comes
-def _widened(drawn: DrawnScene, missing: float) -> tuple[Gaussians, Gaussians]:
-    """The leaves spread by the network, and stretched all the way."""
+def widened(
+    drawn: DrawnScene, missing: float, *, spread: bool
+) -> tuple[Gaussians, Gaussians | None]:
+    """The leaves stretched to their neighbours, and spread by the network if that is asked for."""
     leaves = drawn.gaussians
-    return shipped()(leaves, missing), stretched(leaves)
+    near_by = candidates(leaves.means) if len(leaves) else None
+    further = shipped()(leaves, missing, near_by) if spread else None
+    return stretched(leaves, near_by), further

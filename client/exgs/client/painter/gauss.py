@@ -29,10 +29,11 @@ class GaussPainter:
     """Paints with the network of a model folder; see Painter.
 
     With `budget_s`, pictures are painted at half or a quarter of their size where the whole would
-    take longer; only what the network adds is enlarged, so edges of the render stay sharp.
+    take longer; only what the network adds to the picture of the spread leaves is enlarged.
     """
 
     slow = True
+    spreads = True
 
     def __init__(self, folder: Path | None = None, budget_s: float | None = None) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,7 +1,7 @@
 """What the network sees of a frame: the render, the colours for its gaps, and the confidence map.
 
 One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; the honest
-fill that its answer is added to; and the gate that says how much of that each pixel takes.
+fill; and the gate that says how much of the network's answer each pixel takes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,18 @@ LEAVES, PROXIES, WEIGHT, REACH = 6, 7, 9, 10
 
 # From which weight on the gate opens, and from which it is open: for what may be a gap, and for
 # leaves that stand for others. Those that stand for few are better left alone: of the validation
-# pairs a third got worse where fewer than half were missing, a tenth where 50 to 60% were.
+# pairs two fifths got worse where fewer than half were missing, a quarter where 50 to 60% were.
 _REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
 _DOUBT_OPENS = 0.5, 0.65
 
 
 def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
-    """The network's input of one frame with these gaps, clamped to [0, 1]."""
+    """The network's input of one frame with these gaps, clamped to [0, 1].
+
+    Raises ValueError where the gaps lack the layer of spread leaves.
+    """
+    if gaps.spread is None:
+        raise ValueError("the leaves have not been spread")
     near = gaps.reach > 1 - COVERED_WEIGHT  # colours elsewhere mean nothing
     stack = np.concatenate(
         [

@@ -52,7 +52,7 @@ class GaussPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
 
 
 def build_pipeline(vae: dict[str, Any], unet: dict[str, Any]) -> GaussPainterPipeline:
-    """A new pipeline with untrained weights that changes nothing, of these configurations."""
+    """A new pipeline of these configurations; untrained it answers with the spread leaves."""
     autoencoder = PixelVae(**vae)
     latent_channels = autoencoder.config.latent_channels
     network = UNet2DModel(

@@ -17,24 +17,29 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from exgs.client.painter.stretch import candidates
+from exgs.client.painter.stretch import (
+    NEIGHBOURS,
+    SLAB,
+    DoubleArray,
+    Ints,
+    Near,
+    candidates,
+    near,
+)
 from exgs.codec.proxies import rotation_matrices
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 
-Ints = npt.NDArray[np.int64]
-
-SHIPPED = Path(__file__).parent / "weights" / "spread.npz"
+_SHIPPED = Path(__file__).parent / "weights" / "spread.npz"
 
 FEATURES = 28
 ANSWERS = 6  # logs of three scales, opacity, share of the neighbours' colour, of the way to them
 LAYERS, ASKING = 5, (2, 3)  # in front of which layers neighbours are asked
 SMALLEST, LARGEST = -3.0, 4.0  # answers for scales
 
-_NEIGHBOURS = 6
-_FAR = 2.0  # median distances: neighbours beyond count as if so near
+_SHAPE_FEATURES = 19
 _TINY = 1e-12
-_OPACITIES = 1e-3, 1 - 1e-3
-_SLAB = 1 << 14  # leaves at a time
+_SHARES = 1e-3, 1 - 1e-3
+_MOST_ODDS = 80  # logarithm: no exponential overflows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,23 +56,27 @@ class Surroundings:
 @cache
 def shipped() -> Spread:
     """The network of the package."""
-    with np.load(SHIPPED) as weights:
+    with np.load(_SHIPPED) as weights:
         return Spread({name: weights[name].astype(np.float32) for name in weights})
 
 
-def look_around(leaves: Gaussians, missing: float) -> Surroundings:
-    """The surroundings of `leaves`, of more than 6, where this share of the scene is missing."""
+def look_around(leaves: Gaussians, missing: float, near_by: Ints | None = None) -> Surroundings:
+    """The surroundings of `leaves`, of more than 6, where this share of the scene is missing.
+
+    `near_by` are their `candidates`, where these are known already.
+    """
     count = len(leaves)
-    near_by = candidates(leaves.means)
-    around = np.empty((count, _NEIGHBOURS), np.int64)
+    if near_by is None:
+        near_by = candidates(leaves.means)
+    around = np.empty((count, NEIGHBOURS), np.int64)
     axes = np.argsort(-leaves.scales, axis=1, kind="stable")
     middle = np.empty((count, 3), np.float32)
-    parts = []
-    for start in range(0, count, _SLAB):
-        rows = slice(start, start + _SLAB)
-        shape, around[rows], middle[rows] = _shape(leaves, near_by[rows], axes[rows], rows)
-        parts.append(shape)
-    shape = np.concatenate(parts)
+    shape = np.empty((count, _SHAPE_FEATURES), np.float32)
+    for start in range(0, count, SLAB):
+        rows = slice(start, start + SLAB)
+        found = near(leaves.means, near_by, rows)
+        around[rows], middle[rows] = found.around, found.close.mean(axis=1)
+        shape[rows] = _shape(found, leaves.scales[rows], leaves.quats[rows], axes[rows])
     opacity = logit(leaves.opacities)
     size = np.log(np.maximum(leaves.scales, _TINY)).mean(axis=1)
     color = SH_C0 * leaves.sh0
@@ -87,44 +96,27 @@ def look_around(leaves: Gaussians, missing: float) -> Surroundings:
     return Surroundings(features, around, axes, middle, leaves.sh0[around].mean(axis=1))
 
 
-def _shape(
-    leaves: Gaussians, near_by: Ints, axes: Ints, rows: slice
-) -> tuple[FloatArray, Ints, FloatArray]:
-    """Features [n, 19] of a slab of leaves, their nearest [n, 6] and the middle [n, 3] of these."""
-    offsets = leaves.means[near_by] - leaves.means[rows, None]
-    distance = np.linalg.norm(offsets, axis=2)
-    twice = np.zeros(distance.shape, bool)
-    twice[:, 1:] = near_by[:, 1:] == near_by[:, :-1]  # found along several curves
-    distance[twice] = np.inf
-    nearest = np.argpartition(distance, _NEIGHBOURS - 1, axis=1)[:, :_NEIGHBOURS]
-    order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1, kind="stable")
-    nearest = np.take_along_axis(nearest, order, axis=1)
-    distance = np.take_along_axis(distance, nearest, axis=1)
-    close = np.take_along_axis(offsets, nearest[..., None], axis=1)
-    median = np.median(distance, axis=1, keepdims=True)
-    close = close * np.minimum(1, _FAR * median / np.maximum(distance, _TINY))[..., None]
-    offsets[twice] = 0
-    found = (~twice).sum(axis=1)[:, None]
-    frame = np.take_along_axis(rotation_matrices(leaves.quats[rows]), axes[:, None, :], axis=2)
-    scales = np.maximum(np.take_along_axis(leaves.scales[rows], axes, axis=1), _TINY)
-    parts: list[FloatArray] = []
-    for among, number in ((close, np.float32(_NEIGHBOURS)), (offsets, found)):
-        along = among @ frame.astype(np.float32)
+def _shape(found: Near, scales: FloatArray, quats: FloatArray, axes: Ints) -> DoubleArray:
+    """Features [n, 19] of leaves by their shape, beside where others lie along their axes."""
+    frame = np.take_along_axis(rotation_matrices(quats), axes[:, None, :], axis=2)
+    own = np.maximum(np.take_along_axis(scales, axes, axis=1), _TINY).astype(np.float64)
+    parts: list[DoubleArray] = []
+    for among, number in ((found.close, NEIGHBOURS), (found.wider, found.found)):
+        along = among @ frame
         reach = np.sqrt(np.square(along).sum(axis=1) / number) + _TINY
-        parts += [np.clip(np.log(reach / scales), -5, 5)]
+        parts += [np.clip(np.log(reach / own), -5, 5)]
         parts += [np.abs(along.sum(axis=1) / number) / reach]
-        if among is close:
+        if among is found.close:
             parts += [np.clip(np.log(reach[:, 1:] / reach[:, :-1]), -4, 4)]
-    parts += [np.clip(np.log(scales[:, 1:] / scales[:, :-1]), -5, 0)]
-    spans = np.maximum(distance[:, [0, 2, _NEIGHBOURS - 1]], _TINY)
-    parts += [np.clip(np.log(spans / scales[:, :1]), -5, 5)]
-    middle: FloatArray = close.mean(axis=1)
-    return np.concatenate(parts, axis=1), np.take_along_axis(near_by, nearest, axis=1), middle
+    parts += [np.clip(np.log(own[:, 1:] / own[:, :-1]), -5, 0)]
+    spans = np.maximum(found.distance[:, [0, 2, NEIGHBOURS - 1]], _TINY)
+    parts += [np.clip(np.log(spans / own[:, :1]), -5, 5)]
+    return np.concatenate(parts, axis=1)
 
 
 def logit(share: npt.NDArray[np.floating]) -> FloatArray:
-    """Of opacities, which are kept off 0 and 1."""
-    clipped = np.clip(share, *_OPACITIES)
+    """The logarithm of the odds, of shares that are kept off 0 and 1."""
+    clipped = np.clip(share, *_SHARES)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
@@ -135,11 +127,14 @@ class Spread:
         """`weights` as a torch.nn.ModuleList of linear layers names them: 0.weight, 0.bias, ..."""
         self._layers = [(weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in range(LAYERS)]
 
-    def __call__(self, leaves: Gaussians, missing: float) -> Gaussians:
-        """`leaves`, each as the network would have it; a few alone stay as they are."""
-        if len(leaves) <= _NEIGHBOURS:
+    def __call__(self, leaves: Gaussians, missing: float, near_by: Ints | None = None) -> Gaussians:
+        """`leaves`, each as the network would have it; a few alone stay as they are.
+
+        See `look_around`.
+        """
+        if len(leaves) <= NEIGHBOURS:
             return leaves
-        return self.of(leaves, look_around(leaves, missing))
+        return self.of(leaves, look_around(leaves, missing, near_by))
 
     def of(self, leaves: Gaussians, seen: Surroundings) -> Gaussians:
         """The same, of leaves whose surroundings are known."""
@@ -149,11 +144,16 @@ class Spread:
         """The network's output [N, ANSWERS]."""
         x = seen.features
         for number, (weight, bias) in enumerate(self._layers):
-            if number in ASKING:
-                x = np.concatenate([x, _mean_of(x, seen.around)], axis=1)
-            x = x @ weight.T + bias
-            if number < LAYERS - 1:
-                x = x / (1 + np.exp(-np.clip(x, -80, 80)))
+            before, x = x, np.empty((len(x), len(bias)), np.float32)
+            for start in range(0, len(x), SLAB):
+                rows = slice(start, start + SLAB)
+                given = before[rows]
+                if number in ASKING:
+                    others = before[seen.around[rows]].mean(axis=1)
+                    given = np.concatenate([given, others], axis=1)
+                x[rows] = given @ weight.T + bias
+                if number < LAYERS - 1:
+                    x[rows] *= _sigmoid(x[rows])
         return x
 
 
@@ -166,14 +166,10 @@ def spread_by(answers: FloatArray, leaves: Gaussians, seen: Surroundings) -> Gau
         leaves,
         means=leaves.means + answers[:, 5:6] * seen.middle,
         scales=leaves.scales * np.exp(factors),
-        opacities=1 / (1 + np.exp(-odds)),
+        opacities=_sigmoid(odds),
         sh0=leaves.sh0 + answers[:, 4:5] * (seen.color - leaves.sh0),
     )
 
 
-def _mean_of(x: FloatArray, around: Ints) -> FloatArray:
-    """Of the rows of `x` [N, C] that `around` [N, K] names."""
-    total = x[around[:, 0]]
-    for column in around.T[1:]:
-        total += x[column]
-    return total / np.float32(around.shape[1])
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -_MOST_ODDS, _MOST_ODDS))), np.float32)

@@ -6,7 +6,7 @@ that are here. Each is stretched along its own axes, a flat one within its surfa
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,41 +16,64 @@ from exgs.codec.proxies import rotation_matrices
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 Ints = npt.NDArray[np.int64]
+DoubleArray = npt.NDArray[np.float64]
 
-_NEIGHBOURS = 6
+NEIGHBOURS = 6
+SLAB = 1 << 14  # leaves at a time
+TINY = 1e-30
+
 _CURVES = 3  # space-filling curves, turned and moved, along which neighbours are sought
 _WINDOW = 5  # steps along each curve, either way
 _FAR = 2.0  # median distances: neighbours beyond lie on something else and count as if so near
 _GRID_BITS = 20
-_SLAB = 1 << 14  # leaves at a time
 
 
-def stretched(leaves: Gaussians) -> Gaussians:
-    """`leaves` [N], each scale at least the mean square reach to its neighbours along that axis."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """What lies near n leaves; of more than 6 leaves in all."""
+
+    around: Ints  # [n, 6] the nearest leaves, nearest first
+    distance: DoubleArray  # [n, 6] to them
+    close: DoubleArray  # [n, 6, 3] the way to them, cut where one lies far beyond the others
+    wider: DoubleArray  # [n, c, 3] the way to all that were found; 0 for one that was found before
+    found: Ints  # [n, 1] how many these are
+
+
+def stretched(leaves: Gaussians, near_by: Ints | None = None) -> Gaussians:
+    """`leaves` [N], each scale at least the mean square reach to its neighbours along that axis.
+
+    `near_by` are their `candidates`, where these are known already.
+    """
     count = len(leaves)
-    if count <= _NEIGHBOURS:
+    if count <= NEIGHBOURS:
         return leaves
-    around = candidates(leaves.means)
+    if near_by is None:
+        near_by = candidates(leaves.means)
     reach = np.empty((count, 3), np.float32)
-    for start in range(0, count, _SLAB):
-        rows = slice(start, start + _SLAB)
-        offsets = leaves.means[around[rows]] - leaves.means[rows, None]
-        axes = rotation_matrices(leaves.quats[rows]).astype(np.float32)
-        reach[rows] = _reach(offsets, around[rows], axes)
+    for start in range(0, count, SLAB):
+        rows = slice(start, start + SLAB)
+        along = near(leaves.means, near_by, rows).close @ rotation_matrices(leaves.quats[rows])
+        reach[rows] = np.sqrt(np.square(along).mean(axis=1))
     return replace(leaves, scales=np.maximum(leaves.scales, reach))
 
 
-def _reach(offsets: FloatArray, around: Ints, axes: FloatArray) -> FloatArray:
-    """Root mean squares [n, 3] of the nearest of `offsets` [n, c, 3] along `axes` [n, 3, 3]."""
-    distance = np.linalg.norm(offsets, axis=2)
-    distance[:, 1:][around[:, 1:] == around[:, :-1]] = np.inf  # found along several curves
-    nearest = np.argpartition(distance, _NEIGHBOURS - 1, axis=1)[:, :_NEIGHBOURS]
-    offsets = np.take_along_axis(offsets, nearest[..., None], axis=1)
+def near(means: FloatArray, near_by: Ints, rows: slice) -> Near:
+    """What lies near the leaves of `rows`, of those at `means` [N, 3] with `near_by` [N, c]."""
+    found_at = near_by[rows]
+    wider = means[found_at].astype(np.float64) - means[rows, None]
+    distance = np.linalg.norm(wider, axis=2)
+    again = np.zeros(distance.shape, bool)
+    again[:, 1:] = found_at[:, 1:] == found_at[:, :-1]  # along several curves
+    distance[again], wider[again] = np.inf, 0
+    nearest = np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1, kind="stable")
+    nearest = np.take_along_axis(nearest, order, axis=1)
     distance = np.take_along_axis(distance, nearest, axis=1)
+    close = np.take_along_axis(wider, nearest[..., None], axis=1)
     middle = np.median(distance, axis=1, keepdims=True)
-    offsets = offsets * np.minimum(1, _FAR * middle / np.maximum(distance, 1e-30))[..., None]
-    along: FloatArray = np.sqrt(np.square(offsets @ axes).mean(axis=1))
-    return along
+    close = close * np.minimum(1, _FAR * middle / np.maximum(distance, TINY))[..., None]
+    around = np.take_along_axis(found_at, nearest, axis=1)
+    return Near(around, distance, close, wider, (~again).sum(axis=1, keepdims=True))
 
 
 def candidates(means: FloatArray) -> Ints:

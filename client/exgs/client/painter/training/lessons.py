@@ -45,7 +45,7 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class SpreadLesson:
     """One source: what some prefixes of it hold, and how all of it looks."""
 
     prefixes: tuple[Prefix, ...]
@@ -55,7 +55,7 @@ class Lesson:
 
 def make_lesson(
     scene: TrainingScene, rasterizer: Rasterizer, options: SpreadOptions, rng: np.random.Generator
-) -> Lesson:
+) -> SpreadLesson:
     """Encode `scene`, cut it at random prefixes, draw the whole; raises as `encode`."""
     views = scene.cameras[: options.views]
     cameras = tuple(
@@ -76,10 +76,10 @@ def make_lesson(
         if len(drawn.gaussians) >= _FEWEST
         for missing in [1 - len(drawn.gaussians) / facts.leaf_count]
     )
-    return Lesson(prefixes, cameras, tuple(pictures))
+    return SpreadLesson(prefixes, cameras, tuple(pictures))
 
 
-def write_lesson(path: Path, lesson: Lesson) -> None:
+def write_lesson(path: Path, lesson: SpreadLesson) -> None:
     """Write what can't be worked out again quickly, all or nothing."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     for number, (camera, picture) in enumerate(zip(lesson.cameras, lesson.pictures, strict=True)):
@@ -92,7 +92,7 @@ def write_lesson(path: Path, lesson: Lesson) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_lesson(path: Path) -> Lesson:
+def read_lesson(path: Path) -> SpreadLesson:
     """Read what `write_lesson` wrote; raises RecipeError where it is something else."""
     try:
         with path.open("rb") as file, np.load(file) as arrays:
@@ -107,6 +107,8 @@ def read_lesson(path: Path) -> Lesson:
                 leaves = Gaussians(*(arrays[f"{name}{number}"] for name in _FIELDS))
                 missing = float(arrays[f"missing{number}"])
                 prefixes.append(Prefix(leaves, missing, look_around(leaves, missing)))
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
         raise RecipeError(f"{path}: no lesson; delete it") from error
-    return Lesson(tuple(prefixes), tuple(cameras), tuple(pictures))
+    if not cameras:
+        raise RecipeError(f"{path}: no lesson; delete it")
+    return SpreadLesson(tuple(prefixes), tuple(cameras), tuple(pictures))

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -34,9 +33,9 @@ from exgs.client.painter.training.pairs import (
     read_shard,
     write_shard,
 )
-from exgs.client.painter.training.recipe import Recipe
+from exgs.client.painter.training.recipe import Recipe, identity
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
-from exgs.client.painter.training.schedule import Steps, rate_at, write_curve
+from exgs.client.painter.training.schedule import Course, Steps, rate_at, write_curve
 from exgs.client.painter.training.shards import Progress, make_missing, shard_paths
 from exgs.client.painter.vae import PixelVae
 from exgs.codec.threads import ahead
@@ -58,7 +57,6 @@ CURVE_COLUMNS = (
 _JUDGED = 8  # pairs at a time
 _DIM = 0.5  # the least light in which a crop is shown
 _MOST_SLOPE = 0.1  # norm of a step's gradient
-_MOST_LOST = 20  # steps without a finite gradient, one after another
 _NEGATIVES = 0.3  # of the crops
 _FOGGED, _MOST_FOG = 0.3, 0.7  # of the crops, and how far
 
@@ -126,7 +124,7 @@ class _Run:
         self._rows: list[dict[str, float]] = []
         self._sums = torch.zeros(3, device=self._device)  # of loss and squares, since _summed was 0
         self._summed = 0
-        self._lost = 0
+        self._course = Course()
         self._start_s = time.perf_counter()
 
     def advance(self, batch: Batch) -> None:
@@ -146,15 +144,8 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.step += 1
         slope = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
-        if not slope.isfinite():
-            self._lost += 1
-            if self._lost == _MOST_LOST:
-                raise RecipeError(
-                    f"step {self.step}: the loss is no number any more; go on from the last"
-                    " checkpoint's weights with a lower rate"
-                )
+        if self._course.is_lost(self.step, slope):
             return
-        self._lost = 0
         self._optimiser.step()
         bound_shortcuts(self._live["unet"])
         keep = min(steps.ema, self.step / (self.step + 10))
@@ -179,7 +170,7 @@ class _Run:
         self._rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         with atomic_write(self._folder / "checkpoint.pt") as file:
             state = {
-                "recipe": _identity(self._recipe),
+                "recipe": identity(self._recipe),
                 "step": self.step,
                 "live": self._live.state_dict(),
                 "ema": self._ema.state_dict(),
@@ -200,7 +191,7 @@ class _Run:
         if not path.exists():
             return
         state = torch.load(path, map_location=self._device, weights_only=True)
-        if state.get("recipe") != _identity(self._recipe):
+        if state.get("recipe") != identity(self._recipe):
             raise RecipeError(f"{path}: from another recipe; use another folder")
         self._live.load_state_dict(state["live"])
         self._ema.load_state_dict(state["ema"])
@@ -323,14 +314,8 @@ def _certain(target: Tensor, stack: Tensor) -> Tensor:
     """The stack of planes of a whole scene's picture: nothing added, all leaves."""
     planes = torch.zeros_like(stack)
     planes[:, RAW] = planes[:, SPREAD] = target
-    planes[:, LEAVES] = 1
+    planes[:, LEAVES] = planes[:, SPREAD.stop] = 1
     return planes
-
-
-def _identity(recipe: Recipe) -> str:
-    """What a checkpoint must share with the recipe that goes on from it."""
-    free = replace(recipe.steps, count=0, checkpoint=0)
-    return repr(replace(recipe, steps=free))
 
 
 def _weights(start: str, live: nn.ModuleDict) -> dict[str, Tensor]:

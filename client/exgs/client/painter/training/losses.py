@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from exgs.client.painter.inputs import PROXIES, RAW, REACH, gate_of
 
-_SSIM_WINDOW = 7  # pixels, uniform: cheap, and close to the Gaussian one of 11
+SSIM_WINDOW = 7  # pixels, uniform: cheap, and close to the Gaussian one of 11
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 _SMALL = 3e-4  # 35 dB: below, crops count less and less
 
@@ -58,7 +58,7 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
     """Mean SSIM (Wang et al. 2004) over uniform windows."""
 
     def mean(x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, _SSIM_WINDOW, stride=2)
+        return functional.avg_pool2d(x, SSIM_WINDOW, stride=2)
 
     mean_a, mean_b = mean(a), mean(b)
     variance = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2

@@ -86,7 +86,7 @@ def make_pairs(
     prefixes = random_prefixes(scene.gaussians, others, options.prefixes, rasterizer, rng)
     for drawn, facts in prefixes:
         for camera, target in zip(cameras, targets, strict=True):
-            render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
+            render, confidence = look_at_scene(rasterizer, drawn, facts, camera, spread=True)
             if confidence.gaps is None:
                 continue
             stack = planes(render, confidence, confidence.gaps)

@@ -8,7 +8,8 @@ A source with numbers from A to B, every Sth, is written KIND:A-B/S or KIND:A-B.
 the fields of one dataclass (or of one `diffusers` configuration); what is left out has its default.
 The sources of `validation` are not trained on: they tell how training goes.
 With start = "shipped", or a model folder, a run goes on from weights of that layout. A recipe with
-a table [spread] is one for the network that spreads leaves, and has neither [unet] nor [pairs].
+a table [spread] is one for the network that spreads leaves: it has no start, [unet], [vae] and
+[pairs], and crop and half of [steps] and latent of [loss] mean nothing there.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from exgs.client.painter.training.lessons import SpreadOptions
-from exgs.client.painter.training.losses import LossWeights
+from exgs.client.painter.training.losses import SSIM_WINDOW, LossWeights
 from exgs.client.painter.training.pairs import PairOptions
 from exgs.client.painter.training.scenes import RecipeError
 from exgs.client.painter.training.schedule import Steps
@@ -91,6 +92,12 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
+def identity(recipe: Recipe) -> str:
+    """What a checkpoint must share with the recipe that goes on from it."""
+    free = replace(recipe.steps, count=0, checkpoint=0)
+    return repr(replace(recipe, steps=free))
+
+
 def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     """What must hold, and what is said where it does not."""
     pairs, spread, steps = recipe.pairs, recipe.spread, recipe.steps
@@ -108,10 +115,13 @@ def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:
         yield min(heights) >= pairs.crop, "[pairs] crop is larger than the least of heights"
         yield steps.crop <= pairs.crop, "[steps] crop is larger than that of [pairs]"
         levels = recipe.unet.get("block_out_channels", ())
+        yield isinstance(levels, list | tuple), "[unet] block_out_channels is not a list"
         multiple = LATENT_STRIDE << max(len(levels) - 1, 0)
         yield not steps.crop % multiple, f"[steps] crop must be a multiple of {multiple}"
     else:
-        yield min(heights) >= 1, "[spread] heights must be 1 or more"
+        least = f"[spread] heights must be {SSIM_WINDOW} or more"
+        yield min(heights) >= SSIM_WINDOW, least
+    yield steps.seed >= 0, "[steps] seed is negative"
     both = set(recipe.sources) & set(recipe.validation)
     yield not both, f"{min(both, default='')!r} is trained on and validates"
 

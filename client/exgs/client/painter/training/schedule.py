@@ -7,6 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
+from exgs.client.painter.training.scenes import RecipeError
+
+_MOST_LOST = 20  # steps without a finite gradient, one after another
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -23,6 +29,26 @@ class Steps:
     checkpoint: int = 100
     seed: int = 0
     half: bool = False  # bfloat16 on a CPU too; on a GPU always
+
+
+class Course:
+    """Tells when a run has gone astray."""
+
+    def __init__(self) -> None:
+        self._lost = 0
+
+    def is_lost(self, step: int, slope: Tensor) -> bool:
+        """Whether a step must not be taken, since the norm of its gradient is no number.
+
+        Raises RecipeError when many in a row were such.
+        """
+        self._lost = 0 if slope.isfinite() else self._lost + 1
+        if self._lost == _MOST_LOST:
+            raise RecipeError(
+                f"step {step}: the loss is no number any more; go on from the last checkpoint's"
+                " weights with a lower rate"
+            )
+        return self._lost > 0
 
 
 def rate_at(step: int, steps: Steps) -> float:

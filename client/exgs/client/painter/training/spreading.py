@@ -31,16 +31,16 @@ from exgs.client.painter.spread import (
     spread_by,
 )
 from exgs.client.painter.training.lessons import (
-    Lesson,
+    SpreadLesson,
     SpreadOptions,
     make_lesson,
     read_lesson,
     write_lesson,
 )
 from exgs.client.painter.training.losses import similarity, unlikeness
-from exgs.client.painter.training.recipe import Recipe
+from exgs.client.painter.training.recipe import Recipe, identity
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
-from exgs.client.painter.training.schedule import rate_at, write_curve
+from exgs.client.painter.training.schedule import Course, rate_at, write_curve
 from exgs.client.painter.training.shards import Progress, make_missing, shard_paths
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -70,14 +70,15 @@ class SpreadNetwork(nn.ModuleList):
             for number, (before, after) in enumerate(pairwise(widths))
         )
         for weight in self[LAYERS - 1].parameters():
-            nn.init.zeros_(weight)  # leaves stay as they are
+            nn.init.zeros_(weight)  # leaves stay as they are, nearly
 
     def forward(self, features: Tensor, around: Tensor) -> Tensor:
         """Answers [N, ANSWERS] from features [N, FEATURES] and the nearest leaves [N, 6]."""
         x = features
         for number, layer in enumerate(self):
             if number in ASKING:
-                x = torch.cat([x, x[around].mean(dim=1)], dim=1)
+                others = functional.embedding(around, x).mean(dim=1)  # adds up in one order
+                x = torch.cat([x, others], dim=1)
             x = layer(x)
             if number < LAYERS - 1:
                 x = functional.silu(x)
@@ -104,8 +105,7 @@ def slopes_of_answers(
         (slopes.sh0 * (seen.color - leaves.sh0)).sum(axis=1),
         (slopes.means * seen.middle).sum(axis=1),
     ]
-    joined = np.concatenate([scales, np.stack(rest, axis=1)], axis=1)
-    return np.asarray(np.nan_to_num(joined), np.float32)
+    return np.concatenate([scales, np.stack(rest, axis=1)], axis=1).astype(np.float32)
 
 
 class SpreadTraining:
@@ -115,8 +115,8 @@ class SpreadTraining:
         self,
         recipe: Recipe,
         options: SpreadOptions,
-        lessons: Sequence[Lesson],
-        validation: Sequence[Lesson],
+        lessons: Sequence[SpreadLesson],
+        validation: Sequence[SpreadLesson],
         rasterizer: Rasterizer,
     ) -> None:
         torch.manual_seed(recipe.steps.seed)
@@ -130,10 +130,12 @@ class SpreadTraining:
         self._rasterizer = rasterizer
         self._live = SpreadNetwork(options.hidden)
         self._mean = SpreadNetwork(options.hidden).requires_grad_(False)
+        self._mean.load_state_dict(self._live.state_dict())
         self._optimiser = torch.optim.AdamW(
             self._live.parameters(), weight_decay=recipe.steps.weight_decay
         )
         self._losses: list[float] = []
+        self._course = Course()
 
     def advance(self) -> None:
         """One step."""
@@ -145,14 +147,15 @@ class SpreadTraining:
         for _ in range(steps.batch):
             self._learn(self._lessons[rng.integers(len(self._lessons))], rng)
         slope = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
-        if slope.isfinite():
-            self._optimiser.step()
         self.step += 1
+        if self._course.is_lost(self.step, slope):
+            return
+        self._optimiser.step()
         keep = min(steps.ema, self.step / (self.step + 10))
         for mean, value in zip(self._mean.parameters(), self._live.parameters(), strict=True):
             mean.lerp_(value.detach(), 1 - keep)
 
-    def _learn(self, lesson: Lesson, rng: np.random.Generator) -> None:
+    def _learn(self, lesson: SpreadLesson, rng: np.random.Generator) -> None:
         """Add the slopes of one picture."""
         prefix = lesson.prefixes[rng.integers(len(lesson.prefixes))]
         view = int(rng.integers(len(lesson.cameras)))
@@ -166,6 +169,7 @@ class SpreadTraining:
         spread = spread_by(answers, leaves, seen)
 
         def slope(drawn: FloatArray) -> FloatArray:
+            # The slope passes through the clamp: what is too bright has to learn as well.
             shown = _tensor(np.clip(drawn, 0, 1)).requires_grad_(True)
             loss = unlikeness(shown, _tensor(target), self._recipe.loss)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -186,7 +190,7 @@ class SpreadTraining:
         self.rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         with atomic_write(path) as file:
             state = {
-                "recipe": repr(self._recipe),
+                "recipe": identity(self._recipe),
                 "step": self.step,
                 "live": self._live.state_dict(),
                 "mean": self._mean.state_dict(),
@@ -204,7 +208,7 @@ class SpreadTraining:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        if state.get("recipe") != repr(self._recipe):
+        if state.get("recipe") != identity(self._recipe):
             raise RecipeError(f"{path}: from another recipe; use another folder")
         self._live.load_state_dict(state["live"])
         self._mean.load_state_dict(state["mean"])
@@ -262,7 +266,8 @@ def train_spread(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rasterizer = default_rasterizer()
-    paths = shard_paths(recipe, options, folder / "lessons", ".npz")
+    of_any_width = replace(options, hidden=0)  # lessons do not depend on it
+    paths = shard_paths(recipe, of_any_width, folder / "lessons", ".npz")
 
     def make(path: Path, scene: TrainingScene, rng: np.random.Generator) -> None:
         write_lesson(path, make_lesson(scene, rasterizer, options, rng))
