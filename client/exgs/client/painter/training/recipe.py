@@ -8,8 +8,7 @@ A source with numbers from A to B, every Sth, is written KIND:A-B/S or KIND:A-B.
 the fields of one dataclass (or of one `diffusers` configuration); what is left out has its default.
 The sources of `validation` are not trained on: they tell how training goes.
 With start = "shipped", or a model folder, a run goes on from weights of that layout. A recipe with
-a table [spread] is one for the network that spreads leaves: it has no start, [unet], [vae] and
-[pairs], and crop and half of [steps] and latent of [loss] mean nothing there.
+a table [spread] is one for the network that spreads leaves, and has nothing of what that one lacks.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ Table = TypeVar("Table")
 
 _RANGE = re.compile(r"(?P<kind>.+):(?P<first>\d+)-(?P<last>\d+)(?:/(?P<step>\d+))?")
 _MOST_SOURCES = 10_000
+_TABLES = "steps", "loss"
+_NOT_TO_SPREAD = {"unet", "vae", "pairs", "start", "[steps] crop", "[steps] half", "[loss] latent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,8 @@ def read_recipe(path: Path) -> Recipe:
     sources = _names(path, "sources", data)
     if not sources:
         raise RecipeError(f"{path}: sources names none")
-    spread = None
-    if "spread" in data:
-        spread, unet = _table(path, "spread", SpreadOptions, data), {}
-        for name in sorted(set(data) & {"unet", "vae", "pairs", "start"}):
-            raise RecipeError(f"{path}: {name} has no place in a recipe with [spread]")
+    spread = _spread(path, data)
+    unet = {} if spread is not None else unet
     if not isinstance(unet, dict) or not isinstance(data.get("vae", {}), dict):
         raise RecipeError(f"{path}: [unet] and [vae] must be tables; [unet] can't be left out")
     if not isinstance(seed, int) or seed < 0:
@@ -90,6 +88,18 @@ def read_recipe(path: Path) -> Recipe:
         if not holds:
             raise RecipeError(f"{path}: {fault}")
     return recipe
+
+
+def _spread(path: Path, data: Mapping[str, Any]) -> SpreadOptions | None:
+    """The table of a recipe for the network that spreads leaves, and nothing of another's."""
+    if "spread" not in data:
+        return None
+    tables = {name: data.get(name) for name in _TABLES}
+    kept = {name: table for name, table in tables.items() if isinstance(table, dict)}
+    given = {*data, *(f"[{name}] {key}" for name, table in kept.items() for key in table)}
+    for name in sorted(given & _NOT_TO_SPREAD):
+        raise RecipeError(f"{path}: {name} has no place in a recipe with [spread]")
+    return _table(path, "spread", SpreadOptions, data)
 
 
 def identity(recipe: Recipe) -> str:
