@@ -24,6 +24,7 @@ from exgs.client.painter.training.recipe import Recipe
 from exgs.client.painter.training.scenes import RecipeError, load_source
 from exgs.client.painter.training.schedule import Steps
 from exgs.client.painter.training.spreading import SpreadNetwork, slopes_of_answers, train_spread
+from exgs.codec.encode import Progress
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr
@@ -164,9 +165,9 @@ def test_lessons_are_read_as_they_were_written(tmp_path: Path) -> None:
         read_lesson(path)
 
 
-def _train(recipe: Recipe, folder: Path) -> Path:
+def _train(recipe: Recipe, folder: Path, progress: Progress = lambda *_: None) -> Path:
     assert recipe.spread is not None
-    return train_spread(recipe, recipe.spread, Path(), folder, lambda *_: None, lambda _: None)
+    return train_spread(recipe, recipe.spread, Path(), folder, progress, lambda _: None)
 
 
 def test_training_learns_and_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -189,10 +190,9 @@ def test_training_learns_and_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path
 
 def _interrupted(recipe: Recipe, folder: Path, step: int) -> None:
     """Train, but break off in the middle."""
-    assert recipe.spread is not None
 
     def progress(what: str, share: float) -> None:
         if what == "training" and share >= step / recipe.steps.count:
             raise KeyboardInterrupt
 
-    train_spread(recipe, recipe.spread, Path(), folder, progress, lambda _: None)
+    _train(recipe, folder, progress)

@@ -53,7 +53,7 @@ def over_background(image: FloatArray, confidence: Confidence, background: Color
 
 
 def to_pixels(image: FloatArray) -> Pixels:
-    """Pixels [H, W, 3] of a picture in which 1.0 is white, clamped."""
+    """8-bit values, of the same shape, of a picture in which 1.0 is white, clamped."""
     return np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
 
 

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from exgs.client.painter.stretch import (
     NEIGHBOURS,
     SLAB,
-    DoubleArray,
     Ints,
     Near,
     candidates,
@@ -28,6 +27,7 @@ from exgs.client.painter.stretch import (
 )
 from exgs.codec.proxies import rotation_matrices
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
+from exgs.scene.rasterize import DoubleArray
 
 _SHIPPED = Path(__file__).parent / "weights" / "spread.npz"
 
@@ -80,17 +80,18 @@ def look_around(leaves: Gaussians, missing: float, near_by: Ints | None = None) 
     opacity = logit(leaves.opacities)
     size = np.log(np.maximum(leaves.scales, _TINY)).mean(axis=1)
     color = SH_C0 * leaves.sh0
-    others = color[around]
+    others, sizes = color[around], size[around]
+    mean = others.mean(axis=1)
     rest = [
         opacity / 2,
         np.full(count, logit(np.array(missing))),
-        4 * np.abs(others.mean(axis=1) - color).mean(axis=1),
+        4 * np.abs(mean - color).mean(axis=1),
         4 * others.std(axis=1).mean(axis=1),
-        4 * np.abs((color - others.mean(axis=1)).mean(axis=1)),
+        4 * np.abs((color - mean).mean(axis=1)),
         2 * np.abs(color.mean(axis=1)),
         (opacity[around].mean(axis=1) - opacity) / 2,
-        np.clip(size[around].mean(axis=1) - size, -4, 4),
-        np.clip(size[around].std(axis=1), 0, 4),
+        np.clip(sizes.mean(axis=1) - size, -4, 4),
+        np.clip(sizes.std(axis=1), 0, 4),
     ]
     features = np.concatenate([shape, np.stack(rest, axis=1)], axis=1).astype(np.float32)
     return Surroundings(features, around, axes, middle, leaves.sh0[around].mean(axis=1))

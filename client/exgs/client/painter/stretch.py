@@ -14,9 +14,9 @@ import numpy.typing as npt
 from exgs.codec.morton import morton_encode
 from exgs.codec.proxies import rotation_matrices
 from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.rasterize import DoubleArray
 
 Ints = npt.NDArray[np.int64]
-DoubleArray = npt.NDArray[np.float64]
 
 NEIGHBOURS = 6
 SLAB = 1 << 14  # leaves at a time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.client.painter.spread import Surroundings, look_around
-from exgs.client.painter.training.prefixes import random_prefixes
+from exgs.client.painter.training.checkpoints import write_arrays
+from exgs.client.painter.training.prefixes import judged_cameras, random_prefixes
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
+from exgs.client.picture import Pixels, to_pixels
 from exgs.scene.camera import Camera
-from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterize import Rasterizer
-
-Bytes = npt.NDArray[np.uint8]
 
 _FEWEST = 50  # leaves that teach something
 _FIELDS = tuple(field.name for field in fields(Gaussians))
@@ -35,13 +35,17 @@ class SpreadOptions:
     heights: tuple[int, ...] = (135, 180)  # of the pictures
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Prefix:
-    """Leaves that have come, and what is known of them."""
+    """Leaves that have come."""
 
     leaves: Gaussians
-    missing: float
-    seen: Surroundings
+    missing: float  # share of the scene's
+
+    @cached_property
+    def seen(self) -> Surroundings:
+        """What the network knows of them, worked out when it is first asked for."""
+        return look_around(self.leaves, self.missing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,33 +54,28 @@ class SpreadLesson:
 
     prefixes: tuple[Prefix, ...]
     cameras: tuple[Camera, ...]
-    pictures: tuple[Bytes, ...]  # [H, W, 4] each, RGB over black and alpha
+    pictures: tuple[Pixels, ...]  # [H, W, 4] each, RGB over black and alpha
 
 
 def make_lesson(
     scene: TrainingScene, rasterizer: Rasterizer, options: SpreadOptions, rng: np.random.Generator
 ) -> SpreadLesson:
     """Encode `scene`, cut it at random prefixes, draw the whole; raises as `encode`."""
-    views = scene.cameras[: options.views]
-    cameras = tuple(
-        camera.resized(round(height * camera.width / camera.height), height)
-        for camera, height in zip(views, rng.choice(options.heights, len(views)), strict=True)
-    )
+    cameras = judged_cameras(scene.cameras[: options.views], options.heights, rng)
     pictures = []
     for camera in cameras:
         render = rasterizer.render(scene.gaussians, camera)
         whole = np.concatenate([render.rgb, render.alpha[..., None]], axis=2)
-        pictures.append(np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8))
+        pictures.append(to_pixels(whole))
     others = scene.cameras[options.views :]  # the encoder never sees the judged views
     prefixes = tuple(
-        Prefix(drawn.gaussians, missing, look_around(drawn.gaussians, missing))
+        Prefix(drawn.gaussians, 1 - len(drawn.gaussians) / facts.leaf_count)
         for drawn, facts in random_prefixes(
             scene.gaussians, others, options.prefixes, rasterizer, rng
         )
         if len(drawn.gaussians) >= _FEWEST
-        for missing in [1 - len(drawn.gaussians) / facts.leaf_count]
     )
-    return SpreadLesson(prefixes, cameras, tuple(pictures))
+    return SpreadLesson(prefixes, tuple(cameras), tuple(pictures))
 
 
 def write_lesson(path: Path, lesson: SpreadLesson) -> None:
@@ -88,8 +87,7 @@ def write_lesson(path: Path, lesson: SpreadLesson) -> None:
     for number, prefix in enumerate(lesson.prefixes):
         arrays[f"missing{number}"] = np.array(prefix.missing)
         arrays |= {f"{name}{number}": getattr(prefix.leaves, name) for name in _FIELDS}
-    with atomic_write(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
 
 
 def read_lesson(path: Path) -> SpreadLesson:
@@ -106,7 +104,7 @@ def read_lesson(path: Path) -> SpreadLesson:
             for number in range(sum(name.startswith("missing") for name in arrays)):
                 leaves = Gaussians(*(arrays[f"{name}{number}"] for name in _FIELDS))
                 missing = float(arrays[f"missing{number}"])
-                prefixes.append(Prefix(leaves, missing, look_around(leaves, missing)))
+                prefixes.append(Prefix(leaves, missing))
     except (ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
         raise RecipeError(f"{path}: no lesson; delete it") from error
     if not cameras:

@@ -24,6 +24,7 @@ from exgs.client.painter.pipeline import (
     bound_shortcuts,
     build_pipeline,
 )
+from exgs.client.painter.training.checkpoints import read_checkpoint, write_checkpoint
 from exgs.client.painter.training.losses import loss_of, painted, similarity
 from exgs.client.painter.training.pairs import (
     Bytes,
@@ -33,13 +34,20 @@ from exgs.client.painter.training.pairs import (
     read_shard,
     write_shard,
 )
-from exgs.client.painter.training.recipe import Recipe, identity
+from exgs.client.painter.training.recipe import Recipe
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
-from exgs.client.painter.training.schedule import Course, Steps, rate_at, write_curve
-from exgs.client.painter.training.shards import Progress, make_missing, shard_paths
+from exgs.client.painter.training.schedule import (
+    Course,
+    Steps,
+    average,
+    rate_at,
+    set_rate,
+    write_curve,
+)
+from exgs.client.painter.training.shards import make_missing, shard_paths
 from exgs.client.painter.vae import PixelVae
+from exgs.codec.encode import Progress
 from exgs.codec.threads import ahead
-from exgs.scene.files import atomic_write
 from exgs.scene.rasterize import default_rasterizer
 
 CURVE_COLUMNS = (
@@ -72,10 +80,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     options = recipe.pairs
     paths = shard_paths(recipe, options, folder / "pairs", ".npy")
-    rasterizer = default_rasterizer()
 
     def make(path: Path, scene: TrainingScene, rng: np.random.Generator) -> None:
-        write_shard(path, make_pairs(scene, rasterizer, options, rng))
+        write_shard(path, make_pairs(scene, default_rasterizer(), options, rng))
 
     make_missing(paths, recipe, options, data, make, progress)
 
@@ -131,9 +138,7 @@ class _Run:
         """One step; raises RecipeError where no step has led anywhere for long."""
         steps = self._recipe.steps
         stack, target = batch.lit(self._device)
-        rate = rate_at(self.step, steps)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self._optimiser, self.step, steps)
         with self._precision():
             restored, latent = self._trained.restore(stack)
             with torch.no_grad():
@@ -148,10 +153,8 @@ class _Run:
             return
         self._optimiser.step()
         bound_shortcuts(self._live["unet"])
-        keep = min(steps.ema, self.step / (self.step + 10))
+        average(self._ema, self._live, self.step, steps)
         with torch.no_grad():
-            for average, value in zip(self._ema.parameters(), self._live.parameters(), strict=True):
-                average.lerp_(value, 1 - keep)
             before = (stack[:, RAW] - target).square().mean()
             after = (shown.clamp(0, 1) - target).square().mean()
             self._sums += torch.stack([loss, before, after])
@@ -168,16 +171,14 @@ class _Run:
         rate = rate_at(self.step, self._recipe.steps)
         numbers = (self.step, mean[0], before, after, *judged, rate, elapsed_s)
         self._rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
-        with atomic_write(self._folder / "checkpoint.pt") as file:
-            state = {
-                "recipe": identity(self._recipe),
-                "step": self.step,
-                "live": self._live.state_dict(),
-                "ema": self._ema.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "rows": self._rows,
-            }
-            torch.save(state, file)
+        state = {
+            "step": self.step,
+            "live": self._live.state_dict(),
+            "ema": self._ema.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "rows": self._rows,
+        }
+        write_checkpoint(self._folder / "checkpoint.pt", self._recipe, state)
         write_curve(self._folder / "curve.csv", self._rows)
         return (
             f"step {self.step}: loss {mean[0]:.4f}, raw {before:.2f} dB,"
@@ -187,12 +188,9 @@ class _Run:
 
     def resume(self) -> None:
         """Go on from a checkpoint, if there is one; raises RecipeError where it is another's."""
-        path = self._folder / "checkpoint.pt"
-        if not path.exists():
+        state = read_checkpoint(self._folder / "checkpoint.pt", self._recipe, self._device)
+        if state is None:
             return
-        state = torch.load(path, map_location=self._device, weights_only=True)
-        if state.get("recipe") != identity(self._recipe):
-            raise RecipeError(f"{path}: from another recipe; use another folder")
         self._live.load_state_dict(state["live"])
         self._ema.load_state_dict(state["ema"])
         self._optimiser.load_state_dict(state["optimiser"])

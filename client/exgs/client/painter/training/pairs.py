@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from exgs.client.painter.confidence import look_at_scene
 from exgs.client.painter.inputs import PLANES, RAW, planes
-from exgs.client.painter.training.prefixes import random_prefixes
+from exgs.client.painter.training.prefixes import judged_cameras, random_prefixes
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
+from exgs.client.picture import to_pixels
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterize import Rasterizer
@@ -75,11 +76,7 @@ def make_pairs(
     rng: np.random.Generator,
 ) -> Pairs:
     """Encode `scene`, cut it at random prefixes, look at it, keep crops; raises as `encode`."""
-    views = scene.cameras[: options.views]
-    cameras = [
-        camera.resized(round(height * camera.width / camera.height), height)
-        for camera, height in zip(views, rng.choice(options.heights, len(views)), strict=True)
-    ]
+    cameras = judged_cameras(scene.cameras[: options.views], options.heights, rng)
     targets = [rasterizer.render(scene.gaussians, camera) for camera in cameras]
     inputs, wanted, alphas = [], [], []
     others = scene.cameras[options.views :]  # the encoder never sees the judged views
@@ -92,9 +89,9 @@ def make_pairs(
             stack = planes(render, confidence, confidence.gaps)
             top, left = _place(target.rgb, options.crop, rng)
             window = np.s_[top : top + options.crop, left : left + options.crop]
-            inputs.append(_pack(stack[:, *window]))
-            wanted.append(_pack(target.rgb[window].transpose(2, 0, 1)))
-            alphas.append(_pack(target.alpha[window]))
+            inputs.append(to_pixels(stack[:, *window]))
+            wanted.append(to_pixels(target.rgb[window].transpose(2, 0, 1)))
+            alphas.append(to_pixels(target.alpha[window]))
     side = options.crop
     return Pairs(
         np.array(inputs, np.uint8).reshape(-1, PLANES, side, side),
@@ -141,7 +138,3 @@ def _place(target: FloatArray, side: int, rng: np.random.Generator) -> tuple[int
         if target[top : top + side, left : left + side].mean() > _EMPTY:
             break
     return top, left
-
-
-def _pack(values: FloatArray) -> Bytes:
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

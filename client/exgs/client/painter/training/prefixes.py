@@ -22,6 +22,16 @@ _MOST_SHARE = 0.85  # of a file: above, there is little left to learn
 _HEAD_SHARE = 1.3  # of the bytes with which the first Gaussians show: the least prefix
 
 
+def judged_cameras(
+    cameras: Sequence[Camera], heights: Sequence[int], rng: np.random.Generator
+) -> list[Camera]:
+    """The same views, each of one of these heights at random."""
+    return [
+        camera.resized(round(height * camera.width / camera.height), height)
+        for camera, height in zip(cameras, rng.choice(heights, len(cameras)), strict=True)
+    ]
+
+
 def random_prefixes(
     scene: Gaussians,
     cameras: Sequence[Camera],

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,12 +100,6 @@ def _spread(path: Path, data: Mapping[str, Any]) -> SpreadOptions | None:
     for name in sorted(given & _NOT_TO_SPREAD):
         raise RecipeError(f"{path}: {name} has no place in a recipe with [spread]")
     return _table(path, "spread", SpreadOptions, data)
-
-
-def identity(recipe: Recipe) -> str:
-    """What a checkpoint must share with the recipe that goes on from it."""
-    free = replace(recipe.steps, count=0, checkpoint=0)
-    return repr(replace(recipe, steps=free))
 
 
 def _conditions(recipe: Recipe) -> Iterator[tuple[bool, str]]:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torch.nn import Module
+from torch.optim import Optimizer
 
 from exgs.client.painter.training.scenes import RecipeError
 
@@ -56,6 +59,20 @@ def rate_at(step: int, steps: Steps) -> float:
     rising = (step + 1) / max(steps.warm_up, 1)
     falling = (steps.count - step) / max(steps.decay, 1)
     return steps.rate * min(1.0, rising, falling)
+
+
+def set_rate(optimiser: Optimizer, step: int, steps: Steps) -> None:
+    """Give `optimiser` the learning rate of this step."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate_at(step, steps)
+
+
+@torch.no_grad()
+def average(means: Module, values: Module, step: int, steps: Steps) -> None:
+    """Draw the moving averages of the weights towards them, faster in the first of the steps."""
+    keep = min(steps.ema, step / (step + 10))
+    for mean, value in zip(means.parameters(), values.parameters(), strict=True):
+        mean.lerp_(value, 1 - keep)
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

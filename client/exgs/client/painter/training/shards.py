@@ -13,8 +13,7 @@ from exgs.client.painter.training.lessons import SpreadOptions
 from exgs.client.painter.training.pairs import PairOptions
 from exgs.client.painter.training.recipe import Recipe
 from exgs.client.painter.training.scenes import TrainingScene, check_source, load_source
-
-Progress = Callable[[str, float], None]
+from exgs.codec.encode import Progress
 
 _VIEW_SIZE = (320, 180)  # of the encoder's views; pictures to learn from have sizes of their own
 

@@ -30,6 +30,11 @@ from exgs.client.painter.spread import (
     Surroundings,
     spread_by,
 )
+from exgs.client.painter.training.checkpoints import (
+    read_checkpoint,
+    write_arrays,
+    write_checkpoint,
+)
 from exgs.client.painter.training.lessons import (
     SpreadLesson,
     SpreadOptions,
@@ -38,11 +43,11 @@ from exgs.client.painter.training.lessons import (
     write_lesson,
 )
 from exgs.client.painter.training.losses import similarity, unlikeness
-from exgs.client.painter.training.recipe import Recipe, identity
+from exgs.client.painter.training.recipe import Recipe
 from exgs.client.painter.training.scenes import RecipeError, TrainingScene
-from exgs.client.painter.training.schedule import Course, rate_at, write_curve
-from exgs.client.painter.training.shards import Progress, make_missing, shard_paths
-from exgs.scene.files import atomic_write
+from exgs.client.painter.training.schedule import Course, average, rate_at, set_rate, write_curve
+from exgs.client.painter.training.shards import make_missing, shard_paths
+from exgs.codec.encode import Progress
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterize import Gradients, Rasterizer, default_rasterizer
 
@@ -141,8 +146,7 @@ class SpreadTraining:
         """One step."""
         steps = self._recipe.steps
         rng = np.random.default_rng([steps.seed, self.step])
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate_at(self.step, steps)
+        set_rate(self._optimiser, self.step, steps)
         self._optimiser.zero_grad(set_to_none=True)
         for _ in range(steps.batch):
             self._learn(self._lessons[rng.integers(len(self._lessons))], rng)
@@ -151,9 +155,7 @@ class SpreadTraining:
         if self._course.is_lost(self.step, slope):
             return
         self._optimiser.step()
-        keep = min(steps.ema, self.step / (self.step + 10))
-        for mean, value in zip(self._mean.parameters(), self._live.parameters(), strict=True):
-            mean.lerp_(value.detach(), 1 - keep)
+        average(self._mean, self._live, self.step, steps)
 
     def _learn(self, lesson: SpreadLesson, rng: np.random.Generator) -> None:
         """Add the slopes of one picture."""
@@ -188,16 +190,14 @@ class SpreadTraining:
         figures = self._judge()
         numbers = (self.step, loss, *figures, rate_at(self.step, steps))
         self.rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
-        with atomic_write(path) as file:
-            state = {
-                "recipe": identity(self._recipe),
-                "step": self.step,
-                "live": self._live.state_dict(),
-                "mean": self._mean.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "rows": self.rows,
-            }
-            torch.save(state, file)
+        state = {
+            "step": self.step,
+            "live": self._live.state_dict(),
+            "mean": self._mean.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "rows": self.rows,
+        }
+        write_checkpoint(path, self._recipe, state)
         return (
             f"step {self.step}: loss {loss:.4f}; validation: raw {figures[0]:.2f} dB,"
             f" {figures[2]:.4f}, spread {figures[1]:.2f} dB, {figures[3]:.4f}"
@@ -205,11 +205,9 @@ class SpreadTraining:
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint, if there is one; raises RecipeError where it is another's."""
-        if not path.exists():
+        state = read_checkpoint(path, self._recipe, torch.device("cpu"))
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
-        if state.get("recipe") != identity(self._recipe):
-            raise RecipeError(f"{path}: from another recipe; use another folder")
         self._live.load_state_dict(state["live"])
         self._mean.load_state_dict(state["mean"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -217,9 +215,8 @@ class SpreadTraining:
 
     def save(self, path: Path) -> None:
         """Write the averaged weights, in half precision."""
-        arrays = {name: value.astype(np.float16) for name, value in self._mean.arrays().items()}
-        with atomic_write(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        weights = self._mean.arrays().items()
+        write_arrays(path, {name: value.astype(np.float16) for name, value in weights})
 
     @torch.inference_mode()
     def _judge(self) -> list[float]:
