@@ -60,22 +60,24 @@ def test_what_was_kept_comes_back(parts: Parts, tmp_path: Path) -> None:
     assert Cache(tmp_path, URL + "2", print).load() is None
 
 
-@given(data=st.data())
+@given(kept=st.floats(0, 1), flip=st.none() | st.tuples(st.floats(0, 1), st.integers(0, 7)))
 @settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_damaged_cache_gives_only_what_is_whole(
     parts: Parts,
     tmp_path: Path,
-    data: st.DataObject,
+    kept: float,
+    flip: tuple[float, int] | None,
 ) -> None:
     folder = tmp_path / "cache"
     if not folder.exists():
         _fill(folder, parts)
     whole = next(folder.glob("*.cache")).read_bytes()
-    broken = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
-    if broken and data.draw(st.booleans()):
-        broken[data.draw(st.integers(0, len(broken) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    broken = bytearray(whole[: round(kept * len(whole))])
+    if broken and flip is not None:
+        place, bit = flip
+        broken[round(place * (len(broken) - 1))] ^= 1 << bit
     stored = read_cache(bytes(broken))
     if stored is not None and stored.resume.head.scene_hash == parts[0].scene_hash:
         assert stored.good_bytes <= len(broken)

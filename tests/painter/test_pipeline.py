@@ -20,7 +20,6 @@ from exgs.client.painter.inputs import (
     REACH,
     SPREAD,
     WIDE,
-    filled,
 )
 from exgs.client.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.client.painter.pipeline import GaussPainterPipeline
@@ -29,6 +28,18 @@ from tests.painter.frames import small_pipeline
 
 def _stack(seed: int = 0) -> torch.Tensor:
     return torch.rand((2, PLANES, 32, 48), generator=torch.Generator().manual_seed(seed))
+
+
+def _frame(height: int, width: int) -> torch.Tensor:
+    """As smooth as frames are: most of the picture is missing, leaves are spread over it."""
+    coarse = torch.rand((1, 3, 6, 8), generator=torch.Generator().manual_seed(0))
+    whole = functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
+    stack = torch.full((1, PLANES, height, width), 0.4)  # the map: proxies, and gaps
+    stack[:, LEAVES], stack[:, 8] = 0.2, 0
+    stack[:, RAW], stack[:, GAPS] = 0.6 * whole, whole
+    for colors, cover in ((SPREAD, 0.95), (WIDE, 0.9)):
+        stack[:, colors], stack[:, colors.stop] = cover * whole, cover
+    return stack
 
 
 def test_an_untrained_network_shows_the_leaves_as_they_are_spread() -> None:
@@ -42,8 +53,6 @@ def test_the_decoder_can_answer_with_any_of_its_alternatives() -> None:
     nothing = 1 - stack[:, LEAVES, None] - stack[:, PROXIES, None]
     alternatives = [
         stack[:, RAW],
-        filled(stack),
-        stack[:, WIDE],
         stack[:, RAW] + nothing * spread,
         spread + stack[:, REACH, None] * stack[:, GAPS],
     ]
@@ -82,11 +91,12 @@ def test_a_saved_model_is_the_same_when_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", [torch.float32, GPU_PRECISION])
 def test_the_shipped_weights_paint_in_every_precision_that_is_used(precision: torch.dtype) -> None:
-    stack = functional.interpolate(_stack(), size=(96, 128), mode="bilinear")  # as smooth as frames
+    stack = _frame(96, 128)
     whole = load_network()(stack)
     painted = load_network(precision=precision)(stack.to(precision)).float()
     assert painted.isfinite().all()
-    assert (painted - whole).abs().mean() < 0.01
+    assert (painted - whole).abs().max() < 0.02
+    assert (whole - stack[:, SPREAD]).abs().max() > 0.05
 
 
 def test_the_shipped_weights_are_small_and_half_precision() -> None:

@@ -66,7 +66,7 @@ def test_the_network_answers_in_numpy_as_in_torch() -> None:
     assert seen.features.shape == (60, FEATURES)
     expected = network(torch.from_numpy(seen.features), torch.from_numpy(seen.around)).numpy()
     assert expected.shape == (60, ANSWERS)
-    assert expected.std() > 0.05
+    assert expected.std() > 0.04
     np.testing.assert_allclose(Spread(network.arrays()).answers(seen), expected, atol=1e-5)
 
 

@@ -28,7 +28,7 @@ _SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at
 _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
-FEW, _MANY = 0.5, 0.55  # share of the leaves missing: with few, what is open may well be so
+FEW, _MANY = 0.3, 0.35  # share of the leaves missing: with few, what is open may well be so
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """What the network sees of a frame: the render, the colours for its gaps, and the confidence map.
 
-One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; the honest
-fill; and the gate that says how much of the network's answer each pixel takes.
+One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; and the gate
+that says how much of the network's answer each pixel takes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ RAW, GAPS, MAP, SPREAD, WIDE = (
     slice(15, 18),
 )
 COLORS = RAW, GAPS, SPREAD, WIDE
-LEAVES, PROXIES, WEIGHT, REACH = 6, 7, 9, 10
+LEAVES, PROXIES, REACH = 6, 7, 10
 
 # From which weight on the gate opens, and from which it is open: for what may be a gap, and for
-# leaves that stand for others. Those that stand for few are better left alone: of the validation
-# pairs two fifths got worse where fewer than half were missing, a quarter where 50 to 60% were.
+# leaves that stand for others. Where fewer are missing there is next to nothing left to gain, and
+# no pairs to learn it from.
 _REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
-_DOUBT_OPENS = 0.5, 0.65
+_DOUBT_OPENS = 0.3, 0.4
 
 
 def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
@@ -62,12 +62,6 @@ def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
         ]
     )
     return np.asarray(np.clip(stack, 0.0, 1.0), np.float32)
-
-
-def filled(stack: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] of stacks of planes, their gaps filled."""
-    picture: Tensor = stack[:, RAW] + stack[:, WEIGHT, None] * stack[:, GAPS]
-    return picture
 
 
 def gate(confidence: Confidence) -> FloatArray:

@@ -31,12 +31,13 @@ from exgs.scene.rasterize import DoubleArray
 
 _SHIPPED = Path(__file__).parent / "weights" / "spread.npz"
 
-FEATURES = 28
+FEATURES = 31
 ANSWERS = 6  # logs of three scales, opacity, share of the neighbours' colour, of the way to them
 LAYERS, ASKING = 5, (2, 3)  # in front of which layers neighbours are asked
 SMALLEST, LARGEST = -3.0, 4.0  # answers for scales
 
 _SHAPE_FEATURES = 19
+_SPARSEST = 0.95  # quantile of the distances, that tells how unevenly leaves lie
 _TINY = 1e-12
 _SHARES = 1e-3, 1 - 1e-3
 _MOST_ODDS = 80  # logarithm: no exponential overflows
@@ -72,15 +73,18 @@ def look_around(leaves: Gaussians, missing: float, near_by: Ints | None = None) 
     axes = np.argsort(-leaves.scales, axis=1, kind="stable")
     middle = np.empty((count, 3), np.float32)
     shape = np.empty((count, _SHAPE_FEATURES), np.float32)
+    spans = np.empty(count)
     for start in range(0, count, SLAB):
         rows = slice(start, start + SLAB)
         found = near(leaves.means, near_by, rows)
         around[rows], middle[rows] = found.around, found.close.mean(axis=1)
+        spans[rows] = found.distance.mean(axis=1)
         shape[rows] = _shape(found, leaves.scales[rows], leaves.quats[rows], axes[rows])
     opacity = logit(leaves.opacities)
     size = np.log(np.maximum(leaves.scales, _TINY)).mean(axis=1)
     color = SH_C0 * leaves.sh0
     others, sizes = color[around], size[around]
+    span, wide = np.maximum(np.quantile(spans, (0.5, _SPARSEST)), _TINY)
     mean = others.mean(axis=1)
     rest = [
         opacity / 2,
@@ -92,6 +96,9 @@ def look_around(leaves: Gaussians, missing: float, near_by: Ints | None = None) 
         (opacity[around].mean(axis=1) - opacity) / 2,
         np.clip(sizes.mean(axis=1) - size, -4, 4),
         np.clip(sizes.std(axis=1), 0, 4),
+        np.clip(np.log(np.maximum(spans, _TINY) / span), -4, 4),
+        np.clip(size - np.median(size), -4, 4),
+        np.full(count, np.log(wide / span)),
     ]
     features = np.concatenate([shape, np.stack(rest, axis=1)], axis=1).astype(np.float32)
     return Surroundings(features, around, axes, middle, leaves.sh0[around].mean(axis=1))

@@ -3,9 +3,8 @@
 All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
 latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
 answers pixel by pixel with how much of the spread leaves' picture gives way to each of its
-alternatives (the bare render, the same before the spread leaves, the filled one, leaves stretched
-to their neighbours, more of what may be a gap) and with a residual: an untrained decoder answers
-with the spread leaves.
+alternatives (the bare render, the same before the spread leaves, more of what may be a gap) and
+with a residual: an untrained decoder answers with the spread leaves.
 """
 
 from __future__ import annotations
@@ -24,13 +23,11 @@ from exgs.client.painter.inputs import (
     RAW,
     REACH,
     SPREAD,
-    WIDE,
-    filled,
 )
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
-_ANSWERS = 8  # RGB of the residual, and the shares of five alternatives
+_ANSWERS = 6  # RGB of the residual, and the shares of three alternatives
 
 
 class _Residual(nn.Module):
@@ -83,12 +80,11 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         picture = stack[:, SPREAD]
         nothing = 1 - stack[:, LEAVES, None] - stack[:, PROXIES, None]
         in_front = stack[:, RAW] + nothing * picture
-        others = (stack[:, RAW], filled(stack), stack[:, WIDE], in_front)
-        changes = [other - picture for other in others] + [stack[:, REACH, None] * stack[:, GAPS]]
-        residual: Tensor = planes[:, :3]
+        more = stack[:, REACH, None] * stack[:, GAPS]
+        changes = (stack[:, RAW] - picture, in_front - picture, more)
         for number, change in enumerate(changes, start=3):
-            residual = residual + planes[:, number, None] * change
-        return picture + residual
+            picture = picture + planes[:, number, None] * change
+        return picture + planes[:, :3]
 
     def forward(self, stack: Tensor) -> Tensor:
         """Encode and decode, without restoring."""

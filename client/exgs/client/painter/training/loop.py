@@ -66,7 +66,6 @@ _JUDGED = 8  # pairs at a time
 _DIM = 0.5  # the least light in which a crop is shown
 _MOST_SLOPE = 0.1  # norm of a step's gradient
 _NEGATIVES = 0.3  # of the crops
-_FOGGED, _MOST_FOG = 0.3, 0.7  # of the crops, and how far
 
 
 def train(
@@ -264,8 +263,6 @@ def draw_batch(lessons: Lessons, steps: Steps, step: int) -> Batch:
         stack, target = stack[window], target[window]
         if rng.random() < _NEGATIVES:
             stack, target = negative(stack, target, alpha[window[1:]])
-        if rng.random() < _FOGGED:
-            stack = fogged(stack, rng.uniform(0, _MOST_FOG))
         if rng.random() < 0.5:
             stack, target = stack[:, :, ::-1], target[:, :, ::-1]
         if rng.random() < 0.5:
@@ -294,14 +291,6 @@ def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
     other[SPREAD] = turned(stack[SPREAD], stack[SPREAD.stop])
     other[WIDE] = turned(stack[WIDE], stack[WIDE.stop])
     return other, turned(target, alpha)
-
-
-def fogged(stack: Bytes, share: float) -> Bytes:
-    """As if leaves had been spread too far: in some real scenes they are, and should count less."""
-    other = stack.copy()
-    spread, wide = (slice(colors.start, colors.stop + 1) for colors in (SPREAD, WIDE))
-    other[spread] = np.rint((1 - share) * stack[spread] + share * stack[wide])
-    return other
 
 
 def _to_tensor(values: Bytes, device: torch.device) -> Tensor:

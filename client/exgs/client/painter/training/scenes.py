@@ -2,8 +2,8 @@
 
 A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
 photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
-photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, the name of a
-scene file, or that and :SEED for a part of it.
+photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these
+with -densified behind its kind, the name of a scene file, or that and :SEED for a part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from exgs.client.painter.training.captures import Capture, seen_from
+from exgs.client.painter.training.densified import densified
 from exgs.client.painter.training.photo_rooms import photo_room
 from exgs.client.painter.training.photographs import lift, read_photograph, relief_cameras
 from exgs.client.painter.training.solids import solids_scene
@@ -34,6 +35,9 @@ _START_SIZE, _START_ASTRAY = 1.3, 0.4  # of what covers a surface just so: sever
 _START_OPACITIES = 0.1, 0.9
 _LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
 _UPRIGHT, _UPRIGHT_FOV_Y_DEG = (270, 400), 50.0  # of lessons held upright: the rim shows beside
+_DENSIFIED = "-densified"
+_DENSIFIED_SIZES = 15_000, 40_000  # Gaussians
+_DENSIFIED_WIDTH = 400  # pixels, of lessons
 
 
 class RecipeError(ExgsError):
@@ -104,13 +108,17 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
             trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
             return TrainingScene(trained, cameras)
+        case _ if kind.endswith(_DENSIFIED):
+            base = f"{kind.removesuffix(_DENSIFIED)}:{seed}"
+            made = load_source(base, data, _LESSONS + views, size)
+            return _densified(made, views, seed, rng, held="room" in kind)
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind), views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
         " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"
-        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, the name of a scene file,"
-        " or a .ply's and :SEED for a part of it"
+        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these with -densified"
+        " behind its kind, the name of a scene file, or a .ply's and :SEED for a part of it"
     )
 
 
@@ -158,6 +166,23 @@ def _captured(
     count = min(int(rng.integers(20_000, 40_000)), len(seen))
     trained = _trained(seen, count, lessons, rng)
     return TrainingScene(trained, capture.cameras(views, size, _FOV_Y_DEG))
+
+
+def _densified(
+    made: TrainingScene, views: int, seed: int, rng: np.random.Generator, *, held: bool
+) -> TrainingScene:
+    """A made up scene fitted from a cloud of points; `held` ones half the time as `_captured`."""
+    rasterizer, count = default_rasterizer(), int(rng.integers(*_DENSIFIED_SIZES))
+    lessons, cameras, scene = made.cameras[:_LESSONS], made.cameras[_LESSONS:], made.gaussians
+    size = cameras[0].width, cameras[0].height
+    if held and rng.random() < 0.5:
+        capture = Capture(scene, seed)
+        lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+        cameras = capture.cameras(views, size, _FOV_Y_DEG)
+    else:
+        height = round(_DENSIFIED_WIDTH * size[1] / size[0])
+        lessons = tuple(camera.resized(_DENSIFIED_WIDTH, height) for camera in lessons)
+    return TrainingScene(densified(scene, count, lessons, rasterizer, rng), cameras)
 
 
 def _cut_out(
