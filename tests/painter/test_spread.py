@@ -62,11 +62,11 @@ def _network(seed: int = 0) -> SpreadNetwork:
 
 
 def test_the_network_answers_in_numpy_as_in_torch() -> None:
-    network, seen = _network(), look_around(_leaves(), 0.8)
+    network, seen = _network(2), look_around(_leaves(), 0.8)
     assert seen.features.shape == (60, FEATURES)
     expected = network(torch.from_numpy(seen.features), torch.from_numpy(seen.around)).numpy()
     assert expected.shape == (60, ANSWERS)
-    assert expected.std() > 0.04
+    assert expected.std() > 0.05
     np.testing.assert_allclose(Spread(network.arrays()).answers(seen), expected, atol=1e-5)
 
 

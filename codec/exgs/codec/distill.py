@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -71,10 +72,7 @@ def distill(
             views = rng.permutation(taught).tolist()
         view = views.pop()
 
-        def gradient(picture: FloatArray, reference: FloatArray = references[view]) -> FloatArray:
-            residual: FloatArray = np.clip(picture, 0, 1) - reference
-            return residual * np.float32(2 / residual.size)
-
+        gradient = partial(slope_of_squares, reference=references[view])
         slopes = rasterizer.render_gradients(
             descent.scene, cameras[view], gradient, first=len(fixed)
         )
@@ -86,6 +84,12 @@ def distill(
             if now < least:
                 best, least = reached, now
     return best
+
+
+def slope_of_squares(picture: FloatArray, reference: FloatArray) -> FloatArray:
+    """How the squared error of a clamped `picture` [H, W, 3] moves with it, clamped or not."""
+    residual: FloatArray = np.clip(picture, 0, 1) - reference
+    return residual * np.float32(2 / residual.size)
 
 
 def _residual(

@@ -20,12 +20,11 @@ Ints = npt.NDArray[np.int64]
 
 NEIGHBOURS = 6
 SLAB = 1 << 14  # leaves at a time
-TINY = 1e-30
-
 _CURVES = 3  # space-filling curves, turned and moved, along which neighbours are sought
 _WINDOW = 5  # steps along each curve, either way
 _FAR = 2.0  # median distances: neighbours beyond lie on something else and count as if so near
 _GRID_BITS = 20
+_TINY = 1e-30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +70,7 @@ def near(means: FloatArray, near_by: Ints, rows: slice) -> Near:
     distance = np.take_along_axis(distance, nearest, axis=1)
     close = np.take_along_axis(wider, nearest[..., None], axis=1)
     middle = np.median(distance, axis=1, keepdims=True)
-    close = close * np.minimum(1, _FAR * middle / np.maximum(distance, TINY))[..., None]
+    close = close * np.minimum(1, _FAR * middle / np.maximum(distance, _TINY))[..., None]
     around = np.take_along_axis(found_at, nearest, axis=1)
     return Near(around, distance, close, wider, (~again).sum(axis=1, keepdims=True))
 

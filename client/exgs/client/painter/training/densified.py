@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from exgs.client.painter.stretch import candidates, near
 from exgs.client.painter.training.photographs import Array
-from exgs.codec.distill import distill
+from exgs.codec.distill import distill, slope_of_squares
 from exgs.codec.proxies import rotation_matrices
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -109,11 +110,7 @@ def _slopes(
     """How much each Gaussian's place in the pictures matters [N]: where more of them are wanted."""
     total = np.zeros(len(fitted))
     for camera, picture in zip(cameras[::2], pictures[::2], strict=True):
-
-        def slope(drawn: FloatArray, picture: FloatArray = picture) -> FloatArray:
-            difference: FloatArray = np.clip(drawn, 0, 1) - picture
-            return difference * np.float32(2 / difference.size)
-
+        slope = partial(slope_of_squares, reference=picture)
         moved = rasterizer.render_gradients(fitted, camera, slope).means
         depth = np.linalg.norm(fitted.means - camera.position, axis=1)
         total += np.linalg.norm(moved, axis=1) * depth

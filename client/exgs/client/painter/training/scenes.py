@@ -160,12 +160,20 @@ def _captured(
     room: Gaussians, views: int, size: tuple[int, int], seed: int, rng: np.random.Generator
 ) -> TrainingScene:
     """What upright pictures from about one place show of a room, seen in wide ones from there."""
-    capture = Capture(room, seed)
-    lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+    lessons, cameras = _held_by_hand(room, views, size, seed)
     seen = seen_from(room, lessons, default_rasterizer())
     count = min(int(rng.integers(20_000, 40_000)), len(seen))
     trained = _trained(seen, count, lessons, rng)
-    return TrainingScene(trained, capture.cameras(views, size, _FOV_Y_DEG))
+    return TrainingScene(trained, cameras)
+
+
+def _held_by_hand(
+    room: Gaussians, views: int, size: tuple[int, int], seed: int
+) -> tuple[tuple[Camera, ...], tuple[Camera, ...]]:
+    """Upright cameras from about one place, to take pictures with, and wide ones to look from."""
+    capture = Capture(room, seed)
+    lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+    return lessons, capture.cameras(views, size, _FOV_Y_DEG)
 
 
 def _densified(
@@ -176,9 +184,7 @@ def _densified(
     lessons, cameras, scene = made.cameras[:_LESSONS], made.cameras[_LESSONS:], made.gaussians
     size = cameras[0].width, cameras[0].height
     if held and rng.random() < 0.5:
-        capture = Capture(scene, seed)
-        lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
-        cameras = capture.cameras(views, size, _FOV_Y_DEG)
+        lessons, cameras = _held_by_hand(scene, views, size, seed)
     else:
         height = round(_DENSIFIED_WIDTH * size[1] / size[0])
         lessons = tuple(camera.resized(_DENSIFIED_WIDTH, height) for camera in lessons)
