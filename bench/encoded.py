@@ -6,9 +6,9 @@ import functools
 import hashlib
 from pathlib import Path
 
-import exgs.codec.encode
+import exgs.codec.encoding.encode
 import exgs.scene.gaussians
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.scene.gaussians import Gaussians
 
 CACHE = Path.home() / ".cache" / "exgs-bench"
@@ -27,7 +27,7 @@ def encoded(name: str, scene: Gaussians, options: EncodeOptions, cache: Path = C
 @functools.cache
 def _encoder_digest() -> str:
     digest = hashlib.sha256()
-    for module in (exgs.codec.encode, exgs.scene.gaussians):
+    for module in (exgs.codec.encoding.encode, exgs.scene.gaussians):
         for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

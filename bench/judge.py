@@ -16,7 +16,7 @@ import numpy as np
 from bench.scenes import BenchScene
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr, ssim
-from exgs.scene.rasterize import Rasterizer
+from exgs.scene.rasterizer import Rasterizer
 
 
 @dataclass(frozen=True, slots=True)

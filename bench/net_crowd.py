@@ -33,8 +33,8 @@ from pathlib import Path
 import aiohttp
 
 from bench.net_site import Site, percentile, site, stream, table
-from exgs.codec.container import FileHead
-from exgs.codec.decode import open_scene
+from exgs.codec.decoding.decode import open_scene
+from exgs.codec.format.container import FileHead
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.client import ClientSession
 from exgs.wire.events import GoAway

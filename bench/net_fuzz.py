@@ -39,8 +39,8 @@ Fuzz = Callable[[bytes], None]
 def _header() -> tuple[Fuzz, list[bytes]]:
     """The front of a file; the first byte tells whether its checksum is made right."""
     from exgs.codec.constants import HEADER_BYTES
-    from exgs.codec.container import parse_head
-    from exgs.codec.header import crc32c, parse_header
+    from exgs.codec.format.container import parse_head
+    from exgs.codec.format.header import crc32c, parse_header
 
     def fuzz(data: bytes) -> None:
         body = data[1:]

@@ -22,10 +22,10 @@ import msgpack
 
 from bench.net_site import table
 from exgs.codec.constants import HEADER_BYTES, FrameType
-from exgs.codec.decode import decode
+from exgs.codec.decoding.decode import decode
 from exgs.codec.errors import ExgsError
-from exgs.codec.frame import content_hash
-from exgs.codec.header import parse_header
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.header import parse_header
 from exgs.wire.client import ClientSession
 from exgs.wire.frames import pack_frame
 from exgs.wire.server import ServerSession

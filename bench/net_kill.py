@@ -26,11 +26,11 @@ from bench.net_site import site, table
 from exgs.client.cache import Cache, Stored, read_cache
 from exgs.client.delivery import Delivery
 from exgs.client.growing import GrowingScene
+from exgs.client.profiles.streaming import StreamingProfile
 from exgs.client.receive import receive
 from exgs.client.route import Route
-from exgs.client.streaming_profile import StreamingProfile
-from exgs.codec.decode import ExgsFile, open_scene
-from exgs.codec.frame import content_hash
+from exgs.codec.decoding.decode import ExgsFile, open_scene
+from exgs.codec.format.frame import content_hash
 from tests.transport.killing import receive_under_kills
 
 Row = tuple[str, str, str]

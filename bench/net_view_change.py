@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.net_link import SERVER_ADDRESS, Shape, can_emulate, emulated_link, inside
 from bench.net_site import Site, percentile, site, stream, table, until
-from exgs.codec.decode import open_scene
+from exgs.codec.decoding.decode import open_scene
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.client import ClientSession
 from exgs.wire.events import Fragment, Limits

@@ -25,22 +25,24 @@ from bench.encoded import encoded
 from bench.painter_blocks import blocks_cameras, blocks_scene
 from bench.rows import read_row
 from bench.scenes import data_dir, orbit_views
-from exgs.client.contact import sheet_of
-from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
-from exgs.client.painter.fill import FillPainter
-from exgs.client.painter.gaps import Gaps
-from exgs.client.painter.gauss import GaussPainter
-from exgs.client.picture import draw_picture, to_pixels
-from exgs.codec.decode import decode, open_scene
-from exgs.codec.encode import EncodeOptions
+from exgs.codec.decoding.decode import decode, open_scene
+from exgs.codec.encoding.encode import EncodeOptions
+from exgs.painter import Painter
+from exgs.painter.confidence import Confidence
+from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.painter.fill import FillPainter
+from exgs.painter.gaps import Gaps
+from exgs.painter.gauss import GaussPainter
+from exgs.present.contact import sheet_of
+from exgs.present.picture import draw_picture
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import Render, default_rasterizer
+from exgs.scene.pictures import to_pixels
+from exgs.scene.rasterizer import Render
 
 _ROOT = Path(__file__).parents[1]
 _CSV = _ROOT / "bench" / "results" / "painter.csv"

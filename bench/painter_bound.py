@@ -17,12 +17,12 @@ from torch.nn import functional
 
 from bench.encoded import CACHE, encoded
 from bench.scenes import SCENES, load_scene
-from exgs.codec.decode import decode
-from exgs.codec.encode import EncodeOptions
+from exgs.codec.decoding.decode import decode
+from exgs.codec.encoding.encode import EncodeOptions
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 
 _WIDTH, _HEIGHT = 480, 270
 _FIT_VIEWS, _JUDGE_VIEWS = 40, 8

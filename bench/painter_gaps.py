@@ -3,7 +3,7 @@
     python -m bench.painter_gaps [--held-out]
 
 Raw, filled, and filled by an oracle that knows the whole scene's alpha, at shares of each file.
-The constants of exgs.client.painter.gaps are set on these sources: the recipe's validation ones
+The constants of exgs.painter.gaps are set on these sources: the recipe's validation ones
 and more like them, of kinds that training knows. The held-out scenes only show what is left.
 """
 
@@ -17,16 +17,16 @@ import numpy as np
 from bench.encoded import encoded
 from bench.painter import BUDGETS, SCENES, held_out_file, load
 from bench.scenes import data_dir
-from exgs.client.painter.confidence import look_at_scene
-from exgs.client.painter.fill import FillPainter
-from exgs.client.painter.training.scenes import load_source
-from exgs.codec.decode import decode, open_scene
-from exgs.codec.encode import EncodeOptions
+from exgs.codec.decoding.decode import decode, open_scene
+from exgs.codec.encoding.encode import EncodeOptions
+from exgs.painter.confidence import look_at_scene
+from exgs.painter.fill import FillPainter
+from exgs.painter.training.scenes import load_source
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 
 SOURCES = (
     "cutout:22",

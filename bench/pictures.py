@@ -14,10 +14,10 @@ from PIL import Image
 from bench.encoded import CACHE
 from bench.peers import PEERS
 from bench.scenes import load_scene
-from exgs.client.contact import sheet_of
-from exgs.client.picture import to_pixels
+from exgs.present.contact import sheet_of
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.pictures import to_pixels
 
 _PICTURE = Path(__file__).parents[1] / "docs" / "progressive.jpg"
 _VIEW = 1  # of those that judge

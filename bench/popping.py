@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.client.fade import crossfade
-from exgs.client.picture import draw_picture
-from exgs.codec.build import DrawnScene
-from exgs.codec.decode import decode, open_scene
+from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.decode import decode, open_scene
 from exgs.codec.errors import TruncatedError
-from exgs.codec.index import SceneFacts
+from exgs.codec.format.facts import SceneFacts
+from exgs.present.fade import crossfade
+from exgs.present.picture import draw_picture
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.views import camera_path
+from exgs.scene.views.made_up import camera_path
 
 _REPORT = Path(__file__).parent / "results" / "popping.md"
 _FRAMES_PER_S = 4  # about what two cores draw and keep

@@ -22,17 +22,17 @@ from scipy.spatial import cKDTree
 
 from bench.encoded import CACHE
 from bench.scenes import SCENES, load_scene
-from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import unpack_chunk
-from exgs.codec.decode import ExgsFile, open_scene
-from exgs.codec.geometry import canonical_axes
-from exgs.codec.index import ChunkRef
-from exgs.codec.measure import scaled
+from exgs.codec.decoding.build import SceneBuilder
+from exgs.codec.decoding.decode import ExgsFile, open_scene
+from exgs.codec.format.container import unpack_chunk
+from exgs.codec.format.rows import ChunkRef
+from exgs.codec.measuring.picture_error import scaled
+from exgs.codec.payload.geometry import canonical_axes
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 
 _VIEWS, _WIDTH, _HEIGHT, _SEED = 8, 480, 270, 77  # of no encoder and no judge
 _ATTRIBUTES = {

@@ -16,12 +16,13 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
-from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cpu.rasterizer import CpuRasterizer
+from exgs.scene.formats.ply import read_ply
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.ply import read_ply
-from exgs.scene.rasterize import Rasterizer, default_rasterizer
+from exgs.scene.rasterizer import Rasterizer
 
 SIZES = ((640, 360), (960, 540), (1280, 720))
 FOV_Y_DEG = 50.0

@@ -25,7 +25,7 @@ from bench.peers import PEERS
 from bench.peers.splat_transform import VERSION
 from bench.rows import read_row
 from bench.scenes import BUDGETS, SCENES, BenchScene, load_scene
-from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.backends import default_rasterizer
 
 _ROOT = Path(__file__).parents[1]
 _CSV = _ROOT / "bench" / "results" / "rd.csv"

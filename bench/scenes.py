@@ -18,9 +18,9 @@ from bench.photographs import photograph
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
+from exgs.scene.formats.ply import write_ply
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.ply import write_ply
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 
 WIDTH, HEIGHT = 640, 360
 JUDGE_VIEWS = 8
@@ -125,7 +125,7 @@ def _donut(cache: Path) -> BenchScene:
 
 
 def _sample(cache: Path) -> BenchScene:
-    from exgs.scene.sample import sample_scene
+    from exgs.sample import sample_scene
 
     path = cache / "sample.ply"
     scene = sample_scene()

@@ -53,7 +53,7 @@ def test_every_import_works(document: str) -> None:
             assert not missing, f"{found[1]} has no {', '.join(missing)}"
 
 
-_CARD = "client/exgs/client/painter/weights/README.md"
+_CARD = "client/exgs/painter/weights/README.md"
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, _CARD, "bench/notes.md", "spec/format.md"])

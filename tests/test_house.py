@@ -18,12 +18,25 @@ TEXTS = {".py", ".md", ".toml", ".txt", ".json", ".csv"}
 # Each floor and what it may import of the others.
 FLOORS = {
     "scene": set[str](),
+    "sample": {"scene"},
     "codec": {"scene"},
     "wire": {"scene", "codec"},
     "server": {"scene", "codec", "wire"},
     "client": {"scene", "codec", "wire"},
+    "painter": {"scene", "codec", "sample"},
+    "present": {"scene", "codec", "wire", "client", "painter"},
     "lab": {"scene", "codec", "wire", "server", "client"},
-    "cli": {"scene", "codec", "wire", "server", "client", "lab"},
+    "cli": {
+        "scene",
+        "sample",
+        "codec",
+        "wire",
+        "server",
+        "client",
+        "painter",
+        "present",
+        "lab",
+    },
 }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.encoded import encoded
 from bench.peers.point import Point
 from bench.scenes import BenchScene
-from exgs.codec.decode import decode
-from exgs.codec.encode import EncodeOptions
+from exgs.codec.decoding.decode import decode
+from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import TruncatedError
 from exgs.scene.gaussians import Gaussians
 

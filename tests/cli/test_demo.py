@@ -10,10 +10,10 @@ import pytest
 
 import exgs.cli.demo
 from exgs.cli.main import main
-from exgs.codec.encode import EncodeOptions, EncodeReport, Progress, encode
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, Progress, encode
+from exgs.sample import sample_scene
 from exgs.scene.cameras import read_cameras
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.sample import sample_scene
 
 
 def _encode_quickly(

@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 
 from exgs.cli.main import main
-from exgs.client.painter import LEFT_ALONE
+from exgs.painter import LEFT_ALONE
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
-from exgs.scene.ply import read_ply, write_ply
+from exgs.scene.formats.ply import read_ply, write_ply
 from tests.client.scenes import box_scene
 
 COUNT = 5000

@@ -14,12 +14,12 @@ import pytest
 
 from exgs.cli.commands import COMMANDS
 from exgs.cli.main import main
-from exgs.client.painter import LEFT_ALONE
-from exgs.codec.decode import decode
-from exgs.codec.encode import EncodeOptions
+from exgs.codec.decoding.decode import decode
+from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import SceneError
-from exgs.scene.ply import write_ply
-from exgs.scene.sample import sample_scene
+from exgs.painter import LEFT_ALONE
+from exgs.sample import sample_scene
+from exgs.scene.formats.ply import write_ply
 from exgs.server.config import Quota, ServerConfig
 from tests.client.scenes import write_box
 

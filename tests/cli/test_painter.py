@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exgs.cli.main import main
-from exgs.scene.ply import write_ply
+from exgs.scene.formats.ply import write_ply
 from tests.client.scenes import write_box
 
 

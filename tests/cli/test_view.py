@@ -11,19 +11,19 @@ import pytest
 
 from exgs.cli.inputs import InputError
 from exgs.cli.view import CameraOfFile, Orbit, fixed_view, one_view, path_view, view
-from exgs.codec.build import DrawnScene
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import FileHead, PackedChunk, build_file, parse_head
+from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.errors import DamagedError
-from exgs.codec.frame import pack_frame
-from exgs.codec.geometry import GeometrySteps, pack_geometry
-from exgs.codec.home import best_camera, home_camera, home_view
-from exgs.codec.index import HomeView, Layer, SceneFacts
-from exgs.codec.sizes import SizeSteps
+from exgs.codec.format.container import FileHead, PackedChunk, build_file, parse_head
+from exgs.codec.format.facts import HomeView, Layer, SceneFacts
+from exgs.codec.format.frame import pack_frame
+from exgs.codec.measuring.home_view import best_camera, home_camera, home_view
+from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
+from exgs.codec.payload.scale_levels import SizeSteps
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterize import default_rasterizer
 from tests.client.scenes import box_scene, write_box
 
 SIZE = (64, 48)

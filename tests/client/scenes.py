@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import PackedChunk, build_file
-from exgs.codec.frame import pack_frame
-from exgs.codec.geometry import GeometrySteps, pack_geometry
-from exgs.codec.index import Layer, QualityPoint, SceneFacts
-from exgs.codec.sh import ShBasis, pack_basis, pack_sh
-from exgs.codec.sizes import SizeSteps
+from exgs.codec.format.container import PackedChunk, build_file
+from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
+from exgs.codec.format.frame import pack_frame
+from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
+from exgs.codec.payload.scale_levels import SizeSteps
+from exgs.codec.payload.sh import ShBasis, pack_basis, pack_sh
 from exgs.scene.gaussians import Gaussians
 
 LEVELS = (0, 1, 2)

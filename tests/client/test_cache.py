@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exgs.client.cache import Cache, read_cache
-from exgs.client.stream import StreamOptions, stream
-from exgs.codec.container import FileHead, FilePusher
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.container import FileHead, FilePusher
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.rows import ChunkRef
+from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from tests.client.scenes import write_box
 from tests.client.test_stream import served

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exgs.client.painter import PainterError, painter_named
-from exgs.client.painter.confidence import measure_confidence
-from exgs.client.picture import draw_picture, is_complete
-from exgs.codec.build import DrawnScene, SceneBuilder
-from exgs.codec.container import FileHead, FilePusher
+from exgs.codec.decoding.build import DrawnScene, SceneBuilder, is_complete
+from exgs.codec.format.container import FileHead, FilePusher
+from exgs.painter import PainterError, painter_named
+from exgs.painter.confidence import measure_confidence
+from exgs.present.picture import draw_picture
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 from tests.client.scenes import write_box
 
 INSIDE = look_at((0, 0, -1.5), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exgs.client.painter import painter_named
-from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.fill import FillPainter
-from exgs.client.painter.gaps import Gaps
-from exgs.client.painter.push_pull import push_pull
+from exgs.painter import painter_named
+from exgs.painter.confidence import Confidence
+from exgs.painter.fill import FillPainter
+from exgs.painter.gaps import Gaps
+from exgs.painter.push_pull import push_pull
 from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterize import Render
+from exgs.scene.rasterizer import Render
 
 _unit = st.floats(0, 1, width=32)
 _shapes = st.tuples(st.integers(1, 23), st.integers(1, 17))

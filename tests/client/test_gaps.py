@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from exgs.client.painter.gaps import Gaps, find_gaps
-from exgs.client.painter.stretch import stretched
-from exgs.codec.build import DrawnScene
+from exgs.codec.decoding.build import DrawnScene
+from exgs.painter.gaps import Gaps, find_gaps
+from exgs.painter.stretch import stretched
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(72, 72, 60), 72, 72)
 RASTERIZER = default_rasterizer()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exgs.client.picture import read_png
-from exgs.client.quality import QualityRow, plot
+from exgs.present.quality import QualityRow, plot
+from exgs.scene.pictures import read_png
 
 ROWS = [QualityRow(0.1 * n, 1000 * n, n - 1, 20.0 + n, 0.9, f"frame_{n:04d}.png") for n in (1, 2)]
 

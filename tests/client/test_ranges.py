@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from exgs.client.delivery import Delivery
 from exgs.client.errors import DamagedOnTheWayError
 from exgs.client.growing import GrowingScene
-from exgs.client.ranges import ByteRange, RangeReader
-from exgs.codec.container import FilePusher
+from exgs.client.profiles.ranges import ByteRange, RangeReader
 from exgs.codec.errors import FormatError
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.container import FilePusher
+from exgs.codec.format.rows import ChunkRef
 from exgs.scene.camera import look_at, pinhole
 from tests.client.scenes import write_box
 

@@ -9,11 +9,11 @@ import pytest
 
 from exgs.client.link import parse_link
 from exgs.client.residency import Residency, Revision
-from exgs.client.stream import StreamOptions, stream
-from exgs.codec.build import DrawnScene, SceneBuilder
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import FilePusher
-from exgs.codec.index import ChunkRef
+from exgs.codec.decoding.build import DrawnScene, SceneBuilder
+from exgs.codec.format.container import FilePusher
+from exgs.codec.format.rows import ChunkRef
+from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan

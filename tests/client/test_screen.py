@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pytest
 
 from exgs.client.growing import GrowingScene
-from exgs.client.picture import read_png
-from exgs.client.quality import layer_steps, measure_frames, plot, write_csv
-from exgs.client.screen import Screen
-from exgs.codec.container import FilePusher
 from exgs.codec.errors import DamagedError
+from exgs.codec.format.container import FilePusher
+from exgs.present.quality import layer_steps, measure_frames, plot, write_csv
+from exgs.present.screen import Screen
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
-from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.pictures import read_png
 from tests.client.scenes import LEVELS, write_box
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)

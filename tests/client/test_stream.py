@@ -18,7 +18,7 @@ from aiohttp import web
 from exgs.client.errors import SceneChangedError, StreamError
 from exgs.client.link import Link, parse_link
 from exgs.client.link_proxy import LinkProxy
-from exgs.client.stream import StreamOptions, stream
+from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from tests.client.scenes import write_box
 

@@ -20,11 +20,11 @@ from exgs.client.delivery import Delivery
 from exgs.client.errors import SceneChangedError, StreamError
 from exgs.client.growing import GrowingScene
 from exgs.client.link import parse_link
+from exgs.client.profiles.streaming import StreamingProfile
 from exgs.client.route import Route
-from exgs.client.stream import StreamOptions, stream
-from exgs.client.streaming_profile import StreamingProfile
 from exgs.codec.constants import MAX_WELCOME_BYTES, ErrorCode
-from exgs.codec.container import open_table
+from exgs.codec.format.container import open_table
+from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.wire.errors import RemoteProtocolError

@@ -7,12 +7,12 @@ from dataclasses import fields
 
 import numpy as np
 
-from exgs.codec.build import DrawnScene, SceneBuilder
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import FilePusher, PackedChunk
+from exgs.codec.decoding.build import DrawnScene, SceneBuilder
 from exgs.codec.errors import TruncatedError
-from exgs.codec.frame import pack_frame
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.container import FilePusher, PackedChunk
+from exgs.codec.format.frame import pack_frame
+from exgs.codec.format.rows import ChunkRef
 from exgs.scene.gaussians import Gaussians
 
 

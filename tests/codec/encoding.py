@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exgs.codec import layers
-from exgs.codec.encode import EncodeOptions, EncodeReport, encode
+from exgs.codec.encoding import layer_plan as layers
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, encode
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians

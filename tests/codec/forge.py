@@ -17,11 +17,11 @@ import numpy as np
 import zstandard
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.fine import pack_fine
-from exgs.codec.geometry import GeometrySteps, pack_geometry, unpack_geometry
-from exgs.codec.header import crc32c
-from exgs.codec.sh import ShBasis, pack_basis, pack_sh
-from exgs.codec.sizes import SizeSteps
+from exgs.codec.format.header import crc32c
+from exgs.codec.payload.fine import pack_fine
+from exgs.codec.payload.geometry import GeometrySteps, pack_geometry, unpack_geometry
+from exgs.codec.payload.scale_levels import SizeSteps
+from exgs.codec.payload.sh import ShBasis, pack_basis, pack_sh
 from exgs.scene.gaussians import Gaussians
 
 Root = dict[str, Any]

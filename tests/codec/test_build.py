@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import ChunkKind
+from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.errors import DamagedError, UnsupportedError
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.rows import ChunkRef
 from tests.codec.drawing import draw, fingerprint, parts_of
 from tests.codec.forge import assemble, chunk, random_file
 

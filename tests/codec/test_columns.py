@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
 from exgs.codec.errors import DamagedError
-from exgs.codec.morton import morton_decode, morton_encode
+from exgs.codec.payload.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
+from exgs.codec.payload.morton import morton_decode, morton_encode
 
 unhurried = settings(deadline=None)
 unsigned = st.lists(st.integers(0, 2**64 - 1), max_size=30)

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.constants import HEADER_BYTES, ROOT_TARGET_BYTES, ChunkKind
-from exgs.codec.container import (
+from exgs.codec.decoding.decode import decode, open_scene, verify
+from exgs.codec.errors import DamagedError, FormatError, TruncatedError
+from exgs.codec.format.container import (
     FilePusher,
     PackedChunk,
     build_file,
@@ -22,14 +24,13 @@ from exgs.codec.container import (
     read_chunk,
     unpack_chunk,
 )
-from exgs.codec.decode import decode, open_scene, verify
-from exgs.codec.errors import DamagedError, FormatError, TruncatedError
-from exgs.codec.frame import content_hash, pack_frame, store_frame, unpack_frame
-from exgs.codec.geometry import GeometrySteps, pack_geometry
-from exgs.codec.header import Header, crc32c, pack_header, parse_header
-from exgs.codec.index import ChunkTable, HomeView, Layer, QualityPoint, SceneFacts
-from exgs.codec.index_io import parse_page
-from exgs.codec.sizes import SizeSteps
+from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
+from exgs.codec.format.frame import content_hash, pack_frame, store_frame, unpack_frame
+from exgs.codec.format.header import Header, crc32c, pack_header, parse_header
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index_io import parse_page
+from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
+from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, packed_chunk, parts_of
 from tests.codec.forge import assemble, random_file, random_scene

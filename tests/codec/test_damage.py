@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from exgs.codec.container import FilePusher
 from exgs.codec.errors import DamagedError, FormatError, TruncatedError
+from exgs.codec.format.container import FilePusher
 from tests.codec.drawing import draw, fingerprint, parts_of
 from tests.codec.forge import assemble, random_file
 

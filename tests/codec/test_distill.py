@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from exgs.codec.distill import distill
+from exgs.codec.merging.distill import distill
 from exgs.scene.camera import Camera
-from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import FloatArray, Gaussians
 from tests.codec.encoding import ball, ring
 

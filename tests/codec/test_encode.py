@@ -16,18 +16,18 @@ import numba
 import numpy as np
 import pytest
 
-from exgs.codec import cells
-from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
-from exgs.codec.container import unpack_chunk
-from exgs.codec.decode import decode, open_scene, verify
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.decoding.build import SceneBuilder
+from exgs.codec.decoding.decode import decode, open_scene, verify
+from exgs.codec.encoding import cells
+from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
-from exgs.codec.geometry import canonical_axes
-from exgs.codec.sh import unpack_basis
+from exgs.codec.format.container import unpack_chunk
+from exgs.codec.payload.geometry import canonical_axes
+from exgs.codec.payload.sh import unpack_basis
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 from tests.codec import reference_decoder
 from tests.codec.drawing import parts_of
 from tests.codec.encoding import ball, camera, encode_layered, ring
@@ -270,7 +270,7 @@ def _interrupted(patch: pytest.MonkeyPatch) -> type[BaseException]:
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
-    patch.setattr("exgs.codec.encode.measure_quality", stop)
+    patch.setattr("exgs.codec.encoding.encode.measure_quality", stop)
     return KeyboardInterrupt
 
 

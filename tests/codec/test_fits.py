@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exgs.codec.colorfit import fit_colors
-from exgs.codec.directions import sh_basis
-from exgs.codec.home import root_surface
-from exgs.codec.importance import measure_importance
-from exgs.codec.measure import ErrorBook, evenly, scaled, shrunk
+from exgs.codec.measuring.directions import sh_basis
+from exgs.codec.measuring.home_view import root_surface
+from exgs.codec.measuring.importance import measure_importance
+from exgs.codec.measuring.picture_error import ErrorBook, evenly, scaled, shrunk
+from exgs.codec.merging.colorfit import fit_colors
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at
 from exgs.scene.gaussians import SH_C0, Gaussians
-from exgs.scene.rasterize import default_rasterizer
 from tests.codec.encoding import ball, ring
 
 CAMERAS = ring(3, size=(24, 18)).cameras

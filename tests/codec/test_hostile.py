@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import zstandard
 
-from exgs.codec.build import SceneBuilder
 from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
-from exgs.codec.decode import decode, verify
+from exgs.codec.decoding.build import SceneBuilder
+from exgs.codec.decoding.decode import decode, verify
 from exgs.codec.errors import FormatError, LimitError
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.rows import ChunkRef
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, parts_of
 from tests.codec.forge import (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec import layers
 from exgs.codec.constants import MAX_BASES, MAX_LAYERS, MAX_TILE_LEVEL
-from exgs.codec.layers import assign_layers, plan_layers, region_level
-from exgs.codec.tiles import build_tiles, tile_bounds
+from exgs.codec.encoding import layer_plan as layers
+from exgs.codec.encoding.layer_plan import assign_layers, plan_layers, region_level
+from exgs.codec.encoding.tiles import build_tiles, tile_bounds
 
 few = settings(deadline=None, max_examples=60)
 

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exgs.codec.agglomerate import agglomerate, as_blobs
 from exgs.codec.constants import ChunkKind
-from exgs.codec.decode import decode, open_scene, verify
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.decoding.decode import decode, open_scene, verify
+from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import SceneError
-from exgs.codec.measure import scaled
+from exgs.codec.measuring.picture_error import scaled
+from exgs.codec.merging.agglomerate import agglomerate, as_blobs
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, pinhole
 from exgs.scene.cameras import CameraSet
 from exgs.scene.errors import SceneWarning
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 from tests.codec.encoding import ball, camera, encode_layered, ring
 
 LOW = EncodeOptions(quality="low", cameras=ring())

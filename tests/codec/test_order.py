@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.order import Job, best_order
+from exgs.codec.encoding.precedence import Job, best_order
 
 
 @st.composite

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.clusters import cluster
-from exgs.codec.proxies import mean_area, merge, rotation_matrices
+from exgs.codec.merging.clusters import cluster
+from exgs.codec.merging.proxies import mean_area, merge, rotation_matrices
 from exgs.scene.gaussians import Gaussians
 from tests.strategies import gaussians
 

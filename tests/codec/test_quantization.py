@@ -10,19 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.constants import POSITION_BITS
-from exgs.codec.directions import sh_basis
-from exgs.codec.fine import pack_fine, unpack_fine
-from exgs.codec.geometry import (
+from exgs.codec.encoding.klt import fit_transform, quantize, residual_vectors
+from exgs.codec.measuring.directions import sh_basis
+from exgs.codec.merging.proxies import rotation_matrices
+from exgs.codec.payload.fine import pack_fine, unpack_fine
+from exgs.codec.payload.geometry import (
     GeometrySteps,
     canonical_axes,
     pack_geometry,
     quats_from_matrices,
     unpack_geometry,
 )
-from exgs.codec.klt import fit_transform, quantize, residual_vectors
-from exgs.codec.proxies import rotation_matrices
-from exgs.codec.sh import ShBasis, pack_basis, pack_sh, unpack_basis, unpack_sh, with_vectors
-from exgs.codec.sizes import SizeSteps, size_corrections, size_levels
+from exgs.codec.payload.scale_levels import SizeSteps, size_corrections, size_levels
+from exgs.codec.payload.sh import (
+    ShBasis,
+    pack_basis,
+    pack_sh,
+    unpack_basis,
+    unpack_sh,
+    with_vectors,
+)
 from exgs.scene.gaussians import SH_C0, Gaussians
 from tests.strategies import gaussians
 

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from exgs.codec import constants, fine, geometry, header, index_io, sh
-from exgs.codec.build import DrawnScene
+from exgs.codec import constants
 from exgs.codec.constants import ChunkKind
-from exgs.codec.decode import decode, verify
-from exgs.codec.directions import sh_basis
+from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.decode import decode, verify
 from exgs.codec.errors import (
     DamagedError,
     FormatError,
@@ -23,6 +22,9 @@ from exgs.codec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from exgs.codec.format import header, index_io
+from exgs.codec.measuring.directions import sh_basis
+from exgs.codec.payload import fine, geometry, sh
 from tests.codec import reference_decoder
 from tests.codec.drawing import draw
 from tests.codec.forge import assemble, random_file

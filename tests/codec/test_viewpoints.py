@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from exgs.codec.errors import SceneError
-from exgs.codec.measure import zoomed
-from exgs.codec.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
+from exgs.codec.measuring.picture_error import zoomed
+from exgs.codec.measuring.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from tests.codec.encoding import ball, ring

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.gaps import Gaps
-from exgs.client.painter.pipeline import GaussPainterPipeline, build_pipeline
-from exgs.scene.rasterize import Render
+from exgs.painter.confidence import Confidence
+from exgs.painter.gaps import Gaps
+from exgs.painter.pipeline import GaussPainterPipeline, build_pipeline
+from exgs.scene.rasterizer import Render
 
 VAE: dict[str, Any] = {"width": 8, "latent_channels": 4, "decoder_blocks": 1}
 UNET: dict[str, Any] = {

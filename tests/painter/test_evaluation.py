@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from exgs.cli.main import main
-from exgs.client.painter import Painter
-from exgs.client.painter.confidence import Confidence, measure_confidence
-from exgs.client.painter.evaluation import COLUMNS, evaluate
-from exgs.client.painter.inputs import gate
-from exgs.codec.decode import decode, open_scene
+from exgs.codec.decoding.decode import decode, open_scene
+from exgs.painter import Painter
+from exgs.painter.confidence import Confidence, measure_confidence
+from exgs.painter.evaluation import COLUMNS, evaluate
+from exgs.painter.inputs import gate
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.formats.ply import write_ply
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.metrics import psnr, ssim
-from exgs.scene.ply import write_ply
-from exgs.scene.rasterize import Render, default_rasterizer
-from exgs.scene.views import synthesise_views
+from exgs.scene.rasterizer import Render
+from exgs.scene.views.made_up import synthesise_views
 from tests.client.scenes import write_box
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exgs.client.painter.flicker import flicker, warp
+from exgs.painter.flicker import flicker, warp
 from exgs.scene.camera import Matrix, look_at, pinhole
 
 CAMERA = look_at((0, 0, -4), (0, 0, 0), (0, -1, 0), pinhole(64, 48, 50), 64, 48)

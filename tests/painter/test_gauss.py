@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exgs.client.painter import painter_named
-from exgs.client.painter.gaps import Gaps
-from exgs.client.painter.gauss import GaussPainter
-from exgs.client.painter.inputs import GAPS, PLANES, RAW, gate, planes
+from exgs.painter import painter_named
+from exgs.painter.gaps import Gaps
+from exgs.painter.gauss import GaussPainter
+from exgs.painter.inputs import GAPS, PLANES, RAW, gate, planes
 from exgs.scene.gaussians import FloatArray
 from tests.painter.frames import frame, small_pipeline
 

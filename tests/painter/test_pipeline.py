@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from exgs.client.painter import PainterError
-from exgs.client.painter.inputs import (
+from exgs.painter import PainterError
+from exgs.painter.inputs import (
     GAPS,
     LEAVES,
     MAP,
@@ -21,8 +21,8 @@ from exgs.client.painter.inputs import (
     SPREAD,
     WIDE,
 )
-from exgs.client.painter.models import GPU_PRECISION, SHIPPED, load_network
-from exgs.client.painter.pipeline import GaussPainterPipeline
+from exgs.painter.models import GPU_PRECISION, SHIPPED, load_network
+from exgs.painter.pipeline import GaussPainterPipeline
 from tests.painter.frames import small_pipeline
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from exgs.client.painter.spread import (
+from exgs.codec.encoding.encode import Progress
+from exgs.painter.spread import (
     ANSWERS,
     FEATURES,
     Spread,
@@ -18,17 +19,16 @@ from exgs.client.painter.spread import (
     shipped,
     spread_by,
 )
-from exgs.client.painter.training.lessons import SpreadOptions, read_lesson, write_lesson
-from exgs.client.painter.training.prefixes import random_prefixes
-from exgs.client.painter.training.recipe import Recipe
-from exgs.client.painter.training.scenes import RecipeError, load_source
-from exgs.client.painter.training.schedule import Steps
-from exgs.client.painter.training.spreading import SpreadNetwork, slopes_of_answers, train_spread
-from exgs.codec.encode import Progress
+from exgs.painter.training.prefixes import random_prefixes
+from exgs.painter.training.recipe import Recipe
+from exgs.painter.training.scenes import RecipeError, load_source
+from exgs.painter.training.schedule import Steps
+from exgs.painter.training.spreading import SpreadNetwork, slopes_of_answers, train_spread
+from exgs.painter.training.training_views import SpreadOptions, read_lesson, write_lesson
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(64, 48, 60), 64, 48)
 RASTERIZER = default_rasterizer()

@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exgs.client.painter.inputs import GAPS, MAP, PLANES, RAW, REACH, SPREAD, WIDE, gate_of
-from exgs.client.painter.models import load_network
-from exgs.client.painter.pipeline import GaussPainterPipeline
-from exgs.client.painter.stretch import candidates, near
-from exgs.client.painter.training import loop
-from exgs.client.painter.training.captures import Capture, seen_from
-from exgs.client.painter.training.densified import densified
-from exgs.client.painter.training.loop import draw_batch, negative, train
-from exgs.client.painter.training.losses import LossWeights, loss_of, painted, similarity
-from exgs.client.painter.training.pairs import (
+from exgs.painter.inputs import GAPS, MAP, PLANES, RAW, REACH, SPREAD, WIDE, gate_of
+from exgs.painter.models import load_network
+from exgs.painter.pipeline import GaussPainterPipeline
+from exgs.painter.stretch import candidates, near
+from exgs.painter.training import loop
+from exgs.painter.training.captures import Capture, seen_from
+from exgs.painter.training.densified import densified
+from exgs.painter.training.loop import draw_batch, negative, train
+from exgs.painter.training.losses import LossWeights, loss_of, painted, similarity
+from exgs.painter.training.pairs import (
     Lessons,
     PairOptions,
     Pairs,
@@ -29,17 +29,17 @@ from exgs.client.painter.training.pairs import (
     read_shard,
     write_shard,
 )
-from exgs.client.painter.training.photo_rooms import photo_room
-from exgs.client.painter.training.photographs import lift, relief_cameras
-from exgs.client.painter.training.recipe import Recipe, read_recipe
-from exgs.client.painter.training.scenes import RecipeError, TrainingScene, load_source
-from exgs.client.painter.training.schedule import Steps, rate_at
-from exgs.client.painter.training.shards import shard_paths
+from exgs.painter.training.photo_rooms import photo_room
+from exgs.painter.training.photographs import lift, relief_cameras
+from exgs.painter.training.recipe import Recipe, read_recipe
+from exgs.painter.training.scenes import RecipeError, TrainingScene, load_source
+from exgs.painter.training.schedule import Steps, rate_at
+from exgs.painter.training.shards import shard_paths
+from exgs.sample import sample_scene
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.formats.ply import write_ply
 from exgs.scene.metrics import psnr, ssim
-from exgs.scene.ply import write_ply
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.sample import sample_scene
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 from tests.painter.frames import UNET, VAE
 
 STEPS = Steps(count=40, batch=2, crop=32, warm_up=2, decay=5, ema=0.8, checkpoint=20)

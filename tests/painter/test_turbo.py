@@ -11,9 +11,9 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from exgs.client.painter import PainterError, painter_named
-from exgs.client.painter.inputs import PLANES, SPREAD
-from exgs.client.painter.models import PROMPT_FILE, load_network
+from exgs.painter import PainterError, painter_named
+from exgs.painter.inputs import PLANES, SPREAD
+from exgs.painter.models import PROMPT_FILE, load_network
 from tests.painter.frames import frame
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from exgs.client.growing import GrowingScene
-from exgs.client.painter.confidence import Confidence
-from exgs.client.painter.worker import PaintWorker
-from exgs.client.picture import read_png
-from exgs.client.screen import Frame, Screen
+from exgs.painter.confidence import Confidence
+from exgs.painter.worker import PaintWorker
+from exgs.present.screen import Frame, Screen
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterize import Render, default_rasterizer
+from exgs.scene.pictures import read_png
+from exgs.scene.rasterizer import Render
 from tests.client.scenes import write_box
 from tests.client.test_screen import _push
 from tests.painter.frames import frame

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras, write_cameras
 from exgs.scene.errors import SceneError, SceneWarning
+from exgs.scene.formats.ply import read_ply
 from exgs.scene.metrics import psnr
-from exgs.scene.ply import read_ply
-from exgs.scene.rasterize import default_rasterizer
 from tests.strategies import cameras
 
 in_one_folder = settings(

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.directions import sh_basis
+from exgs.codec.measuring.directions import sh_basis
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.formats import READABLE, WRITABLE, read_scene, write_scene
+from exgs.scene.formats.ply import write_ply
 from exgs.scene.formats.sog_lod import read_sog_level, sog_level_folders, sog_levels
 from exgs.scene.gaussians import SH_C0, Gaussians
-from exgs.scene.ply import write_ply
 from tests.scene.format_files import (
     compressed_ply_bytes,
     random_scene,

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from exgs.scene.camera import Camera
-from exgs.scene.cpu import CpuRasterizer
 from exgs.scene.cpu import rasterizer as module
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterize import Gradients
+from exgs.scene.rasterizer import Gradients
 from tests.scene import twin
 from tests.scene.test_rasterizer import camera, cloud, single
 

@@ -17,8 +17,8 @@ from plyfile import PlyData, PlyElement
 
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
+from exgs.scene.formats.ply import read_ply, write_ply
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.ply import read_ply, write_ply
 from tests.strategies import gaussians
 
 in_one_folder = settings(

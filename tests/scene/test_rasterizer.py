@@ -1,4 +1,4 @@
-"""The CPU rasterizer keeps what `exgs.scene.rasterize` promises, measured against a plain twin."""
+"""The CPU rasterizer keeps what `exgs.scene.rasterizer` promises, measured against a plain twin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.scene.camera import Camera, look_at, pinhole
-from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
 from tests.scene import twin
 

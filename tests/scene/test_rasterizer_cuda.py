@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from exgs.scene import cuda
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
-from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.cuda import CudaRasterizer, blending_weights, light_behind
 from exgs.scene.gaussians import SH_C0, Gaussians
 from exgs.scene.metrics import psnr
-from exgs.scene.rasterize import default_rasterizer
 from tests.scene import twin
 from tests.scene.test_rasterizer import VIEWS, camera, cloud, doubt
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from exgs.scene.cpu import kernel as kernel_module
-from exgs.scene.cpu.kernel import kernel
+from exgs.scene import kernel as kernel_module
+from exgs.scene.kernel import kernel
 
 
 def run(program: str, cache: Path, *paths: str) -> list[int]:
@@ -77,7 +77,7 @@ def test_the_cpu_draws_where_neither_torch_nor_gsplat_is_installed(tmp_path):
     program = (
         "import sys\n"
         "sys.modules['torch'] = sys.modules['gsplat'] = None\n"
-        "from exgs.scene.rasterize import default_rasterizer\n"
+        "from exgs.scene.backends import default_rasterizer\n"
         "print(int(type(default_rasterizer()).__name__ == 'CpuRasterizer'))\n"
     )
     assert run(program, tmp_path) == [1]

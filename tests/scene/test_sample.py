@@ -7,12 +7,12 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from exgs.sample import sample_scene
+from exgs.sample.lighting import lobe_harmonics
 from exgs.scene.camera import Camera, look_at, pinhole
-from exgs.scene.cpu import CpuRasterizer
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.sample import sample_scene
-from exgs.scene.sample.lighting import lobe_harmonics
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 
 COUNT = 25_000  # enough for a closed room, and quick
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from exgs.sample import sample_cameras, sample_path, sample_scene
 from exgs.scene.camera import Camera
-from exgs.scene.cpu import CpuRasterizer
-from exgs.scene.sample import sample_cameras, sample_path, sample_scene
+from exgs.scene.cpu.rasterizer import CpuRasterizer
 
 Views = Callable[..., tuple[Camera, ...]]
 KINDS: list[Views] = [sample_cameras, sample_path]

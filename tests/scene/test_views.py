@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.errors import SceneError
+from exgs.scene.formats.ply import read_ply
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.ply import read_ply
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.survey import survey
-from exgs.scene.views import camera_path, synthesise_views
+from exgs.scene.views.made_up import camera_path, synthesise_views
+from exgs.scene.views.survey import survey
 from tests.strategies import gaussians
 
 UP = np.array([0.0, -1, 0])

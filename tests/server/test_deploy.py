@@ -23,8 +23,8 @@ from yarl import URL
 from exgs.client.delivery import Delivery
 from exgs.client.errors import SceneChangedError
 from exgs.client.growing import GrowingScene
+from exgs.client.profiles.static import StaticProfile
 from exgs.client.route import Route
-from exgs.client.static_profile import StaticProfile
 from exgs.codec.constants import ErrorCode
 from exgs.server.app import RunningServer, start
 from exgs.server.config import ServerConfig

@@ -9,13 +9,13 @@ from yarl import URL
 
 from exgs.client.delivery import Delivery
 from exgs.client.growing import GrowingScene
+from exgs.client.profiles.static import StaticProfile
+from exgs.client.profiles.streaming import StreamingProfile
 from exgs.client.receive import Profile, receive
 from exgs.client.route import Route
-from exgs.client.static_profile import StaticProfile
-from exgs.client.streaming_profile import StreamingProfile
-from exgs.codec.container import FileHead
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef, PageRef
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.rows import ChunkRef, PageRef
 
 
 @dataclass

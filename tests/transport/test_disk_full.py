@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from exgs.client.cache import Cache
-from exgs.codec.frame import content_hash
-from exgs.scene.ply import write_ply
+from exgs.codec.format.frame import content_hash
+from exgs.scene.formats.ply import write_ply
 from exgs.server.app import start
 from exgs.server.config import ServerConfig
 from tests.client.scenes import box_scene, write_box

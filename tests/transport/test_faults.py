@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exgs.client import receive, streaming_profile
+from exgs.client import receive
+from exgs.client.profiles import streaming as streaming_profile
 from exgs.codec.errors import ExgsError
 from exgs.server.app import start
 from exgs.server.config import ServerConfig

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from exgs.codec.container import FileHead, open_table, parse_head
-from exgs.codec.index import ChunkTable
+from exgs.codec.format.container import FileHead, open_table, parse_head
+from exgs.codec.format.index import ChunkTable
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.client import ClientSession
 from exgs.wire.events import Event, Fragment

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.index import PageRef
-from exgs.codec.index_io import parse_page
+from exgs.codec.format.index_io import parse_page
+from exgs.codec.format.rows import PageRef
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_id, page_part

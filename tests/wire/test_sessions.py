@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.constants import ErrorCode, FrameType
-from exgs.codec.frame import content_hash
+from exgs.codec.format.frame import content_hash
 from exgs.wire import messages as m
 from exgs.wire.client import ClientSession, Resume
 from exgs.wire.errors import LocalProtocolError, RemoteProtocolError

@@ -11,7 +11,7 @@ from exgs.cli.arguments import byte_size, count
 from exgs.cli.inputs import InputError, local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.codec.decode import decode, read_facts
+from exgs.codec.decoding.decode import decode, read_facts
 from exgs.scene.formats import WRITABLE, write_scene
 
 

@@ -21,16 +21,16 @@ from exgs.cli.extras import require
 from exgs.cli.output import Output, format_bytes, format_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view
-from exgs.client.contact import contact_sheet, pick_rows
 from exgs.client.link import parse_link
-from exgs.client.quality import within_budgets
-from exgs.client.stream import RESULTS, StreamOptions, StreamReport, stream
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import ExgsError
+from exgs.present.contact import contact_sheet, pick_rows
+from exgs.present.quality import within_budgets
+from exgs.present.stream import RESULTS, StreamOptions, StreamReport, stream
+from exgs.sample import sample_cameras, sample_scene
 from exgs.scene.cameras import write_cameras
+from exgs.scene.formats.ply import write_ply
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.ply import write_ply
-from exgs.scene.sample import sample_cameras, sample_scene
 
 _LINK = "2mbit,100ms"
 _SIZE = (640, 360)

@@ -11,7 +11,7 @@ from exgs.cli.inputs import local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.codec.encode import EncodeOptions, encode
+from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import READABLE, read_scene
 

@@ -10,8 +10,8 @@ from typing import Any
 from exgs.cli.inputs import Input, is_url, open_input, require_extension
 from exgs.cli.output import Output, format_bytes, printable
 from exgs.codec.constants import FORMAT_MAJOR
-from exgs.codec.container import FileHead, open_head, open_table
 from exgs.codec.errors import TruncatedError
+from exgs.codec.format.container import FileHead, open_head, open_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,14 +13,14 @@ from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.client.painter import LEFT_ALONE, PainterError, painter_named, require_gauss
-from exgs.client.painter.evaluation import COLUMNS, PaintedQuality, evaluate
-from exgs.codec.decode import read_facts
+from exgs.codec.decoding.decode import read_facts
+from exgs.painter import LEFT_ALONE, PainterError, painter_named, require_gauss
+from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write
 from exgs.scene.formats import READABLE, read_scene
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.views import camera_path, synthesise_views
+from exgs.scene.views.made_up import camera_path, synthesise_views
 
 BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
 _VIEWS_SEED = 2_000_003  # of no encoder and no recipe
@@ -117,9 +117,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 def _train(arguments: argparse.Namespace, output: Output) -> None:
     require_gauss()
-    from exgs.client.painter.training.loop import train
-    from exgs.client.painter.training.recipe import read_recipe
-    from exgs.client.painter.training.spreading import train_spread
+    from exgs.painter.training.loop import train
+    from exgs.painter.training.recipe import read_recipe
+    from exgs.painter.training.spreading import train_spread
 
     output.subject = str(arguments.recipe)
     recipe = read_recipe(arguments.recipe)

@@ -13,14 +13,15 @@ from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.view import one_view, view
-from exgs.client.painter import LEFT_ALONE, painter_named
-from exgs.client.picture import draw_picture, encode_png, to_pixels
-from exgs.codec.build import DrawnScene
-from exgs.codec.decode import decode, read_facts
-from exgs.codec.index import SceneFacts
+from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.decode import decode, read_facts
+from exgs.codec.format.facts import SceneFacts
+from exgs.painter import LEFT_ALONE, painter_named
+from exgs.present.picture import draw_picture
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.files import atomic_write
 from exgs.scene.formats import READABLE, read_scene
-from exgs.scene.rasterize import default_rasterizer
+from exgs.scene.pictures import encode_png, to_pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,9 @@ from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
-from exgs.client.painter import LEFT_ALONE, painter_named
-from exgs.client.quality import layer_steps
-from exgs.client.stream import RESULTS, StreamOptions, StreamReport, stream
+from exgs.painter import LEFT_ALONE, painter_named
+from exgs.present.quality import layer_steps
+from exgs.present.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
 
 _PAINT_BUDGET_S = 0.5  # a painted frame steps down in resolution to be ready after so long

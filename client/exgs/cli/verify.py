@@ -6,7 +6,7 @@ import argparse
 
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output, format_bytes
-from exgs.codec.decode import open_scene, verify
+from exgs.codec.decoding.decode import open_scene, verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

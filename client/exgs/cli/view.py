@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from exgs.cli.inputs import InputError
-from exgs.client.screen import ChooseCamera
-from exgs.codec.build import DrawnScene
-from exgs.codec.home import best_camera, home_camera
-from exgs.codec.index import SceneFacts
+from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.home_camera import home_camera
+from exgs.codec.format.facts import SceneFacts
+from exgs.codec.measuring.home_view import best_camera
+from exgs.present.screen import ChooseCamera
+from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import read_cameras
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterize import default_rasterizer
-from exgs.scene.views import synthesise_views
+from exgs.scene.views.made_up import synthesise_views
 
 Size = tuple[int, int]  # width, height in pixels
 

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exgs.codec.container import FileHead, parse_head
 from exgs.codec.errors import FormatError
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef
-from exgs.codec.index_io import parse_page
+from exgs.codec.format.container import FileHead, parse_head
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index_io import parse_page
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.wire.client import Resume
 from exgs.wire.parts import is_page, page_id, page_part
 

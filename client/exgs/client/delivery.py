@@ -8,8 +8,8 @@ from exgs.client.cache import Cache, Stored
 from exgs.client.errors import SceneChangedError
 from exgs.client.growing import GrowingScene
 from exgs.client.residency import Residency, Revision
-from exgs.codec.container import FileHead
-from exgs.codec.index import ChunkRef, PageRef
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES

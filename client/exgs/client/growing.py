@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exgs.codec.build import DrawnScene, SceneBuilder
-from exgs.codec.container import FileHead
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef, SceneFacts
+from exgs.codec.decoding.build import DrawnScene, SceneBuilder
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.rows import ChunkRef, PageRef
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.index import ChunkRef
+from exgs.codec.format.rows import ChunkRef
 from exgs.wire.events import View
 from exgs.wire.parts import is_page
 from exgs.wire.plan import PartPlan

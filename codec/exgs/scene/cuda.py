@@ -1,4 +1,4 @@
-"""The CUDA backend of `exgs.scene.rasterize`: gsplat draws, and torch sums up what it drew.
+"""The CUDA backend of `exgs.scene.rasterizer`: gsplat draws, and torch sums up what it drew.
 
 One backward pass through gsplat would give the sums of the blending weights, but neither their
 squares nor maxima nor counts. gsplat also lists the (Gaussian, pixel) pairs that it blends, in
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impact, Render
+from exgs.scene.rasterizer import Backprojection, Contributions, Gradients, Impact, Render
 
 _TILE = 16  # pixels along the side of gsplat's tiles
 _STRIP_PIXELS = 1 << 15  # pairs are listed for so many pixels at once: some 75 each, 250 MB in all

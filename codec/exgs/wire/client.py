@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exgs.codec.constants import MAX_PART_LIST, PROTOCOL_VERSION, ErrorCode, FrameType
-from exgs.codec.container import FileHead
 from exgs.codec.errors import FormatError
-from exgs.codec.frame import content_hash
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef
-from exgs.codec.index_io import parse_page
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index_io import parse_page
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
 from exgs.wire.errors import LocalProtocolError, RemoteProtocolError
 from exgs.wire.events import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exgs.codec.constants import MAX_CREDIT_BYTES, MAX_FRAGMENT_BYTES, ErrorCode
-from exgs.codec.container import FileHead
-from exgs.codec.index import ChunkRef, PageRef
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
 from exgs.wire.parts import HaveSet
 

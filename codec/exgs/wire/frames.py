@@ -23,7 +23,7 @@ from exgs.codec.constants import (
     ErrorCode,
     FrameType,
 )
-from exgs.codec.frame import Buffer
+from exgs.codec.format.frame import Buffer
 from exgs.wire.errors import RemoteProtocolError
 
 _HEAD = struct.Struct("<BBHI")

@@ -30,10 +30,10 @@ from exgs.codec.constants import (
     ErrorCode,
     FrameType,
 )
-from exgs.codec.container import FileHead, parse_head
 from exgs.codec.errors import FormatError, UnsupportedError
-from exgs.codec.fields import unpack_map
-from exgs.codec.frame import Buffer
+from exgs.codec.format.container import FileHead, parse_head
+from exgs.codec.format.fields import unpack_map
+from exgs.codec.format.frame import Buffer
 from exgs.scene.camera import Camera
 from exgs.wire.errors import RemoteProtocolError
 from exgs.wire.events import (

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.container import FileHead
-from exgs.codec.index import ChunkRef, ChunkTable, PageRef
+from exgs.codec.format.container import FileHead
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.wire.parts import is_page, page_id
 
 

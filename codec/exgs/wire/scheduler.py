@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.index import ChunkRef, PageRef
+from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_part, part_name
 from exgs.wire.plan import PartPlan, Unit

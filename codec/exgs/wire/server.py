@@ -15,7 +15,7 @@ from exgs.codec.constants import (
     ErrorCode,
     FrameType,
 )
-from exgs.codec.frame import Buffer
+from exgs.codec.format.frame import Buffer
 from exgs.wire.errors import LocalProtocolError, RemoteProtocolError
 from exgs.wire.events import Cancel, Credit, Event, Hello, Limits, View, Want, Welcome
 from exgs.wire.frames import Frame

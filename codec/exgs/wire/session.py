@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from exgs.codec.constants import ErrorCode, FrameType
-from exgs.codec.frame import Buffer
+from exgs.codec.format.frame import Buffer
 from exgs.wire.errors import LocalProtocolError, RemoteProtocolError
 from exgs.wire.events import Error, Event, GoAway
 from exgs.wire.frames import Frame, FrameParser, pack_frame, payload_limit

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Hashable
 from pathlib import Path
 
-from exgs.codec.container import open_table
 from exgs.codec.errors import ExgsError, TruncatedError
+from exgs.codec.format.container import open_table
 from exgs.server.storage import LocalFile, RootError, Source, Store, UnreadableError, open_store
 from exgs.wire.plan import PartPlan
 

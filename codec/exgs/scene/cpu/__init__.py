@@ -1,5 +1,1 @@
 """The CPU rasterizer: projection, binning and blending as numba kernels."""
-
-from exgs.scene.cpu.rasterizer import CpuRasterizer
-
-__all__ = ["CpuRasterizer"]

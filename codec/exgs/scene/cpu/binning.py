@@ -11,7 +11,6 @@ from numba import prange
 
 from exgs.scene.cpu.ellipse import columns_of_row
 from exgs.scene.cpu.intrinsics import float_bits, take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     BLOCKS,
     DEPTH,
@@ -22,6 +21,7 @@ from exgs.scene.cpu.layout import (
     Longs,
     Projected,
 )
+from exgs.scene.kernel import kernel
 
 _DIGIT_BITS = np.uint64(8)
 _DIGIT = np.uint64(255)

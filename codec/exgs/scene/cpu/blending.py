@@ -8,7 +8,6 @@ from numba import prange
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     BLUE,
@@ -42,6 +41,7 @@ from exgs.scene.cpu.tiles import (
     frame_of,
     open_tile,
 )
+from exgs.scene.kernel import kernel
 
 _PLANES = 5  # transmittance, red, green, blue, depth
 _TINY = np.float32(1e-10)

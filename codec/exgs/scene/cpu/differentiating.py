@@ -12,8 +12,8 @@ from numba import prange
 
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
+from exgs.scene.cpu.gradient_terms import PLANES, SLOPES, slope_row, value_row
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     BLUE,
@@ -37,7 +37,6 @@ from exgs.scene.cpu.layout import (
     Longs,
 )
 from exgs.scene.cpu.rows import lane_sum
-from exgs.scene.cpu.slopes import PLANES, SLOPES, slope_row, value_row
 from exgs.scene.cpu.tiles import (
     AHEAD,
     CHECK_EVERY,
@@ -49,6 +48,7 @@ from exgs.scene.cpu.tiles import (
     frame_of,
     open_tile,
 )
+from exgs.scene.kernel import kernel
 
 _NOBODY = np.iinfo(np.int64).max
 

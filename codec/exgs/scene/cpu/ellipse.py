@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     CHORD_X,
     CHORD_Y,
@@ -23,6 +22,7 @@ from exgs.scene.cpu.layout import (
     Floats,
     Ints,
 )
+from exgs.scene.kernel import kernel
 
 Scalar = np.float32
 

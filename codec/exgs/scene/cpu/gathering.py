@@ -12,7 +12,6 @@ from numba import prange
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     LANES,
@@ -43,6 +42,7 @@ from exgs.scene.cpu.tiles import (
     frame_of,
     open_tile,
 )
+from exgs.scene.kernel import kernel
 
 SCORES = 4  # totals of an entry without an image: sum, maximum, count of the weights, sum of T
 GATHERED = 5  # with one: sums of weight * image (3 channels), of the weights, of their squares

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import RED, Floats
+from exgs.scene.kernel import kernel
 
 F = np.float32
 C0 = F(0.28209479177387814)

@@ -14,7 +14,6 @@ from numba import prange, types
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
-from exgs.scene.cpu.kernel import intrinsic, kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     BLUE,
@@ -48,6 +47,7 @@ from exgs.scene.cpu.tiles import (
     frame_of,
     open_tile,
 )
+from exgs.scene.kernel import intrinsic, kernel
 
 IMPACTS = 3  # totals of an entry: sums of weights, of their squares, of the squared changes
 

@@ -10,8 +10,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from exgs.scene.cpu.kernel import intrinsic
 from exgs.scene.cpu.layout import RECORD
+from exgs.scene.kernel import intrinsic
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)

@@ -15,7 +15,6 @@ from numba import prange
 from exgs.scene.cpu.ellipse import columns_of_row
 from exgs.scene.cpu.harmonics import write_sh_color
 from exgs.scene.cpu.intrinsics import take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     ALPHA_MIN,
@@ -41,6 +40,7 @@ from exgs.scene.cpu.layout import (
     Splats,
     View,
 )
+from exgs.scene.kernel import kernel
 
 Vector = tuple[float, float, float]
 

@@ -1,4 +1,4 @@
-"""The CPU backend of `exgs.scene.rasterize`: the kernels in their order."""
+"""The CPU backend of `exgs.scene.rasterizer`: the kernels in their order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
 from exgs.scene.cpu.differentiating import add_slopes, differentiate
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
+from exgs.scene.cpu.gradient_terms import SLOPES
 from exgs.scene.cpu.impact import IMPACTS, add_impact, measure_impact
-from exgs.scene.cpu.kernel import one_at_a_time
 from exgs.scene.cpu.layout import (
     BLOCKS,
     RECORD,
@@ -30,10 +30,10 @@ from exgs.scene.cpu.layout import (
 )
 from exgs.scene.cpu.projection import GIVEN_COLORS, NO_COLORS, SH_COLORS, project
 from exgs.scene.cpu.scratch import Scratch
-from exgs.scene.cpu.slopes import SLOPES
 from exgs.scene.cpu.unprojecting import unproject
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.rasterize import Backprojection, Contributions, Gradients, Impact, Render
+from exgs.scene.kernel import one_at_a_time
+from exgs.scene.rasterizer import Backprojection, Contributions, Gradients, Impact, Render
 
 # Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
 # otherwise take memory without bound. 2^25 entries are 256 MiB.

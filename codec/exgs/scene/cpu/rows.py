@@ -14,7 +14,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from exgs.scene.cpu.kernel import intrinsic
 from exgs.scene.cpu.layout import (
     LANES,
     LOG2_ALPHA_MAX,
@@ -22,6 +21,7 @@ from exgs.scene.cpu.layout import (
     PIXELS,
     TRANSMITTANCE_MIN,
 )
+from exgs.scene.kernel import intrinsic
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)

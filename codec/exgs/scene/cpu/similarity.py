@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import Doubles, Floats
+from exgs.scene.kernel import kernel
 
 
 @kernel()

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import LANES, STRIPS, TILE, Floats, Longs
 from exgs.scene.cpu.rows import lane_max
+from exgs.scene.kernel import kernel
 
 AHEAD = 6  # entries between asking for a record and drawing it
 CHECK_EVERY = 16  # Gaussians between two looks at what is still open

@@ -12,9 +12,9 @@ import math
 import numpy as np
 from numba import prange
 
+from exgs.scene.cpu.gradient_terms import A_DX, A_DX2, A_DX_DY, A_DY, A_DY2, A_ONE
 from exgs.scene.cpu.harmonics import C0
 from exgs.scene.cpu.intrinsics import take_ticket
-from exgs.scene.cpu.kernel import kernel
 from exgs.scene.cpu.layout import (
     ACROSS,
     BLOCKS,
@@ -30,7 +30,7 @@ from exgs.scene.cpu.layout import (
     View,
 )
 from exgs.scene.cpu.projection import Vector, axes_of, screen_row, tangents
-from exgs.scene.cpu.slopes import A_DX, A_DX2, A_DX_DY, A_DY, A_DY2, A_ONE
+from exgs.scene.kernel import kernel
 
 _LN2 = math.log(2.0)
 

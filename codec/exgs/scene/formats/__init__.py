@@ -12,12 +12,12 @@ from pathlib import Path
 
 from exgs.scene.errors import SceneError
 from exgs.scene.formats.compressed_ply import is_compressed_ply, read_compressed_ply
+from exgs.scene.formats.ply import read_ply, write_ply
 from exgs.scene.formats.sog import read_sog
 from exgs.scene.formats.sog_lod import META_NAME, read_sog_level
 from exgs.scene.formats.splat import read_splat, write_splat
 from exgs.scene.formats.spz import read_spz, write_spz
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.ply import read_ply, write_ply
 
 __all__ = [
     "READABLE",

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from plyfile import PlyElement
 
 from exgs.scene.errors import SceneError
-from exgs.scene.formats.quats import join_smallest_three
+from exgs.scene.formats.ply_header import MAX_HEADER_BYTES, parse_header, sh_rest
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.mending import mended
-from exgs.scene.ply_header import MAX_HEADER_BYTES, parse_header, sh_rest
+from exgs.scene.rotations import join_smallest_three
 
 _CHUNK_ROWS = 256
 _CHUNK = tuple(f"{end}_{axis}" for end in ("min", "max") for axis in "xyz")

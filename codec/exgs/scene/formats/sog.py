@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.scene.errors import SceneError
-from exgs.scene.formats.quats import join_smallest_three
 from exgs.scene.formats.sog_files import (
     Meta,
     Parts,
@@ -26,6 +25,7 @@ from exgs.scene.formats.sog_files import (
 )
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.mending import check_count, mended
+from exgs.scene.rotations import join_smallest_three
 
 _PALETTE_COLUMNS = 64  # palette entries in a row of the centroids' image
 _PALETTE_ENTRIES = 1 << 16  # labels have 16 bits

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.scene.errors import SceneError, SceneWarning
-from exgs.scene.formats.quats import join_smallest_three, split_smallest_three
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.mending import mended
+from exgs.scene.rotations import join_smallest_three, split_smallest_three
 
 COLUMNS = ("positions", "alphas", "colors", "scales", "rotations", "sh")  # in file order
 

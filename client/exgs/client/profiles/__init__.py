@@ -1,0 +1,1 @@
+"""The two transfer profiles: HTTP ranges and the WebSocket stream."""

@@ -1,0 +1,290 @@
+"""The static profile without HTTP: which byte ranges to ask for, and the parts in what comes.
+
+Several ranges may be on their way at once and their bytes come in any order between them; a part
+is handed over from its front on. Like the wire core, this knows no sockets and no clocks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exgs.client.delivery import Delivery
+from exgs.client.errors import DamagedOnTheWayError
+from exgs.codec.errors import TruncatedError
+from exgs.codec.format.container import FileHead, parse_head
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index_io import parse_page
+from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.scene.camera import Camera
+from exgs.wire.client import Resume
+from exgs.wire.events import View
+from exgs.wire.parts import page_part
+from exgs.wire.plan import PartPlan
+from exgs.wire.scheduler import ENDLESS_BYTES, Scheduler
+
+_FRONT_BYTES = 64 << 10  # the first range: holds the head and as a rule the first picture
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes of the file from `start` to before `end`."""
+
+    start: int
+    end: int
+
+
+class RangeReader:
+    """Turns ranges of one file into parts for `delivery`; goes on from what `resume` holds.
+
+    The scheduler alone knows what need not be asked for. Of each part that is as much, from its
+    front on, as is here or is being brought by the ranges on the way. When a range ends, the
+    parts that it touches are counted anew, so what it has not brought is asked for again.
+    """
+
+    def __init__(self, delivery: Delivery, resume: Resume | None = None) -> None:
+        self._delivery = delivery
+        self._resume = resume
+        self._front = bytearray()  # the file's first bytes, until the head can be read
+        self._scheduler: Scheduler | None = None
+        self._view: View | None = None
+        self._on_the_way: list[ByteRange] = []
+        self._whole: set[int] = set()  # parts
+        self._held: dict[int, bytearray] = {}  # the first bytes of the others
+        self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
+        self._damaged: set[int] = set()  # parts that came with a wrong hash, and not yet anew
+        self._starts: list[int] = []  # where the known parts begin, and which they are
+        self._parts: list[tuple[int, ChunkRef | PageRef]] = []
+
+    # What to ask for.
+
+    @property
+    def head(self) -> FileHead | None:
+        """Header and root index, once they are here."""
+        return self._scheduler.plan.head if self._scheduler else None
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Length of the file, None until its header is here."""
+        return self.head.header.file_bytes if self.head else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is on the way and nothing that is wanted is missing."""
+        if self._scheduler is None or self._on_the_way:
+            return False
+        return self._scheduler.next(1) is None
+
+    def claim(
+        self, size_bytes: int, *, least_bytes: int = 0, most_bytes: int = ENDLESS_BYTES
+    ) -> ByteRange | None:
+        """The range to ask for now: the next parts, up to `size_bytes`, and at least one.
+
+        Where the next ones do not lie together, it goes on along the file for `least_bytes`. At
+        `most_bytes` it is cut. None where there is nothing to ask for until something has come.
+        """
+        if self._scheduler is None:
+            return self._claim_front(most_bytes)
+        start = end = -1
+        while (left := most_bytes - (end - start)) > 0:
+            piece = self._scheduler.next(left)
+            if piece is None or (start >= 0 and piece.file_offset != end):
+                break
+            if start >= 0 and end - start + piece.length > size_bytes:
+                break
+            start = piece.file_offset if start < 0 else start
+            end = piece.file_offset + piece.length
+            self._scheduler.record(piece)
+        if start < 0:
+            return None
+        end = self._go_on(self._scheduler, end, start + min(least_bytes, most_bytes))
+        return self._send_for(ByteRange(start, end))
+
+    def claim_all(self, asked: ByteRange) -> ByteRange | None:
+        """The answer to `asked` brings the whole file: the range that is to be finished instead.
+
+        None where another answer brings it already.
+        """
+        everything = ByteRange(0, ENDLESS_BYTES)
+        is_first = everything not in self._on_the_way
+        if is_first:
+            self._on_the_way.append(everything)
+            self._count([everything])
+        self.finish(asked)
+        return everything if is_first else None
+
+    def look(self, camera: Camera) -> None:
+        """Ask first for what this camera sees."""
+        self._view = View((self._view.serial if self._view else 0) + 1, camera)
+        if self._scheduler is not None:
+            self._scheduler.set_view(self._view)
+            self._revise(self._scheduler)
+
+    def revise(self) -> None:
+        """Bring what is asked for up to date with the memory budget."""
+        if self._scheduler is not None:
+            self._revise(self._scheduler)
+
+    def came_damaged(self, asked: ByteRange) -> bool:
+        """Whether this range touches a part that has come with a wrong hash."""
+        return any(part in self._damaged for part, _ in self._touched_by(asked))
+
+    def finish(self, asked: ByteRange) -> None:
+        """A range has brought all that it will."""
+        self._on_the_way.remove(asked)
+        self._count([asked])
+
+    def release(self) -> None:
+        """The connections are lost: what has not come is to be asked for again."""
+        lost, self._on_the_way = self._on_the_way, []
+        self._early.clear()
+        self._count(lost)
+
+    def _claim_front(self, most_bytes: int) -> ByteRange | None:
+        if self._on_the_way:
+            return None
+        start = len(self._front)
+        size = _FRONT_BYTES
+        if self._resume is not None and not start:
+            size = self._resume.head.header.root_end
+        return self._send_for(ByteRange(start, start + min(size, most_bytes)))
+
+    def _go_on(self, scheduler: Scheduler, end: int, limit: int) -> int:
+        """Claim what lies behind `end` as far as it is missing and fits before `limit`."""
+        for part, ref in self._parts[bisect_left(self._starts, end) :]:
+            if scheduler.sent_bytes(part) or scheduler.is_cancelled(part):
+                break
+            if ref.offset != end or ref.end > limit:
+                break
+            scheduler.mark(part, ref.packed_bytes)
+            end = ref.end
+        return end
+
+    def _count(self, ranges: Iterable[ByteRange]) -> None:
+        """Tell the scheduler what is here or on the way of the parts that these ranges touch."""
+        if self._scheduler is None:
+            return
+        for part, ref in (row for wanted in ranges for row in self._touched_by(wanted)):
+            if part not in self._whole:
+                coming_bytes = self._coming_bytes(part, ref)
+                if coming_bytes != self._scheduler.sent_bytes(part):
+                    self._scheduler.mark(part, coming_bytes)
+
+    def _touched_by(self, wanted: ByteRange) -> list[tuple[int, ChunkRef | PageRef]]:
+        """The known parts that a range brings bytes of, and perhaps the one in front of it."""
+        first = max(0, bisect_right(self._starts, wanted.start) - 1)
+        return self._parts[first : bisect_left(self._starts, wanted.end)]
+
+    def _coming_bytes(self, part: int, ref: ChunkRef | PageRef) -> int:
+        """How much of a part, from its front on, is here or on the way."""
+        pieces = [(wanted.start, wanted.end) for wanted in self._on_the_way]
+        for offset, data in self._early.get(part, {}).items():
+            pieces.append((ref.offset + offset, ref.offset + offset + len(data)))
+        reached = ref.offset + len(self._held.get(part, b""))
+        for start, end in sorted(pieces):
+            if start <= reached:
+                reached = max(reached, end)
+        return min(reached, ref.end) - ref.offset
+
+    def _send_for(self, wanted: ByteRange) -> ByteRange:
+        self._on_the_way.append(wanted)
+        return wanted
+
+    # What comes.
+
+    def take(self, position: int, data: bytes) -> None:
+        """Bytes of the file from `position` on have come.
+
+        Raises DamagedOnTheWayError, after which that part is asked for again; FormatError.
+        """
+        if self._scheduler is None:
+            fresh = data[len(self._front) - position :]
+            self._front += fresh
+            self._delivery.kept_bytes += len(fresh)
+            try:
+                head = parse_head(self._front)
+            except TruncatedError:
+                return
+            self._open(head)
+            # What lies behind the head counts with the parts that it belongs to.
+            self._delivery.kept_bytes -= len(self._front) - head.header.root_end
+            position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
+        while data:
+            number = bisect_right(self._starts, position) - 1
+            part, ref = self._parts[number] if number >= 0 else (-1, None)
+            if ref is None or position >= ref.end:
+                return  # behind the file, or of a chunk that no page lists yet
+            size = min(len(data), ref.end - position)
+            self._enter(part, ref, position - ref.offset, data[:size])
+            position += size
+            data = data[size:]
+
+    def _open(self, head: FileHead) -> None:
+        self._delivery.open(head)
+        resume = self._resume
+        if resume is None or resume.head.scene_hash != head.scene_hash:
+            self._scheduler = Scheduler(PartPlan(head, ChunkTable(head.root)))
+        else:
+            self._scheduler = Scheduler(PartPlan(head, resume.table), resume.have)
+            self._held = {part: bytearray(data) for part, data in resume.partial.items()}
+            self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
+        self._scheduler.set_view(self._view)
+        self._list(self._scheduler.plan.table.values())
+        self._count(self._on_the_way)
+        self._revise(self._scheduler)
+
+    def _revise(self, scheduler: Scheduler) -> None:
+        """Leave out and fetch again what the memory budget says; what is on the way still comes."""
+        revision = self._delivery.revise(scheduler.plan, self._view)
+        self._whole -= revision.fetch_again
+        scheduler.cancel(revision.leave_out)
+        scheduler.want(revision.take_in)
+        scheduler.want(revision.fetch_again, again=True)
+
+    def _list(self, rows: Iterable[ChunkRef]) -> None:
+        """Enter the places of chunks, and of the pages besides."""
+        if self._scheduler is None:
+            return
+        known = dict(self._parts)
+        known.update((row.id, row) for row in rows)
+        known.update((page_part(page.id), page) for page in self._scheduler.plan.pages)
+        self._parts = sorted(known.items(), key=lambda item: item[1].offset)
+        self._starts = [ref.offset for _, ref in self._parts]
+
+    def _enter(self, part: int, ref: ChunkRef | PageRef, offset: int, data: bytes) -> None:
+        if part in self._whole:
+            return
+        held = self._held.setdefault(part, bytearray())
+        waiting = self._early.pop(part, {})
+        waiting[offset] = data
+        while (first := min(waiting, default=len(held) + 1)) <= len(held):
+            fresh = waiting.pop(first)[len(held) - first :]
+            if fresh:
+                self._delivery.add_fragment(part, len(held), fresh)
+                held += fresh
+        if waiting:
+            self._early[part] = waiting
+        if len(held) >= ref.packed_bytes:
+            self._complete(part, ref, bytes(self._held.pop(part)))
+
+    def _complete(self, part: int, ref: ChunkRef | PageRef, packed: bytes) -> None:
+        if self._scheduler is None:
+            return
+        if content_hash(packed) != ref.hash:
+            self._scheduler.mark(part, 0)
+            self._damaged.add(part)
+            raise DamagedOnTheWayError(f"{ref.section} at byte {ref.offset}: the hash is wrong")
+        self._whole.add(part)
+        self._damaged.discard(part)
+        self._scheduler.mark(part, len(packed))
+        if isinstance(ref, PageRef):
+            rows = parse_page(packed, ref, self._scheduler.plan.facts)
+            self._scheduler.add_page(ref, rows)
+            self._delivery.add_page(ref, rows)
+            self._list(rows)
+            self._count(self._on_the_way)
+            self._revise(self._scheduler)
+            return
+        self._delivery.add_chunk(ref, packed)

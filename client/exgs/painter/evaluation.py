@@ -1,0 +1,130 @@
+"""How much a painter helps: figures per byte budget, over the picture and inside the mask.
+
+Painted frames are compared with the pictures of the whole scene. The mask is where the gate is
+more than half open: gaps, proxies, and leaves that lack detail.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.decoding.build import is_complete
+from exgs.codec.decoding.decode import decode, read_facts
+from exgs.codec.errors import TruncatedError
+from exgs.painter import Painter
+from exgs.painter.confidence import Confidence, look_at_scene
+from exgs.painter.flicker import flicker
+from exgs.painter.inputs import gate
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.metrics import Mask, psnr, ssim
+from exgs.scene.rasterizer import Rasterizer, Render
+
+_MASKED = 0.5
+_PSNR_LIMIT_DB = 60.0  # equal pictures count as this, so that means exist
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedQuality:
+    """Means over the views. FLIP is NaN where flip-evaluator is not installed, what concerns the
+    mask where no view has one, flicker where no path was given."""
+
+    budget_bytes: int
+    painter: str
+    psnr_db: float
+    ssim: float
+    flip: float
+    masked_psnr_db: float
+    masked_share: float  # of the pixels
+    flicker: float  # mean change between frames after warping by depth, [0, 1]
+
+
+COLUMNS = tuple(field.name for field in fields(PaintedQuality))
+
+
+def evaluate(
+    path: Path,
+    reference: Gaussians,
+    rasterizer: Rasterizer,
+    cameras: Sequence[Camera],
+    budgets: Sequence[int],
+    painters: Mapping[str, Painter | None],
+    walk: Sequence[Camera] = (),
+    begin: Callable[[int], None] = lambda _: None,
+) -> list[PaintedQuality]:
+    """Rows by budget and painter for the file at `path`; budgets that hold nothing are left out.
+
+    `walk` are neighbouring cameras for the flicker. `begin` is told the number of each budget
+    before it is measured. Raises FormatError, OSError.
+    """
+    facts = read_facts(path)
+    targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
+    steps = [rasterizer.render(reference, camera) for camera in walk]
+    spread = any(painter is not None and painter.spreads for painter in painters.values())
+    rows = []
+    for number, budget in enumerate(budgets):
+        begin(number)
+        try:
+            drawn = decode(path, max_bytes=budget)
+        except TruncatedError:
+            continue
+        look = partial(look_at_scene, rasterizer, drawn, facts, spread=spread)
+        views = [look(camera) for camera in cameras]
+        path_views = [look(camera) for camera in walk]
+        whole = is_complete(drawn, facts)
+        for name, named in painters.items():
+            painter = None if whole else named
+            shown = [_shown(painter, *view) for view in views]
+            figures = [
+                _figures(picture, target, gate(confidence) > _MASKED)
+                for picture, target, (_, confidence) in zip(shown, targets, views, strict=True)
+            ]
+            moving = [_shown(painter, *view) for view in path_views]
+            change = flicker(moving, [step.depth for step in steps], walk) if walk else np.nan
+            psnr_db, ssim_, flip, masked, share = _means(figures)
+            rows.append(
+                PaintedQuality(budget, name, psnr_db, ssim_, flip, masked, share, float(change))
+            )
+    return rows
+
+
+def _shown(painter: Painter | None, render: Render, confidence: Confidence) -> FloatArray:
+    picture = render.rgb if painter is None else painter.paint(render, confidence)
+    return np.clip(picture, 0, 1)
+
+
+def _figures(picture: FloatArray, target: FloatArray, mask: Mask) -> tuple[float, ...]:
+    inside = min(psnr(picture, target, mask), _PSNR_LIMIT_DB) if mask.any() else np.nan
+    return (
+        min(psnr(picture, target), _PSNR_LIMIT_DB),
+        ssim(picture, target),
+        _flip(picture, target),
+        inside,
+        float(mask.mean()),
+    )
+
+
+def _means(figures: Sequence[tuple[float, ...]]) -> list[float]:
+    columns = np.array(figures, np.float64)
+    return [
+        float(column[np.isfinite(column)].mean()) if np.isfinite(column).any() else float("nan")
+        for column in columns.T
+    ]
+
+
+def _flip(picture: FloatArray, target: FloatArray) -> float:
+    """LDR-FLIP at 67 pixels a degree (Andersson et al. 2020)."""
+    if importlib.util.find_spec("flip_evaluator") is None:
+        return float("nan")
+    import flip_evaluator
+
+    _, mean, _ = flip_evaluator.evaluate(
+        np.ascontiguousarray(target), np.ascontiguousarray(picture), "LDR", applyMagma=False
+    )
+    return float(mean)

@@ -1,0 +1,227 @@
+"""The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
+
+A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
+photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
+photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these
+with -densified behind its kind, the name of a scene file, or that and :SEED for a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.errors import ExgsError
+from exgs.codec.merging.distill import distill
+from exgs.painter.training.captures import Capture, seen_from
+from exgs.painter.training.densified import densified
+from exgs.painter.training.photo_rooms import photo_room
+from exgs.painter.training.photographs import lift, read_photograph, relief_cameras
+from exgs.painter.training.solids import solids_scene
+from exgs.sample import sample_scene
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.formats import read_scene
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.views.made_up import synthesise_views
+
+_FOV_Y_DEG = 45.0
+_PART_SIZES = 20_000, 40_000  # Gaussians
+_PAPERS = 8  # photographs to a room
+_START_SIZE, _START_ASTRAY = 1.3, 0.4  # of what covers a surface just so: several deep
+_START_OPACITIES = 0.1, 0.9
+_LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
+_UPRIGHT, _UPRIGHT_FOV_Y_DEG = (270, 400), 50.0  # of lessons held upright: the rim shows beside
+_DENSIFIED = "-densified"
+_DENSIFIED_SIZES = 15_000, 40_000  # Gaussians
+_DENSIFIED_WIDTH = 400  # pixels, of lessons
+
+
+class RecipeError(ExgsError):
+    """A recipe that can't be followed as it stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingScene:
+    """A scene and views of it."""
+
+    gaussians: Gaussians
+    cameras: tuple[Camera, ...]
+
+
+def check_source(source: str, data: Path) -> None:
+    """Raise RecipeError where `load_source` would for want of a file."""
+    kind, _, number = source.partition(":")
+    if kind.startswith("photo"):
+        _photograph_paths(data, source, int(number) if number.isdecimal() else 0)
+    elif (not number or kind.endswith(".ply")) and not (data / kind).is_file():
+        raise RecipeError(f"{source!r}: there is no {data / kind}")
+
+
+def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> TrainingScene:
+    """The scene that `source` names, with `views` cameras of `size` (width, height).
+
+    Photographs are the files of `data`/photos in order of name; scene files lie in `data`. Raises
+    RecipeError, SceneError, OSError.
+    """
+    kind, _, number = source.partition(":")
+    if not number:
+        scene = read_scene(data / source)
+        return TrainingScene(scene, synthesise_views(scene, views, width=size[0], height=size[1]))
+    if not number.isdecimal():
+        raise RecipeError(f"{source!r} is no source: {number!r} is not a number")
+    seed = int(number)
+    rng = np.random.default_rng([seed, 0x5E])
+    match kind:
+        case "room":
+            room = sample_scene(int(rng.integers(35_000, 70_000)), seed)
+            return TrainingScene(room, synthesise_views(room, views, width=size[0], height=size[1]))
+        case "cutout":
+            return _cut_out(sample_scene(int(rng.integers(60_000, 90_000)), seed), views, size, rng)
+        case "solids" | "loose-solids":
+            solids = solids_scene(int(rng.integers(20_000, 60_000)), seed, loose=kind != "solids")
+            cameras = _cameras_around(np.zeros(3), 1.0, views, size, rng)
+            return TrainingScene(solids, cameras)
+        case "photo" | "photo-cutout":
+            [photograph] = _photographs(data, source, seed)
+            count = int(rng.integers(15_000, 50_000))
+            relief = lift(photograph, count, seed, cut_out=kind != "photo")
+            return TrainingScene(relief, relief_cameras(*size, views, seed))
+        case "photo-trained":
+            [photograph] = _photographs(data, source, seed)
+            relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
+            lessons = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
+            trained = _trained(relief, int(rng.integers(8_000, 20_000)), lessons, rng)
+            return TrainingScene(trained, relief_cameras(*size, views, seed))
+        case "photo-room" | "photo-room-trained" | "photo-room-captured":
+            papers = _photographs(data, source, seed, _PAPERS)
+            room = photo_room(papers, int(rng.integers(80_000, 120_000)), seed)
+            if kind == "photo-room-captured":
+                return _captured(room, views, size, seed, rng)
+            cameras = synthesise_views(room, views, width=size[0], height=size[1])
+            if kind == "photo-room":
+                return TrainingScene(room, cameras)
+            width, height = _LESSON_SIZE
+            lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
+            trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
+            return TrainingScene(trained, cameras)
+        case _ if kind.endswith(_DENSIFIED):
+            base = f"{kind.removesuffix(_DENSIFIED)}:{seed}"
+            made = load_source(base, data, _LESSONS + views, size)
+            return _densified(made, views, seed, rng, held="room" in kind)
+        case _ if kind.endswith(".ply"):
+            return _part(read_scene(data / kind), views, size, rng)
+    raise RecipeError(
+        f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
+        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"
+        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these with -densified"
+        " behind its kind, the name of a scene file, or a .ply's and :SEED for a part of it"
+    )
+
+
+def _photographs(data: Path, source: str, first: int, count: int = 1) -> list[FloatArray]:
+    """Photograph `first` and those after it, at most `count`."""
+    paths = _photograph_paths(data, source, first)
+    return [read_photograph(path) for path in paths[first : first + count]]
+
+
+def _photograph_paths(data: Path, source: str, first: int) -> list[Path]:
+    """All photographs; raises RecipeError unless there are more than `first`."""
+    paths = sorted((data / "photos").glob("*.jpg"))
+    if first >= len(paths):
+        raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
+    return paths
+
+
+def _trained(
+    scene: Gaussians, count: int, lessons: Sequence[Camera], rng: np.random.Generator
+) -> Gaussians:
+    """`count` Gaussians that show `scene`, fitted to its pictures as real scenes are to theirs.
+
+    Training leaves few large and many small Gaussians, of all opacities, as no lifting does.
+    """
+    start = scene.select(np.sort(rng.choice(len(scene), count, replace=False)))
+    scales = start.scales * np.float32(_START_SIZE * np.sqrt(len(scene) / count))
+    astray = rng.normal(0, _START_ASTRAY, (count, 3)) * scales[:, :1]
+    faint = rng.uniform(*_START_OPACITIES, count).astype(np.float32)
+    start = replace(
+        start, means=start.means + astray.astype(np.float32), scales=scales, opacities=faint
+    )
+    rasterizer = default_rasterizer()
+    pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in lessons]
+    nothing = Gaussians.empty(0)
+    return distill(nothing, start, lessons, pictures, rasterizer, steps=_LESSON_STEPS)
+
+
+def _captured(
+    room: Gaussians, views: int, size: tuple[int, int], seed: int, rng: np.random.Generator
+) -> TrainingScene:
+    """What upright pictures from about one place show of a room, seen in wide ones from there."""
+    lessons, cameras = _held_by_hand(room, views, size, seed)
+    seen = seen_from(room, lessons, default_rasterizer())
+    count = min(int(rng.integers(20_000, 40_000)), len(seen))
+    trained = _trained(seen, count, lessons, rng)
+    return TrainingScene(trained, cameras)
+
+
+def _held_by_hand(
+    room: Gaussians, views: int, size: tuple[int, int], seed: int
+) -> tuple[tuple[Camera, ...], tuple[Camera, ...]]:
+    """Upright cameras from about one place, to take pictures with, and wide ones to look from."""
+    capture = Capture(room, seed)
+    lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+    return lessons, capture.cameras(views, size, _FOV_Y_DEG)
+
+
+def _densified(
+    made: TrainingScene, views: int, seed: int, rng: np.random.Generator, *, held: bool
+) -> TrainingScene:
+    """A made up scene fitted from a cloud of points; `held` ones half the time as `_captured`."""
+    rasterizer, count = default_rasterizer(), int(rng.integers(*_DENSIFIED_SIZES))
+    lessons, cameras, scene = made.cameras[:_LESSONS], made.cameras[_LESSONS:], made.gaussians
+    size = cameras[0].width, cameras[0].height
+    if held and rng.random() < 0.5:
+        lessons, cameras = _held_by_hand(scene, views, size, seed)
+    else:
+        height = round(_DENSIFIED_WIDTH * size[1] / size[0])
+        lessons = tuple(camera.resized(_DENSIFIED_WIDTH, height) for camera in lessons)
+    return TrainingScene(densified(scene, count, lessons, rasterizer, rng), cameras)
+
+
+def _cut_out(
+    room: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> TrainingScene:
+    """What stands in the middle of a room, before nothing, seen from around."""
+    low, high = (np.quantile(room.means.astype(np.float64), q, axis=0) for q in (0.02, 0.98))
+    middle = (low + high) / 2
+    radius = 0.3 * float((high - low)[[0, 2]].min())
+    inside = np.linalg.norm((room.means - middle) * [1, 0.6, 1], axis=1) < radius
+    return TrainingScene(room.select(inside), _cameras_around(middle, radius, views, size, rng))
+
+
+def _part(
+    scene: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> TrainingScene:
+    """A ball's content anywhere in a scene, before nothing, seen from around."""
+    middle = scene.means[rng.integers(len(scene))].astype(np.float64)
+    distance = np.linalg.norm(scene.means - middle, axis=1)
+    count = min(int(rng.integers(*_PART_SIZES)), len(scene))
+    radius = float(np.partition(distance, count - 1)[count - 1])
+    cameras = _cameras_around(middle, 0.8 * radius, views, size, rng)
+    return TrainingScene(scene.select(distance <= radius), cameras)
+
+
+def _cameras_around(
+    middle: np.ndarray, radius: float, views: int, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Camera, ...]:
+    cameras = []
+    for _ in range(views):
+        turn, lift_by = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(0, 40))
+        toward = [np.cos(lift_by) * np.cos(turn), -np.sin(lift_by), np.cos(lift_by) * np.sin(turn)]
+        eye = middle + rng.uniform(2.2, 3.6) * radius * np.array(toward)
+        K = pinhole(*size, _FOV_Y_DEG)
+        cameras.append(look_at(eye, middle, (0, -1, 0), K, *size))
+    return tuple(cameras)

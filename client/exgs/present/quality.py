@@ -1,0 +1,194 @@
+"""How good each frame was: measured after the run, so that measuring does not slow it down.
+
+quality.csv has one row per frame: `time_s` (seconds from the start of connecting until the frame
+was ready), `bytes` (received when its drawing began, without TCP and HTTP headers), `layer`
+(highest complete layer, -1 before the first), `psnr_db` and `ssim` of the stored 8-bit picture
+against the full scene from the same camera ("inf" for equal pictures), `frame` (file name).
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exgs.present.picture import Color
+from exgs.present.screen import Frame
+from exgs.scene.camera import Camera
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.metrics import psnr, ssim
+from exgs.scene.pictures import Pixels, read_png, to_pixels
+from exgs.scene.rasterizer import Rasterizer
+
+_BLUE, _GREEN = "#1f6feb", "#2da44e"
+_LABEL_ROOM = 0.035  # of the axis, between the numbers of two layers
+
+COLUMNS = ("time_s", "bytes", "layer", "psnr_db", "ssim", "frame")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """One row of quality.csv."""
+
+    time_s: float
+    received_bytes: int
+    layer: int
+    psnr_db: float
+    ssim: float
+    frame: str
+
+    def cells(self) -> tuple[str, ...]:
+        """The row as text, in the order of COLUMNS."""
+        return (
+            f"{self.time_s:.3f}",
+            str(self.received_bytes),
+            str(self.layer),
+            f"{self.psnr_db:.2f}",
+            f"{self.ssim:.4f}",
+            self.frame,
+        )
+
+
+def measure_frames(
+    frames: Sequence[Frame],
+    reference: Gaussians,
+    rasterizer: Rasterizer,
+    *,
+    background: Color = (0.0, 0.0, 0.0),
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[QualityRow]:
+    """Compare every frame with `reference` drawn from the frame's camera."""
+
+    @functools.lru_cache(maxsize=1)  # as a rule all frames have one camera, or each its own
+    def reference_pixels(camera: Camera) -> Pixels:
+        return to_pixels(rasterizer.render(reference, camera, background=background).rgb)
+
+    rows = []
+    for number, frame in enumerate(frames):
+        shown, wanted = _unit(read_png(frame.path)), _unit(reference_pixels(frame.camera))
+        rows.append(
+            QualityRow(
+                frame.time_s,
+                frame.received_bytes,
+                frame.layer,
+                psnr(shown, wanted),
+                ssim(shown, wanted),
+                frame.path.name,
+            )
+        )
+        progress((number + 1) / len(frames))
+    return rows
+
+
+def within_budgets(
+    rows: Sequence[QualityRow], budgets_bytes: Sequence[int]
+) -> list[tuple[int, QualityRow]]:
+    """For each number of bytes the last frame that needed no more, where there is one."""
+    best = []
+    for budget_bytes in budgets_bytes:
+        fitting = [row for row in rows if row.received_bytes <= budget_bytes]
+        if fitting:
+            best.append((budget_bytes, fitting[-1]))
+    return best
+
+
+def layer_steps(rows: Sequence[QualityRow]) -> list[QualityRow]:
+    """The first row of each layer that became complete, and the last row."""
+    steps = []
+    layer = -1
+    for row in rows:
+        if row.layer > layer:
+            layer = row.layer
+            steps.append(row)
+    if rows and steps[-1:] != [rows[-1]]:
+        steps.append(rows[-1])
+    return steps
+
+
+def write_csv(path: Path, rows: Sequence[QualityRow]) -> None:
+    """Write quality.csv."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row.cells() for row in rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
+    """Draw quality.png: PSNR over time and over bytes, with a mark where a layer was complete.
+
+    Frames that equal the reference have no finite PSNR; they are drawn as a band to the right.
+    `title` is any text; letters that the font lacks become boxes.
+    """
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(10, 4.2), layout="constrained")
+    line = " ".join(title.split())
+    figure.suptitle(line, x=0.01, ha="left", fontsize=11, parse_math=False)
+    axes = figure.subplots(1, 2, sharey=True)
+    unit, unit_bytes = ("MB", 1e6) if rows[-1].received_bytes > 2e6 else ("kB", 1e3)
+    sides: tuple[tuple[Any, str, Callable[[QualityRow], float]], ...] = (
+        (axes[0], "seconds since connecting", lambda row: row.time_s),
+        (axes[1], f"received, {unit}", lambda row: row.received_bytes / unit_bytes),
+    )
+    for axis, label, place in sides:
+        _draw_curve(axis, rows, place)
+        axis.set_xlabel(label)
+        axis.grid(axis="y", alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("PSNR against the full scene, dB")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:  # beside the title, where it covers no curve
+        figure.legend(handles, labels, loc="upper right", fontsize=8, frameon=False)
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        figure.savefig(file, dpi=120, format="png")
+
+
+def _draw_curve(
+    axis: Any, rows: Sequence[QualityRow], place: Callable[[QualityRow], float]
+) -> None:
+    finite = [row for row in rows if math.isfinite(row.psnr_db)]
+    exact = [row for row in rows if not math.isfinite(row.psnr_db)]
+    end = max(place(rows[-1]), 1e-3)
+    right = 1.03 * end
+    x, y = [place(row) for row in finite], [row.psnr_db for row in finite]
+    if exact and finite:  # the picture stays until the next one is there
+        x, y = [*x, place(exact[0])], [*y, y[-1]]
+    axis.step(x, y, where="post", color=_BLUE, lw=1.6)
+    axis.plot(x[: len(finite)], y[: len(finite)], ".", color=_BLUE, ms=4)
+    labelled = -end
+    for step in (step for step in layer_steps(rows) if step is not rows[-1]):
+        at = place(step)
+        axis.axvline(at, color="0.88", lw=1, zorder=0)
+        if at - labelled < _LABEL_ROOM * right:
+            continue
+        name = f"layer {step.layer}" if labelled < 0 else str(step.layer)
+        axis.annotate(
+            name,
+            (at, 1.0),
+            xycoords=("data", "axes fraction"),
+            ha="left" if labelled < 0 else "center",
+            va="bottom",
+            fontsize=8,
+            color="0.45",
+        )
+        labelled = at + (_LABEL_ROOM * right if labelled < 0 else 0)
+    if exact:
+        axis.axvspan(place(exact[0]), right, color=_GREEN, alpha=0.18, lw=0)
+        axis.axvline(place(exact[0]), color=_GREEN, lw=1.6, label="equal to the full scene")
+    axis.set_xlim(0, right)
+
+
+def _unit(pixels: Pixels) -> FloatArray:
+    return pixels.astype(np.float32) / np.float32(255)

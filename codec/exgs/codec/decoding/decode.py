@@ -1,0 +1,129 @@
+"""Decoding files: the scene that a file, its first bytes or its first layers give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from exgs.codec.decoding.build import DrawnScene, SceneBuilder
+from exgs.codec.errors import TruncatedError
+from exgs.codec.format.container import FileHead, FilePusher, ReadRange, open_head, open_table
+from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.index import ChunkTable
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExgsFile:
+    """A file with its whole chunk table."""
+
+    path: Path
+    head: FileHead
+    table: ChunkTable
+
+    @property
+    def facts(self) -> SceneFacts:
+        """What the file says of its scene."""
+        return self.head.root.facts
+
+    @property
+    def file_bytes(self) -> int:
+        """Length of the file."""
+        return self.head.header.file_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`."""
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+def open_scene(path: str | os.PathLike[str]) -> ExgsFile:
+    """Read the index of a file; raises FormatError, OSError."""
+    path = Path(path)
+    with path.open("rb") as file:
+        head, table = open_table(_reader(file))
+    return ExgsFile(path, head, table)
+
+
+def read_facts(path: str | os.PathLike[str]) -> SceneFacts:
+    """What a file, or one cut behind its head, says of its scene; raises FormatError, OSError."""
+    with Path(path).open("rb") as file:
+        return open_head(_reader(file)).root.facts
+
+
+def decode(
+    path: str | os.PathLike[str],
+    *,
+    max_bytes: int | None = None,
+    max_layer: int | None = None,
+) -> DrawnScene:
+    """What the first `max_bytes` of a file give to draw, or its layers up to `max_layer`.
+
+    A file that is cut gives what has come. Raises TruncatedError where not even the head is whole,
+    and the other FormatErrors at the first fault; OSError; ValueError for a negative `max_layer`.
+    """
+    if max_layer is not None and max_layer < 0:
+        raise ValueError(f"max_layer is {max_layer}; layers count from 0")
+    pusher = FilePusher()
+    builder: SceneBuilder | None = None
+    left = max_bytes if max_bytes is not None else Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+            left -= len(block)
+            for chunk, packed in pusher.receive_data(block):
+                if builder is None:
+                    builder = _builder(pusher)
+                if max_layer is None or chunk.layer <= max_layer:
+                    builder.add(chunk, packed)
+    return (builder or _builder(pusher)).drawn()
+
+
+def verify(
+    path: str | os.PathLike[str], progress: Callable[[float], None] = lambda share: None
+) -> None:
+    """Check every hash, every bound and every value of a file; raises the first fault.
+
+    Raises TruncatedError where it is cut, the other FormatErrors, OSError.
+    """
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        head = open_head(_reader(file))
+    if size < head.header.file_bytes:
+        raise TruncatedError(
+            f"{size} of {head.header.file_bytes} bytes are here; fetch the rest",
+            section="file",
+            needed_bytes=head.header.file_bytes,
+        )
+    pusher = FilePusher()
+    builder: SceneBuilder | None = None
+    with Path(path).open("rb") as file:
+        open_table(_reader(file))
+        file.seek(0)
+        while block := file.read(_BLOCK_BYTES):
+            for chunk, packed in pusher.receive_data(block):
+                builder = builder or _builder(pusher)
+                builder.add(chunk, packed)
+            progress(pusher.position / size)
+
+
+def _builder(pusher: FilePusher) -> SceneBuilder:
+    if pusher.head is None or pusher.table is None:
+        raise TruncatedError(
+            f"{pusher.position} bytes do not hold the header and the root index",
+            section="file",
+            needed_bytes=pusher.needed_bytes,
+        )
+    return SceneBuilder(pusher.head.root.facts, pusher.table)
+
+
+def _reader(file: BinaryIO) -> ReadRange:
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read

@@ -1,0 +1,1 @@
+"""Encoding: layers, tiles, quantization, chunks, and the order of the file."""

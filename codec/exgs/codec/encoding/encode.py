@@ -1,0 +1,319 @@
+"""Encoding: a trained scene in, one progressive file out.
+
+Score the Gaussians by rendering them, sort them into layers and tiles, quantize, stand proxies in
+for what comes later, measure what each chunk mends, and write the chunks in that order.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.encoding.layer_plan import assign_layers, plan_layers, region_level
+from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.progressive import Effort, encode_chunks
+from exgs.codec.encoding.remainder import ProxyEffort
+from exgs.codec.encoding.tiles import build_tiles, tile_bounds
+from exgs.codec.errors import SceneError
+from exgs.codec.format.container import build_file
+from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
+from exgs.codec.format.fields import text_fault
+from exgs.codec.measuring.home_view import home_view
+from exgs.codec.measuring.importance import measure_importance, ugc_scores
+from exgs.codec.measuring.quality_table import measure_quality
+from exgs.codec.measuring.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera
+from exgs.scene.cameras import CameraSet
+from exgs.scene.errors import SceneWarning
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.mending import require_sound
+from exgs.scene.rasterizer import Rasterizer
+
+Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
+Quality = Literal["low", "default", "high"]
+Score = Literal["worth", "energy", "contribution", "ugc"]
+
+_EFFORTS: dict[Quality, Effort] = {
+    "low": Effort(
+        views=10,
+        fit_views=4,
+        lesson_views=0,
+        gain_views=4,
+        judge_views=2,
+        judge_points=8,
+        thorough=False,
+        proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
+    ),
+    "default": Effort(
+        views=40,
+        fit_views=12,
+        lesson_views=100,
+        gain_views=16,
+        judge_views=4,
+        judge_points=14,
+        thorough=True,
+        proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
+    ),
+    "high": Effort(
+        views=40,
+        fit_views=40,
+        lesson_views=200,
+        gain_views=40,
+        judge_views=6,
+        judge_points=14,
+        thorough=True,
+        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
+    ),
+}
+_VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
+_LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
+_FEW_SEEN = 0.05  # of the Gaussians
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodeOptions:
+    """Choices of an encoder.
+
+    `cameras` are those of the scene's photographs, of which every 8th is kept to judge by; without
+    them views are made up. `views` is how many to score from: 40, or 10 at quality low, where it is
+    None. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the Gaussians: by
+    worth (what their removal costs; the default with proxies), by energy (sum of w^2; the default
+    without them), by contribution (sum of w), or as ExGS does. Raises ValueError for other values.
+    """
+
+    quality: Quality = "default"
+    seed: int = 0
+    views: int | None = None
+    cameras: CameraSet | None = None
+    name: str = ""
+    credit: str = ""
+    license: str = ""
+    proxies: bool = True
+    score: Score | None = None
+
+    def __post_init__(self) -> None:
+        if self.quality not in _EFFORTS:
+            raise ValueError(f"quality is {self.quality!r}, expected one of {', '.join(_EFFORTS)}")
+        scores = get_args(Score)
+        if self.score not in (None, *scores):
+            raise ValueError(f"score is {self.score!r}, expected one of {', '.join(scores)}")
+        if self.views is not None and self.views < 1:
+            raise ValueError(f"views is {self.views}, expected 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeReport:
+    """What an encoder has done."""
+
+    gaussians: int
+    dropped: int  # Gaussians too faint to be drawn from anywhere, or of no use
+    file_bytes: int
+    scene_hash: bytes  # [16]
+    layers: tuple[Layer, ...]
+    quality: tuple[QualityPoint, ...]
+    seconds: dict[str, float]  # by stage
+
+
+def encode(
+    scene: Gaussians,
+    out_path: str | os.PathLike[str],
+    options: EncodeOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    rasterizer: Rasterizer | None = None,
+) -> EncodeReport:
+    """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
+
+    The same scene, options and rasterizer give the same bytes on the same kind of processor.
+    `progress` is told each stage and the share of it that is done. What no reader lets through
+    (values that are not finite, scales of 0, quaternions of other lengths) is mended or dropped
+    with a SceneWarning, as `read_ply` does. Raises SceneError for a scene with nothing to draw,
+    cameras that see none of it or texts that no file can hold, OSError where the file can't be
+    written.
+    """
+    options = options or EncodeOptions()
+    if not Path(out_path).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
+    for name in ("name", "credit", "license"):
+        if fault := text_fault(getattr(options, name)):
+            raise SceneError(f"the {name} of the file {fault}")
+    stages = _Stages(progress or (lambda stage, share: None))
+    rasterizer = rasterizer or default_rasterizer()
+    effort = _EFFORTS[options.quality]
+
+    given = len(scene)
+    scene = require_sound(scene, options.name or "the scene")
+    scene = scene.select(scene.opacities >= _VISIBLE_OPACITY)
+    if not len(scene):
+        raise SceneError("the scene has no Gaussian that can be seen")
+    _warn_of_size(scene)
+
+    stages.enter("scoring")
+    viewpoints = _viewpoints(scene, options, effort)
+    cameras = viewpoints.scoring
+    plan = plan_layers(len(scene), proxies=options.proxies)
+    tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
+    fine_tile = tiles.locate(scene.means)
+    level = region_level(plan)
+    regions = fine_tile >> tiles.level - level
+    importance = measure_importance(
+        scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
+    )
+
+    _require_seen(importance.contribution, options.cameras is not None)
+
+    stages.enter("layering")
+    scores: dict[Score, Callable[[], npt.NDArray[np.floating]]] = {
+        "worth": lambda: importance.worth,
+        "energy": lambda: importance.energy,
+        "contribution": lambda: importance.contribution,
+        "ugc": lambda: ugc_scores(scene, cameras, rasterizer),
+    }
+    sizes = [layer.leaves for layer in plan]
+    # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
+    score: Score = options.score or ("worth" if options.proxies else "energy")
+    layer_of = assign_layers(scores[score](), scene.means, sizes)
+
+    layered = LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)
+    chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
+    facts = SceneFacts(
+        name=options.name,
+        credit=options.credit,
+        license=options.license,
+        encoder=f"exgs {version('exgs')}",
+        leaf_count=len(scene),
+        sh_degree=scene.sh_degree,
+        up=_up(cameras),
+        layers=tuple(
+            Layer(layer.tile_level, layer.leaves, count, layer.amplification)
+            for layer, count in zip(plan, proxy_counts, strict=True)
+        ),
+        tile_bounds=tile_bounds(scene.means, fine_tile, tiles.count),
+        quality=(),
+        home=home_view(cameras[int(importance.view_worth.argmax())]),
+    )
+
+    stages.enter("measuring")
+    quality = measure_quality(
+        build_file(facts, chunks),
+        scene,
+        viewpoints.judges,
+        rasterizer,
+        effort.judge_points,
+        stages.report,
+    )
+    facts = replace(facts, quality=tuple(quality))
+
+    stages.enter("writing")
+    size = 0
+    head = hashlib.sha256()
+    with atomic_write(Path(out_path)) as file:
+        for number, piece in enumerate(build_file(facts, chunks)):
+            if number < 2:  # header and root index name the scene
+                head.update(piece)
+            file.write(piece)
+            size += len(piece)
+    return EncodeReport(
+        gaussians=len(scene),
+        dropped=given - len(scene),
+        file_bytes=size,
+        scene_hash=head.digest()[:16],
+        layers=facts.layers,
+        quality=facts.quality,
+        seconds=stages.finish(),
+    )
+
+
+class _Stages:
+    """Names the stages to the caller, and takes their times."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stage = ""
+        self._started_s = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def enter(self, stage: str) -> None:
+        self._close()
+        self._stage = stage
+        self._progress(stage, 0.0)
+
+    def report(self, share: float) -> None:
+        self._progress(self._stage, share)
+
+    def finish(self) -> dict[str, float]:
+        self._close()
+        return self.seconds
+
+    def _close(self) -> None:
+        now_s = time.perf_counter()
+        if self._stage:
+            self._progress(self._stage, 1.0)
+            self.seconds[self._stage] = now_s - self._started_s
+        self._started_s = now_s
+
+
+def _warn_of_size(scene: Gaussians) -> None:
+    low, high = np.percentile(scene.means, [5, 95], axis=0)
+    extent = max(float((high - low).max()), 2 * float(np.median(scene.scales.max(axis=1))))
+    if extent < _LEAST_EXTENT:
+        warnings.warn(
+            f"the scene is {extent:.2g} units across, and what is nearer than 0.01 to an eye is not"
+            " drawn: make it larger",
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) -> None:
+    """Raise SceneError where no view shows anything; warn where they show little."""
+    share = np.count_nonzero(contribution) / len(contribution)
+    if not share:
+        raise SceneError(
+            "the cameras see nothing of the scene: are they in its frame and units?"
+            if photographed
+            else "no view shows anything of the scene: it is too small, or too far from the origin"
+        )
+    if photographed and share < _FEW_SEEN:
+        warnings.warn(
+            f"the cameras see {share:.1%} of the Gaussians: are they in its frame and units?",
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _viewpoints(scene: Gaussians, options: EncodeOptions, effort: Effort) -> Viewpoints:
+    views = options.views or effort.views
+    if options.cameras is not None:
+        return photographed_viewpoints(
+            options.cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views
+        )
+    return made_up_viewpoints(
+        scene,
+        views=views,
+        lessons=effort.lesson_views,
+        judges=effort.judge_views,
+        seed=options.seed,
+    )
+
+
+def _up(cameras: Sequence[Camera]) -> tuple[float, float, float]:
+    """The direction that is up in most pictures."""
+    mean = np.mean([-camera.viewmat[1, :3] for camera in cameras], axis=0)
+    x, y, z = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return float(x), float(y), float(z)

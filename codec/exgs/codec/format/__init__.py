@@ -1,0 +1,1 @@
+"""The file format: header, frames, index, chunk table rules. Values and checks, no Gaussians."""

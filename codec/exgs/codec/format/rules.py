@@ -1,0 +1,177 @@
+"""What the rows of the chunk table must obey together (spec/format.md, section 6).
+
+Rows are judged in file order: a page that comes early waits until those before it are here. So
+each row is held to the rows in front of it alone, and a prefix of a sound table is sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exgs.codec.constants import (
+    BASIS_HEAD_BYTES,
+    COLUMN_BYTES_MAX,
+    FINE_COLUMNS,
+    FINE_HEAD_BYTES,
+    GEOMETRY_COLUMNS,
+    GEOMETRY_HEAD_BYTES,
+    MAX_BASES,
+    MAX_FREE_COUNT,
+    MAX_SH_CHUNKS,
+    SH_HEAD_BYTES,
+    ChunkKind,
+)
+from exgs.codec.errors import DamagedError, FormatError, LimitError
+from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.rows import ChunkRef
+
+Cell = tuple[int, int]  # (layer, tile)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one cell so far."""
+
+    geometry: list[ChunkRef]
+    page: int  # that lists them
+    leaf_count: int | None = None
+    fine: bool = False
+    sh: int = 0
+
+
+class TableRules:
+    """Judges the rows of a file's chunk table, page by page; the root index is page 0."""
+
+    def __init__(self, facts: SceneFacts, chunk_count: int) -> None:
+        self._facts = facts
+        self._chunk_count = chunk_count
+        self._waiting: dict[int, tuple[int, Sequence[ChunkRef]]] = {}  # first chunk -> page
+        self._judged = 0  # rows
+        self._cells: dict[Cell, _Rows] = {}
+        self._has_basis = False
+        self._leaves = [0] * len(facts.layers)
+        self._proxies = [0] * len(facts.layers)
+        self._free = 0  # Gaussians beyond the packed bytes of their chunk
+
+    def enter(self, page: int, rows: Sequence[ChunkRef]) -> None:
+        """The rows of one page; raises DamagedError, LimitError."""
+        if rows and rows[0].id >= self._judged:
+            self._waiting[rows[0].id] = page, rows
+        while self._judged in self._waiting:
+            number, next_rows = self._waiting.pop(self._judged)
+            for row in next_rows:
+                self._judge(row, number)
+            self._judged += len(next_rows)
+        if self._judged == self._chunk_count:
+            self._close()
+
+    def _judge(self, row: ChunkRef, page: int) -> None:
+        cell = self._cells.get((row.layer, row.tile))
+        match row.kind:
+            case ChunkKind.LEAF | ChunkKind.PROXY:
+                self._judge_geometry(row, page, cell)
+            case ChunkKind.SH | ChunkKind.FINE:
+                self._judge_refinement(row, cell)
+            case ChunkKind.BASIS:
+                if self._has_basis:
+                    raise _fault(row, "the file has a BASIS already")
+                if row.layer or row.tile or row.count:
+                    raise _fault(row, "a BASIS belongs to no cell")
+                self._has_basis = True
+
+    def _judge_geometry(self, row: ChunkRef, page: int, cell: _Rows | None) -> None:
+        if cell is None:
+            if row.layer and self._parent(row) not in self._cells:
+                raise _fault(row, "the cell below has not come yet")
+            cell = self._cells[row.layer, row.tile] = _Rows([], page)
+        elif any(other.kind is row.kind for other in cell.geometry):
+            raise _fault(row, f"the cell has a {row.kind.name} already")
+        elif cell.page != page or cell.geometry[-1].id + 1 != row.id:
+            raise _fault(row, "LEAF and PROXY of a cell do not stand side by side")
+        cell.geometry.append(row)
+        layer = self._facts.layers[row.layer]
+        if row.kind is ChunkKind.LEAF:
+            cell.leaf_count = row.count
+            counts, limit = self._leaves, layer.leaf_count
+        else:
+            counts, limit = self._proxies, layer.proxy_count
+        counts[row.layer] += row.count
+        if counts[row.layer] > limit:
+            raise _fault(row, f"layer {row.layer} has more than {limit} {row.kind.name} Gaussians")
+        self._free += max(row.count - row.packed_bytes, 0)
+        if self._free > MAX_FREE_COUNT:
+            raise LimitError(
+                f"{row.count} Gaussians in {row.packed_bytes} bytes: the file has more than"
+                f" {MAX_FREE_COUNT} beyond one for each byte",
+                section=row.section,
+                offset=row.offset,
+            )
+
+    def _judge_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
+        if cell is None or cell.leaf_count is None:
+            raise _fault(row, "there are no leaves to refine")
+        if cell.leaf_count != row.count:
+            raise _fault(row, f"{row.count} rows for {cell.leaf_count} leaves")
+        if row.kind is ChunkKind.FINE:
+            if cell.fine:
+                raise _fault(row, "the cell has a FINE already")
+            cell.fine = True
+            return
+        if not self._has_basis:
+            raise _fault(row, "the BASIS has not come yet")
+        cell.sh += 1
+        if cell.sh > MAX_SH_CHUNKS:
+            raise LimitError(
+                f"the cell has more than {MAX_SH_CHUNKS} SH chunks",
+                section=row.section,
+                offset=row.offset,
+            )
+
+    def _parent(self, row: ChunkRef) -> Cell:
+        layers = self._facts.layers
+        step = layers[row.layer].tile_level - layers[row.layer - 1].tile_level
+        return row.layer - 1, row.tile >> step
+
+    def _close(self) -> None:
+        """What only the whole table shows."""
+        for number, layer in enumerate(self._facts.layers):
+            found = self._leaves[number], self._proxies[number]
+            if found != (layer.leaf_count, layer.proxy_count):
+                raise DamagedError(
+                    f"layer {number} has {found[0]} leaves and {found[1]} proxies,"
+                    f" the index says {layer.leaf_count} and {layer.proxy_count}",
+                    section="chunk table",
+                )
+        cells = sum(1 << layer.tile_level for layer in self._facts.layers)
+        if len(self._cells) != cells:
+            raise DamagedError(
+                f"{cells - len(self._cells)} cells have no chunk", section="chunk table"
+            )
+
+
+def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
+    """Whether a chunk of this kind and count can have so many bytes unpacked."""
+    components = 3 * (facts.sh_degree + 1) ** 2  # at most
+    match row.kind:
+        case ChunkKind.LEAF | ChunkKind.PROXY:
+            least = GEOMETRY_HEAD_BYTES + 4 * len(facts.fine_tiles(row.layer, row.tile))
+            columns = GEOMETRY_COLUMNS
+        case ChunkKind.SH:
+            least, columns = SH_HEAD_BYTES, components
+        case ChunkKind.FINE:
+            least, columns = FINE_HEAD_BYTES, FINE_COLUMNS
+        case ChunkKind.BASIS:
+            least, columns = BASIS_HEAD_BYTES, 0
+        case ChunkKind.EXTRA:
+            return True
+    most = least + columns * COLUMN_BYTES_MAX * row.count
+    if row.kind is ChunkKind.SH:
+        most += components + (components + 7) // 8 * row.count
+    if row.kind is ChunkKind.BASIS:
+        most += 2 * MAX_BASES * components * components
+    return least <= row.raw_bytes <= most
+
+
+def _fault(row: ChunkRef, problem: str) -> FormatError:
+    return DamagedError(problem, section=row.section, offset=row.offset)

@@ -1,0 +1,1 @@
+"""Measurements by rendering: importance, picture error, rate-quality table, home view."""

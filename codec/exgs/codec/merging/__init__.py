@@ -1,0 +1,1 @@
+"""Proxies: which Gaussians are merged, into what, and how the result is refined."""

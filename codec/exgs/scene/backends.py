@@ -1,0 +1,45 @@
+"""The choice between rasterizer backends: gsplat on a CUDA device, numba kernels elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import sys
+
+from exgs.scene.rasterizer import Rasterizer
+
+_log = logging.getLogger(__name__)
+
+
+def default_rasterizer() -> Rasterizer:
+    """gsplat where a CUDA device answers and gsplat is ready for it, else the CPU.
+
+    Neither torch nor gsplat is required. Logs a warning where there is a device but no way to it.
+    """
+    if _cuda_device():
+        try:
+            from exgs.scene.cuda import CudaRasterizer
+
+            return CudaRasterizer()
+        except (ImportError, RuntimeError) as error:
+            _log.warning("drawing on the CPU although there is a CUDA device: %s", error)
+    from exgs.scene.cpu.rasterizer import CpuRasterizer
+
+    return CpuRasterizer()
+
+
+def _cuda_device() -> bool:
+    """Whether torch can use a CUDA device.
+
+    Torch takes seconds to import, so it is asked only where the driver is installed at all.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,6 +1,0 @@
-"""The sample scene: a furnished room, made by the project itself so that nothing is downloaded."""
-
-from exgs.scene.sample.splats import sample_scene
-from exgs.scene.sample.viewpoints import sample_cameras, sample_path
-
-__all__ = ["sample_cameras", "sample_path", "sample_scene"]
