@@ -1,0 +1,144 @@
+// Sequences (RFC 8878, section 3.1.1.3.2): literals to copy, then a match to repeat.
+
+import { BitReader } from './bits.ts';
+import { corrupt } from './fault.ts';
+import { buildFse, readFse, singleSymbol, type FseTable } from './fse.ts';
+
+/** The tables of the block before, which a block may use again. */
+export interface SequenceTables {
+  literals: FseTable | null;
+  offsets: FseTable | null;
+  matches: FseTable | null;
+}
+
+const LITERAL_BITS = codeBits(16, [1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+const LITERAL_BASE = bases(LITERAL_BITS, 0);
+const MATCH_BITS = codeBits(
+  32,
+  [1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+);
+const MATCH_BASE = bases(MATCH_BITS, 3);
+const MOST_OFFSET_CODE = 31;
+
+const LITERAL_DEFAULT = buildFse(
+  [4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1]
+    .concat([-1, -1, -1, -1]),
+  6,
+);
+const MATCH_DEFAULT = buildFse(
+  [1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    .concat([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1]),
+  6,
+);
+const OFFSET_DEFAULT = buildFse(
+  [1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1],
+  5,
+);
+
+/** Runs the sequences from `start` to `end`; returns where the output ends. Raises ZstdError. */
+export function runSequences(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  literals: Uint8Array,
+  literalCount: number,
+  tables: SequenceTables,
+  repeats: Uint32Array,
+  out: Uint8Array,
+  first: number,
+  stop: number,
+): number {
+  if (start >= end) corrupt('a block has no sequences section');
+  let position = start;
+  let count = source[position++]!;
+  if (count >= 128) {
+    if (count === 255) {
+      count = 0x7f00 + source[position]! + (source[position + 1]! << 8);
+      position += 2;
+    } else count = ((count - 128) << 8) + source[position++]!;
+  }
+  let at = first;
+  let taken = 0;
+  if (count > 0) {
+    if (position >= end) corrupt('the sequences section is cut');
+    const modes = source[position++]!;
+    if (modes & 3) corrupt('reserved bits of the sequences section are set');
+    const read = (mode: number, before: FseTable | null, normal: FseTable, most: number, log: number) => {
+      if (mode === 0) return normal;
+      if (mode === 3) return before ?? corrupt('a table is repeated that is not there');
+      if (mode === 1) {
+        const symbol = position < end ? source[position++]! : corrupt('the sequences section is cut');
+        return symbol < most ? singleSymbol(symbol) : corrupt(`a code of ${symbol}`);
+      }
+      const { table, end: after } = readFse(source, position, end, most, log);
+      position = after;
+      return table;
+    };
+    const literalTable = read(modes >> 6, tables.literals, LITERAL_DEFAULT, LITERAL_BITS.length, 9);
+    const offsetTable = read((modes >> 4) & 3, tables.offsets, OFFSET_DEFAULT, MOST_OFFSET_CODE + 1, 8);
+    const matchTable = read((modes >> 2) & 3, tables.matches, MATCH_DEFAULT, MATCH_BITS.length, 9);
+    tables.literals = literalTable;
+    tables.offsets = offsetTable;
+    tables.matches = matchTable;
+    const reader = new BitReader(source, position, end);
+    let literalState = reader.read(literalTable.log);
+    let offsetState = reader.read(offsetTable.log);
+    let matchState = reader.read(matchTable.log);
+    for (let i = 0; i < count; i++) {
+      const offsetCode = offsetTable.symbols[offsetState]!;
+      const value = 2 ** offsetCode + reader.readLong(offsetCode);
+      const matchCode = matchTable.symbols[matchState]!;
+      const matchLength = MATCH_BASE[matchCode]! + reader.read(MATCH_BITS[matchCode]!);
+      const literalCode = literalTable.symbols[literalState]!;
+      const literalLength = LITERAL_BASE[literalCode]! + reader.read(LITERAL_BITS[literalCode]!);
+      if (reader.left < 0) corrupt('the sequences are cut');
+      const offset = nextOffset(repeats, value, literalLength === 0);
+      if (taken + literalLength > literalCount || at + literalLength + matchLength > stop) {
+        corrupt('a sequence is longer than its block');
+      }
+      for (let k = 0; k < literalLength; k++) out[at++] = literals[taken++]!;
+      if (offset > at || offset === 0) corrupt('a match lies before the content');
+      if (offset >= matchLength && matchLength > 32) {
+        out.copyWithin(at, at - offset, at - offset + matchLength);
+        at += matchLength;
+      } else for (const last = at + matchLength; at < last; at++) out[at] = out[at - offset]!;
+      if (i + 1 < count) {
+        literalState = literalTable.next[literalState]! + reader.read(literalTable.bits[literalState]!);
+        matchState = matchTable.next[matchState]! + reader.read(matchTable.bits[matchState]!);
+        offsetState = offsetTable.next[offsetState]! + reader.read(offsetTable.bits[offsetState]!);
+      }
+    }
+    if (reader.left !== 0) corrupt('the sequences have bits to spare');
+  } else if (position !== end) corrupt('bytes stand behind the last sequence');
+  if (at + literalCount - taken > stop) corrupt('the literals are longer than their block');
+  out.set(literals.subarray(taken, literalCount), at);
+  return at + literalCount - taken;
+}
+
+function nextOffset(repeats: Uint32Array, value: number, isShifted: boolean): number {
+  if (value > 3) {
+    repeats[2] = repeats[1]!;
+    repeats[1] = repeats[0]!;
+    return (repeats[0] = value - 3);
+  }
+  const which = value - 1 + (isShifted ? 1 : 0);
+  if (which === 0) return repeats[0]!;
+  const offset = which === 3 ? repeats[0]! - 1 : repeats[which]!;
+  if (which !== 1) repeats[2] = repeats[1]!;
+  repeats[1] = repeats[0]!;
+  return (repeats[0] = offset);
+}
+
+function codeBits(zeros: number, rest: readonly number[]): Uint8Array {
+  return Uint8Array.from([...new Array<number>(zeros).fill(0), ...rest]);
+}
+
+function bases(bits: Uint8Array, first: number): Uint32Array {
+  const base = new Uint32Array(bits.length);
+  let value = first;
+  for (let code = 0; code < bits.length; code++) {
+    base[code] = value;
+    value += 2 ** bits[code]!;
+  }
+  return base;
+}
