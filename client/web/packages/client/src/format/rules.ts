@@ -1,0 +1,181 @@
+// What the rows of the chunk table must obey together (spec/format.md, section 6). A page is
+// judged once all earlier pages whose regions overlap its own are here.
+
+import { ChunkKind, MAX_FREE_COUNT, MAX_SH_CHUNKS } from '../constants.ts';
+import { DamagedError, LimitError } from '../errors.ts';
+import type { LayerFacts } from '../update.ts';
+import { cellKey, isGeometry, type ChunkRow, type PageRow, type Region } from './rows.ts';
+
+/** Judges the tables of a file, which come in any order; the root index is page 0. */
+export class TableRules {
+  private readonly cells = new Map<number, ChunkRow[]>();
+  private readonly bases: ChunkRow[] = [];
+  private readonly here = new Map<number, readonly ChunkRow[]>();
+  private readonly waiting = new Set<PageRow>();
+  private readonly leaves: number[];
+  private readonly proxies: number[];
+  private free = 0;
+
+  constructor(
+    private readonly layers: readonly LayerFacts[],
+    private readonly pages: readonly PageRow[],
+    rootRows: readonly ChunkRow[],
+  ) {
+    this.leaves = layers.map(() => 0);
+    this.proxies = layers.map(() => 0);
+    this.enterRows(0, rootRows);
+    for (const row of rootRows) this.judge(row);
+    if (pages.length === 0) this.judgeWhole();
+  }
+
+  /** The rows of one more page; raises DamagedError, LimitError. */
+  enter(page: PageRow, rows: readonly ChunkRow[]): void {
+    this.enterRows(page.id, rows);
+    this.judgeGroup(page.group);
+    this.waiting.add(page);
+    for (const late of [...this.waiting].sort((a, b) => a.id - b.id)) {
+      if (this.isDue(late)) {
+        this.waiting.delete(late);
+        for (const row of this.here.get(late.id) ?? []) this.judge(row);
+      }
+    }
+    if (this.here.size === this.pages.length + 1) this.judgeWhole();
+  }
+
+  /** Enters rows and judges what their order does not matter for. */
+  private enterRows(page: number, rows: readonly ChunkRow[]): void {
+    this.here.set(page, rows);
+    for (const row of rows) {
+      if (row.kind === ChunkKind.EXTRA) continue;
+      if (row.kind === ChunkKind.BASIS) {
+        this.bases.push(row);
+        continue;
+      }
+      const key = cellKey(row.layer, row.tile);
+      const cell = this.cells.get(key);
+      if (cell) cell.push(row);
+      else this.cells.set(key, [row]);
+      if (isGeometry(row)) this.count(row);
+    }
+  }
+
+  private count(row: ChunkRow): void {
+    const layer = this.layers[row.layer]!;
+    const isLeaf = row.kind === ChunkKind.LEAF;
+    const counts = isLeaf ? this.leaves : this.proxies;
+    counts[row.layer]! += row.count;
+    if (counts[row.layer]! > (isLeaf ? layer.leaves : layer.proxies)) {
+      throw fault(row, `layer ${row.layer} has more Gaussians of this kind than the index says`);
+    }
+    this.free += Math.max(row.count - row.packedBytes, 0);
+    if (this.free > MAX_FREE_COUNT) {
+      throw new LimitError(
+        `${row.count} Gaussians in ${row.packedBytes} bytes: the file has more than` +
+          ` ${MAX_FREE_COUNT} beyond one for each byte`,
+        row.section,
+      );
+    }
+  }
+
+  private isDue(page: PageRow): boolean {
+    return this.pages.every(
+      (other) => other.id >= page.id || this.here.has(other.id) || !overlaps(other, page),
+    );
+  }
+
+  private judge(row: ChunkRow): void {
+    if (row.kind === ChunkKind.EXTRA) return;
+    if (row.kind === ChunkKind.BASIS) {
+      if (this.bases.some((other) => isEarlier(other, row))) {
+        throw fault(row, 'the file has a BASIS already');
+      }
+      return;
+    }
+    const cell = (this.cells.get(cellKey(row.layer, row.tile)) ?? []).filter((other) =>
+      isEarlier(other, row),
+    );
+    if (row.kind !== ChunkKind.SH && cell.some((other) => other.kind === row.kind)) {
+      throw fault(row, 'the cell has a chunk of this kind already');
+    }
+    if (isGeometry(row)) this.judgeGeometry(row, cell);
+    else this.judgeRefinement(row, cell);
+  }
+
+  private judgeGeometry(row: ChunkRow, cell: readonly ChunkRow[]): void {
+    const other = cell.find(isGeometry);
+    if (other) {
+      if (other.page !== row.page || other.id + 1 !== row.id) {
+        throw fault(row, 'LEAF and PROXY of a cell do not stand side by side');
+      }
+    } else if (row.layer > 0) {
+      const step = this.layers[row.layer]!.level - this.layers[row.layer - 1]!.level;
+      const parent = this.cells.get(cellKey(row.layer - 1, row.tile >>> step)) ?? [];
+      if (!parent.some((below) => isGeometry(below) && isInFront(below, row))) {
+        throw fault(row, 'nothing of the parent lies in front');
+      }
+    }
+  }
+
+  private judgeRefinement(row: ChunkRow, cell: readonly ChunkRow[]): void {
+    const leaf = cell.find((other) => other.kind === ChunkKind.LEAF);
+    if (!leaf || !isInFront(leaf, row)) throw fault(row, 'no leaves to refine lie in front');
+    if (leaf.count !== row.count) throw fault(row, `${row.count} rows for ${leaf.count} leaves`);
+    if (row.kind !== ChunkKind.SH) return;
+    if (!this.bases.some((basis) => isInFront(basis, row))) {
+      throw fault(row, 'the BASIS does not lie in front');
+    }
+    if (cell.filter((other) => other.kind === ChunkKind.SH).length >= MAX_SH_CHUNKS) {
+      throw new LimitError(`the cell has more than ${MAX_SH_CHUNKS} SH chunks`, row.section);
+    }
+  }
+
+  /** Whether the chunks of a group fill its area, once all its pages are here. */
+  private judgeGroup(group: number): void {
+    const pages = this.pages.filter((page) => page.group === group);
+    if (!pages.every((page) => this.here.has(page.id))) return;
+    const rows = pages.flatMap((page) => this.here.get(page.id) ?? []);
+    rows.sort((a, b) => a.offset - b.offset);
+    let position = pages[0]!.areaStart;
+    for (const row of rows) {
+      if (row.offset !== position) throw fault(row, 'the chunks of its group do not fill their area');
+      position += row.packedBytes;
+    }
+  }
+
+  /** What only the whole table shows. */
+  private judgeWhole(): void {
+    this.layers.forEach((layer, number) => {
+      if (this.leaves[number] !== layer.leaves || this.proxies[number] !== layer.proxies) {
+        throw new DamagedError(
+          `layer ${number} has ${this.leaves[number]} leaves and ${this.proxies[number]} proxies,` +
+            ` the index says ${layer.leaves} and ${layer.proxies}`,
+          'chunk table',
+        );
+      }
+    });
+    let cells = 0;
+    for (const rows of this.cells.values()) if (rows.some(isGeometry)) cells += 1;
+    const expected = this.layers.reduce((sum, layer) => sum + 2 ** layer.level, 0);
+    if (cells !== expected) {
+      throw new DamagedError(`${expected - cells} cells have no chunk`, 'chunk table');
+    }
+  }
+}
+
+/** Whether one region covers the other. */
+export function overlaps(a: Region, b: Region): boolean {
+  const [coarse, fine] = a.level <= b.level ? [a, b] : [b, a];
+  return fine.tile >>> (fine.level - coarse.level) === coarse.tile;
+}
+
+function isEarlier(other: ChunkRow, row: ChunkRow): boolean {
+  return other.page < row.page || (other.page === row.page && other.id < row.id);
+}
+
+function isInFront(other: ChunkRow, row: ChunkRow): boolean {
+  return isEarlier(other, row) && other.offset < row.offset;
+}
+
+function fault(row: ChunkRow, problem: string): DamagedError {
+  return new DamagedError(problem, row.section);
+}
