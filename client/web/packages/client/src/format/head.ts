@@ -43,7 +43,7 @@ export async function readPoster(head: FileHead, bytes: Uint8Array): Promise<Pos
   if (bytes.length !== head.header.posterBytes) throw new DamagedError('it is cut', 'poster');
   await checkHash({ section: 'poster', hash }, bytes);
   const type = pictureType(bytes);
-  return type && { type, bytes: bytes.slice() };
+  return type === null ? null : { type, bytes: bytes.slice() };
 }
 
 function pictureType(bytes: Uint8Array): string | null {

@@ -1,0 +1,124 @@
+// The leaves of one cell: decoded as their chunks come, handed out once, then made anew from the
+// packed chunks where a late FINE or SH refines them. So what is drawn is held in one place only.
+
+import { unpackChecked } from '../format/frame.ts';
+import type { ChunkRow } from '../format/rows.ts';
+import { refineShapes } from '../payload/fine.ts';
+import { decodeColors, decodeShapes, readGeometry, type Shapes } from '../payload/geometry.ts';
+import { addSh, type Basis } from '../payload/sh.ts';
+import type { SplatData } from '../update.ts';
+
+/** A chunk as it came, whose hash has been checked. */
+export interface Packed {
+  readonly row: ChunkRow;
+  readonly bytes: Uint8Array;
+}
+
+/** The leaves of a cell, or its proxies, which are never refined. */
+export class Splats {
+  readonly childCounts: Uint32Array;
+  private shapes: Shapes | null;
+  private colors: Float32Array | null;
+  private sums: Float32Array | null = null;
+  private fine: Packed | null = null;
+  private readonly sh: Packed[] = [];
+  private isShort = false; // of packed chunks: they have been let go
+
+  /** Decodes a LEAF or a PROXY; raises DamagedError, UnsupportedError. */
+  constructor(
+    private readonly base: Packed,
+    private readonly children: number,
+  ) {
+    const geometry = this.geometry();
+    this.childCounts = geometry.childCounts;
+    this.shapes = decodeShapes(geometry);
+    this.colors = decodeColors(geometry);
+  }
+
+  get count(): number {
+    return this.base.row.count;
+  }
+
+  /** Takes a FINE; raises DamagedError, UnsupportedError. */
+  addFine(packed: Packed): void {
+    const payload = unpackChecked(packed.row, packed.bytes);
+    this.shapes = refineShapes(payload, this.shapes ?? decodeShapes(this.geometry()), packed.row.section);
+    this.fine = packed;
+  }
+
+  /** Takes an SH; raises DamagedError. */
+  addSh(packed: Packed, basis: Basis): void {
+    const payload = unpackChecked(packed.row, packed.bytes);
+    const sums = this.sums ?? this.sumOf(this.sh, basis);
+    // A payload is judged whole before it is added, so that a damaged one leaves no trace.
+    addSh(payload, basis, this.count, sums, packed.row.section);
+    this.sums = sums;
+    this.sh.push(packed);
+  }
+
+  /** All arrays, as they are now; they belong to the caller. */
+  takeAll(): SplatData {
+    const shapes = this.shapes ?? this.makeShapes();
+    this.shapes = null;
+    return { ...shapes, ...this.takeColors() };
+  }
+
+  /** The arrays that have changed since they were last taken. */
+  takeChanged(): Partial<SplatData> {
+    const changed = { ...this.shapes, ...(this.sums ? this.takeColors() : {}) };
+    this.shapes = null;
+    return changed;
+  }
+
+  /** Nothing refines these any more: lets the packed chunks go. */
+  settle(): void {
+    this.isShort = true;
+    this.sh.length = 0;
+    this.fine = null;
+  }
+
+  /** Bytes held besides what has been handed out. */
+  get packedBytes(): number {
+    if (this.isShort) return 0;
+    return [this.base, ...(this.fine ? [this.fine] : []), ...this.sh].reduce(
+      (sum, packed) => sum + packed.bytes.length,
+      0,
+    );
+  }
+
+  private takeColors(): { sh0: Float32Array; shN: Float32Array | null } {
+    const sh0 = this.colors ?? decodeColors(this.geometry());
+    this.colors = null;
+    const { sums, count } = this;
+    this.sums = null;
+    if (!sums) return { sh0, shN: null };
+    const size = count ? sums.length / count : 3;
+    const rest = size - 3;
+    const shN = new Float32Array(count * rest);
+    for (let i = 0; i < count; i++) {
+      const at = i * size;
+      for (let k = 0; k < 3; k++) sh0[3 * i + k]! += sums[at + k]!;
+      for (let k = 0; k < rest; k++) shN[i * rest + k] = sums[at + 3 + k]!;
+    }
+    return { sh0, shN: rest ? shN : null };
+  }
+
+  private sumOf(chunks: readonly Packed[], basis: Basis): Float32Array {
+    const sums = new Float32Array(this.count * basis.size);
+    for (const { row, bytes } of chunks) {
+      addSh(unpackChecked(row, bytes), basis, this.count, sums, row.section);
+    }
+    return sums;
+  }
+
+  private makeShapes(): Shapes {
+    const coarse = decodeShapes(this.geometry());
+    const { fine } = this;
+    return fine ? refineShapes(unpackChecked(fine.row, fine.bytes), coarse, fine.row.section) : coarse;
+  }
+
+  private geometry() {
+    const { row, bytes } = this.base;
+    return readGeometry(unpackChecked(row, bytes), row.count, this.children, row.section);
+  }
+}
