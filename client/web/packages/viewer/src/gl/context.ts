@@ -1,0 +1,126 @@
+// A WebGL2 context and the few things every pass needs: programs, textures, framebuffers.
+
+import { ViewerError } from '../errors.ts';
+
+/** A linked program and where its uniforms are. */
+export interface Program {
+  readonly handle: WebGLProgram;
+  readonly uniforms: ReadonlyMap<string, WebGLUniformLocation>;
+}
+
+/** A context for splats, or an error that says what is missing. */
+export function openContext(canvas: HTMLCanvasElement | OffscreenCanvas): WebGL2RenderingContext {
+  const gl = canvas.getContext('webgl2', {
+    alpha: false,
+    antialias: false,
+    depth: false,
+    stencil: false,
+    powerPreference: 'high-performance',
+  }) as WebGL2RenderingContext | null;
+  if (!gl) throw new ViewerError('webgl', 'This browser or device offers no WebGL 2.');
+  return gl;
+}
+
+/** Whether a picture of 16 bit floats can be drawn into; the extension is switched on. */
+export function canDrawHalfFloats(gl: WebGL2RenderingContext): boolean {
+  if (gl.getExtension('EXT_color_buffer_float')) return true;
+  return gl.getExtension('EXT_color_buffer_half_float') !== null;
+}
+
+export function compile(gl: WebGL2RenderingContext, vertex: string, fragment: string): Program {
+  const handle = gl.createProgram();
+  for (const [type, source] of [
+    [gl.VERTEX_SHADER, vertex],
+    [gl.FRAGMENT_SHADER, fragment],
+  ] as const) {
+    const shader = gl.createShader(type);
+    if (!shader) continue; // the context is lost: what follows does nothing
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(handle, shader);
+    gl.deleteShader(shader); // goes with the program
+  }
+  gl.linkProgram(handle);
+  if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
+    const logs = (gl.getAttachedShaders(handle) ?? []).map((shader) => gl.getShaderInfoLog(shader));
+    throw new ViewerError('webgl', `A shader was refused: ${logs.join(' ')}`);
+  }
+  const uniforms = new Map<string, WebGLUniformLocation>();
+  const count: number = gl.getProgramParameter(handle, gl.ACTIVE_UNIFORMS) ?? 0;
+  for (let i = 0; i < count; i++) {
+    const name = gl.getActiveUniform(handle, i)?.name;
+    const location = name ? gl.getUniformLocation(handle, name) : null;
+    if (name && location) uniforms.set(name, location);
+  }
+  return { handle, uniforms };
+}
+
+/** A texture with one level, read by texelFetch. */
+export function texture(
+  gl: WebGL2RenderingContext,
+  format: number,
+  width: number,
+  height: number,
+): WebGLTexture {
+  const handle = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, handle);
+  gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
+  plain(gl, gl.TEXTURE_2D);
+  return handle;
+}
+
+/** The same with layers. */
+export function layered(
+  gl: WebGL2RenderingContext,
+  format: number,
+  width: number,
+  height: number,
+  layers: number,
+): WebGLTexture {
+  const handle = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D_ARRAY, handle);
+  gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, format, width, height, layers);
+  plain(gl, gl.TEXTURE_2D_ARRAY);
+  return handle;
+}
+
+function plain(gl: WebGL2RenderingContext, target: number): void {
+  gl.texParameteri(target, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+  gl.texParameteri(target, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+  gl.texParameteri(target, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
+  gl.texParameteri(target, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+}
+
+/** A framebuffer that draws into these textures at once. */
+export function framebuffer(
+  gl: WebGL2RenderingContext,
+  textures: readonly WebGLTexture[],
+): WebGLFramebuffer {
+  const handle = gl.createFramebuffer();
+  gl.bindFramebuffer(gl.FRAMEBUFFER, handle);
+  const attachments = textures.map((_, i) => gl.COLOR_ATTACHMENT0 + i);
+  textures.forEach((item, i) => {
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, attachments[i]!, gl.TEXTURE_2D, item, 0);
+  });
+  gl.drawBuffers(attachments);
+  return handle;
+}
+
+/** Whether what is bound can be drawn into. */
+export function isComplete(gl: WebGL2RenderingContext): boolean {
+  return gl.checkFramebufferStatus(gl.FRAMEBUFFER) === gl.FRAMEBUFFER_COMPLETE;
+}
+
+/** Binds a texture to a unit and tells the program. */
+export function bind(
+  gl: WebGL2RenderingContext,
+  program: Program,
+  name: string,
+  unit: number,
+  target: number,
+  handle: WebGLTexture,
+): void {
+  gl.activeTexture(gl.TEXTURE0 + unit);
+  gl.bindTexture(target, handle);
+  gl.uniform1i(program.uniforms.get(name) ?? null, unit);
+}

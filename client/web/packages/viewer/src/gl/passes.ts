@@ -1,0 +1,300 @@
+// One frame on the GPU: project every slot, draw the quads in order into a picture of floats, and hand
+// the picture to the last pass. That pass can be replaced: see `PicturePass`.
+
+import { BLOCK_ROWS, ROW_SLOTS, type ShPrecision } from '../splats/layout.ts';
+import type { View } from '@exgs/client/update';
+import {
+  bind,
+  canDrawHalfFloats,
+  compile,
+  framebuffer,
+  isComplete,
+  texture,
+  type Program,
+} from './context.ts';
+import {
+  DEPTH_LOG2_LEAST,
+  DEPTH_LOG2_SPAN,
+  FULL_VERTEX,
+  PRESENT_FRAGMENT,
+  SPLAT_FRAGMENT,
+  projectFragment,
+  splatVertex,
+} from './shaders.ts';
+import { rows, type Block } from './store.ts';
+
+const QUADS = 128; // to an instance: one quad each is slow on many drivers
+const COVERED = 0.1; // least coverage of a pixel that a depth is told for
+
+/** The picture after the splats: premultiplied colours (beyond 0..1 too) and coverage. */
+export interface SplatPicture {
+  readonly texture: WebGLTexture; // RGBA16F, or RGBA8
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * What comes after the splats and draws to the canvas: framebuffer null, viewport set, blending off.
+ * The one that is built in clamps the colours to 0..1. A painter of missing detail fits here. It MAY
+ * change any state but the textures and framebuffers it did not make.
+ */
+export interface PicturePass {
+  draw(gl: WebGL2RenderingContext, picture: SplatPicture): void;
+  dispose(): void;
+}
+
+export type Target = 'float' | 'byte';
+
+interface Surface extends SplatPicture {
+  readonly framebuffer: WebGLFramebuffer;
+}
+
+export class Passes {
+  readonly target: Target;
+  readonly #gl: WebGL2RenderingContext;
+  readonly #project: readonly [bare: Program, full: Program];
+  readonly #splat: Program;
+  readonly #present: Program;
+  #pick: Program | null = null;
+  #pass: PicturePass | null = null;
+  readonly #quads: WebGLVertexArrayObject;
+  readonly #empty: WebGLVertexArrayObject;
+  readonly #indices: WebGLBuffer;
+  #projected: { rows: number; textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } | null = null;
+  #surface: Surface | null = null;
+  #orders: { rows: number; textures: WebGLTexture[] } = { rows: 0, textures: [] };
+  #count = 0;
+
+  constructor(
+    gl: WebGL2RenderingContext,
+    shDegree: number,
+    precision: ShPrecision,
+    target: Target = 'float',
+  ) {
+    this.#gl = gl;
+    const half = canDrawHalfFloats(gl);
+    this.target = target === 'float' && half && this.#tryHalfFloats() ? 'float' : 'byte';
+    const bare = compile(gl, FULL_VERTEX, projectFragment(0, precision));
+    const full = shDegree > 0 ? compile(gl, FULL_VERTEX, projectFragment(shDegree, precision)) : bare;
+    this.#project = [bare, full];
+    this.#splat = compile(gl, splatVertex(QUADS, false), SPLAT_FRAGMENT);
+    this.#present = compile(gl, FULL_VERTEX, PRESENT_FRAGMENT);
+    this.#empty = gl.createVertexArray();
+    this.#quads = gl.createVertexArray();
+    this.#indices = gl.createBuffer();
+    gl.bindVertexArray(this.#quads);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.#indices);
+    const corners = [0, 1, 2, 2, 1, 3];
+    const indices = Uint16Array.from({ length: 6 * QUADS }, (_, i) => 4 * Math.floor(i / 6) + corners[i % 6]!);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
+    gl.bindVertexArray(null);
+  }
+
+  /** Bytes of the textures that belong to the picture and not to the splats. */
+  get bytes(): number {
+    const pixels = this.#surface ? this.#surface.width * this.#surface.height : 0;
+    const slots = (this.#projected?.rows ?? 0) * 32 + this.#orders.rows * 4 * this.#orders.textures.length;
+    return slots * ROW_SLOTS + pixels * (this.target === 'float' ? 8 : 4);
+  }
+
+  /** Splats in the order. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Replaces the last pass, or with null sets the one that is built in. */
+  setPass(pass: PicturePass | null): void {
+    this.#pass?.dispose();
+    this.#pass = pass;
+  }
+
+  /** Takes a new order; two textures take turns, so that none is written while it is drawn from. */
+  setOrder(order: Uint32Array, count: number): void {
+    const gl = this.#gl;
+    const needed = Math.ceil(count / ROW_SLOTS);
+    gl.activeTexture(gl.TEXTURE0);
+    if (needed > this.#orders.rows) {
+      for (const handle of this.#orders.textures) gl.deleteTexture(handle);
+      const height = Math.ceil(needed * 1.25);
+      const make = (): WebGLTexture => texture(gl, gl.R32UI, ROW_SLOTS, height);
+      this.#orders = { rows: height, textures: [make(), make()] };
+    }
+    this.#orders.textures.reverse();
+    const current = this.#orders.textures[0];
+    this.#count = count;
+    if (!current) return;
+    gl.bindTexture(gl.TEXTURE_2D, current);
+    rows(0, count, (x, y, width, height, first) => {
+      const part = order.subarray(first, first + width * height);
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, x, y, width, height, gl.RED_INTEGER, gl.UNSIGNED_INT, part);
+    });
+  }
+
+  /** Projects all slots of `blocks`, `used` rows of each. */
+  project(
+    blocks: readonly Block[],
+    used: (block: number) => number,
+    groups: WebGLTexture,
+    view: View,
+    antialiased: boolean,
+  ): void {
+    if (blocks.length === 0) return;
+    const gl = this.#gl;
+    const projected = this.#room(blocks.length * BLOCK_ROWS);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, projected.framebuffer);
+    gl.disable(gl.BLEND);
+    gl.bindVertexArray(this.#empty);
+    let last: Program | null = null;
+    blocks.forEach((block, number) => {
+      const height = used(number);
+      if (height === 0) return;
+      const program = block.sh ? this.#project[1] : this.#project[0];
+      if (program !== last) setView(gl, program, view, antialiased);
+      last = program;
+      gl.viewport(0, number * BLOCK_ROWS, ROW_SLOTS, height);
+      gl.uniform1i(program.uniforms.get('firstRow') ?? null, number * BLOCK_ROWS);
+      bind(gl, program, 'base', 0, gl.TEXTURE_2D_ARRAY, block.base);
+      bind(gl, program, 'groupOf', 1, gl.TEXTURE_2D, block.groups);
+      bind(gl, program, 'groups', 2, gl.TEXTURE_2D, groups);
+      if (block.sh) bind(gl, program, 'sh', 3, gl.TEXTURE_2D_ARRAY, block.sh);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+    });
+  }
+
+  /** Draws what was projected, in order, and lets the last pass put it on the canvas. */
+  draw(width: number, height: number): void {
+    const gl = this.#gl;
+    const surface = this.#picture(width, height);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, surface.framebuffer);
+    gl.viewport(0, 0, width, height);
+    this.#drawSplats(this.#splat, width, height);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.viewport(0, 0, width, height);
+    if (this.#pass) {
+      this.#pass.draw(gl, surface);
+      return;
+    }
+    gl.useProgram(this.#present.handle);
+    bind(gl, this.#present, 'picture', 0, gl.TEXTURE_2D, surface.texture);
+    gl.bindVertexArray(this.#empty);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /** Depth along z at a pixel of the last projection, or null where nothing is. Waits for the GPU. */
+  depthAt(x: number, y: number, width: number, height: number): number | null {
+    const gl = this.#gl;
+    this.#pick ??= compile(gl, splatVertex(QUADS, true), SPLAT_FRAGMENT);
+    const float = this.target === 'float';
+    const pixel = texture(gl, float ? gl.RGBA16F : gl.RGBA8, 1, 1);
+    const target = framebuffer(gl, [pixel]);
+    gl.viewport(-Math.floor(x), Math.floor(y) - height + 1, width, height);
+    this.#drawSplats(this.#pick, width, height);
+    const values = float ? new Float32Array(4) : new Uint8Array(4);
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, float ? gl.FLOAT : gl.UNSIGNED_BYTE, values);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.deleteFramebuffer(target);
+    gl.deleteTexture(pixel);
+    const coverage = values[3]! / (float ? 1 : 255);
+    if (!(coverage >= COVERED)) return null;
+    return 2 ** ((values[0]! / values[3]!) * DEPTH_LOG2_SPAN + DEPTH_LOG2_LEAST);
+  }
+
+  dispose(): void {
+    const gl = this.#gl;
+    this.setPass(null);
+    for (const program of [...this.#project, this.#splat, this.#present, this.#pick]) {
+      if (program) gl.deleteProgram(program.handle);
+    }
+    gl.deleteVertexArray(this.#quads);
+    gl.deleteVertexArray(this.#empty);
+    gl.deleteBuffer(this.#indices);
+    this.#free(this.#projected);
+    for (const handle of this.#orders.textures) gl.deleteTexture(handle);
+    gl.deleteTexture(this.#surface?.texture ?? null);
+    gl.deleteFramebuffer(this.#surface?.framebuffer ?? null);
+    [this.#projected, this.#surface, this.#orders] = [null, null, { rows: 0, textures: [] }];
+  }
+
+  #drawSplats(program: Program, width: number, height: number): void {
+    const gl = this.#gl;
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    const order = this.#orders.textures[0];
+    if (!this.#projected || !order || this.#count === 0) return;
+    gl.useProgram(program.handle);
+    bind(gl, program, 'projected0', 0, gl.TEXTURE_2D, this.#projected.textures[0]!);
+    bind(gl, program, 'projected1', 1, gl.TEXTURE_2D, this.#projected.textures[1]!);
+    bind(gl, program, 'order', 2, gl.TEXTURE_2D, order);
+    gl.uniform2f(program.uniforms.get('size') ?? null, width, height);
+    gl.uniform1i(program.uniforms.get('count') ?? null, this.#count);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    gl.bindVertexArray(this.#quads);
+    const instances = Math.ceil(this.#count / QUADS);
+    gl.drawElementsInstanced(gl.TRIANGLES, 6 * QUADS, gl.UNSIGNED_SHORT, 0, instances);
+    gl.disable(gl.BLEND);
+    gl.bindVertexArray(null);
+  }
+
+  #tryHalfFloats(): boolean {
+    const gl = this.#gl;
+    const pixel = texture(gl, gl.RGBA16F, 1, 1);
+    const target = framebuffer(gl, [pixel]);
+    const works = isComplete(gl);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.deleteFramebuffer(target);
+    gl.deleteTexture(pixel);
+    return works;
+  }
+
+  /** Textures for the projected splats, with room for `height` rows; what they held is lost. */
+  #room(height: number): { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } {
+    const gl = this.#gl;
+    if (!this.#projected || this.#projected.rows < height) {
+      this.#free(this.#projected);
+      gl.activeTexture(gl.TEXTURE0);
+      const make = (): WebGLTexture => texture(gl, gl.RGBA32UI, ROW_SLOTS, height);
+      const textures = [make(), make()];
+      this.#projected = { rows: height, textures, framebuffer: framebuffer(gl, textures) };
+    }
+    return this.#projected;
+  }
+
+  #free(room: { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } | null): void {
+    for (const handle of room?.textures ?? []) this.#gl.deleteTexture(handle);
+    this.#gl.deleteFramebuffer(room?.framebuffer ?? null);
+  }
+
+  #picture(width: number, height: number): Surface {
+    const gl = this.#gl;
+    const old = this.#surface;
+    if (old && old.width === width && old.height === height) return old;
+    gl.deleteTexture(old?.texture ?? null);
+    gl.deleteFramebuffer(old?.framebuffer ?? null);
+    gl.activeTexture(gl.TEXTURE0);
+    const format = this.target === 'float' ? gl.RGBA16F : gl.RGBA8;
+    const handle = texture(gl, format, width, height);
+    this.#surface = { texture: handle, width, height, framebuffer: framebuffer(gl, [handle]) };
+    return this.#surface;
+  }
+}
+
+/** Tells a projection program the camera. */
+function setView(gl: WebGL2RenderingContext, program: Program, view: View, antialiased: boolean): void {
+  const { viewmat: V, K, width, height } = view;
+  const at = (name: string): WebGLUniformLocation | null => program.uniforms.get(name) ?? null;
+  gl.useProgram(program.handle);
+  gl.uniformMatrix4fv(at('view'), true, Float32Array.from(V));
+  gl.uniform2f(at('focal'), K[0]!, K[4]!);
+  gl.uniform2f(at('center'), K[2]!, K[5]!);
+  gl.uniform2f(at('size'), width, height);
+  const eye = eyeOf(view);
+  gl.uniform3f(at('eye'), eye[0], eye[1], eye[2]);
+  gl.uniform1i(at('antialiased'), antialiased ? 1 : 0);
+}
+
+/** Where a camera stands. */
+export function eyeOf({ viewmat: V }: View): [number, number, number] {
+  const along = (j: number): number => -(V[j]! * V[3]! + V[4 + j]! * V[7]! + V[8 + j]! * V[11]!);
+  return [along(0), along(1), along(2)];
+}

@@ -1,0 +1,57 @@
+// What the viewer and its worker say to each other. All arrays are transferred.
+
+import type { SplatData } from '@exgs/client/update';
+import type { ShPrecision, Span } from '../splats/layout.ts';
+
+/** From the viewer. The worker works them off in order. */
+export type Request =
+  | { readonly type: 'open'; readonly shDegree: number; readonly precision: ShPrecision }
+  | {
+      readonly type: 'add';
+      readonly key: number;
+      readonly spans: readonly Span[];
+      readonly groups: number; // number of the first child's group
+      readonly children: Uint32Array;
+      readonly data: SplatData;
+    }
+  | { readonly type: 'refine'; readonly key: number; readonly data: Partial<SplatData> }
+  | { readonly type: 'drop'; readonly key: number }
+  | { readonly type: 'activate'; readonly groups: Uint32Array; readonly active: boolean }
+  | {
+      readonly type: 'sort';
+      readonly serial: number;
+      readonly plane: Plane;
+      readonly into: Uint32Array | null; // an order that is no longer used
+    };
+
+/** depth of a point p = x p.x + y p.y + z p.z + offset; eye: the camera. */
+export interface Plane {
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  readonly offset: number;
+  readonly eye: readonly [number, number, number];
+}
+
+/** Texture words of a part, in its order of splats. */
+export interface Packed {
+  readonly type: 'packed';
+  readonly key: number;
+  readonly fresh: boolean; // added, not refined
+  readonly a: Uint32Array | null;
+  readonly b: Uint32Array | null;
+  readonly groups: Uint32Array | null; // group of each splat
+  readonly sh: Uint32Array | null; // layer after layer
+  readonly ms: number;
+}
+
+/** Slots from the farthest to the nearest; the first `count` of `order`. */
+export interface Sorted {
+  readonly type: 'sorted';
+  readonly serial: number;
+  readonly order: Uint32Array;
+  readonly count: number;
+  readonly ms: number;
+}
+
+export type Reply = Packed | Sorted;

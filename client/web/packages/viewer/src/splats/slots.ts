@@ -1,0 +1,90 @@
+// Slots for parts: blocks with a free list each. A part gets one run where there is one, else several;
+// no run crosses the end of a block.
+
+import { FreeList } from './free_list.ts';
+import { BLOCK_SLOTS, GRAIN, ROW_SLOTS, type Span } from './layout.ts';
+
+/** Hands out slots and takes them back; grows by blocks up to `mostBlocks`. */
+export class Slots {
+  readonly #blocks: FreeList[] = [];
+  readonly #mostBlocks: number;
+
+  constructor(mostBlocks: number) {
+    this.#mostBlocks = mostBlocks;
+  }
+
+  get blocks(): number {
+    return this.#blocks.length;
+  }
+
+  /** Rows of a block from its first to the last with a slot that is taken. */
+  rows(block: number): number {
+    return Math.ceil((this.#blocks[block]!.end * GRAIN) / ROW_SLOTS);
+  }
+
+  /** Runs of `count` slots together, or null where there is no room and none can be made. */
+  take(count: number): Span[] | null {
+    let left = Math.ceil(count / GRAIN);
+    const grains: Span[] = [];
+    while (left > 0) {
+      const piece = Math.min(left, BLOCK_SLOTS / GRAIN);
+      const whole = this.#takeRun(piece);
+      if (whole === null) break;
+      grains.push(whole);
+      left -= piece;
+    }
+    while (left > 0) {
+      const some = this.#takeSome(left);
+      if (some === null) {
+        for (const { start, count: run } of grains) this.#giveGrains(start, run);
+        return null;
+      }
+      grains.push(some);
+      left -= some.count;
+    }
+    return trim(grains, count);
+  }
+
+  /** Gives back the runs that `take` handed out. */
+  give(spans: readonly Span[]): void {
+    for (const { start, count } of spans) {
+      this.#giveGrains(start / GRAIN, Math.ceil(count / GRAIN));
+    }
+  }
+
+  #takeRun(grains: number): Span | null {
+    const size = BLOCK_SLOTS / GRAIN;
+    for (let block = 0; block < this.#blocks.length; block++) {
+      const start = this.#blocks[block]!.take(grains);
+      if (start >= 0) return { start: block * size + start, count: grains };
+    }
+    if (this.#blocks.length >= this.#mostBlocks) return null;
+    this.#blocks.push(new FreeList(size));
+    const start = this.#blocks[this.#blocks.length - 1]!.take(grains);
+    return { start: (this.#blocks.length - 1) * size + start, count: grains };
+  }
+
+  #takeSome(grains: number): Span | null {
+    const size = BLOCK_SLOTS / GRAIN;
+    for (let block = 0; block < this.#blocks.length; block++) {
+      const some = this.#blocks[block]!.takeSome(grains);
+      if (some) return { start: block * size + some.start, count: some.count };
+    }
+    return null;
+  }
+
+  #giveGrains(start: number, count: number): void {
+    const size = BLOCK_SLOTS / GRAIN;
+    this.#blocks[Math.floor(start / size)]!.give(start % size, count);
+  }
+}
+
+/** Runs of grains as runs of slots, the last cut to what was asked for. */
+function trim(grains: readonly Span[], count: number): Span[] {
+  let left = count;
+  return grains.map((run) => {
+    const slots = Math.min(left, run.count * GRAIN);
+    left -= slots;
+    return { start: run.start * GRAIN, count: slots };
+  });
+}
