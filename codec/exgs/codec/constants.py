@@ -31,7 +31,7 @@ class ChunkKind(IntEnum):
     EXTRA = 128  # stands for every kind from 128 on: of a later minor version, may be left out
 
 
-GEOMETRY_HEAD_BYTES: Final = 48  # LEAF and PROXY; the counts of the finest tiles follow
+GEOMETRY_HEAD_BYTES: Final = 48  # LEAF and PROXY; the counts of the children follow
 GEOMETRY_COLUMNS: Final = 11  # Morton, 3 scales, 3 rotations, opacity, luma, 2 chromas
 FINE_HEAD_BYTES: Final = 28
 FINE_COLUMNS: Final = 10  # 3 means, 3 log scales, 3 rotations, opacity
@@ -50,11 +50,13 @@ OPACITY_BITS_MAX: Final = 16
 
 MAX_FILE_BYTES: Final = 1 << 40
 MAX_LAYERS: Final = 64
-MAX_TILE_LEVEL: Final = 12  # 2^12 tiles
-MAX_CHUNKS: Final = 1 << 18
-MAX_PAGES: Final = 1 << 12
-MAX_ROOT_RAW_BYTES: Final = 4 << 20
-MAX_PAGE_RAW_BYTES: Final = 4 << 20
+MAX_TILE_LEVEL: Final = 16  # 2^16 tiles
+MAX_CHUNKS: Final = 1 << 19
+MAX_PAGES: Final = 1 << 10
+MAX_ROOT_PACKED_BYTES: Final = (16 << 10) - HEADER_BYTES
+MAX_ROOT_RAW_BYTES: Final = 1 << 17
+MAX_POSTER_BYTES: Final = 8 << 10
+MAX_PAGE_RAW_BYTES: Final = 1 << 20
 MAX_CHUNK_RAW_BYTES: Final = 32 << 20
 MAX_WINDOW_BYTES: Final = 8 << 20  # of a zstd frame that is larger than its window
 MAX_CHUNK_COUNT: Final = 1 << 18  # Gaussians in one chunk
@@ -62,15 +64,15 @@ MAX_SCENE_COUNT: Final = 1 << 28  # Gaussians in one file
 MAX_FREE_COUNT: Final = 1 << 12  # Gaussians beyond one for each packed byte of their chunk
 MAX_SH_CHUNKS: Final = 8  # of one cell
 MAX_BASES: Final = 64  # in the BASIS chunk
-MAX_QUALITY_POINTS: Final = 1 << 10
-MAX_TEXT_BYTES: Final = 16 << 10  # name, credit, licence, encoder
+MAX_QUALITY_POINTS: Final = 1 << 6
+MAX_TEXT_BYTES: Final = 1 << 10  # name, credit, licence, encoder, crs
 MAX_SH_DEGREE: Final = 3
 MAX_NESTING: Final = 16  # maps and lists within each other in the index, the outermost included
 MAX_MAGNITUDE: Final = 2.0**99  # of any coordinate, step or coefficient: the same in f32 and f64
 AMPLIFICATION_MIN: Final = 2.0**-7
 AMPLIFICATION_MAX: Final = 2.0**7
 
-ROOT_TARGET_BYTES: Final = 16 << 10  # header and root index of a file lie in its first 16 KiB
+HEAD_BYTES: Final = HEADER_BYTES + MAX_ROOT_PACKED_BYTES  # hold header and root index: 16 KiB
 
 # --- Protocol (spec/protocol.md) --------------------------------------------------------------
 
@@ -121,7 +123,7 @@ PAGE_PART_BIT: Final = 1 << 31  # part ids: chunk c is c, page p is PAGE_PART_BI
 MAX_FRAGMENT_BYTES: Final = 16 << 10  # data in one CHUNK frame
 MIN_FRAGMENT_BYTES: Final = 1 << 10  # least that a client may ask fragments to be cut to
 MAX_HELLO_BYTES: Final = 256 << 10
-MAX_WELCOME_BYTES: Final = MAX_ROOT_RAW_BYTES + (64 << 10)
+MAX_WELCOME_BYTES: Final = HEAD_BYTES + (64 << 10)
 MAX_CONTROL_BYTES: Final = 64 << 10  # payload of every other control frame
 MAX_PART_LIST: Final = 1 << 12  # parts in one CANCEL or WANT, partial parts in a have-set
 MAX_CREDIT_BYTES: Final = 1 << 48  # that may be outstanding

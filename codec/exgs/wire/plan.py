@@ -1,9 +1,8 @@
-"""What must come before what: the parts of a file as units that are useful only as a whole.
+"""The units of a file: chunks that are useful together, and what each unit needs first.
 
-A unit is what a cell needs to be drawn (LEAF, PROXY, the SH joined to them), or one kind of what
-refines it (further SH, FINE), or the BASIS. A cell needs its ancestor cell, a refinement its own.
-A complete plan is shared by all sessions of a scene; that of a client without a server's help
-grows by pages.
+A unit is what a cell is drawn with (PROXY, LEAF and the SH joined to them), a later refinement of
+it, or the BASIS. Units hang below the ones that they need. The plan changes only when a page of the
+chunk table is added, so all sessions of a server share one.
 """
 
 from __future__ import annotations
@@ -12,11 +11,16 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from exgs.codec.constants import ChunkKind
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.index import ChunkTable
-from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.codec.format.rows import EMPTY_BOX, Box, Cell, ChunkRef, PageRef
 from exgs.wire.parts import is_page, page_id
+
+Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -28,9 +32,23 @@ class Unit:
     tile: int
     chunks: list[int] = field(default_factory=list)  # in file order
     gain: float = 0.0
-    linked: bool = False
+    packed_bytes: int = 0
+    linked: bool = False  # whether it hangs where it belongs: what it needs is known
     needs: int | None = None  # the unit that has to be whole before this one is useful
     unlocks: set[int] = field(default_factory=set)  # the units that need this one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitArrays:
+    """What ranks depend on, for all U units."""
+
+    low: Doubles  # [U, 3] box of the unit's tile
+    high: Doubles  # [U, 3]
+    share: Doubles  # [U] of its box's coverage that counts, see spec/protocol.md section 10
+    gain: Doubles  # [U]
+    packed_bytes: npt.NDArray[np.int64]  # [U]
+    first_chunk: npt.NDArray[np.int64]  # [U]
+    is_basis: npt.NDArray[np.bool_]  # [U]
 
 
 class PartPlan:
@@ -46,8 +64,15 @@ class PartPlan:
         self.basis: int | None = None  # the unit of the BASIS chunk
         self._pages = head.root.pages
         self._page_starts = [page.first_chunk for page in self._pages]
+        self._group_starts, self._group_pages = _groups(self._pages)
         self._numbers: dict[tuple[ChunkKind, int, int], int] = {}
+        self._orphans: dict[tuple[ChunkKind, int, int], set[int]] = {}
+        self._boxes: dict[Cell, Box] = {}
+        self._arrays: UnitArrays | None = None
+        self._order: dict[int, list[int]] = {}  # first chunk of a group -> its ids in file order
+        self._place: dict[int, int] = {}  # chunk id -> place in file order, where it differs
         self._enter(table.values())
+        self._sort_groups(range(len(self._group_pages)))
 
     @property
     def chunk_count(self) -> int:
@@ -59,15 +84,44 @@ class PartPlan:
         """The pages of the chunk table, in file order."""
         return self._pages
 
+    @property
+    def arrays(self) -> UnitArrays:
+        """What ranks depend on, as arrays over the units."""
+        if self._arrays is None:
+            self._arrays = self._build_arrays()
+        return self._arrays
+
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> set[int]:
         """Enter the rows of a page; returns the units that are new or have grown."""
         self.table.add_page(page, rows)
-        return self._enter(rows)
+        touched = self._enter(rows)
+        self._sort_groups([page.group])
+        return touched
 
     def page_of(self, chunk: int) -> PageRef | None:
         """The page that lists a chunk, None where the root index does."""
         number = bisect_right(self._page_starts, chunk) - 1
         return self._pages[number] if number >= 0 else None
+
+    def group_pages(self, place: int) -> tuple[PageRef, ...]:
+        """The pages of the group that place `place` in file order belongs to; none for the root."""
+        number = bisect_right(self._group_starts, place) - 1
+        return self._group_pages[number] if number >= 0 else ()
+
+    def chunk_at(self, place: int) -> int | None:
+        """The chunk at a place in file order; None where not all pages of its group are known."""
+        number = bisect_right(self._group_starts, place) - 1
+        if number < 0 or len(self._group_pages[number]) == 1:
+            return place if place in self.unit_of else None
+        order = self._order.get(number)
+        return order[place - self._group_starts[number]] if order is not None else None
+
+    def place_of(self, chunk: int) -> int:
+        """The place of a chunk in file order; that of its group's first while that is unknown."""
+        number = bisect_right(self._group_starts, chunk) - 1
+        if number < 0 or len(self._group_pages[number]) == 1:
+            return chunk
+        return self._place.get(chunk, self._group_starts[number])
 
     def length(self, part: int) -> int:
         """Packed bytes of a known part; raises KeyError for a chunk that no known page lists."""
@@ -90,10 +144,14 @@ class PartPlan:
             unit.chunks.append(row.id)
             unit.chunks.sort()
             unit.gain += row.gain
+            unit.packed_bytes += row.packed_bytes
             self.unit_of[row.id] = number
+            if row.box is not None:
+                self._boxes[row.cell] = row.box
             touched.add(number)
         for number in sorted(touched):
             self._link(number)
+        self._arrays = None
         return touched
 
     def _unit_for(self, row: ChunkRef) -> int:
@@ -107,29 +165,82 @@ class PartPlan:
         return self._numbers[key]
 
     def _link(self, number: int) -> None:
-        """Hang a new unit under what it needs, and under it what hung higher for want of it."""
+        """Hang a new unit under what it needs, and under it what has waited for it."""
         unit = self.units[number]
+        key = (unit.kind, unit.layer, unit.tile)
+        for orphan in self._orphans.pop(key, ()):
+            self.units[orphan].needs = number
+            self.units[orphan].linked = True
+            unit.unlocks.add(orphan)
         if unit.linked:
             return
-        unit.linked = True
-        unit.needs = self._needs(unit)
-        siblings = self.roots if unit.needs is None else self.units[unit.needs].unlocks
-        below = {other for other in siblings if self._needs(self.units[other]) == number}
-        for other in below:
-            siblings.discard(other)
-            self.units[other].needs = number
-        unit.unlocks |= below
-        siblings.add(number)
+        needed = self._needs(unit)
+        if needed is None:
+            unit.linked = True
+            self.roots.add(number)
+        elif needed in self._numbers:
+            unit.linked = True
+            unit.needs = self._numbers[needed]
+            self.units[unit.needs].unlocks.add(number)
+        else:
+            self._orphans.setdefault(needed, set()).add(number)
 
-    def _needs(self, unit: Unit) -> int | None:
-        if unit.kind is ChunkKind.BASIS:
+    def _needs(self, unit: Unit) -> tuple[ChunkKind, int, int] | None:
+        """What has to be whole before a unit is useful."""
+        if unit.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):
             return None
         if unit.kind is not ChunkKind.LEAF:
-            return self._numbers.get((ChunkKind.LEAF, unit.layer, unit.tile))
-        layers = self.facts.layers
-        for layer in range(unit.layer - 1, -1, -1):
-            shift = layers[unit.layer].tile_level - layers[layer].tile_level
-            ancestor = self._numbers.get((ChunkKind.LEAF, layer, unit.tile >> shift))
-            if ancestor is not None:
-                return ancestor
-        return None
+            return ChunkKind.LEAF, unit.layer, unit.tile
+        if unit.layer == 0:
+            return None
+        shift = self.facts.child_shift(unit.layer - 1)
+        return ChunkKind.LEAF, unit.layer - 1, unit.tile >> shift
+
+    def _sort_groups(self, numbers: Iterable[int]) -> None:
+        """File order of the groups of several pages that are known whole."""
+        for number in numbers:
+            pages = self._group_pages[number]
+            if len(pages) == 1 or not all(self.table.has_page(page.id) for page in pages):
+                continue
+            start = self._group_starts[number]
+            ids = range(start, start + sum(page.chunk_count for page in pages))
+            order = sorted(ids, key=lambda chunk: self.table[chunk].offset)
+            self._order[number] = order
+            self._place.update((chunk, start + i) for i, chunk in enumerate(order))
+
+    def _build_arrays(self) -> UnitArrays:
+        boxes = [self._boxes.get((unit.layer, unit.tile), EMPTY_BOX) for unit in self.units]
+        shares = [
+            share_of_coverage(self.facts.tile_level - layer.tile_level)
+            for layer in self.facts.layers
+        ]
+        return UnitArrays(
+            low=np.array([box.low for box in boxes], np.float64).reshape(-1, 3),
+            high=np.array([box.high for box in boxes], np.float64).reshape(-1, 3),
+            share=np.array([shares[unit.layer] for unit in self.units], np.float64),
+            gain=np.array([unit.gain for unit in self.units], np.float64),
+            packed_bytes=np.array([unit.packed_bytes for unit in self.units], np.int64),
+            first_chunk=np.array([unit.chunks[0] for unit in self.units], np.int64),
+            is_basis=np.array([unit.kind is ChunkKind.BASIS for unit in self.units], np.bool_),
+        )
+
+
+def share_of_coverage(levels: int) -> float:
+    """The share of a tile's coverage that counts, `levels` above the finest tiles.
+
+    A tile holds 2^levels finest tiles, which lie behind and beside each other: each of them
+    covers about 2^(-2 levels / 3) of what the tile covers. A power of two, hence exact.
+    """
+    return 2.0 ** -(2 * levels // 3)
+
+
+def _groups(pages: tuple[PageRef, ...]) -> tuple[list[int], list[tuple[PageRef, ...]]]:
+    """The first chunk and the pages of each group."""
+    starts: list[int] = []
+    members: list[list[PageRef]] = []
+    for page in pages:
+        if page.group == len(members):
+            starts.append(page.first_chunk)
+            members.append([])
+        members[-1].append(page)
+    return starts, [tuple(group) for group in members]

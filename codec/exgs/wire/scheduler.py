@@ -2,13 +2,13 @@
 
 Without a view the parts go in file order. With one, units whose needs are met compete; those out
 of view come last, nearest first. A page of the chunk table goes right before the first chunk that
-it lists, the BASIS before the first SH.
+it lists, the BASIS before the first SH. The order is specified in spec/protocol.md, section 10.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +18,18 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_part, part_name
-from exgs.wire.plan import PartPlan, Unit
-from exgs.wire.visibility import TileWeights, tile_weights
+from exgs.wire.plan import PartPlan, Unit, share_of_coverage
+from exgs.wire.visibility import box_weights
 
 ENDLESS_BYTES = 1 << 62  # more than any file has: no limit
 
 _SMALLEST_GAIN = 1e-12  # what is worth nothing comes last, but comes
 _LEAST_SCORE = 1e-300
-_PAGE_PROSPECT_ROWS = 16  # rows before an unknown page that tell what it may hold
+_PAGE_PROSPECT = 4.0  # how much better than its mean the best of an unknown page may be
 
+Doubles = npt.NDArray[np.float64]
 Rank = tuple[float, int]  # minus score in view, its inverse around it: least first; chunk id
+Ranked = tuple[float, int, int]  # rank, and the unit or page that has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,18 @@ class Scheduler:
     def __init__(self, plan: PartPlan, have: HaveSet | None = None) -> None:
         self.plan = plan
         self.view: View | None = None
-        self.missing_bytes = plan.head.root.file_bytes - plan.head.header.root_end
+        self.missing_bytes = plan.head.root.file_bytes - plan.head.header.poster_end
         self._whole_chunks = bytearray(plan.chunk_count)
         self._whole_pages: set[int] = set()
         self._begun: dict[int, int] = {}  # part -> bytes of it that have gone
         self._cancelled: set[int] = set()
-        self._next_in_file = 0  # chunks below it have gone or are cancelled
+        self._in_view: npt.NDArray[np.bool_] | None = None  # [U] units, once it was asked for
+        self._in_view_missing = 0  # bytes of these units
+        self._next_in_file = 0  # places in file order below it have gone or are cancelled
         self._frontier = bytearray(len(plan.units))  # whether a unit may come now
-        self._weights: _Weights | None = None
-        self._heap: list[tuple[float, int, int]] | None = None  # rank and unit
+        self._unit_sent: dict[int, int] = {}  # unit -> bytes of it that have gone, if any
+        self._heap: list[Ranked] | None = None  # of units
+        self._page_heap: list[Ranked] | None = None  # of unknown pages
         if have is not None:
             for chunk in have.chunks:
                 self._mark(chunk, plan.length(chunk))
@@ -94,25 +99,24 @@ class Scheduler:
     @property
     def in_view_missing_bytes(self) -> int:
         """Bytes to come for tiles in the view: at 0 the scene is ready for it; all without one."""
-        if self._weights is None:
+        if self.view is None:
             return self.missing_bytes
-        return sum(
-            self.plan.length(chunk) - self._begun.get(chunk, 0)
-            for unit in self.plan.units
-            if unit.kind is ChunkKind.BASIS or self._weigh(unit)[0] > 0
-            for chunk in unit.chunks
-            if not self._whole_chunks[chunk]
-        )
+        if self._in_view is None:
+            arrays = self.plan.arrays
+            coverage = box_weights(arrays.low, arrays.high, self.view.camera).coverage
+            self._in_view = arrays.is_basis | (coverage > 0)
+            gone = np.zeros(len(self.plan.units), np.int64)
+            for unit, sent in self._unit_sent.items():
+                gone[unit] = sent
+            self._in_view_missing = int((arrays.packed_bytes - gone)[self._in_view].sum())
+        return self._in_view_missing
 
     # Public: what changes the order
 
     def set_view(self, view: View | None) -> None:
         """Look from here from now on."""
         self.view = view
-        self._weights = None
-        if view is not None:
-            self._weights = _sum_up(tile_weights(self.plan.facts.tile_bounds, view.camera))
-        self._heap = None
+        self._forget_ranks()
 
     def mark(self, part: int, sent_bytes: int) -> None:
         """Set how many bytes of a part have gone: more as it is sent, fewer after a failure."""
@@ -129,7 +133,7 @@ class Scheduler:
         """Take cancels back; with `again` the chunks start anew from their first byte."""
         for part in parts:
             self._cancelled.discard(part)
-            self._next_in_file = min(self._next_in_file, part)
+            self._next_in_file = min(self._next_in_file, self.plan.place_of(part))
             if again:
                 self.mark(part, 0)
         self._heap = None
@@ -139,8 +143,11 @@ class Scheduler:
         touched = self.plan.add_page(page, rows)
         self._frontier.extend(bytes(len(self.plan.units) - len(self._frontier)))
         for number in sorted(touched):
+            sent = sum(self.sent_bytes(chunk) for chunk in self.plan.units[number].chunks)
+            if sent:
+                self._unit_sent[number] = sent
             self._settle(number)
-        self._heap = None
+        self._forget_ranks()
 
     # Public: what has gone
 
@@ -162,7 +169,8 @@ class Scheduler:
         length = self.plan.length(part)
         if not 0 <= sent_bytes <= length:
             raise ValueError(f"{part_name(part)} has {length} bytes, not {sent_bytes}")
-        self.missing_bytes += self.sent_bytes(part) - sent_bytes
+        change = sent_bytes - self.sent_bytes(part)
+        self.missing_bytes -= change
         self._begun.pop(part, None)
         whole = sent_bytes == length
         if not whole and sent_bytes:
@@ -170,11 +178,22 @@ class Scheduler:
         if not is_page(part):
             self._whole_chunks[part] = whole
             if not whole:
-                self._next_in_file = min(self._next_in_file, part)
+                self._next_in_file = min(self._next_in_file, self.plan.place_of(part))
+            unit = self.plan.unit_of.get(part)
+            if unit is not None:
+                self._count(unit, change)
         elif whole:
             self._whole_pages.add(part)
         else:
             self._whole_pages.discard(part)
+
+    def _count(self, unit: int, sent_bytes: int) -> None:
+        """So many bytes more of a unit have gone."""
+        sent = self._unit_sent.pop(unit, 0) + sent_bytes
+        if sent:
+            self._unit_sent[unit] = sent
+        if self._in_view is not None and self._in_view[unit]:
+            self._in_view_missing -= sent_bytes
 
     def _is_done(self, unit: Unit) -> bool:
         return all(self._whole_chunks[chunk] for chunk in unit.chunks)
@@ -197,11 +216,12 @@ class Scheduler:
             unit = self.plan.units[unit.needs]
             if not self._is_done(unit):
                 return False
-        return True
+        return unit.linked
 
     def _open(self, numbers: Iterable[int]) -> None:
         """Let these units come, and what the ones that have gone already unlock."""
         pending = list(numbers)
+        opened = []
         while pending:
             number = pending.pop()
             unit = self.plan.units[number]
@@ -209,8 +229,10 @@ class Scheduler:
                 pending += unit.unlocks
             elif not self._frontier[number]:
                 self._frontier[number] = True
-                if self._heap is not None:
-                    heapq.heappush(self._heap, (*self._rank(unit), number))
+                opened.append(number)
+        if self._heap is not None:
+            for entry in self._ranked(opened):
+                heapq.heappush(self._heap, entry)
 
     def _close(self, numbers: Iterable[int]) -> None:
         """Hold these units back, and all that needs them."""
@@ -225,22 +247,28 @@ class Scheduler:
     # Private: order
 
     def _next_in_file_order(self) -> int | None:
-        for chunk in range(self._next_in_file, self.plan.chunk_count):
+        for place in range(self._next_in_file, self.plan.chunk_count):
+            chunk = self.plan.chunk_at(place)
+            if chunk is None:
+                # The pages of a group come before its chunks. One that is on its way but not in
+                # the plan yet has to be waited for.
+                self._next_in_file = place
+                return self._first_page(self.plan.group_pages(place))
             if not self._whole_chunks[chunk] and chunk not in self._cancelled:
-                self._next_in_file = chunk
-                part = self._page_first(chunk)
-                # A page that is on its way but not in the plan yet has to be waited for.
-                return part if is_page(part) or part in self.plan.unit_of else None
+                self._next_in_file = place
+                page = self._first_page(self.plan.group_pages(place))
+                return page if page is not None else chunk
         self._next_in_file = self.plan.chunk_count
         return None
 
+    def _first_page(self, pages: Iterable[PageRef]) -> int | None:
+        """The first of these pages that has not gone, as a part."""
+        parts = (page_part(page.id) for page in pages)
+        return next((part for part in parts if part not in self._whole_pages), None)
+
     def _next_in_view(self) -> int | None:
         if self._heap is None:
-            self._heap = [
-                (*self._rank(unit), number)
-                for number, unit in enumerate(self.plan.units)
-                if self._frontier[number]
-            ]
+            self._heap = self._ranked(np.flatnonzero(np.frombuffer(self._frontier, np.uint8)))
             heapq.heapify(self._heap)
         page = self._unknown_page()
         while self._heap:
@@ -279,49 +307,69 @@ class Scheduler:
             return None
         return next((chunk for chunk in missing if chunk in self._begun), missing[0])
 
-    def _rank(self, unit: Unit) -> Rank:
-        missing_bytes = sum(
-            self.plan.length(chunk) - self._begun.get(chunk, 0)
-            for chunk in unit.chunks
-            if not self._whole_chunks[chunk]
-        )
-        density = max(unit.gain, _SMALLEST_GAIN) / max(missing_bytes, 1)
-        coverage, around = self._weigh(unit)
-        return self._rank_of(density, coverage, around, unit.chunks[0])
+    def _ranked(self, numbers: Sequence[int] | npt.NDArray[np.integer]) -> list[Ranked]:
+        """These units with their ranks in the view."""
+        if self.view is None or not len(numbers):
+            return []
+        arrays = self.plan.arrays
+        units = np.asarray(numbers, np.int64)
+        sent = np.array([self._unit_sent.get(int(unit), 0) for unit in units], np.int64)
+        missing_bytes = np.maximum(arrays.packed_bytes[units] - sent, 1)
+        density = np.maximum(arrays.gain[units], _SMALLEST_GAIN) / missing_bytes
+        weights = box_weights(arrays.low[units], arrays.high[units], self.view.camera)
+        # SH calls for the BASIS; on its own it shows nothing.
+        coverage = np.where(arrays.is_basis[units], 0.0, weights.coverage * arrays.share[units])
+        around = np.where(arrays.is_basis[units], 1.0, weights.around * arrays.share[units])
+        scores = _scores(density, coverage, around)
+        chunks = arrays.first_chunk[units]
+        return list(zip(scores.tolist(), chunks.tolist(), units.tolist(), strict=True))
 
-    @staticmethod
-    def _rank_of(density: float, coverage: float, around: float, chunk: int) -> Rank:
-        if coverage > 0:
-            return -density * coverage, chunk
-        return 1 / max(density * around, _LEAST_SCORE), chunk
-
-    def _weigh(self, unit: Unit) -> tuple[float, float]:
-        """Coverage and solid angle of a unit's tile: the mean over its finest tiles."""
-        if self._weights is None:
-            return 1.0, 1.0
-        if unit.kind is ChunkKind.BASIS:  # SH calls for it; on its own it shows nothing
-            return 0.0, 1.0
-        tiles = self.plan.facts.fine_tiles(unit.layer, unit.tile)
-        return self._weights.mean(tiles.start, tiles.stop)
+    def _forget_ranks(self) -> None:
+        self._heap = None
+        self._page_heap = None
+        self._in_view = None
 
     # Private: pages that are not known, for a client on its own
 
     def _unknown_page(self) -> tuple[Rank, int] | None:
-        """The first page that is not known, ranked by the best that it may hold."""
-        if self._weights is None or self.plan.table.complete:
+        """The page that is not known and may hold the best, with the rank of that.
+
+        Earlier pages that may list what its cells need come first.
+        """
+        if self.view is None or self.plan.table.complete:
             return None
-        missing = self.plan.table.missing_pages
-        page = next((p for p in missing if page_part(p.id) not in self._whole_pages), None)
-        if page is None:
-            return None
-        rows = range(max(page.first_chunk - _PAGE_PROSPECT_ROWS, 0), page.first_chunk)
-        refs = [self.plan.table[row] for row in rows if row in self.plan.table]
-        gain, size = sum(ref.gain for ref in refs), sum(ref.packed_bytes for ref in refs)
-        density = max(gain, _SMALLEST_GAIN) / max(size, 1)
-        return (
-            self._rank_of(density, self._weights.most_coverage, 1.0, page.first_chunk),
-            page_part(page.id),
-        )
+        if self._page_heap is None:
+            self._page_heap = self._ranked_pages()
+            heapq.heapify(self._page_heap)
+        while self._page_heap:
+            score, first_chunk, number = self._page_heap[0]
+            wanted = self.plan.pages[number - 1]
+            before = self.plan.pages[: number - 1]
+            overlapping = (page for page in before if page.region.overlaps(wanted.region))
+            part = self._first_page([*overlapping, wanted])
+            if part is not None:
+                return (score, first_chunk), part
+            heapq.heappop(self._page_heap)
+        return None
+
+    def _ranked_pages(self) -> list[Ranked]:
+        pages = self.plan.table.missing_pages
+        if self.view is None or not pages:
+            return []
+        low = np.array([page.box.low for page in pages], np.float64)
+        high = np.array([page.box.high for page in pages], np.float64)
+        gain = np.array([page.gain for page in pages], np.float64)
+        size = np.array([page.chunk_bytes for page in pages], np.float64)
+        level = self.plan.facts.tile_level
+        share = np.array([share_of_coverage(level - page.region.level) for page in pages])
+        weights = box_weights(low, high, self.view.camera)
+        density = np.maximum(gain, _SMALLEST_GAIN) / np.maximum(size, 1)
+        prospect = _PAGE_PROSPECT * share
+        scores = _scores(density, weights.coverage * prospect, weights.around * prospect)
+        return [
+            (score, page.first_chunk, page.id)
+            for score, page in zip(scores.tolist(), pages, strict=True)
+        ]
 
     def _page_left(self) -> int | None:
         """A page that no chunk has called for."""
@@ -331,23 +379,8 @@ class Scheduler:
         return next((part for part in parts if part not in self._whole_pages), None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Weights:
-    """Sums of tile weights up to each tile: any mean is a difference, and nothing is cached."""
-
-    coverage: npt.NDArray[np.float64]  # [T + 1]
-    around: npt.NDArray[np.float64]  # [T + 1]
-    most_coverage: float
-
-    def mean(self, start: int, stop: int) -> tuple[float, float]:
-        """Of coverage, exactly 0 where all are, and of solid angle."""
-        count = stop - start
-        coverage = (self.coverage[stop] - self.coverage[start]) / count
-        return float(coverage), float((self.around[stop] - self.around[start]) / count)
-
-
-def _sum_up(weights: TileWeights) -> _Weights:
-    coverage, around = (
-        np.concatenate([[0.0], np.cumsum(values)]) for values in (weights.coverage, weights.around)
-    )
-    return _Weights(coverage, around, float(weights.coverage.max()))
+def _scores(density: Doubles, coverage: Doubles, around: Doubles) -> Doubles:
+    """The first part of ranks: the least comes first, and all in view before what is around it."""
+    in_view = -density * coverage
+    out_of_view: Doubles = 1 / np.maximum(density * around, _LEAST_SCORE)
+    return np.where(coverage > 0, in_view, out_of_view)

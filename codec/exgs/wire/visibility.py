@@ -1,7 +1,8 @@
-"""How much of a view each finest tile fills, from its box alone.
+"""How much of a view a box fills: the weight of what lies in it (spec/protocol.md, section 10).
 
-A box is judged by the rectangle around its projection, cut by the picture; boxes that the near
-plane cuts are clipped first. Boxes outside the picture get their solid angle instead.
+A box is replaced by the rectangle around its projection, cut by the picture. Boxes that the near
+plane cuts are clipped first. Boxes outside the picture get their solid angle instead. All formulas
+are in float64, in the order of the specification, so that two implementations choose alike.
 """
 
 from __future__ import annotations
@@ -13,56 +14,85 @@ import numpy.typing as npt
 
 from exgs.scene.camera import Camera
 
-Weights = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
-_NEAR = 1e-2  # of a box's size: nearer corners are clipped
+_NEAR = 1e-2  # of a box's diagonal: nearer corners are clipped
 _PADDING = 0.05  # of a box's diagonal: Gaussians reach beyond the box around their means
 _MARGIN_PX = 1.0
-_CORNERS = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)])
-_EDGES = np.array([(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit])
+_CORNERS = [(i & 1, i >> 1 & 1, i >> 2 & 1) for i in range(8)]
+_EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TileWeights:
-    """What a view sees of each finest tile."""
+class BoxWeights:
+    """What a view sees of each of N boxes."""
 
-    coverage: Weights  # [T] fraction of the picture that the tile's box fills, 0 out of view
-    around: Weights  # [T] fraction of the sphere around the viewer that it fills
-
-
-def tile_weights(tile_bounds: npt.NDArray[np.float32], camera: Camera) -> TileWeights:
-    """Weigh the tiles with these bounds [T, 2, 3] for one view."""
-    low, high = tile_bounds[:, 0].astype(np.float64), tile_bounds[:, 1].astype(np.float64)
-    diagonal = np.linalg.norm(high - low, axis=1, keepdims=True)
-    low, high = low - _PADDING * diagonal, high + _PADDING * diagonal
-    return TileWeights(_coverage(low, high, diagonal[:, 0], camera), _around(low, high, camera))
+    coverage: Doubles  # [N] fraction of the picture that the box fills, 0 out of view
+    around: Doubles  # [N] fraction of the sphere around the viewer that it fills, at most 1
 
 
-def _coverage(low: Weights, high: Weights, diagonal: Weights, camera: Camera) -> Weights:
-    corners = np.where(_CORNERS, high[:, None], low[:, None])  # [T, 8, 3]
-    points = corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    near = np.maximum(_NEAR * diagonal, 1e-9)[:, None]
-    start, end = points[:, _EDGES[:, 0]], points[:, _EDGES[:, 1]]
-    depth = end[..., 2] - start[..., 2]
-    crosses = (start[..., 2] < near) != (end[..., 2] < near)
-    along = np.where(crosses, (near - start[..., 2]) / np.where(crosses, depth, 1.0), 0.0)
-    cuts = start + along[..., None] * (end - start)
-    candidates = np.concatenate([points, cuts], axis=1)
-    usable = np.concatenate([points[..., 2] >= near, crosses], axis=1)
-    z = np.where(usable, candidates[..., 2], 1.0)
-    area: Weights = np.ones(len(low))
+def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
+    """Weigh the boxes with these corners [N, 3] for one view."""
+    size = high - low
+    diagonal = np.sqrt(size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2)
+    padding = (_PADDING * diagonal)[:, None]
+    low, high = low - padding, high + padding
+    coverage = np.zeros(len(low))
+    candidates = np.flatnonzero(_may_be_seen(low, high, camera))
+    coverage[candidates] = _coverage(
+        low[candidates], high[candidates], diagonal[candidates], camera
+    )
+    return BoxWeights(coverage, _around(low, high, camera))
+
+
+def _may_be_seen(low: Doubles, high: Doubles, camera: Camera) -> npt.NDArray[np.bool_]:
+    """False only for boxes whose coverage is 0: the sphere around them is outside the frustum."""
+    centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
+    x, y, z = (centre @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).T
+    seen: npt.NDArray[np.bool_] = z > -radius
+    for axis, (value, size) in enumerate(((x, camera.width), (y, camera.height))):
+        focal, middle = camera.K[axis, axis], camera.K[axis, 2]
+        low_tangent = (-_MARGIN_PX - middle) / focal
+        high_tangent = (size + _MARGIN_PX - middle) / focal
+        seen &= (value - low_tangent * z) >= -radius * np.hypot(1, low_tangent) * (1 + 1e-9)
+        seen &= (high_tangent * z - value) >= -radius * np.hypot(1, high_tangent) * (1 + 1e-9)
+    return seen
+
+
+def _coverage(low: Doubles, high: Doubles, diagonal: Doubles, camera: Camera) -> Doubles:
+    near = np.maximum(_NEAR * diagonal, 1e-9)
+    rows = [[float(v) for v in row] for row in camera.viewmat[:3]]
+    points = []
+    for corner in _CORNERS:
+        x, y, z = ((high if bit else low)[:, axis] for axis, bit in enumerate(corner))
+        points.append([a * x + b * y + c * z + d for a, b, c, d in rows])
+    candidates = [(point[0], point[1], point[2], point[2] >= near) for point in points]
+    for start, end in _EDGES:
+        one, other = points[start], points[end]
+        depth = other[2] - one[2]
+        crosses = (one[2] < near) != (other[2] < near)
+        along = np.where(crosses, (near - one[2]) / np.where(crosses, depth, 1.0), 0.0)
+        cut = [a + along * (b - a) for a, b in zip(one, other, strict=True)]
+        candidates.append((cut[0], cut[1], cut[2], crosses))
+    area: Doubles = np.ones(len(low))
     for axis, size in enumerate((camera.width, camera.height)):
-        focal, centre = camera.K[axis, axis], camera.K[axis, 2]
-        pixel = candidates[..., axis] / z * focal + centre
-        first = np.where(usable, pixel, np.inf).min(axis=1) - _MARGIN_PX
-        last = np.where(usable, pixel, -np.inf).max(axis=1) + _MARGIN_PX
-        area *= np.clip(np.minimum(last, size) - np.maximum(first, 0), 0, None) / size
-    inside = ((camera.position >= low) & (camera.position <= high)).all(axis=1)
-    return np.where(inside, 1.0, area)
+        focal, middle = float(camera.K[axis, axis]), float(camera.K[axis, 2])
+        first, last = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+        for candidate in candidates:
+            depth, usable = candidate[2], candidate[3]
+            pixel = candidate[axis] / np.where(usable, depth, 1.0) * focal + middle
+            first = np.where(usable, np.minimum(first, pixel), first)
+            last = np.where(usable, np.maximum(last, pixel), last)
+        inside = np.minimum(last + _MARGIN_PX, size) - np.maximum(first - _MARGIN_PX, 0.0)
+        area *= np.maximum(inside, 0.0) / size
+    eye = camera.position
+    around = ((eye >= low) & (eye <= high)).all(axis=1)
+    return np.where(around, 1.0, area)
 
 
-def _around(low: Weights, high: Weights, camera: Camera) -> Weights:
-    radius_squared = ((high - low) ** 2).sum(axis=1) / 4
-    distance_squared = ((camera.position - (low + high) / 2) ** 2).sum(axis=1)
-    fraction: Weights = radius_squared / np.maximum(4 * distance_squared, 1e-18)
+def _around(low: Doubles, high: Doubles, camera: Camera) -> Doubles:
+    size, offset = high - low, camera.position - (low + high) / 2
+    radius_squared = (size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2) / 4
+    distance_squared = offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2
+    fraction: Doubles = radius_squared / np.maximum(4 * distance_squared, 1e-18)
     return np.minimum(fraction, 1.0)

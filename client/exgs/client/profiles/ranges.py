@@ -214,8 +214,12 @@ class RangeReader:
         while data:
             number = bisect_right(self._starts, position) - 1
             part, ref = self._parts[number] if number >= 0 else (-1, None)
-            if ref is None or position >= ref.end:
-                return  # behind the file, or of a chunk that no page lists yet
+            if ref is None or position >= ref.end:  # the poster, or what no known page lists
+                start = (
+                    self._starts[number + 1] if number + 1 < len(self._starts) else ENDLESS_BYTES
+                )
+                data, position = data[start - position :], start
+                continue
             size = min(len(data), ref.end - position)
             self._enter(part, ref, position - ref.offset, data[:size])
             position += size

@@ -19,8 +19,8 @@ from exgs.client.receive import SILENCE_S
 from exgs.client.route import Route
 from exgs.codec.constants import (
     FRAME_HEAD_BYTES,
+    HEAD_BYTES,
     MAX_WELCOME_BYTES,
-    ROOT_TARGET_BYTES,
     ErrorCode,
 )
 from exgs.scene.camera import Camera
@@ -231,7 +231,7 @@ class StreamingProfile:
         """Credit to give on top of what is outstanding, in portions worth a frame."""
         more = _CREDIT_WINDOW_BYTES - outstanding_bytes
         if self.limit_bytes is not None:
-            head_bytes = 0 if self._delivery.is_open else ROOT_TARGET_BYTES
+            head_bytes = 0 if self._delivery.is_open else HEAD_BYTES
             left = self.limit_bytes - self._delivery.received_bytes - head_bytes
             return max(0, min(more, left - outstanding_bytes))
         return more if more >= _CREDIT_WINDOW_BYTES // 2 else 0

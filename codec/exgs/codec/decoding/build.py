@@ -1,8 +1,8 @@
 """The growing scene: chunks in, the Gaussians to draw out.
 
 The rules of spec/format.md, section 8: a cell is active when its LEAF and PROXY chunks and the SH
-joined to them are here and its ancestor in the layer below is active. Drawn are the leaves of
-active cells and, in each finest tile, the proxies of its highest active layer.
+joined to them are here and its parent is active. Drawn are the leaves of active cells, and their
+proxies except in children that are active cells of the next layer.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class _Cell:
     sh_expected: set[int] = field(default_factory=set)  # chunk ids
     sh_applied: set[int] = field(default_factory=set)
     leaves: Gaussians | None = None
-    leaf_tiles: npt.NDArray[np.uint32] | None = None  # leaves in each finest tile
+    leaf_counts: npt.NDArray[np.uint32] | None = None  # leaves in each child
     proxies: Gaussians | None = None
-    proxy_tiles: npt.NDArray[np.uint32] | None = None
+    proxy_counts: npt.NDArray[np.uint32] | None = None
     is_fine: bool = False  # the FINE chunk is in `leaves`
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
     waiting: dict[int, tuple[ChunkRef, bytes]] = field(default_factory=dict)  # SH, FINE; packed
@@ -75,13 +75,15 @@ class SceneBuilder:
         self._cells: dict[Cell, _Cell] = {}
         self._received: set[int] = set()
         self._basis: ShBasis | None = None
-        self._active_layer = np.full(1 << facts.tile_level, -1, np.int64)  # per finest tile
+        self._top = np.full(
+            1 << facts.tile_level, -1, np.int8
+        )  # highest active layer per finest tile
         self._drawn: tuple[int, DrawnScene] | None = None
 
     @property
     def layer(self) -> int:
         """The highest layer whose cells are all active, -1 before the first."""
-        return int(self._active_layer.min())
+        return int(self._top.min())
 
     def has(self, chunk_id: int) -> bool:
         """Whether this chunk has been added."""
@@ -99,10 +101,10 @@ class SceneBuilder:
         match chunk.kind:
             case ChunkKind.LEAF:
                 _once(chunk, cell.leaves)
-                cell.leaves, cell.leaf_tiles = self._geometry(chunk, packed)
+                cell.leaves, cell.leaf_counts = self._geometry(chunk, packed)
             case ChunkKind.PROXY:
                 _once(chunk, cell.proxies)
-                cell.proxies, cell.proxy_tiles = self._geometry(chunk, packed)
+                cell.proxies, cell.proxy_counts = self._geometry(chunk, packed)
             case ChunkKind.BASIS:
                 _once(chunk, self._basis)
                 self._basis = unpack_basis(
@@ -164,7 +166,7 @@ class SceneBuilder:
     ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
         return unpack_geometry(
             unpack_chunk(chunk, packed),
-            tiles=self.facts.fine_tiles(chunk.layer, chunk.tile),
+            child_count=self.facts.child_count(chunk.layer),
             count=chunk.count,
             section=chunk.section,
         )
@@ -213,8 +215,7 @@ class SceneBuilder:
                 continue
             cell.active = True
             self._cells[layer, tile] = cell
-            tiles = self.facts.fine_tiles(layer, tile)
-            self._active_layer[tiles.start : tiles.stop] = layer
+            self._fine_tops(layer, tile)[:] = layer
             self.version += 1
             pending += self._children(layer, tile)
 
@@ -227,14 +228,13 @@ class SceneBuilder:
             if cell is not None and cell.active:
                 cell.active = False
                 pending += self._children(*above)
-        tiles = self.facts.fine_tiles(layer, tile)
-        top = self._active_layer[tiles.start : tiles.stop]
-        np.minimum(top, layer - 1, out=top)
+        tops = self._fine_tops(layer, tile)
+        np.minimum(tops, layer - 1, out=tops)
 
     def _children(self, layer: int, tile: int) -> list[Cell]:
         if layer + 1 == len(self.facts.layers):
             return []
-        step = self.facts.layers[layer + 1].tile_level - self.facts.layers[layer].tile_level
+        step = self.facts.child_shift(layer)
         return [(layer + 1, child) for child in range(tile << step, (tile + 1) << step)]
 
     def _ready(self, layer: int, tile: int, cell: _Cell) -> bool:
@@ -248,9 +248,13 @@ class SceneBuilder:
             return False
         if layer == 0:
             return True
-        step = self.facts.layers[layer].tile_level - self.facts.layers[layer - 1].tile_level
-        below = self._cells.get((layer - 1, tile >> step))
+        below = self._cells.get((layer - 1, tile >> self.facts.child_shift(layer - 1)))
         return below is not None and below.active
+
+    def _fine_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
+        """The highest active layers of the finest tiles in a cell; writable."""
+        span = 1 << (self.facts.tile_level - self.facts.layers[layer].tile_level)
+        return self._top[tile * span : (tile + 1) * span]
 
     def _assemble(self) -> DrawnScene:
         parts = [Gaussians.empty()]
@@ -267,19 +271,20 @@ class SceneBuilder:
         for (layer, tile), cell in sorted(self._cells.items()):
             if not cell.active:
                 continue
-            fine = self.facts.fine_tiles(layer, tile)
-            top = self._active_layer[fine.start : fine.stop]
-            if cell.leaves is not None and cell.leaf_tiles is not None:
+            top = (
+                self._fine_tops(layer, tile).reshape(self.facts.child_count(layer), -1).min(axis=1)
+            )
+            if cell.leaves is not None and cell.leaf_counts is not None:
                 leaves = cell.leaves
                 if cell.sh_sum is not None:
                     leaves = with_vectors(leaves, cell.sh_sum)
                 if (factors[top] != 1).any():
-                    factor = np.repeat(factors[top], cell.leaf_tiles)[:, None]
+                    factor = np.repeat(factors[top], cell.leaf_counts)[:, None]
                     leaves = replace(leaves, scales=leaves.scales * factor)
                 pending = not cell.sh_expected <= cell.sh_applied
                 enter(leaves, proxy=False, pending=pending)
-            if cell.proxies is not None and cell.proxy_tiles is not None:
-                keep = np.repeat(top == layer, cell.proxy_tiles)
+            if cell.proxies is not None and cell.proxy_counts is not None:
+                keep = np.repeat(top == layer, cell.proxy_counts)
                 enter(cell.proxies.select(keep), proxy=True, pending=False)
         return DrawnScene(
             Gaussians.concatenate(parts),

@@ -13,6 +13,7 @@ from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import FileHead, FilePusher, ReadRange, open_head, open_table
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.index import ChunkTable
+from exgs.scene.scene import Scene
 
 _BLOCK_BYTES = 1 << 20
 
@@ -81,6 +82,11 @@ def decode(
                 if max_layer is None or chunk.layer <= max_layer:
                     builder.add(chunk, packed)
     return (builder or _builder(pusher)).drawn()
+
+
+def as_scene(drawn: DrawnScene, facts: SceneFacts) -> Scene:
+    """What is drawn as a scene of its own, in the frame and mode that the file states."""
+    return Scene(drawn.gaussians, facts.antialiased, facts.origin, facts.crs)
 
 
 def verify(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from exgs.codec.constants import MAX_CHUNK_COUNT, ChunkKind
 from exgs.codec.encoding.klt import ShTransform, quantize
+from exgs.codec.encoding.tiles import Cut
 from exgs.codec.errors import SceneError
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.format.frame import Buffer, pack_frame, store_frame
@@ -66,13 +67,13 @@ def pack_cells(
     layer: int,
     scene: Gaussians,
     fine_tile: npt.NDArray[np.int64],
-    span: int,
+    cut: Cut,
     steps: Steps,
     thorough: bool,
     *,
     also: Iterable[int] = (),
 ) -> list[PackedCell]:
-    """The cells of `layer`, each covering `span` finest tiles.
+    """The cells of `layer`.
 
     Tiles without members are left out unless they stand in `also`.
 
@@ -80,11 +81,12 @@ def pack_cells(
         kind: LEAF or PROXY.
         scene: [N] Gaussians, with the colours to show.
         fine_tile: [N] finest tile of each.
+        cut: how the layer is cut into cells.
         steps: quantizer steps for the members of a cell.
         thorough: whether packing may take long.
     """
 
-    groups = _grouped(fine_tile // span)
+    groups = _grouped(fine_tile // cut.span)
 
     def pack(tile: int) -> PackedCell:
         members = groups.get(tile, np.empty(0, np.int64))
@@ -93,10 +95,13 @@ def pack_cells(
                 f"{len(members)} Gaussians lie in one place, a chunk can hold {MAX_CHUNK_COUNT};"
                 " remove those that are alike"
             )
-        tiles = range(tile * span, (tile + 1) * span)
-        packed = pack_geometry(scene.select(members), fine_tile[members], tiles, steps(members))
+        child = cut.children_of(fine_tile[members])
+        packed = pack_geometry(scene.select(members), child, cut.children, steps(members))
         decoded, _ = unpack_geometry(
-            b"".join(packed.columns), count=len(members), tiles=tiles, section="encoder"
+            b"".join(packed.columns),
+            count=len(members),
+            child_count=cut.children,
+            section="encoder",
         )
         chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
         return PackedCell(tile, chunk, members[packed.order], decoded, packed.is_rough)

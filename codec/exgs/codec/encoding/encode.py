@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +20,18 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.constants import MAX_SCENE_COUNT
 from exgs.codec.encoding.layer_plan import assign_layers, plan_layers, region_level
 from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.poster import draw_poster
 from exgs.codec.encoding.progressive import Effort, encode_chunks
 from exgs.codec.encoding.remainder import ProxyEffort
-from exgs.codec.encoding.tiles import build_tiles, tile_bounds
+from exgs.codec.encoding.tiles import TileBoxes, build_tiles
 from exgs.codec.errors import SceneError
 from exgs.codec.format.container import build_file
 from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
+from exgs.codec.format.frame import content_hash
 from exgs.codec.measuring.home_view import home_view
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
 from exgs.codec.measuring.quality_table import measure_quality
@@ -41,6 +44,7 @@ from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.mending import require_sound
 from exgs.scene.rasterizer import Rasterizer
+from exgs.scene.scene import Scene
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 Quality = Literal["low", "default", "high"]
@@ -130,7 +134,7 @@ class EncodeReport:
 
 
 def encode(
-    scene: Gaussians,
+    scene: Scene | Gaussians,
     out_path: str | os.PathLike[str],
     options: EncodeOptions | None = None,
     progress: Progress | None = None,
@@ -140,32 +144,90 @@ def encode(
     """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
 
     The same scene, options and rasterizer give the same bytes on the same kind of processor.
-    `progress` is told each stage and the share of it that is done. What no reader lets through
-    (values that are not finite, scales of 0, quaternions of other lengths) is mended or dropped
-    with a SceneWarning, as `read_ply` does. Raises SceneError for a scene with nothing to draw,
-    cameras that see none of it or texts that no file can hold, OSError where the file can't be
-    written.
+    `progress` is told each stage and the share of it that is done. Values that no reader lets
+    through (not finite, scales of 0, quaternions of other lengths) are repaired or dropped with a
+    SceneWarning, as `read_ply` does. Raises SceneError for a scene with nothing to draw or too
+    many Gaussians, cameras that see none of it, or texts that no file can hold; OSError where the
+    file can't be written.
     """
     options = options or EncodeOptions()
-    if not Path(out_path).absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
-    for name in ("name", "credit", "license"):
-        if fault := text_fault(getattr(options, name)):
-            raise SceneError(f"the {name} of the file {fault}")
+    given = scene if isinstance(scene, Scene) else Scene(scene)
+    _check_request(given, out_path, options)
     stages = _Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer()
     effort = _EFFORTS[options.quality]
+    gaussians = _visible(given.gaussians, options)
 
-    given = len(scene)
-    scene = require_sound(scene, options.name or "the scene")
+    stages.enter("scoring")
+    viewpoints = _viewpoints(gaussians, options, effort)
+    layered = _layered(gaussians, viewpoints.scoring, options, rasterizer, stages)
+    chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
+
+    stages.enter("measuring")
+    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, viewpoints, options)
+    poster = b""
+    if facts.home is not None:
+        poster = draw_poster(gaussians, facts.home, facts.up, rasterizer)
+        facts = replace(facts, poster_hash=content_hash(poster))
+    boxes = TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
+    quality = measure_quality(
+        build_file(facts, chunks, boxes.box, poster),
+        gaussians,
+        viewpoints.judges,
+        rasterizer,
+        effort.judge_points,
+        stages.report,
+    )
+    facts = replace(facts, quality=tuple(quality))
+
+    stages.enter("writing")
+    file_bytes, scene_hash = _write(out_path, build_file(facts, chunks, boxes.box, poster))
+    return EncodeReport(
+        gaussians=len(gaussians),
+        dropped=len(given.gaussians) - len(gaussians),
+        file_bytes=file_bytes,
+        scene_hash=scene_hash,
+        layers=facts.layers,
+        quality=facts.quality,
+        seconds=stages.finish(),
+    )
+
+
+def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: EncodeOptions) -> None:
+    """Refuse before any work what could not be written at its end."""
+    if not Path(out_path).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
+    for name, text in (
+        ("name", options.name),
+        ("credit", options.credit),
+        ("license", options.license),
+        ("CRS", scene.crs),
+    ):
+        if fault := text_fault(text):
+            raise SceneError(f"the {name} of the file {fault}")
+    count = len(scene.gaussians)
+    if count > MAX_SCENE_COUNT:
+        raise SceneError(f"the scene has {count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}")
+
+
+def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
+    """The Gaussians that can be drawn at all, their values repaired."""
+    scene = require_sound(given, options.name or "the scene")
     scene = scene.select(scene.opacities >= _VISIBLE_OPACITY)
     if not len(scene):
         raise SceneError("the scene has no Gaussian that can be seen")
     _warn_of_size(scene)
+    return scene
 
-    stages.enter("scoring")
-    viewpoints = _viewpoints(scene, options, effort)
-    cameras = viewpoints.scoring
+
+def _layered(
+    scene: Gaussians,
+    cameras: Sequence[Camera],
+    options: EncodeOptions,
+    rasterizer: Rasterizer,
+    stages: _Stages,
+) -> LayeredScene:
+    """Cut the scene into tiles, score it from `cameras`, and assign its layers."""
     plan = plan_layers(len(scene), proxies=options.proxies)
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
     fine_tile = tiles.locate(scene.means)
@@ -174,7 +236,6 @@ def encode(
     importance = measure_importance(
         scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
     )
-
     _require_seen(importance.contribution, options.cameras is not None)
 
     stages.enter("layering")
@@ -184,59 +245,51 @@ def encode(
         "contribution": lambda: importance.contribution,
         "ugc": lambda: ugc_scores(scene, cameras, rasterizer),
     }
-    sizes = [layer.leaves for layer in plan]
     # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
     score: Score = options.score or ("worth" if options.proxies else "energy")
-    layer_of = assign_layers(scores[score](), scene.means, sizes)
+    layer_of = assign_layers(scores[score](), scene.means, [layer.leaves for layer in plan])
+    return LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)
 
-    layered = LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)
-    chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
-    facts = SceneFacts(
+
+def _facts(
+    scene: Scene,
+    layered: LayeredScene,
+    proxy_counts: Sequence[int],
+    viewpoints: Viewpoints,
+    options: EncodeOptions,
+) -> SceneFacts:
+    cameras = viewpoints.scoring
+    return SceneFacts(
         name=options.name,
         credit=options.credit,
         license=options.license,
         encoder=f"exgs {version('exgs')}",
-        leaf_count=len(scene),
-        sh_degree=scene.sh_degree,
+        leaf_count=len(scene.gaussians),
+        sh_degree=scene.gaussians.sh_degree,
         up=_up(cameras),
         layers=tuple(
             Layer(layer.tile_level, layer.leaves, count, layer.amplification)
-            for layer, count in zip(plan, proxy_counts, strict=True)
+            for layer, count in zip(layered.plan, proxy_counts, strict=True)
         ),
-        tile_bounds=tile_bounds(scene.means, fine_tile, tiles.count),
         quality=(),
-        home=home_view(cameras[int(importance.view_worth.argmax())]),
+        home=home_view(cameras[int(layered.importance.view_worth.argmax())]),
+        antialiased=scene.antialiased,
+        origin=scene.origin,
+        crs=scene.crs,
     )
 
-    stages.enter("measuring")
-    quality = measure_quality(
-        build_file(facts, chunks),
-        scene,
-        viewpoints.judges,
-        rasterizer,
-        effort.judge_points,
-        stages.report,
-    )
-    facts = replace(facts, quality=tuple(quality))
 
-    stages.enter("writing")
+def _write(out_path: str | os.PathLike[str], pieces: Iterator[bytes]) -> tuple[int, bytes]:
+    """Write a file, and return its length and its scene hash."""
     size = 0
     head = hashlib.sha256()
     with atomic_write(Path(out_path)) as file:
-        for number, piece in enumerate(build_file(facts, chunks)):
+        for number, piece in enumerate(pieces):
             if number < 2:  # header and root index name the scene
                 head.update(piece)
             file.write(piece)
             size += len(piece)
-    return EncodeReport(
-        gaussians=len(scene),
-        dropped=given - len(scene),
-        file_bytes=size,
-        scene_hash=head.digest()[:16],
-        layers=facts.layers,
-        quality=facts.quality,
-        seconds=stages.finish(),
-    )
+    return size, head.digest()[:16]
 
 
 class _Stages:

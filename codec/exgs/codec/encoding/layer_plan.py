@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.constants import MAX_BASES
+from exgs.codec.constants import MAX_BASES, MAX_TILE_LEVEL
 from exgs.scene.gaussians import FloatArray
 
 # Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
@@ -100,7 +100,7 @@ def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
     for leaves, proxies, amplification in sizes:
         chunk_bytes = _CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES
         chunks = (leaves + proxies) * _GAUSSIAN_BYTES / chunk_bytes
-        level = max(level, round(np.log2(max(chunks, 1))))
+        level = min(max(level, round(np.log2(max(chunks, 1)))), MAX_TILE_LEVEL)
         plans.append(LayerPlan(leaves, proxies, level, amplification))
     return plans
 

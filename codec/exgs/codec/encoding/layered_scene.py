@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.encoding.layer_plan import LayerPlan
-from exgs.codec.encoding.tiles import TileTree
+from exgs.codec.encoding.tiles import Cut, TileTree
 from exgs.codec.measuring.importance import Importance
 from exgs.scene.gaussians import Gaussians
 
@@ -41,6 +41,8 @@ class LayeredScene:
         """The Gaussians that have not come after `layer`."""
         return np.flatnonzero(self.layer_of > layer)
 
-    def span(self, layer: int) -> int:
-        """How many finest tiles each tile of `layer` covers."""
-        return 1 << (self.tiles.level - self.plan[layer].tile_level)
+    def cut(self, layer: int) -> Cut:
+        """How `layer` is cut into cells."""
+        level = self.plan[layer].tile_level
+        below = self.plan[layer + 1].tile_level if layer + 1 < len(self.plan) else level
+        return Cut(1 << (self.tiles.level - level), 1 << (below - level))

@@ -131,10 +131,10 @@ def _pack_leaves(
     `energy` and `contrast` [N] say what errors of colours and shapes cost.
     """
     scene, importance, fine_tile = layered.scene, layered.importance, layered.fine_tile
-    layer, span = layered.plan[number], layered.span(number)
+    layer, cut = layered.plan[number], layered.cut(number)
     index, rest = layered.leaves(number), layered.rest(number)
     # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
-    later = fine_tile[rest] // span if layer.proxies else np.empty(0, np.int64)
+    later = fine_tile[rest] // cut.span if layer.proxies else np.empty(0, np.int64)
     nothing_remains = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
     if not len(index) and not len(nothing_remains):
         return PackedLayer([], [], [], {}, layer_precision(len(scene), 0.0, sh=False), [])
@@ -161,7 +161,7 @@ def _pack_leaves(
         number,
         shown,
         fine_tile[index],
-        span,
+        cut,
         steps(precision.coarse),
         effort.thorough,
         also=nothing_remains.tolist(),

@@ -142,7 +142,7 @@ def pack_remainder(
 
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
         return pack_cells(
-            ChunkKind.PROXY, layer, source, tile, layered.span(layer), quantizer_steps, thorough
+            ChunkKind.PROXY, layer, source, tile, layered.cut(layer), quantizer_steps, thorough
         )
 
     if len(rest) < effort.fit_missing * count:

@@ -12,7 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import MAX_MAGNITUDE
+from exgs.codec.format.rows import EMPTY_BOX, Box
 from exgs.scene.gaussians import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a layer is cut into cells."""
+
+    span: int  # finest tiles in each cell
+    children: int  # tiles of the next layer in each cell, 1 in the last layer
+
+    def children_of(self, fine_tile: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which child of its cell each of the finest tiles [n] lies in."""
+        return (fine_tile % self.span) * self.children // self.span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +77,34 @@ def build_tiles(means: FloatArray, level: int) -> TileTree:
     return TileTree(level, axes, cuts)
 
 
-def tile_bounds(means: FloatArray, tile: npt.NDArray[np.int64], count: int) -> FloatArray:
-    """Minimum and maximum of the means in each of `count` tiles, [count, 2, 3]; 0 where empty."""
-    low = np.full((count, 3), np.inf, np.float32)
-    high = np.full((count, 3), -np.inf, np.float32)
-    np.minimum.at(low, tile, means)
-    np.maximum.at(high, tile, means)
-    bounds = np.stack([low, high], axis=1)
-    finite = np.where(np.isfinite(bounds), bounds, 0)
-    return np.clip(finite, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)
+class TileBoxes:
+    """The boxes of the means in the tiles of every level, rounded outward to pack well."""
+
+    def __init__(self, means: FloatArray, fine_tile: npt.NDArray[np.int64], level: int) -> None:
+        self._level = level
+        low = np.full((1 << level, 3), np.inf, np.float32)
+        high = np.full((1 << level, 3), -np.inf, np.float32)
+        np.minimum.at(low, fine_tile, means)
+        np.maximum.at(high, fine_tile, means)
+        self._low, self._high = {level: low}, {level: high}
+        for coarser in range(level - 1, -1, -1):
+            low, high = low.reshape(-1, 2, 3).min(axis=1), high.reshape(-1, 2, 3).max(axis=1)
+            self._low[coarser], self._high[coarser] = low, high
+        for number in range(level + 1):
+            self._low[number] = -_rounded_up(-self._low[number])
+            self._high[number] = _rounded_up(self._high[number])
+
+    def box(self, level: int, tile: int) -> Box:
+        """The box of a tile; EMPTY_BOX where it has no Gaussian."""
+        low, high = self._low[level][tile].tolist(), self._high[level][tile].tolist()
+        return Box(tuple(low), tuple(high)) if low[0] <= high[0] else EMPTY_BOX
+
+
+def _rounded_up(values: FloatArray) -> FloatArray:
+    """The next values that need no more than 12 bits of the mantissa."""
+    limited = np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)
+    bits = limited.view(np.uint32)
+    cut = (bits & np.uint32(0xFFFFF800)).view(np.float32)
+    away = ((bits & np.uint32(0xFFFFF800)) + np.uint32(0x800)).view(np.float32)
+    rounded = np.where(cut >= limited, cut, away)
+    return np.where(np.isinf(values), values, np.minimum(rounded, MAX_MAGNITUDE)).astype(np.float32)

@@ -7,22 +7,28 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from exgs.codec.constants import HEADER_BYTES, MAX_CHUNK_RAW_BYTES, ROOT_TARGET_BYTES, ChunkKind
-from exgs.codec.errors import DamagedError, TruncatedError
+from exgs.codec.constants import (
+    HEAD_BYTES,
+    HEADER_BYTES,
+    MAX_CHUNK_RAW_BYTES,
+    MAX_ROOT_PACKED_BYTES,
+    ChunkKind,
+)
+from exgs.codec.errors import DamagedError, LimitError, TruncatedError
 from exgs.codec.format.facts import SceneFacts
-from exgs.codec.format.frame import Buffer, content_hash, unpack_frame
+from exgs.codec.format.frame import Buffer, check_hash, content_hash, unpack_frame
 from exgs.codec.format.header import Header, pack_header, parse_header
 from exgs.codec.format.index import ChunkTable, RootIndex
 from exgs.codec.format.index_io import pack_page, pack_root, parse_page, parse_root
-from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.codec.format.paging import PagePlan, plan_groups, plan_root
+from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, union
 
 ReadRange = Callable[[int, int], bytes]  # (offset, length) -> up to `length` bytes
-
-# Rows per page: the root lists what the first picture needs, later pages grow with the layers.
-_PAGE_ROWS = (16, 64, 256, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,74 +44,118 @@ class PackedChunk:
     packed: bytes
 
 
-def build_file(facts: SceneFacts, chunks: Sequence[PackedChunk]) -> Iterator[bytes]:
-    """The bytes of a whole file, piece by piece, with `chunks` in this order."""
-    groups = _paged(chunks)
-    refs = [[_ref(chunk) for chunk in group] for group in groups]
-    page_frames = [pack_page(rows) for rows in refs[1:]]
-    pages = [
-        PageRef(
-            id=number,
-            first_chunk=0,
-            chunk_count=len(rows),
-            chunk_bytes=sum(row.packed_bytes for row in rows),
-            raw_bytes=raw_bytes,
-            packed_bytes=len(packed),
-            hash=content_hash(packed),
-            offset=0,
-        )
-        for number, (rows, (packed, raw_bytes)) in enumerate(
-            zip(refs[1:], page_frames, strict=True), start=1
-        )
-    ]
-    root, root_raw_bytes = pack_root(facts, refs[0], pages)
-    total = (
-        HEADER_BYTES
-        + len(root)
-        + sum(len(packed) for packed, _ in page_frames)
-        + sum(len(chunk.packed) for chunk in chunks)
-    )
-    yield pack_header(Header(total, len(root), root_raw_bytes, content_hash(root)))
+def build_file(
+    facts: SceneFacts,
+    chunks: Sequence[PackedChunk],
+    box_of: Callable[[int, int], Box],
+    poster: bytes = b"",
+) -> Iterator[bytes]:
+    """The bytes of a whole file, piece by piece, with `chunks` in this order.
+
+    `box_of` gives the box of a tile by its level and number. `facts` name the poster's hash.
+    """
+    groups = plan_groups(chunks, facts.layers)
+    root_count = plan_root(chunks)
+    rows = _Rows(facts, chunks, box_of)
+
+    # Lengths of pages don't depend on where they lie, so places relative to the root's end do.
+    position = sum(len(chunk.packed) for chunk in chunks[:root_count])
+    pages: list[PageRef] = []
+    frames: list[list[bytes]] = []
+    for number, group in enumerate(groups):
+        offsets: dict[int, int] = {}
+        area = 0
+        for member in sorted(member for page in group for member in page.members):
+            offsets[member] = area
+            area += len(chunks[member].packed)
+        packed_pages = [
+            pack_page([rows.ref(member, offsets[member]) for member in page.members], 0)
+            for page in group
+        ]
+        for plan, (frame, raw_bytes) in zip(group, packed_pages, strict=True):
+            pages.append(rows.page(plan, number, frame, raw_bytes))
+        frames.append([frame for frame, _ in packed_pages])
+        position += sum(len(frame) for frame in frames[-1]) + area
+
+    root_rows = []
+    offset = 0
+    for member in range(root_count):
+        root_rows.append(rows.ref(member, offset))
+        offset += len(chunks[member].packed)
+    root, root_raw_bytes = pack_root(facts, root_rows, pages, 0)
+    if len(root) > MAX_ROOT_PACKED_BYTES:
+        raise LimitError(f"a root index of {len(root)} bytes", section="root index")
+    total = HEADER_BYTES + len(root) + len(poster) + position
+    header = Header(total, len(root), root_raw_bytes, content_hash(root), len(poster))
+    yield pack_header(header)
     yield root
-    for group, frame in zip(groups, [(b"", 0), *page_frames], strict=True):
-        yield frame[0]
-        for chunk in group:
-            yield chunk.packed
+    yield poster
+    for chunk in chunks[:root_count]:
+        yield chunk.packed
+    for group, group_frames in zip(groups, frames, strict=True):
+        yield from group_frames
+        for member in sorted(member for page in group for member in page.members):
+            yield chunks[member].packed
 
 
-def _paged(chunks: Sequence[PackedChunk]) -> list[list[PackedChunk]]:
-    """The chunks of the root and of each page; what a cell is drawn with stays together."""
-    groups: list[list[PackedChunk]] = [[]]
-    for chunk in chunks:
-        limit = _PAGE_ROWS[min(len(groups), len(_PAGE_ROWS)) - 1]
-        if len(groups[-1]) >= limit and not _inseparable(groups[-1][-1], chunk):
-            groups.append([])
-        groups[-1].append(chunk)
-    return groups
+class _Rows:
+    """Rows for the chunks of a file that is being written."""
 
+    def __init__(
+        self,
+        facts: SceneFacts,
+        chunks: Sequence[PackedChunk],
+        box_of: Callable[[int, int], Box],
+    ) -> None:
+        self._facts = facts
+        self._chunks = chunks
+        self._box_of = box_of
+        firsts: dict[Cell, int] = {}
+        for number, chunk in enumerate(chunks):
+            if chunk.kind in (ChunkKind.LEAF, ChunkKind.PROXY):
+                firsts.setdefault((chunk.layer, chunk.tile), number)
+        self._firsts = set(firsts.values())
 
-def _inseparable(one: PackedChunk, other: PackedChunk) -> bool:
-    """Whether these neighbours are PROXY, LEAF and SH of one cell, or the BASIS among them."""
-    geometry = (ChunkKind.LEAF, ChunkKind.PROXY)
-    if ChunkKind.BASIS in (one.kind, other.kind):
-        return other.kind is ChunkKind.SH or one.kind in geometry
-    same_cell = (one.layer, one.tile) == (other.layer, other.tile)
-    return same_cell and one.kind in geometry and other.kind in (*geometry, ChunkKind.SH)
+    def ref(self, number: int, offset: int) -> ChunkRef:
+        """The row of chunk `number` at `offset`."""
+        chunk = self._chunks[number]
+        return ChunkRef(
+            id=0,
+            kind=chunk.kind,
+            layer=chunk.layer,
+            tile=chunk.tile,
+            count=chunk.count,
+            raw_bytes=chunk.raw_bytes,
+            packed_bytes=len(chunk.packed),
+            gain=chunk.gain,
+            hash=content_hash(chunk.packed),
+            offset=offset,
+            box=self._box(chunk) if number in self._firsts else None,
+        )
 
+    def page(self, plan: PagePlan, group: int, frame: bytes, raw_bytes: int) -> PageRef:
+        """The row of a page; where it lies follows from all rows."""
+        chunks = [self._chunks[member] for member in plan.members]
+        boxes = [self._box(chunk) for chunk in chunks if chunk.kind is not ChunkKind.BASIS]
+        return PageRef(
+            id=0,
+            first_chunk=0,
+            chunk_count=len(chunks),
+            chunk_bytes=sum(len(chunk.packed) for chunk in chunks),
+            raw_bytes=raw_bytes,
+            packed_bytes=len(frame),
+            hash=content_hash(frame),
+            offset=0,
+            group=group,
+            region=plan.region,
+            box=union(boxes),
+            gain=math.fsum(chunk.gain for chunk in chunks),
+            area_start=0,
+            area_end=0,
+        )
 
-def _ref(chunk: PackedChunk) -> ChunkRef:
-    return ChunkRef(
-        id=0,
-        kind=chunk.kind,
-        layer=chunk.layer,
-        tile=chunk.tile,
-        count=chunk.count,
-        raw_bytes=chunk.raw_bytes,
-        packed_bytes=len(chunk.packed),
-        gain=chunk.gain,
-        hash=content_hash(chunk.packed),
-        offset=0,
-    )
+    def _box(self, chunk: PackedChunk) -> Box:
+        return self._box_of(self._facts.layers[chunk.layer].tile_level, chunk.tile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +170,15 @@ class FileHead:
     def scene_hash(self) -> bytes:
         """128 bits that name the file: the hash of header and root index, hence of every byte."""
         return hashlib.sha256(self.packed).digest()[:16]
+
+    def check_poster(self, poster: Buffer) -> None:
+        """Raise DamagedError unless `poster` is the one that the root index names."""
+        check_hash(
+            poster,
+            self.root.facts.poster_hash,
+            section="poster",
+            offset=self.header.root_end,
+        )
 
 
 def parse_head(data: Buffer) -> FileHead:
@@ -140,14 +199,18 @@ def parse_head(data: Buffer) -> FileHead:
 
 
 def open_head(read: ReadRange) -> FileHead:
-    """Header and root index through `read`: one request for ordinary scenes."""
-    data = read(0, ROOT_TARGET_BYTES)
-    try:
-        return parse_head(data)
-    except TruncatedError as error:
-        if len(data) < ROOT_TARGET_BYTES:
-            raise
-        return parse_head(data + read(len(data), error.needed_bytes - len(data)))
+    """Header and root index through `read`, in one request."""
+    return parse_head(read(0, HEAD_BYTES))
+
+
+def read_poster(read: ReadRange) -> bytes:
+    """The poster of a file, a JPEG or WebP; empty where it has none."""
+    head = open_head(read)
+    if not head.header.poster_bytes:
+        return b""
+    poster = _read_exactly(read, head.header.root_end, head.header.poster_bytes, "poster")
+    head.check_poster(poster)
+    return poster
 
 
 def open_table(read: ReadRange) -> tuple[FileHead, ChunkTable]:
@@ -197,15 +260,18 @@ class FilePusher:
     """Reads a file from the front, however its bytes are cut.
 
     `receive_data` takes bytes and returns the chunks that they complete, each with its packed
-    bytes (not yet verified: `unpack_chunk` does that). `head` and `table` fill as they arrive.
+    bytes (not yet verified: `unpack_chunk` does that). `head`, `poster` and `table` fill as they
+    arrive.
     """
 
     def __init__(self) -> None:
         self.position = 0  # bytes received
         self.needed_bytes = HEADER_BYTES  # that are known to be needed before `head` is there
+        self.poster: bytes | None = None  # verified; None until it is here, or where there is none
         self._buffer = bytearray()
         self._opened: tuple[FileHead, ChunkTable] | None = None
-        self._next_chunk = 0
+        self._taken = 0  # bytes that have left the buffer
+        self._parts: list[tuple[int, int, PageRef | ChunkRef]] = []  # heap by offset
 
     @property
     def head(self) -> FileHead | None:
@@ -232,17 +298,29 @@ class FilePusher:
             except TruncatedError as error:
                 self.needed_bytes = error.needed_bytes
                 return []
-            self._opened = head, ChunkTable(head.root)
-            del self._buffer[: head.header.root_end]
+            self._open(head)
+        if self._opened is None:
+            return []
         head, table = self._opened
+        self._take_poster(head)
         done = []
-        while (part := self._next_part(head, table)) and len(self._buffer) >= part.packed_bytes:
-            packed = bytes(self._buffer[: part.packed_bytes])
-            del self._buffer[: part.packed_bytes]
+        while self._taken >= head.header.poster_end and self._parts:
+            offset, _, part = self._parts[0]
+            if offset != self._taken:
+                raise DamagedError(
+                    f"it lies at {offset}, what is in front of it ends at {self._taken}",
+                    section=part.section,
+                    offset=offset,
+                )
+            if len(self._buffer) < part.packed_bytes:
+                break
+            heapq.heappop(self._parts)
+            packed = self._take(part.packed_bytes)
             if isinstance(part, PageRef):
-                table.add_page(part, parse_page(packed, part, head.root.facts))
+                rows = parse_page(packed, part, head.root.facts)
+                table.add_page(part, rows)
+                self._await(rows)
             else:
-                self._next_chunk += 1
                 done.append((part, packed))
         if self.position > head.header.file_bytes:
             raise DamagedError(
@@ -252,8 +330,25 @@ class FilePusher:
             )
         return done
 
-    def _next_part(self, head: FileHead, table: ChunkTable) -> ChunkRef | PageRef | None:
-        pages = table.missing_pages
-        if pages and pages[0].first_chunk == self._next_chunk:
-            return pages[0]
-        return table[self._next_chunk] if self._next_chunk < head.root.chunk_count else None
+    def _open(self, head: FileHead) -> None:
+        self._opened = head, ChunkTable(head.root)
+        self._take(head.header.root_end)
+        self._await(head.root.chunks)
+        self._await(head.root.pages)
+
+    def _take_poster(self, head: FileHead) -> None:
+        length = head.header.poster_bytes
+        if self._taken == head.header.root_end and length and len(self._buffer) >= length:
+            poster = self._take(length)
+            head.check_poster(poster)
+            self.poster = poster
+
+    def _await(self, parts: Sequence[PageRef | ChunkRef]) -> None:
+        for part in parts:
+            heapq.heappush(self._parts, (part.offset, part.id, part))
+
+    def _take(self, length: int) -> bytes:
+        taken = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        self._taken += length
+        return taken

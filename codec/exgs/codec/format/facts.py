@@ -1,11 +1,10 @@
-"""What a file says of its scene: names, layers, measured quality, home view."""
+"""What a file says of its scene: names, layers, measured quality, home view, frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class QualityPoint:
 class HomeView:
     """A camera that shows much of the scene: where a viewer may stand first."""
 
-    eye: tuple[float, float, float]
-    forward: tuple[float, float, float]  # along the middle of the picture, of any length but 0
+    eye: Vector
+    forward: Vector  # along the middle of the picture, of any length but 0
     fov_y: float  # vertical field of view, radians
 
 
@@ -49,23 +48,31 @@ class SceneFacts:
     encoder: str
     leaf_count: int
     sh_degree: int
-    up: tuple[float, float, float]
+    up: Vector
     layers: tuple[Layer, ...]
-    tile_bounds: npt.NDArray[np.float32]  # [2^level, 2, 3] min and max of the finest tiles' means
     quality: tuple[QualityPoint, ...]
     home: HomeView | None = None
+    antialiased: bool = False  # trained, and to be drawn, with screen-space compensation
+    origin: Vector = (0.0, 0.0, 0.0)  # source position = position in the file + origin, in f64
+    crs: str = ""  # coordinate reference system of the source, "" where unknown
+    poster_hash: bytes = b""  # empty where there is no poster
 
     @property
     def tile_level(self) -> int:
-        """Level of the finest tiles: there are 2^level of them."""
-        return max(layer.tile_level for layer in self.layers)
+        """Tile level of the last layer, the finest."""
+        return self.layers[-1].tile_level
 
     @property
     def has_proxies(self) -> bool:
         """Whether merged Gaussians stand for what has not come."""
         return any(layer.proxy_count for layer in self.layers)
 
-    def fine_tiles(self, layer: int, tile: int) -> range:
-        """The finest tiles that tile `tile` of `layer` covers."""
-        span = 1 << (self.tile_level - self.layers[layer].tile_level)
-        return range(tile * span, (tile + 1) * span)
+    def child_count(self, layer: int) -> int:
+        """Number of children of each cell of `layer`: 1 in the last layer."""
+        return 1 << self.child_shift(layer)
+
+    def child_shift(self, layer: int) -> int:
+        """Tile levels from `layer` to the next one, 0 from the last."""
+        if layer + 1 == len(self.layers):
+            return 0
+        return self.layers[layer + 1].tile_level - self.layers[layer].tile_level

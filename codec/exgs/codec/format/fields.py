@@ -14,6 +14,7 @@ import numpy as np
 
 from exgs.codec.constants import HASH_BYTES, MAX_MAGNITUDE, MAX_NESTING, MAX_TEXT_BYTES
 from exgs.codec.errors import DamagedError, FormatError, LimitError
+from exgs.codec.format.rows import Box
 
 T = TypeVar("T")
 
@@ -101,20 +102,40 @@ class Fields:
             )
         return value
 
+    def boolean(self, name: str) -> bool:
+        value = self.values.get(name)
+        if not isinstance(value, bool):
+            raise self.damaged(f"{name!r} is missing or not a boolean")
+        return value
+
+    def hash(self, name: str) -> bytes:
+        value = self.get(name, bytes)
+        if len(value) != HASH_BYTES:
+            raise self.damaged(f"{name!r} is not a hash")
+        return value
+
     def vector(self, name: str) -> tuple[float, float, float]:
         value = self.get(name, list)
         if len(value) != 3 or not all(map(_is_number, value)):
             raise self.damaged(f"{name!r} is not three finite numbers")
         return float(value[0]), float(value[1]), float(value[2])
 
-    def bounds(self, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        value = self.get(name, bytes)
-        if len(value) % 24:
-            raise self.damaged(f"{name!r} is not a whole number of boxes")
-        array = np.frombuffer(value, "<f4").reshape(-1, 2, 3)
-        if not (np.abs(array) <= MAX_MAGNITUDE).all():
-            raise self.damaged(f"{name!r} is not finite")
-        return array
+    def boxes(self, low: str, high: str, count: int) -> list[Box]:
+        """`count` boxes from the columns of their minima and maxima."""
+        corners = []
+        for name in (low, high):
+            value = self.get(name, bytes)
+            if len(value) != 12 * count:
+                raise self.damaged(f"column {name!r} has not {count} points")
+            array = np.frombuffer(value, "<f4").reshape(-1, 3)
+            if not (np.abs(array) <= MAX_MAGNITUDE).all():
+                raise self.damaged(f"{name!r} is not finite")
+            corners.append(array)
+        if (corners[0] > corners[1]).any():
+            raise self.damaged("a box is upside down")
+        return [
+            Box(tuple(a), tuple(b)) for a, b in zip(*(c.tolist() for c in corners), strict=True)
+        ]
 
     def nested(self, name: str) -> Fields:
         return Fields(self.get(name, dict), self.section, self.offset)

@@ -2,7 +2,7 @@
 
 0  8s  magic          8  u16 major    10 u16 minor   12 u32 flags (0)
 16 u64 file length   24 u32 packed   28 u32 raw length of the root index
-32 16s root hash     48 12s zero      60 u32 CRC-32C of bytes 0 to 59
+32 16s root hash     48 u16 poster length   50 10s zero   60 u32 CRC-32C of bytes 0 to 59
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from exgs.codec.constants import (
     HEADER_BYTES,
     MAGIC,
     MAX_FILE_BYTES,
+    MAX_POSTER_BYTES,
+    MAX_ROOT_PACKED_BYTES,
     MAX_ROOT_RAW_BYTES,
 )
 from exgs.codec.errors import DamagedError, LimitError, TruncatedError, UnsupportedError
 
-_FIELDS = struct.Struct(f"<8sHHIQII{HASH_BYTES}s12s")
+_FIELDS = struct.Struct(f"<8sHHIQII{HASH_BYTES}sH10s")
 _CRC = struct.Struct("<I")
 
 
@@ -33,12 +35,18 @@ class Header:
     root_packed_bytes: int
     root_raw_bytes: int
     root_hash: bytes
+    poster_bytes: int = 0
     minor: int = FORMAT_MINOR
 
     @property
     def root_end(self) -> int:
         """Offset of the first byte behind the root index."""
         return HEADER_BYTES + self.root_packed_bytes
+
+    @property
+    def poster_end(self) -> int:
+        """Offset of the first byte behind the poster: that of the first chunk."""
+        return self.root_end + self.poster_bytes
 
 
 def pack_header(header: Header) -> bytes:
@@ -52,7 +60,8 @@ def pack_header(header: Header) -> bytes:
         header.root_packed_bytes,
         header.root_raw_bytes,
         header.root_hash,
-        bytes(12),
+        header.poster_bytes,
+        bytes(10),
     )
     return body + _CRC.pack(crc32c(body))
 
@@ -70,7 +79,9 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
         )
     body = bytes(data[: _FIELDS.size])
     (stored_crc,) = _CRC.unpack_from(data, _FIELDS.size)
-    _, major, minor, flags, file_bytes, packed, raw, root_hash, reserved = _FIELDS.unpack(body)
+    _, major, minor, flags, file_bytes, packed, raw, root_hash, poster, reserved = _FIELDS.unpack(
+        body
+    )
     if crc32c(body) != stored_crc:
         raise DamagedError("the checksum does not match", section="header", offset=0)
     if major != FORMAT_MAJOR:
@@ -82,13 +93,15 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
         )
     if flags or any(reserved):
         raise UnsupportedError("unknown flags are set; update exgs", section="header", offset=0)
-    if raw > MAX_ROOT_RAW_BYTES or packed > MAX_ROOT_RAW_BYTES:
+    if raw > MAX_ROOT_RAW_BYTES or packed > MAX_ROOT_PACKED_BYTES:
         raise LimitError(f"a root index of {max(raw, packed)} bytes", section="header", offset=0)
+    if poster > MAX_POSTER_BYTES:
+        raise LimitError(f"a poster of {poster} bytes", section="header", offset=0)
     if file_bytes > MAX_FILE_BYTES:
         raise LimitError(f"a file of {file_bytes} bytes", section="header", offset=0)
-    if file_bytes < HEADER_BYTES + packed:
+    if file_bytes < HEADER_BYTES + packed + poster:
         raise DamagedError("the file length is less than the index", section="header", offset=0)
-    return Header(file_bytes, packed, raw, root_hash, minor)
+    return Header(file_bytes, packed, raw, root_hash, poster, minor)
 
 
 def _crc32c_table() -> tuple[int, ...]:

@@ -1,16 +1,16 @@
 """The index: what the scene is, and where every chunk lies.
 
-The root index holds the facts and the table of the first chunks; the rest of the table is cut
-into pages that lie in the file right before the chunks that they list. Lengths are stored and
-offsets follow from them, so that chunks can neither overlap nor leave holes.
+The root index holds the facts and the table of the first chunks. The rest of the table is cut into
+pages by region, so that a reader fetches the rows of the part of space that it wants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exgs.codec.constants import ChunkKind
+from exgs.codec.errors import DamagedError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.codec.format.rules import TableRules
@@ -18,7 +18,7 @@ from exgs.codec.format.rules import TableRules
 
 @dataclass(frozen=True, slots=True)
 class RootIndex:
-    """The root index: the facts, the first chunks, and where the other pages lie."""
+    """The root index: the facts, the first chunks, and where the pages lie."""
 
     facts: SceneFacts
     chunks: tuple[ChunkRef, ...]
@@ -28,7 +28,7 @@ class RootIndex:
 
 
 class ChunkTable(Mapping[int, ChunkRef]):
-    """The rows of the chunk table known so far, by chunk id in file order.
+    """The rows of the chunk table known so far, by chunk id.
 
     Raises DamagedError or LimitError where rows do not fit together.
     """
@@ -37,14 +37,19 @@ class ChunkTable(Mapping[int, ChunkRef]):
         self.root = root
         self._rows = {row.id: row for row in root.chunks}
         self._pages_missing = {page.id: page for page in root.pages}
+        self._group_rows: dict[int, list[ChunkRef]] = {}  # of groups with missing pages
+        self._group_missing: dict[int, int] = {}
+        for page in root.pages:
+            self._group_missing[page.group] = self._group_missing.get(page.group, 0) + 1
         self.joined_sh = set(_joined_sh(root.chunks))  # ids of the SH that LEAF are drawn with
-        self._rules = TableRules(root.facts, root.chunk_count)
+        self._rules = TableRules(root.facts, root.pages)
         self._rules.enter(0, root.chunks)
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> None:
         """Enter the rows of `page`, which is then no longer missing; once more is harmless."""
         if self._pages_missing.pop(page.id, None) is None:
             return
+        self._check_area(page, rows)
         self._rules.enter(page.id, rows)
         self._rows.update((row.id, row) for row in rows)
         self.joined_sh.update(_joined_sh(rows))
@@ -54,10 +59,31 @@ class ChunkTable(Mapping[int, ChunkRef]):
         """Pages whose rows are not known yet, in file order."""
         return tuple(self._pages_missing.values())
 
+    def has_page(self, page_id: int) -> bool:
+        """Whether the rows of this page are known."""
+        return page_id not in self._pages_missing
+
     @property
     def complete(self) -> bool:
         """Whether every chunk of the file is known."""
         return not self._pages_missing
+
+    def _check_area(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
+        """Once all pages of a group are here its chunks must fill their area exactly."""
+        known = self._group_rows.setdefault(page.group, [])
+        known += rows
+        self._group_missing[page.group] -= 1
+        if self._group_missing[page.group]:
+            return
+        position = page.area_start
+        for row in sorted(self._group_rows.pop(page.group), key=lambda row: row.offset):
+            if row.offset != position:
+                raise DamagedError(
+                    f"it lies at {row.offset}, the chunk before it ends at {position}",
+                    section=row.section,
+                    offset=row.offset,
+                )
+            position = row.end
 
     def __getitem__(self, chunk_id: int) -> ChunkRef:
         return self._rows[chunk_id]
@@ -79,7 +105,7 @@ def _joined_sh(rows: Iterable[ChunkRef]) -> Iterator[int]:
             row.kind is ChunkKind.SH
             and before is not None
             and before.kind in (ChunkKind.LEAF, ChunkKind.PROXY)
-            and (row.layer, row.tile) == (before.layer, before.tile)
+            and row.cell == before.cell
         ):
             yield row.id
         before = row

@@ -6,8 +6,10 @@ it is used: types, ranges, lengths, limits.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -35,8 +37,8 @@ from exgs.codec.format.fields import Fields, load_fields
 from exgs.codec.format.frame import Buffer, pack_frame, unpack_frame
 from exgs.codec.format.header import Header
 from exgs.codec.format.index import RootIndex
-from exgs.codec.format.rows import ChunkRef, PageRef
-from exgs.codec.format.rules import TableRules, can_unpack_to
+from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, Region
+from exgs.codec.format.rules import can_unpack_to
 
 _CHUNK_COLUMNS = {
     "kind": "<u1",
@@ -46,25 +48,34 @@ _CHUNK_COLUMNS = {
     "raw": "<u4",
     "packed": "<u4",
     "gain": "<f4",
+    "gap": "<u8",
 }
 _KINDS = frozenset(ChunkKind)
-_PAGE_COLUMNS = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
+_PAGE_COLUMNS = {
+    "chunks": "<u4",
+    "bytes": "<u8",
+    "raw": "<u4",
+    "packed": "<u4",
+    "group": "<u2",
+    "level": "<u1",
+    "tile": "<u2",
+    "gain": "<f4",
+}
 _LAYER_COLUMNS = {"level": "<u1", "leaves": "<u4", "proxies": "<u4", "amplification": "<f4"}
 _QUALITY_COLUMNS = {"bytes": "<u8", "psnr": "<f4", "ssim": "<f4"}
 
 # --- Writing ----------------------------------------------------------------------------------
 
 
-def pack_page(chunks: Sequence[ChunkRef]) -> tuple[bytes, int]:
-    """The frame of one page with its raw length."""
-    return pack_frame([_dump(_chunk_table(chunks))])
+def pack_page(rows: Sequence[ChunkRef], area_start: int) -> tuple[bytes, int]:
+    """The frame of one page with its raw length; `area_start`: of its group's chunks."""
+    return pack_frame([_dump(_chunk_table(rows, area_start))])
 
 
 def pack_root(
-    facts: SceneFacts, chunks: Sequence[ChunkRef], pages: Sequence[PageRef]
+    facts: SceneFacts, rows: Sequence[ChunkRef], pages: Sequence[PageRef], first_offset: int
 ) -> tuple[bytes, int]:
-    """The frame of the root index with its raw length."""
-    bounds = np.ascontiguousarray(facts.tile_bounds, "<f4")
+    """The frame of the root index with its raw length; `first_offset`: of its first chunk."""
     root = {
         "name": facts.name,
         "credit": facts.credit,
@@ -74,37 +85,71 @@ def pack_root(
         "sh_degree": facts.sh_degree,
         "up": list(facts.up),
         **({"home": _home(facts.home)} if facts.home else {}),
+        "antialiased": facts.antialiased,
+        "origin": list(facts.origin),
+        **({"crs": facts.crs} if facts.crs else {}),
+        **({"poster_hash": facts.poster_hash} if facts.poster_hash else {}),
         "layers": _pack_columns(
             _LAYER_COLUMNS,
             [(x.tile_level, x.leaf_count, x.proxy_count, x.amplification) for x in facts.layers],
         ),
-        "bounds": bounds.tobytes(),
         "quality": _pack_columns(
             _QUALITY_COLUMNS, [(p.body_bytes, p.psnr_db, p.ssim) for p in facts.quality]
         ),
-        "chunks": _chunk_table(chunks),
+        "chunks": _chunk_table(rows, first_offset),
         "pages": {
-            **_pack_columns(
-                _PAGE_COLUMNS,
-                [(p.chunk_count, p.chunk_bytes, p.raw_bytes, p.packed_bytes) for p in pages],
-            ),
+            **_pack_columns(_PAGE_COLUMNS, [_page_row(page) for page in pages]),
+            **_pack_boxes([page.box for page in pages]),
             "hash": b"".join(page.hash for page in pages),
         },
     }
     return pack_frame([_dump(root)])
 
 
+def _page_row(page: PageRef) -> tuple[float, ...]:
+    return (
+        page.chunk_count,
+        page.chunk_bytes,
+        page.raw_bytes,
+        page.packed_bytes,
+        page.group,
+        page.region.level,
+        page.region.tile,
+        page.gain,
+    )
+
+
 def _home(home: HomeView) -> dict[str, object]:
     return {"eye": list(home.eye), "forward": list(home.forward), "fov_y": home.fov_y}
 
 
-def _chunk_table(chunks: Sequence[ChunkRef]) -> dict[str, bytes]:
-    rows = [
-        (int(c.kind), c.layer, c.tile, c.count, c.raw_bytes, c.packed_bytes, c.gain) for c in chunks
-    ]
+def _chunk_table(chunks: Sequence[ChunkRef], start: int) -> dict[str, bytes]:
+    rows = []
+    for chunk in chunks:
+        rows.append(
+            (
+                int(chunk.kind),
+                chunk.layer,
+                chunk.tile,
+                chunk.count,
+                chunk.raw_bytes,
+                chunk.packed_bytes,
+                chunk.gain,
+                chunk.offset - start,
+            )
+        )
+        start = chunk.end
     return {
         **_pack_columns(_CHUNK_COLUMNS, rows),
+        **_pack_boxes([chunk.box for chunk in chunks if chunk.box is not None]),
         "hash": b"".join(chunk.hash for chunk in chunks),
+    }
+
+
+def _pack_boxes(boxes: Sequence[Box]) -> dict[str, bytes]:
+    return {
+        "low": np.array([box.low for box in boxes], "<f4").tobytes(),
+        "high": np.array([box.high for box in boxes], "<f4").tobytes(),
     }
 
 
@@ -148,40 +193,82 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
         sh_degree=fields.integer("sh_degree", MAX_SH_DEGREE),
         up=fields.vector("up"),
         layers=tuple(Layer(*row) for row in layers),
-        tile_bounds=fields.bounds("bounds"),
         quality=tuple(
             QualityPoint(*row)
             for row in fields.table("quality", _QUALITY_COLUMNS, MAX_QUALITY_POINTS)
         ),
         home=_read_home(fields.nested("home")) if "home" in fields.values else None,
+        antialiased=fields.boolean("antialiased"),
+        origin=fields.vector("origin"),
+        crs=fields.text("crs") if "crs" in fields.values else "",
+        poster_hash=fields.hash("poster_hash") if "poster_hash" in fields.values else b"",
     )
     _check_facts(facts, fields)
-    pages = fields.table("pages", _PAGE_COLUMNS, MAX_PAGES)
-    page_hashes = fields.nested("pages").hashes(len(pages))
-    chunks = _read_chunks(fields.nested("chunks"), facts, 0, header.root_end)
-    position = chunks[-1].end if chunks else header.root_end
-    first_chunk = len(chunks)
-    page_refs = []
-    for number, ((count, total, raw_bytes, packed_bytes), digest) in enumerate(
-        zip(pages, page_hashes, strict=True), start=1
-    ):
-        if raw_bytes > MAX_PAGE_RAW_BYTES or packed_bytes > MAX_PAGE_RAW_BYTES:
-            raise LimitError(f"page {number} is too large", section=section, offset=offset)
-        if not raw_bytes or not packed_bytes or not count:
-            raise fields.damaged(f"page {number} is empty")
-        page_refs.append(
-            PageRef(number, first_chunk, count, total, raw_bytes, packed_bytes, digest, position)
-        )
-        first_chunk += count
-        position += packed_bytes + total
-    if first_chunk > MAX_CHUNKS:
-        raise LimitError(f"{first_chunk} chunks", section=section, offset=offset)
-    if not first_chunk:
+    if bool(facts.poster_hash) != bool(header.poster_bytes):
+        raise fields.damaged("there is a poster without a hash, or a hash without a poster")
+    chunks = _read_chunks(fields.nested("chunks"), facts, Region(), 0, header.poster_end, None)
+    pages = _read_pages(fields, facts, chunks, header)
+    chunk_count = len(chunks) + sum(page.chunk_count for page in pages)
+    if chunk_count > MAX_CHUNKS:
+        raise LimitError(f"{chunk_count} chunks", section=section, offset=offset)
+    if not chunk_count:
         raise fields.damaged("there are no chunks")
+    return RootIndex(facts, chunks, pages, chunk_count, header.file_bytes)
+
+
+def _read_pages(
+    fields: Fields, facts: SceneFacts, chunks: tuple[ChunkRef, ...], header: Header
+) -> tuple[PageRef, ...]:
+    """The pages with the offsets that follow from their lengths and their groups'."""
+    table = fields.nested("pages")
+    rows = table.columns(_PAGE_COLUMNS, MAX_PAGES)
+    hashes = table.hashes(len(rows))
+    boxes = table.boxes("low", "high", len(rows))
+    position = chunks[-1].end if chunks else header.poster_end
+    first_chunk = len(chunks)
+    pages: list[PageRef] = []
+    for group, members in itertools.groupby(enumerate(rows), key=lambda item: item[1][4]):
+        if group != (pages[-1].group + 1 if pages else 0):
+            raise fields.damaged("the groups of pages do not count from 0")
+        numbered = list(members)
+        area_start = position + sum(row[3] for _, row in numbered)
+        area_end = area_start + sum(row[1] for _, row in numbered)
+        for place, (count, total, raw_bytes, packed_bytes, _, level, tile, gain) in numbered:
+            number = place + 1
+            if raw_bytes > MAX_PAGE_RAW_BYTES or packed_bytes > MAX_PAGE_RAW_BYTES:
+                raise LimitError(
+                    f"page {number} is too large", section=fields.section, offset=fields.offset
+                )
+            if not raw_bytes or not packed_bytes or not count:
+                raise fields.damaged(f"page {number} is empty")
+            if level > facts.tile_level or tile >> level:
+                raise fields.damaged(f"page {number} covers no tile ({level}, {tile})")
+            if not math.isfinite(gain):
+                raise fields.damaged(f"page {number} has gain {gain}")
+            pages.append(
+                PageRef(
+                    id=number,
+                    first_chunk=first_chunk,
+                    chunk_count=count,
+                    chunk_bytes=total,
+                    raw_bytes=raw_bytes,
+                    packed_bytes=packed_bytes,
+                    hash=hashes[place],
+                    offset=position,
+                    group=group,
+                    region=Region(level, tile),
+                    box=boxes[place],
+                    gain=gain,
+                    area_start=area_start,
+                    area_end=area_end,
+                )
+            )
+            first_chunk += count
+            position += packed_bytes
+        position = area_end
     if position != header.file_bytes:
         raise fields.damaged(f"chunks end at {position}, the file at {header.file_bytes}")
-    TableRules(facts, first_chunk).enter(0, chunks)
-    return RootIndex(facts, chunks, tuple(page_refs), first_chunk, header.file_bytes)
+    return tuple(pages)
 
 
 def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkRef, ...]:
@@ -198,9 +285,11 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
         offset=page.offset,
     )
     fields = load_fields(raw, page.section, page.offset)
-    chunks = _read_chunks(fields, facts, page.first_chunk, page.end)
-    end = chunks[-1].end if chunks else page.end
-    if len(chunks) != page.chunk_count or end != page.end + page.chunk_bytes:
+    chunks = _read_chunks(
+        fields, facts, page.region, page.first_chunk, page.area_start, page.area_end
+    )
+    total = sum(chunk.packed_bytes for chunk in chunks)
+    if len(chunks) != page.chunk_count or total != page.chunk_bytes:
         raise fields.damaged("its chunks are not those that the root index announces")
     return chunks
 
@@ -224,8 +313,6 @@ def _check_facts(facts: SceneFacts, fields: Fields) -> None:
             section=fields.section,
             offset=fields.offset,
         )
-    if len(facts.tile_bounds) != 1 << levels[-1]:
-        raise fields.damaged(f"{len(facts.tile_bounds)} tile bounds, level {levels[-1]}")
     factors = [layer.amplification for layer in facts.layers]
     if not all(AMPLIFICATION_MIN <= factor <= AMPLIFICATION_MAX for factor in factors):
         raise fields.damaged(
@@ -233,8 +320,6 @@ def _check_facts(facts: SceneFacts, fields: Fields) -> None:
         )
     if sum(layer.leaf_count for layer in facts.layers) != facts.leaf_count:
         raise fields.damaged("the layers do not add up to the scene")
-    if (facts.tile_bounds[:, 0] > facts.tile_bounds[:, 1]).any():
-        raise fields.damaged("a tile's bounds are upside down")
     before = -1
     for point in facts.quality:
         if not math.isfinite(point.psnr_db) or not -1 <= point.ssim <= 1:
@@ -245,14 +330,20 @@ def _check_facts(facts: SceneFacts, fields: Fields) -> None:
 
 
 def _read_chunks(
-    fields: Fields, facts: SceneFacts, first_id: int, offset: int
+    fields: Fields,
+    facts: SceneFacts,
+    region: Region,
+    first_id: int,
+    position: int,
+    area_end: int | None,
 ) -> tuple[ChunkRef, ...]:
+    """The rows of one table, whose chunks lie from `position` on; None: without gaps."""
     rows = fields.columns(_CHUNK_COLUMNS, MAX_CHUNKS)
     chunks = []
     for number, (row, digest) in enumerate(
         zip(rows, fields.hashes(len(rows)), strict=True), start=first_id
     ):
-        kind, layer, tile, count, raw_bytes, packed_bytes, gain = row
+        kind, layer, tile, count, raw_bytes, packed_bytes, gain, gap = row
         if kind not in _KINDS and kind < ChunkKind.EXTRA:
             raise UnsupportedError(
                 f"chunk {number} is of unknown kind {kind}; update exgs",
@@ -262,6 +353,11 @@ def _read_chunks(
         kind = ChunkKind(min(kind, ChunkKind.EXTRA))
         if layer >= len(facts.layers) or tile >= 1 << facts.layers[layer].tile_level:
             raise fields.damaged(f"chunk {number} lies in no cell ({layer}, {tile})")
+        if kind is ChunkKind.BASIS:
+            if region.level:
+                raise fields.damaged(f"chunk {number} is a BASIS in a page of part of the scene")
+        elif not region.covers(facts.layers[layer].tile_level, tile):
+            raise fields.damaged(f"chunk {number} lies outside the region of its page")
         if not raw_bytes or not packed_bytes:
             raise fields.damaged(f"chunk {number} is empty")
         if not math.isfinite(gain):
@@ -279,10 +375,36 @@ def _read_chunks(
                 offset=fields.offset,
             )
         ref = ChunkRef(
-            number, kind, layer, tile, count, raw_bytes, packed_bytes, gain, digest, offset
+            id=number,
+            kind=kind,
+            layer=layer,
+            tile=tile,
+            count=count,
+            raw_bytes=raw_bytes,
+            packed_bytes=packed_bytes,
+            gain=gain,
+            hash=digest,
+            offset=position + gap,
         )
+        if gap and area_end is None:
+            raise fields.damaged(f"there is a gap in front of chunk {number}")
+        if area_end is not None and ref.end > area_end:
+            raise fields.damaged(f"chunk {number} ends behind its area")
         if not can_unpack_to(ref, facts):
             raise fields.damaged(f"chunk {number} cannot have {raw_bytes} bytes unpacked")
         chunks.append(ref)
-        offset = ref.end
-    return tuple(chunks)
+        position = ref.end
+    return _with_boxes(fields, chunks)
+
+
+def _with_boxes(fields: Fields, chunks: Sequence[ChunkRef]) -> tuple[ChunkRef, ...]:
+    """The rows with the boxes of their cells, each at the cell's first LEAF or PROXY."""
+    firsts: dict[Cell, int] = {}
+    for place, chunk in enumerate(chunks):
+        if chunk.kind in (ChunkKind.LEAF, ChunkKind.PROXY):
+            firsts.setdefault(chunk.cell, place)
+    boxes = dict(zip(firsts.values(), fields.boxes("low", "high", len(firsts)), strict=True))
+    return tuple(
+        replace(chunk, box=boxes[place]) if place in boxes else chunk
+        for place, chunk in enumerate(chunks)
+    )

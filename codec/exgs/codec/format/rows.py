@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exgs.codec.constants import ChunkKind
 
+Cell = tuple[int, int]  # (layer, tile)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned box, in the frame of the file's positions."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+
+EMPTY_BOX = Box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))  # of a tile without leaves
+
+
+def union(boxes: Iterable[Box]) -> Box:
+    """The smallest box around all `boxes`; empty ones don't count."""
+    full = [box for box in boxes if box != EMPTY_BOX]
+    if not full:
+        return EMPTY_BOX
+    low = [min(values) for values in zip(*(box.low for box in full), strict=True)]
+    high = [max(values) for values in zip(*(box.high for box in full), strict=True)]
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A tile of any level, whose chunks a page lists."""
+
+    level: int = 0
+    tile: int = 0
+
+    def covers(self, level: int, tile: int) -> bool:
+        """Whether tile `tile` of `level` lies in this region."""
+        return level >= self.level and tile >> (level - self.level) == self.tile
+
+    def overlaps(self, other: Region) -> bool:
+        """Whether one of the two regions covers the other."""
+        return self.covers(other.level, other.tile) or other.covers(self.level, self.tile)
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """One row of the chunk table, with the offset that follows from the rows before it."""
+    """One row of the chunk table, with the offset of the chunk in the file."""
 
     id: int
     kind: ChunkKind
@@ -18,14 +58,20 @@ class ChunkRef:
     count: int
     raw_bytes: int
     packed_bytes: int
-    gain: float  # drop of squared error that the chunk is worth, see spec section 6
+    gain: float  # drop of squared error that the encoder ascribes to the chunk, spec section 6
     hash: bytes
     offset: int
+    box: Box | None = None  # of the cell, at its first LEAF or PROXY
 
     @property
     def end(self) -> int:
         """Offset of the first byte behind the chunk."""
         return self.offset + self.packed_bytes
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that the chunk belongs to."""
+        return self.layer, self.tile
 
     @property
     def section(self) -> str:
@@ -35,7 +81,7 @@ class ChunkRef:
 
 @dataclass(frozen=True, slots=True)
 class PageRef:
-    """One page of the chunk table, stored right before the chunks that it lists."""
+    """One page of the chunk table. The chunks of its group's pages lie in one area of the file."""
 
     id: int
     first_chunk: int
@@ -45,10 +91,16 @@ class PageRef:
     packed_bytes: int
     hash: bytes
     offset: int
+    group: int
+    region: Region
+    box: Box  # holds the boxes of all cells that it lists rows of
+    gain: float  # sum of the gains of its rows
+    area_start: int  # of the group's chunks
+    area_end: int
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind the page: that of its first chunk."""
+        """Offset of the first byte behind the page."""
         return self.offset + self.packed_bytes
 
     @property

@@ -1,7 +1,8 @@
 """What the rows of the chunk table must obey together (spec/format.md, section 6).
 
-Rows are judged in file order: a page that comes early waits until those before it are here. So
-each row is held to the rows in front of it alone, and a prefix of a sound table is sound.
+A page is judged once all earlier pages are here whose regions overlap its own: only these can list
+rows of the same cells or of their parents. So a reader of one corner judges the pages of that
+corner, and each row is held to the rows in front of it alone.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from exgs.codec.constants import (
 )
 from exgs.codec.errors import DamagedError, FormatError, LimitError
 from exgs.codec.format.facts import SceneFacts
-from exgs.codec.format.rows import ChunkRef
-
-Cell = tuple[int, int]  # (layer, tile)
+from exgs.codec.format.rows import Cell, ChunkRef, PageRef, Region
 
 
 @dataclass(slots=True)
@@ -35,7 +34,7 @@ class _Rows:
 
     geometry: list[ChunkRef]
     page: int  # that lists them
-    leaf_count: int | None = None
+    leaves: ChunkRef | None = None
     fine: bool = False
     sh: int = 0
 
@@ -43,48 +42,58 @@ class _Rows:
 class TableRules:
     """Judges the rows of a file's chunk table, page by page; the root index is page 0."""
 
-    def __init__(self, facts: SceneFacts, chunk_count: int) -> None:
+    def __init__(self, facts: SceneFacts, pages: Sequence[PageRef]) -> None:
         self._facts = facts
-        self._chunk_count = chunk_count
-        self._waiting: dict[int, tuple[int, Sequence[ChunkRef]]] = {}  # first chunk -> page
-        self._judged = 0  # rows
+        self._blockers = _blockers(pages)  # page -> earlier overlapping pages that are not here
+        self._blocked: dict[int, list[int]] = {}  # page -> later ones that wait for it
+        for page, blockers in self._blockers.items():
+            for blocker in blockers:
+                self._blocked.setdefault(blocker, []).append(page)
+        self._waiting: dict[int, Sequence[ChunkRef]] = {}
+        self._pages_left = len(pages) + 1  # that are not judged
         self._cells: dict[Cell, _Rows] = {}
-        self._has_basis = False
+        self._basis: ChunkRef | None = None
         self._leaves = [0] * len(facts.layers)
         self._proxies = [0] * len(facts.layers)
         self._free = 0  # Gaussians beyond the packed bytes of their chunk
 
     def enter(self, page: int, rows: Sequence[ChunkRef]) -> None:
-        """The rows of one page; raises DamagedError, LimitError."""
-        if rows and rows[0].id >= self._judged:
-            self._waiting[rows[0].id] = page, rows
-        while self._judged in self._waiting:
-            number, next_rows = self._waiting.pop(self._judged)
-            for row in next_rows:
+        """The rows of one page, at most once each; raises DamagedError, LimitError."""
+        self._waiting[page] = rows
+        ready = [page] if not self._blockers.get(page) else []
+        while ready:
+            number = ready.pop()
+            for row in self._waiting.pop(number):
                 self._judge(row, number)
-            self._judged += len(next_rows)
-        if self._judged == self._chunk_count:
+            self._pages_left -= 1
+            for other in self._blocked.pop(number, ()):
+                self._blockers[other].discard(number)
+                if not self._blockers[other] and other in self._waiting:
+                    ready.append(other)
+        if not self._pages_left:
             self._close()
 
     def _judge(self, row: ChunkRef, page: int) -> None:
-        cell = self._cells.get((row.layer, row.tile))
+        cell = self._cells.get(row.cell)
         match row.kind:
             case ChunkKind.LEAF | ChunkKind.PROXY:
                 self._judge_geometry(row, page, cell)
             case ChunkKind.SH | ChunkKind.FINE:
                 self._judge_refinement(row, cell)
             case ChunkKind.BASIS:
-                if self._has_basis:
+                if self._basis is not None:
                     raise _fault(row, "the file has a BASIS already")
                 if row.layer or row.tile or row.count:
                     raise _fault(row, "a BASIS belongs to no cell")
-                self._has_basis = True
+                self._basis = row
 
     def _judge_geometry(self, row: ChunkRef, page: int, cell: _Rows | None) -> None:
         if cell is None:
-            if row.layer and self._parent(row) not in self._cells:
-                raise _fault(row, "the cell below has not come yet")
-            cell = self._cells[row.layer, row.tile] = _Rows([], page)
+            if row.layer:
+                parent = self._cells.get(self._parent(row))
+                if parent is None or parent.geometry[0].offset > row.offset:
+                    raise _fault(row, "its parent does not lie in front of it")
+            cell = self._cells[row.cell] = _Rows([], page)
         elif any(other.kind is row.kind for other in cell.geometry):
             raise _fault(row, f"the cell has a {row.kind.name} already")
         elif cell.page != page or cell.geometry[-1].id + 1 != row.id:
@@ -92,7 +101,7 @@ class TableRules:
         cell.geometry.append(row)
         layer = self._facts.layers[row.layer]
         if row.kind is ChunkKind.LEAF:
-            cell.leaf_count = row.count
+            cell.leaves = row
             counts, limit = self._leaves, layer.leaf_count
         else:
             counts, limit = self._proxies, layer.proxy_count
@@ -109,17 +118,17 @@ class TableRules:
             )
 
     def _judge_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
-        if cell is None or cell.leaf_count is None:
-            raise _fault(row, "there are no leaves to refine")
-        if cell.leaf_count != row.count:
-            raise _fault(row, f"{row.count} rows for {cell.leaf_count} leaves")
+        if cell is None or cell.leaves is None or cell.leaves.offset > row.offset:
+            raise _fault(row, "there are no leaves to refine in front of it")
+        if cell.leaves.count != row.count:
+            raise _fault(row, f"{row.count} rows for {cell.leaves.count} leaves")
         if row.kind is ChunkKind.FINE:
             if cell.fine:
                 raise _fault(row, "the cell has a FINE already")
             cell.fine = True
             return
-        if not self._has_basis:
-            raise _fault(row, "the BASIS has not come yet")
+        if self._basis is None or self._basis.offset > row.offset:
+            raise _fault(row, "the BASIS does not lie in front of it")
         cell.sh += 1
         if cell.sh > MAX_SH_CHUNKS:
             raise LimitError(
@@ -155,7 +164,7 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
     components = 3 * (facts.sh_degree + 1) ** 2  # at most
     match row.kind:
         case ChunkKind.LEAF | ChunkKind.PROXY:
-            least = GEOMETRY_HEAD_BYTES + 4 * len(facts.fine_tiles(row.layer, row.tile))
+            least = GEOMETRY_HEAD_BYTES + 4 * facts.child_count(row.layer)
             columns = GEOMETRY_COLUMNS
         case ChunkKind.SH:
             least, columns = SH_HEAD_BYTES, components
@@ -175,3 +184,27 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
 
 def _fault(row: ChunkRef, problem: str) -> FormatError:
     return DamagedError(problem, section=row.section, offset=row.offset)
+
+
+def _blockers(pages: Sequence[PageRef]) -> dict[int, set[int]]:
+    """For each page the earlier ones whose regions overlap its own, and the root index (0).
+
+    A region overlaps its ancestors and what lies in it: both are looked up, so that the work
+    follows the number of overlaps and not the square of the number of pages.
+    """
+    by_region: dict[Region, list[int]] = {}  # pages of exactly this region
+    inside: dict[Region, list[int]] = {}  # pages of this region and of regions that it covers
+    found: dict[int, set[int]] = {}
+    for page in pages:
+        region = page.region
+        ancestors = [
+            Region(level, region.tile >> (region.level - level)) for level in range(region.level)
+        ]
+        overlapping = {0, *inside.get(region, ())}
+        for ancestor in ancestors:
+            overlapping.update(by_region.get(ancestor, ()))
+        found[page.id] = overlapping
+        by_region.setdefault(region, []).append(page.id)
+        for around in (*ancestors, region):
+            inside.setdefault(around, []).append(page.id)
+    return found

@@ -73,9 +73,9 @@ class PackedGeometry:
 
 
 def pack_geometry(
-    scene: Gaussians, fine_tile: npt.NDArray[np.integer], tiles: range, steps: GeometrySteps
+    scene: Gaussians, child: npt.NDArray[np.integer], child_count: int, steps: GeometrySteps
 ) -> PackedGeometry:
-    """Quantize `scene` (shN is left out); `fine_tile` [N] says which of `tiles` each one is in.
+    """Quantize `scene` (shN is left out); `child` [N] says which child of the cell each is in.
 
     Few Gaussians that lie so far off that the grid would get coarse for all are brought nearer.
     """
@@ -89,9 +89,9 @@ def pack_geometry(
     )
     grid = np.clip(np.rint((means - origin) / position_step), 0, (1 << POSITION_BITS) - 1)
     code = morton_encode(grid.astype(np.int64))
-    order = np.lexsort((code, fine_tile))
-    code, fine_tile = code[order], fine_tile[order]
-    counts = np.bincount(fine_tile - tiles.start, minlength=len(tiles)).astype("<u4")
+    order = np.lexsort((code, child))
+    code = code[order]
+    counts = np.bincount(child, minlength=child_count).astype("<u4")
     first = (np.cumsum(counts, dtype=np.int64) - counts)[counts > 0]
     delta = np.diff(code, prepend=np.uint64(0))
     delta[first] = code[first]
@@ -168,13 +168,13 @@ def _brought_near(scene: Gaussians, step: float) -> Gaussians:
 
 
 def unpack_geometry(
-    payload: bytes, *, count: int, tiles: range, section: str
+    payload: bytes, *, count: int, child_count: int, section: str
 ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
-    """Gaussians (degree 0) of a payload, and how many lie in each of `tiles`.
+    """Gaussians (degree 0) of a payload, and how many lie in each child of the cell.
 
     Raises DamagedError where the payload contradicts itself or the index, UnsupportedError.
     """
-    counts_end = _HEAD.size + 4 * len(tiles)
+    counts_end = _HEAD.size + 4 * child_count
     if len(payload) < counts_end:
         raise DamagedError("the payload is shorter than its head", section=section)
     head = _HEAD.unpack_from(payload)
@@ -191,14 +191,14 @@ def unpack_geometry(
     check_steps((position_step, scale_step, luma_step, chroma_step), section)
     if not 2 <= rotation_bits <= ROTATION_BITS_MAX or not 1 <= opacity_bits <= OPACITY_BITS_MAX:
         raise DamagedError("bit depths are out of range", section=section)
-    tile_counts = np.frombuffer(payload, "<u4", len(tiles), _HEAD.size)
-    if int(tile_counts.sum(dtype=np.uint64)) != count:
-        raise DamagedError("the tiles do not add up to the chunk", section=section)
+    child_counts = np.frombuffer(payload, "<u4", child_count, _HEAD.size)
+    if int(child_counts.sum(dtype=np.uint64)) != count:
+        raise DamagedError("the children do not add up to the chunk", section=section)
     reader = PlaneReader(payload, counts_end, count, section)
     columns = [reader.column(width) for width in widths]
     reader.finish()
 
-    code = _undo_deltas(columns[0].astype(np.uint64), tile_counts)
+    code = _undo_deltas(columns[0].astype(np.uint64), child_counts)
     means = morton_decode(code) * np.float64(position_step) + np.array(origin)
 
     level = np.empty((count, 3), np.float64)
@@ -224,7 +224,7 @@ def unpack_geometry(
         sh0=clipped(color),
         shN=np.zeros((count, 0, 3), np.float32),
     )
-    return scene, tile_counts
+    return scene, child_counts
 
 
 def clipped(values: npt.NDArray[np.float64]) -> FloatArray:
@@ -248,14 +248,14 @@ def complete_quats(vectors: npt.NDArray[np.float64]) -> FloatArray:
 
 
 def _undo_deltas(
-    delta: npt.NDArray[np.uint64], tile_counts: npt.NDArray[np.uint32]
+    delta: npt.NDArray[np.uint64], child_counts: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.uint64]:
-    """Morton codes from differences that start anew in each tile, modulo 2^63."""
+    """Morton codes from differences that start anew in each child, modulo 2^63."""
     code = np.cumsum(delta, dtype=np.uint64)
-    starts = np.cumsum(tile_counts, dtype=np.int64) - tile_counts
-    filled = tile_counts > 0
+    starts = np.cumsum(child_counts, dtype=np.int64) - child_counts
+    filled = child_counts > 0
     before = code[starts[filled]] - delta[starts[filled]]
-    code -= np.repeat(before, tile_counts[filled])
+    code -= np.repeat(before, child_counts[filled])
     return code & np.uint64((1 << 3 * POSITION_BITS) - 1)
 
 
