@@ -26,9 +26,15 @@ import { rows, type Block } from './store.ts';
 const QUADS = 128; // to an instance: one quad each is slow on many drivers
 const COVERED = 0.1; // least coverage of a pixel that a depth is told for
 
-/** The picture after the splats: premultiplied colours (beyond 0..1 too) and coverage. */
+// Where no floats can be drawn, colours are kept in 10 bits as shares of this: they may go beyond 1.
+const FIXED_RANGE = 2;
+
+/** The picture after the splats: premultiplied colours, beyond 1 too. */
 export interface SplatPicture {
-  readonly texture: WebGLTexture; // RGBA16F, or RGBA8
+  /** RGBA16F with the coverage in alpha; where that can't be had RGB10_A2, without coverage. */
+  readonly texture: WebGLTexture;
+  /** Colours are the texture's values times this. */
+  readonly range: number;
   readonly width: number;
   readonly height: number;
 }
@@ -43,7 +49,7 @@ export interface PicturePass {
   dispose(): void;
 }
 
-export type Target = 'float' | 'byte';
+export type Target = 'float' | 'fixed';
 
 interface Surface extends SplatPicture {
   readonly framebuffer: WebGLFramebuffer;
@@ -73,7 +79,7 @@ export class Passes {
   ) {
     this.#gl = gl;
     const half = canDrawHalfFloats(gl);
-    this.target = target === 'float' && half && this.#tryHalfFloats() ? 'float' : 'byte';
+    this.target = target === 'float' && half && this.#tryHalfFloats() ? 'float' : 'fixed';
     const bare = compile(gl, FULL_VERTEX, projectFragment(0, precision));
     const full = shDegree > 0 ? compile(gl, FULL_VERTEX, projectFragment(shDegree, precision)) : bare;
     this.#project = [bare, full];
@@ -167,7 +173,7 @@ export class Passes {
     const surface = this.#picture(width, height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, surface.framebuffer);
     gl.viewport(0, 0, width, height);
-    this.#drawSplats(this.#splat, width, height);
+    this.#drawSplats(this.#splat, width, height, surface.range);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, width, height);
     if (this.#pass) {
@@ -175,6 +181,7 @@ export class Passes {
       return;
     }
     gl.useProgram(this.#present.handle);
+    gl.uniform1f(this.#present.uniforms.get('range') ?? null, surface.range);
     bind(gl, this.#present, 'picture', 0, gl.TEXTURE_2D, surface.texture);
     gl.bindVertexArray(this.#empty);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -188,7 +195,7 @@ export class Passes {
     const pixel = texture(gl, float ? gl.RGBA16F : gl.RGBA8, 1, 1);
     const target = framebuffer(gl, [pixel]);
     gl.viewport(-Math.floor(x), Math.floor(y) - height + 1, width, height);
-    this.#drawSplats(this.#pick, width, height);
+    this.#drawSplats(this.#pick, width, height, 1);
     const values = float ? new Float32Array(4) : new Uint8Array(4);
     gl.readPixels(0, 0, 1, 1, gl.RGBA, float ? gl.FLOAT : gl.UNSIGNED_BYTE, values);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
@@ -215,7 +222,7 @@ export class Passes {
     [this.#projected, this.#surface, this.#orders] = [null, null, { rows: 0, textures: [] }];
   }
 
-  #drawSplats(program: Program, width: number, height: number): void {
+  #drawSplats(program: Program, width: number, height: number, range: number): void {
     const gl = this.#gl;
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
@@ -227,6 +234,7 @@ export class Passes {
     bind(gl, program, 'order', 2, gl.TEXTURE_2D, order);
     gl.uniform2f(program.uniforms.get('size') ?? null, width, height);
     gl.uniform1i(program.uniforms.get('count') ?? null, this.#count);
+    gl.uniform1f(program.uniforms.get('range') ?? null, range);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.bindVertexArray(this.#quads);
@@ -272,9 +280,10 @@ export class Passes {
     gl.deleteTexture(old?.texture ?? null);
     gl.deleteFramebuffer(old?.framebuffer ?? null);
     gl.activeTexture(gl.TEXTURE0);
-    const format = this.target === 'float' ? gl.RGBA16F : gl.RGBA8;
-    const handle = texture(gl, format, width, height);
-    this.#surface = { texture: handle, width, height, framebuffer: framebuffer(gl, [handle]) };
+    const float = this.target === 'float';
+    const handle = texture(gl, float ? gl.RGBA16F : gl.RGB10_A2, width, height);
+    const range = float ? 1 : FIXED_RANGE;
+    this.#surface = { texture: handle, range, width, height, framebuffer: framebuffer(gl, [handle]) };
     return this.#surface;
   }
 }

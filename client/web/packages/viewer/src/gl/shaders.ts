@@ -143,7 +143,7 @@ export function splatVertex(batch: number, depth: boolean): string {
     ? 'vec3(clamp(unpackHalf2x16(q1.w).y,0.,1.),0.,0.)'
     : 'vec3(unpackHalf2x16(q1.z),unpackHalf2x16(q1.w).x)';
   return `${HEAD}
-uniform usampler2D projected0,projected1,order;uniform vec2 size;uniform int count;
+uniform usampler2D projected0,projected1,order;uniform vec2 size;uniform int count;uniform float range;
 out vec2 sigma;flat out vec4 color;
 void main(){
   gl_Position=vec4(0.,0.,2.,1.);
@@ -159,7 +159,7 @@ void main(){
   vec2 corner=vec2(float(gl_VertexID&1)*2.-1.,float(gl_VertexID&2)-1.)*r;
   vec2 b=vec2(q0.w,-q0.z)*(uintBitsToFloat(q1.x)/length(q0.zw));
   vec2 pixel=q0.xy+q0.zw*corner.x+b*corner.y;
-  sigma=corner;color=vec4(${color},opacity);
+  sigma=corner;color=vec4(${color}/range,opacity);
   gl_Position=vec4(pixel.x/size.x*2.-1.,1.-pixel.y/size.y*2.,0.,1.);
 }`;
 }
@@ -173,5 +173,5 @@ void main(){
 }`;
 
 export const PRESENT_FRAGMENT = `${HEAD}
-uniform sampler2D picture;out vec4 result;
-void main(){result=vec4(clamp(texelFetch(picture,ivec2(gl_FragCoord.xy),0).rgb,0.,1.),1.);}`;
+uniform sampler2D picture;uniform float range;out vec4 result;
+void main(){result=vec4(clamp(range*texelFetch(picture,ivec2(gl_FragCoord.xy),0).rgb,0.,1.),1.);}`;

@@ -1,13 +1,13 @@
 // Draws dumped scenes in Chromium and prints PSNR against the CPU rasterizer, and times.
-//   node run.mjs FOLDER NAME[:float|byte[:half|byte]] ...   (FOLDER as dump.py left it)
-// Pictures go to FOLDER/drawn/. Exits with 1 below 50 dB (float target) or 45 dB (byte).
+//   node run.mjs FOLDER NAME[:float|fixed[:half|byte]] ...   (FOLDER as dump.py left it)
+// Pictures go to FOLDER/drawn/. Exits with 1 below 50 dB (float target) or 45 dB (fixed).
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch, serve } from '../browser.mjs';
 
-const LEAST_DB = { float: 50, byte: 45 };
+const LEAST_DB = { float: 50, fixed: 45 };
 const PART_SPLATS = 4000;
 
 const [folder, ...jobs] = process.argv.slice(2);
