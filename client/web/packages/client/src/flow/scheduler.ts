@@ -1,0 +1,310 @@
+// Which part comes next: by gain per byte and by how much of the view its cell fills
+// (spec/protocol.md, section 10). Without a view the parts go in file order.
+
+import { ChunkKind } from '../constants.ts';
+import { overlaps } from '../format/rules.ts';
+import type { ChunkRows, PageRow } from '../format/rows.ts';
+import type { View } from '../update.ts';
+import { Heap, isBefore, type Ranked } from './heap.ts';
+import { isPage, pagePart, pageId } from './parts.ts';
+import type { PartPlan, Unit } from './plan.ts';
+import { boxWeight, eyeOf, type BoxWeight, type Eye } from './visibility.ts';
+
+const SMALLEST_GAIN = 1e-12; // what is worth nothing comes last, but comes
+const LEAST_SCORE = 1e-300;
+const PAGE_PROSPECT = 4; // how much better than its mean the best of an unknown page may be
+
+/** Bytes to fetch next. */
+export interface Slice {
+  readonly part: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly fileOffset: number;
+}
+
+/** What is still to come of one file, and in which order. */
+export class Scheduler {
+  /** Bytes of the file that have not gone, the poster left out. */
+  missingBytes: number;
+
+  private eye: Eye | null = null;
+  private readonly whole = new Set<number>(); // parts
+  private readonly begun = new Map<number, number>(); // part to bytes of it that have gone
+  private readonly cancelled = new Set<number>();
+  private readonly frontier = new Set<number>(); // units that may come now
+  private nextPlace = 0; // places in file order below it have gone or are cancelled
+  private units: Heap | null = null;
+  private pages: Heap | null = null;
+  private weights = new Map<number, BoxWeight>(); // of cells
+
+  constructor(readonly plan: PartPlan) {
+    const { header } = plan.head;
+    this.missingBytes = header.fileBytes - header.posterEnd;
+    this.open(plan.roots);
+  }
+
+  /** The bytes to fetch now, at most `most`; null when nothing that is wanted is left. */
+  next(most = Infinity): Slice | null {
+    const part = (this.eye ? this.nextInView(this.eye) : this.nextInFileOrder()) ?? this.pageLeft();
+    const ref = part === null ? undefined : this.plan.ref(part);
+    if (part === null || !ref) return null;
+    const offset = this.begun.get(part) ?? 0;
+    const length = Math.min(most, ref.packedBytes - offset);
+    return { part, offset, length, fileOffset: ref.offset + offset };
+  }
+
+  /** Notes that these bytes are on their way. */
+  record(slice: Slice): void {
+    this.mark(slice.part, slice.offset + slice.length);
+  }
+
+  /** Whether nothing is missing of what the view shows, of what is known. */
+  isReadyForView(isHere: (chunk: number) => boolean): boolean {
+    const { eye } = this;
+    for (const unit of this.plan.units) {
+      if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) continue;
+      if (!eye || unit.kind === ChunkKind.BASIS || this.weigh(unit, eye).coverage > 0) return false;
+    }
+    for (const page of this.plan.table.missingPages) {
+      if (!eye || boxWeight(page.box, eye).coverage > 0) return false;
+    }
+    return true;
+  }
+
+  /** Looks from here from now on. */
+  setView(view: View | null): void {
+    this.eye = view && eyeOf(view);
+    this.weights.clear();
+    this.units = this.pages = null;
+  }
+
+  /** Sets how many bytes of a part have gone: more as it comes, fewer after a failure. */
+  mark(part: number, sentBytes: number): void {
+    const length = this.plan.length(part);
+    this.missingBytes += this.sentBytes(part) - sentBytes;
+    this.begun.delete(part);
+    if (sentBytes === length) this.whole.add(part);
+    else {
+      this.whole.delete(part);
+      if (sentBytes > 0) this.begun.set(part, sentBytes);
+      if (!isPage(part)) this.nextPlace = Math.min(this.nextPlace, this.plan.placeOf(part));
+    }
+    const unit = this.plan.unitOf.get(part);
+    if (unit !== undefined) this.settle(unit);
+  }
+
+  /** Leaves these chunks out, and what needs them, until they are wanted. */
+  cancel(parts: Iterable<number>): void {
+    for (const part of parts) this.cancelled.add(part);
+    this.units = null;
+  }
+
+  /** Takes cancels back; with `again` the chunks start anew from their first byte. */
+  want(parts: Iterable<number>, again = false): void {
+    for (const part of parts) {
+      this.cancelled.delete(part);
+      this.nextPlace = Math.min(this.nextPlace, this.plan.placeOf(part));
+      if (again) this.mark(part, 0);
+    }
+    this.units = null;
+  }
+
+  /** Enters a page of the chunk table. */
+  addPage(page: PageRow, rows: ChunkRows): void {
+    for (const unit of this.plan.addPage(page, rows)) this.settle(unit);
+    this.units = this.pages = null;
+  }
+
+  isWhole(part: number): boolean {
+    return this.whole.has(part);
+  }
+
+  isCancelled(part: number): boolean {
+    return this.cancelled.has(part);
+  }
+
+  sentBytes(part: number): number {
+    return this.whole.has(part) ? this.plan.length(part) : (this.begun.get(part) ?? 0);
+  }
+
+  // What may come now.
+
+  private isDone(unit: Unit): boolean {
+    return unit.chunks.every((chunk) => this.whole.has(chunk));
+  }
+
+  private isOpen(unit: Unit): boolean {
+    if (!unit.isLinked) return false;
+    for (let needs = unit.needs; needs !== null; ) {
+      const below = this.plan.units[needs]!;
+      if (!below.isLinked || !this.isDone(below)) return false;
+      needs = below.needs;
+    }
+    return true;
+  }
+
+  /** Brings the frontier up to date with what has gone of a unit. */
+  private settle(number: number): void {
+    const unit = this.plan.units[number]!;
+    if (this.isDone(unit)) {
+      this.frontier.delete(number);
+      if (this.isOpen(unit)) this.open(unit.unlocks);
+      return;
+    }
+    this.close(unit.unlocks);
+    if (!this.frontier.has(number) && this.isOpen(unit)) {
+      this.frontier.add(number);
+      this.units = null;
+    }
+  }
+
+  private open(numbers: Iterable<number>): void {
+    const pending = [...numbers];
+    for (let number = pending.pop(); number !== undefined; number = pending.pop()) {
+      const unit = this.plan.units[number]!;
+      if (this.isDone(unit)) pending.push(...unit.unlocks);
+      else if (!this.frontier.has(number)) {
+        this.frontier.add(number);
+        if (this.units && this.eye) this.units.push(this.rank(number, this.eye));
+      }
+    }
+  }
+
+  private close(numbers: Iterable<number>): void {
+    const pending = [...numbers];
+    for (let number = pending.pop(); number !== undefined; number = pending.pop()) {
+      if (!this.frontier.delete(number)) {
+        const unit = this.plan.units[number]!;
+        if (this.isDone(unit)) pending.push(...unit.unlocks);
+      }
+    }
+  }
+
+  // The order.
+
+  private nextInFileOrder(): number | null {
+    for (; this.nextPlace < this.plan.chunkCount; this.nextPlace++) {
+      const chunk = this.plan.chunkAt(this.nextPlace);
+      // The pages of a group come before its chunks. One that is on its way has to be waited for.
+      if (chunk === null) return this.firstPage(this.plan.groupAt(this.nextPlace));
+      if (this.whole.has(chunk) || this.cancelled.has(chunk)) continue;
+      return this.firstPage(this.plan.groupAt(this.nextPlace)) ?? chunk;
+    }
+    return null;
+  }
+
+  private nextInView(eye: Eye): number | null {
+    if (!this.units) {
+      this.units = new Heap();
+      for (const number of this.frontier) this.units.push(this.rank(number, eye));
+    }
+    const page = this.unknownPage(eye);
+    for (let first = this.units.first; first; first = this.units.first) {
+      const chunk = this.frontier.has(first.item) ? this.firstMissing(first.item) : null;
+      if (chunk === null) {
+        this.units.pop();
+        continue;
+      }
+      if (page && isBefore(page, first)) break;
+      return this.withBasis(chunk);
+    }
+    return page ? page.item : null;
+  }
+
+  private withBasis(chunk: number): number {
+    const { basis } = this.plan;
+    if (this.plan.table.row(chunk)?.kind === ChunkKind.SH && basis !== null) {
+      const first = this.firstMissing(basis);
+      if (first !== null) return this.pageFirst(first);
+    }
+    return this.pageFirst(chunk);
+  }
+
+  private pageFirst(chunk: number): number {
+    const page = this.plan.pageOf(chunk);
+    return page && !this.whole.has(pagePart(page.id)) ? pagePart(page.id) : chunk;
+  }
+
+  /** The chunk of a unit to send next; null where nothing is missing, or some of it is cancelled. */
+  private firstMissing(number: number): number | null {
+    const missing = this.plan.units[number]!.chunks.filter((chunk) => !this.whole.has(chunk));
+    if (missing.some((chunk) => this.cancelled.has(chunk))) return null;
+    return missing.find((chunk) => this.begun.has(chunk)) ?? missing[0] ?? null;
+  }
+
+  private rank(number: number, eye: Eye): Ranked {
+    const unit = this.plan.units[number]!;
+    let sent = 0;
+    for (const chunk of unit.chunks) sent += this.sentBytes(chunk);
+    const density = Math.max(unit.gain, SMALLEST_GAIN) / Math.max(unit.packedBytes - sent, 1);
+    const tie = unit.chunks[0]!;
+    // SH calls for the BASIS; on its own it shows nothing.
+    if (unit.kind === ChunkKind.BASIS) return { score: scoreOf(density, 0, 1), tie, item: number };
+    const { coverage, around } = this.weigh(unit, eye);
+    const share = this.shareOf(this.plan.head.root.facts.layers[unit.layer]!.level);
+    return { score: scoreOf(density, coverage * share, around * share), tie, item: number };
+  }
+
+  private weigh(unit: Unit, eye: Eye): BoxWeight {
+    const key = unit.layer * 65536 + unit.tile;
+    let weight = this.weights.get(key);
+    if (!weight) {
+      weight = boxWeight(this.plan.box(unit), eye);
+      this.weights.set(key, weight);
+    }
+    return weight;
+  }
+
+  /** The share of a tile's coverage that counts: its finest tiles lie behind and beside each other. */
+  private shareOf(level: number): number {
+    const { layers } = this.plan.head.root.facts;
+    return 2 ** -Math.floor((2 * (layers[layers.length - 1]!.level - level)) / 3);
+  }
+
+  // Pages that are not known.
+
+  /** The unknown page that may hold the best; earlier ones that may list what its cells need first. */
+  private unknownPage(eye: Eye): Ranked | null {
+    if (this.plan.table.isComplete) return null;
+    if (!this.pages) {
+      this.pages = new Heap();
+      for (const page of this.plan.table.missingPages) this.pages.push(this.rankPage(page, eye));
+    }
+    for (let first = this.pages.first; first; first = this.pages.first) {
+      const wanted = this.plan.pages[first.item - 1]!;
+      const before = this.plan.pages.slice(0, wanted.id - 1).filter((page) => overlaps(page, wanted));
+      const part = this.firstPage([...before, wanted]);
+      if (part !== null) return { score: first.score, tie: first.tie, item: part };
+      this.pages.pop();
+    }
+    return null;
+  }
+
+  private rankPage(page: PageRow, eye: Eye): Ranked {
+    const { coverage, around } = boxWeight(page.box, eye);
+    const prospect = PAGE_PROSPECT * this.shareOf(page.level);
+    const density = Math.max(page.gain, SMALLEST_GAIN) / Math.max(page.chunkBytes, 1);
+    const score = scoreOf(density, coverage * prospect, around * prospect);
+    return { score, tie: page.firstChunk, item: page.id };
+  }
+
+  private firstPage(pages: readonly PageRow[]): number | null {
+    const page = pages.find((candidate) => !this.whole.has(pagePart(candidate.id)));
+    return page ? pagePart(page.id) : null;
+  }
+
+  /** A page that no chunk has called for. */
+  private pageLeft(): number | null {
+    if (this.cancelled.size > 0) return null;
+    return this.firstPage(this.plan.pages);
+  }
+}
+
+/** Whether a part of this id is a page that is known already. */
+export function isKnownPage(plan: PartPlan, part: number): boolean {
+  return isPage(part) && plan.table.hasPage(pageId(part));
+}
+
+function scoreOf(density: number, coverage: number, around: number): number {
+  return coverage > 0 ? -density * coverage : 1 / Math.max(density * around, LEAST_SCORE);
+}
