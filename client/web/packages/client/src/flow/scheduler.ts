@@ -115,6 +115,11 @@ export class Scheduler {
     this.units = this.pages = null;
   }
 
+  /** What is left out for now. */
+  cancelledParts(): number[] {
+    return [...this.cancelled];
+  }
+
   isWhole(part: number): boolean {
     return this.whole.has(part);
   }

@@ -1,0 +1,163 @@
+// The growing scene, whatever transport brings it: table, schedule, budget, decoder. Transports
+// call in with parts whose hash they have checked; the worker takes updates out.
+
+import { ChunkKind } from '../constants.ts';
+import type { FormatError } from '../errors.ts';
+import { readPoster, type FileHead } from '../format/head.ts';
+import { readPage } from '../format/page.ts';
+import type { ChunkRow, ChunkRows, PageRow } from '../format/rows.ts';
+import { ChunkTable } from '../format/table.ts';
+import { SceneBuilder, type ChunkFault } from '../scene/builder.ts';
+import type { Poster, Progress, SceneUpdate, View } from '../update.ts';
+import { PartPlan } from './plan.ts';
+import { Residency, type Budget, type Revision } from './residency.ts';
+import { Scheduler } from './scheduler.ts';
+
+/** What the worker is told, besides updates. */
+export interface Listener {
+  opened(head: FileHead): void;
+  poster(poster: Poster): void;
+  /** A part failed its checks; it will be asked for again. */
+  damaged(section: string, error: FormatError | null): void;
+}
+
+const NO_REVISION: Revision = { drop: [], leaveOut: [], takeIn: [], fetchAgain: [] };
+
+/** One scene as it grows. */
+export class Receiver {
+  /** All bytes that have come, overhead and repetitions included. */
+  receivedBytes = 0;
+  head: FileHead | null = null;
+  plan: PartPlan | null = null;
+  scheduler: Scheduler | null = null;
+  view: View | null = null;
+
+  private builder: SceneBuilder | null = null;
+  private readonly residency: Residency;
+  private readonly got = new Set<number>(); // chunks that have come, dropped or not
+  private lastProgress = '';
+
+  constructor(
+    budget: Budget,
+    readonly listener: Listener,
+  ) {
+    this.residency = new Residency(budget);
+  }
+
+  /** The head is here; said again after a reconnection it changes nothing. */
+  open(head: FileHead): void {
+    if (this.head) return;
+    this.head = head;
+    this.plan = new PartPlan(head, new ChunkTable(head.root));
+    this.scheduler = new Scheduler(this.plan);
+    this.scheduler.setView(this.view);
+    this.builder = new SceneBuilder(this.plan.table);
+    this.listener.opened(head);
+  }
+
+  /** Raises DamagedError. */
+  async takePoster(bytes: Uint8Array): Promise<void> {
+    const poster = this.head && (await readPoster(this.head, bytes));
+    if (poster) this.listener.poster(poster);
+  }
+
+  /** A page whose hash has been checked; raises FormatError. */
+  addPage(page: PageRow, packed: Uint8Array): ChunkRows {
+    const rows = readPage(packed, page, this.opened.head.root.facts);
+    this.opened.scheduler.addPage(page, rows);
+    return rows;
+  }
+
+  /** A chunk whose hash has been checked. Returns what failed further checks. */
+  addChunk(row: ChunkRow, bytes: Uint8Array): ChunkFault[] {
+    this.got.add(row.id);
+    if (!this.residency.arrived(row.id)) return [];
+    const faults = this.opened.builder.add(row, bytes);
+    for (const fault of faults) this.got.delete(fault.row.id);
+    return faults;
+  }
+
+  /** Looks from here from now on. */
+  look(view: View | null): void {
+    this.view = view;
+    this.scheduler?.setView(view);
+  }
+
+  setBudget(budget: Budget): void {
+    this.residency.budget = budget;
+  }
+
+  /** A new exchange with a server that knows of no cancels. */
+  forgetLeftOut(): void {
+    const { scheduler } = this;
+    this.residency.forgetLeftOut();
+    if (scheduler) scheduler.want(scheduler.cancelledParts());
+  }
+
+  /** Makes room for what the view needs; what is to be fetched again counts as not here. */
+  revise(): Revision {
+    const { plan, scheduler, builder } = this;
+    if (!plan || !scheduler || !builder) return NO_REVISION;
+    const revision = this.residency.revise(plan, this.view);
+    const cells = new Map<number, ChunkRow>();
+    for (const chunk of revision.drop) {
+      const row = plan.table.row(chunk)!;
+      cells.set(row.layer * 65536 + row.tile, row);
+    }
+    builder.drop(cells.values());
+    for (const chunk of revision.fetchAgain) this.got.delete(chunk);
+    scheduler.cancel(revision.leaveOut);
+    scheduler.want(revision.takeIn);
+    scheduler.want(revision.fetchAgain, true);
+    return revision;
+  }
+
+  /** Whether a chunk has come, dropped since or not. */
+  has(chunk: number): boolean {
+    return this.got.has(chunk);
+  }
+
+  /** Whole chunks that have come. */
+  get chunks(): ReadonlySet<number> {
+    return this.got;
+  }
+
+  /** What has changed since the last call, with the progress; null where nothing has. */
+  take(): SceneUpdate | null {
+    if (!this.builder) return null;
+    const change = this.builder.take();
+    const progress = this.progress(this.builder);
+    const said = JSON.stringify(progress);
+    if (!change && said === this.lastProgress) return null;
+    this.lastProgress = said;
+    return { added: [], refined: [], dropped: [], groups: [], ...change, progress };
+  }
+
+  private progress(builder: SceneBuilder): Progress {
+    const { head, plan, scheduler } = this.opened;
+    return {
+      receivedBytes: this.receivedBytes,
+      fileBytes: head.header.fileBytes,
+      layer: builder.layer,
+      splats: builder.splats,
+      complete: plan.table.isComplete && this.isAll((chunk) => builder.has(chunk)),
+      readyForView:
+        builder.layer >= 0 &&
+        scheduler.isReadyForView((chunk) => builder.has(chunk) || this.residency.isMissing(chunk)),
+    };
+  }
+
+  private isAll(isHere: (chunk: number) => boolean): boolean {
+    for (const row of this.opened.plan.table.rows()) {
+      if (row.kind === ChunkKind.EXTRA || isHere(row.id)) continue;
+      if (!this.residency.isMissing(row.id)) return false;
+    }
+    return true;
+  }
+
+  private get opened() {
+    const { head, plan, scheduler, builder } = this;
+    if (!head || !plan || !scheduler || !builder) throw new Error('no scene is open');
+    return { head, plan, scheduler, builder };
+  }
+}
