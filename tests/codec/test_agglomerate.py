@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.merging.agglomerate import Blobs, agglomerate, as_blobs, summed
-from exgs.codec.merging.proxies import rotation_matrices
+from exgs.scene.rotations import rotation_matrices
 from exgs.scene.gaussians import Gaussians
 from tests.strategies import gaussians
 

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from exgs.painter import PAINTERS
+from exgs.painter.choice import PAINTERS
 from exgs.scene.formats import READABLE
 
 _FILES = ", ".join(ending for ending in READABLE if ending != ".json")

@@ -1,90 +1,46 @@
-"""What masks the gaps of a scene that is still arriving: the protocol, and the choice by name.
+"""Painters: what masks the gaps of a scene that is still arriving.
 
-A painter is given a render, over black, and the confidence map that says which of its pixels
-can be trusted. A painter that this installation can't run is refused in one line.
+>>> from exgs.painter import look_at_scene, painter_named
+>>> painter = painter_named("fill")
+>>> render, confidence = look_at_scene(rasterizer, drawn, facts, camera)   # doctest: +SKIP
+>>> picture = painter.paint(render, confidence)                            # doctest: +SKIP
+
+`drawn` is what `exgs.codec.decode` gives, `facts` is what `exgs.codec.read_facts` gives. The
+confidence maps say which pixels come from leaves, from proxies, from nothing.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from exgs.codec.errors import ExgsError
-from exgs.painter.confidence import Confidence
-from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterizer import Render
+from exgs.scene.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from exgs.painter.choice import PAINTERS, Painter, PainterError, painter_named
+    from exgs.painter.confidence import Confidence, look_at_scene, measure_confidence
+    from exgs.painter.gaps import Gaps
 
 __all__ = [
-    "LEFT_ALONE",
     "PAINTERS",
     "Confidence",
+    "Gaps",
     "Painter",
     "PainterError",
+    "look_at_scene",
+    "measure_confidence",
     "painter_named",
-    "require_gauss",
 ]
 
-LEFT_ALONE = "the file has proxies for what is missing: the painter leaves its pictures as they are"
-PAINTERS = ("none", "fill", "gauss")
-_GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
-
-
-class PainterError(ExgsError):
-    """A painter that this installation doesn't have."""
-
-
-class Painter(Protocol):
-    """Masks the gaps of one picture."""
-
-    @property
-    def slow(self) -> bool:
-        """Whether frames should not wait for it."""
-        ...
-
-    @property
-    def spreads(self) -> bool:
-        """Whether it is to be shown the leaves as a network spreads them."""
-        ...
-
-    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-        """The picture [H, W, 3] with its gaps masked.
-
-        `render` is over black. Pixels that leaves cover come out as rendered, bit for bit.
-        """
-        ...
-
-
-def painter_named(
-    name: str, model: Path | None = None, budget_s: float | None = None
-) -> Painter | None:
-    """The painter of this name, None for "none"; raises PainterError where it can't be had.
-
-    `model` is a folder for "gauss" in place of the weights that are shipped; `budget_s` is what a
-    frame may take, for which "gauss" steps down in resolution.
-    """
-    if model is not None and name != "gauss":
-        raise PainterError(f"{model}: painter {name} takes no model; use painter gauss")
-    match name:
-        case "none":
-            return None
-        case "fill":
-            from exgs.painter.fill import FillPainter
-
-            return FillPainter()
-        case "gauss":
-            require_gauss()
-            from exgs.painter.gauss import GaussPainter
-
-            return GaussPainter(model, budget_s)
-    raise PainterError(f"no painter is called {name!r}; there are {', '.join(PAINTERS)}")
-
-
-def require_gauss() -> None:
-    """Raise PainterError where what painter gauss runs on is not installed."""
-    missing = [name for name in _GAUSS_NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        raise PainterError(
-            f"painter gauss needs {', '.join(missing)}; install it from the exgs folder:"
-            " pip install '.[painter]'"
-        )
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "PAINTERS": "exgs.painter.choice",
+        "Confidence": "exgs.painter.confidence",
+        "Gaps": "exgs.painter.gaps",
+        "Painter": "exgs.painter.choice",
+        "PainterError": "exgs.painter.choice",
+        "look_at_scene": "exgs.painter.confidence",
+        "measure_confidence": "exgs.painter.confidence",
+        "painter_named": "exgs.painter.choice",
+    },
+)

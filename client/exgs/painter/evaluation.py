@@ -17,7 +17,7 @@ import numpy as np
 from exgs.codec.decoding.build import is_complete
 from exgs.codec.decoding.decode import decode, read_facts
 from exgs.codec.errors import TruncatedError
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene
 from exgs.painter.flicker import flicker
 from exgs.painter.inputs import gate

@@ -10,7 +10,7 @@ When most leaves have come, what is still open stays so: real scenes are seldom 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -29,6 +29,11 @@ _OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
 _OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
 _OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
 FEW, _MANY = 0.3, 0.35  # share of the leaves missing: with few, what is open may well be so
+
+
+_WIDENED: WeakKeyDictionary[DrawnScene, dict[bool, tuple[Gaussians, Gaussians | None]]] = (
+    WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,12 +88,17 @@ def _layer(render: Render) -> FloatArray:
     return layer.clip(0.0, 1.0)
 
 
-@lru_cache(maxsize=1)  # a scene is looked at from many places before more of it comes
 def widened(
     drawn: DrawnScene, missing: float, *, spread: bool
 ) -> tuple[Gaussians, Gaussians | None]:
-    """The leaves stretched to their neighbours, and spread by the network if that is asked for."""
-    leaves = drawn.gaussians
-    near_by = candidates(leaves.means) if len(leaves) else None
-    further = shipped()(leaves, missing, near_by) if spread else None
-    return stretched(leaves, near_by), further
+    """The leaves stretched to their neighbours, and spread by the network if that is asked for.
+
+    Kept as long as `drawn` lives: a scene is looked at from many places before more of it comes.
+    """
+    kept = _WIDENED.setdefault(drawn, {})
+    if spread not in kept:
+        leaves = drawn.gaussians
+        near_by = candidates(leaves.means) if len(leaves) else None
+        further = shipped()(leaves, missing, near_by) if spread else None
+        kept[spread] = stretched(leaves, near_by), further
+    return kept[spread]

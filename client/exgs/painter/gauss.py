@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from exgs.painter import PainterError
+from exgs.painter.choice import PainterError
 from exgs.painter.confidence import Confidence
 from exgs.painter.inputs import PLANES, SPREAD, gate, planes
 from exgs.painter.models import GPU_PRECISION, SHIPPED, Network, load_network

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.merging.proxies import rotation_matrices
 from exgs.painter.stretch import (
     NEIGHBOURS,
     SLAB,
@@ -28,6 +27,7 @@ from exgs.painter.stretch import (
 )
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterizer import DoubleArray
+from exgs.scene.rotations import rotation_matrices
 
 _SHIPPED = Path(__file__).parent / "weights" / "spread.npz"
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.merging.proxies import rotation_matrices
 from exgs.codec.payload.morton import morton_encode
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import DoubleArray
+from exgs.scene.rotations import rotation_matrices
 
 Ints = npt.NDArray[np.int64]
 

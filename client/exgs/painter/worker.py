@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render

@@ -6,7 +6,7 @@ import numpy as np
 
 from exgs.codec.decoding.build import DrawnScene, is_complete
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray

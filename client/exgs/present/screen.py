@@ -18,7 +18,7 @@ from pathlib import Path
 from exgs.client.growing import GrowingScene, Growth
 from exgs.codec.decoding.build import DrawnScene, is_complete
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene, prepare_to_look
 from exgs.painter.worker import PaintWorker
 from exgs.present.fade import crossfade

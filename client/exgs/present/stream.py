@@ -27,7 +27,7 @@ from exgs.client.receive import Profile, receive
 from exgs.client.route import open_route, parse_url
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.present.picture import Color
 from exgs.present.quality import QualityRow, measure_frames, plot, write_csv
 from exgs.present.screen import ChooseCamera, Screen

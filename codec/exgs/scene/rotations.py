@@ -55,3 +55,29 @@ def quats_from_matrices(matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
         quats[s, k + 1] = m[s, k, axis] + m[s, axis, k]
     quats /= np.linalg.norm(quats, axis=1, keepdims=True)
     return quats
+
+
+def multiplied(
+    quat: npt.NDArray[np.float64], quats: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """`quat` [4] times each of `quats` [N, 4]: first turned as these say, then as `quat` does."""
+    a, b, c, d = quat
+    w, x, y, z = quats.T
+    product = (
+        a * w - b * x - c * y - d * z,
+        a * x + b * w + c * z - d * y,
+        a * y - b * z + c * w + d * x,
+        a * z + b * y - c * x + d * w,
+    )
+    return np.stack(product, axis=1)
+
+
+def rotation_matrices(quats: FloatArray) -> npt.NDArray[np.float64]:
+    """Rotation matrices [N, 3, 3] of unit quaternions [N, 4], wxyz."""
+    w, x, y, z = quats.astype(np.float64).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)

@@ -15,12 +15,12 @@ from functools import partial
 import numpy as np
 
 from exgs.codec.merging.distill import distill, slope_of_squares
-from exgs.codec.merging.proxies import rotation_matrices
 from exgs.painter.stretch import candidates, near
 from exgs.painter.training.photographs import Array
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
+from exgs.scene.rotations import rotation_matrices
 
 _ROUNDS, _STEPS = 8, 100  # of fitting, with splits in between
 _FIRST_SHARE = 0.1  # of the Gaussians are there from the start

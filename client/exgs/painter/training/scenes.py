@@ -69,7 +69,7 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
     """
     kind, _, number = source.partition(":")
     if not number:
-        scene = read_scene(data / source)
+        scene = read_scene(data / source).gaussians
         return TrainingScene(scene, synthesise_views(scene, views, width=size[0], height=size[1]))
     if not number.isdecimal():
         raise RecipeError(f"{source!r} is no source: {number!r} is not a number")
@@ -113,7 +113,7 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             made = load_source(base, data, _LESSONS + views, size)
             return _densified(made, views, seed, rng, held="room" in kind)
         case _ if kind.endswith(".ply"):
-            return _part(read_scene(data / kind), views, size, rng)
+            return _part(read_scene(data / kind).gaussians, views, size, rng)
     raise RecipeError(
         f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
         " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"

@@ -28,7 +28,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 Cell = tuple[int, int]  # (layer, tile)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DrawnScene:
     """What the chunks received so far give to draw."""
 

@@ -10,7 +10,14 @@ from typing import BinaryIO
 
 from exgs.codec.decoding.build import DrawnScene, SceneBuilder
 from exgs.codec.errors import TruncatedError
-from exgs.codec.format.container import FileHead, FilePusher, ReadRange, open_head, open_table
+from exgs.codec.format.container import (
+    FileHead,
+    FilePusher,
+    ReadRange,
+    open_head,
+    open_table,
+    read_poster,
+)
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.index import ChunkTable
 from exgs.scene.scene import Scene
@@ -55,6 +62,15 @@ def read_facts(path: str | os.PathLike[str]) -> SceneFacts:
     """What a file, or one cut behind its head, says of its scene; raises FormatError, OSError."""
     with Path(path).open("rb") as file:
         return open_head(_reader(file)).root.facts
+
+
+def poster(path: str | os.PathLike[str]) -> bytes:
+    """The poster of a file, a JPEG or WebP of its home view; empty where it has none.
+
+    Raises FormatError, OSError.
+    """
+    with Path(path).open("rb") as file:
+        return read_poster(_reader(file))
 
 
 def decode(

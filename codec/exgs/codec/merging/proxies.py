@@ -103,14 +103,3 @@ def _write_covariance(quat: FloatArray, scale: FloatArray, out: npt.NDArray[np.f
         out[3] += variance * y * y
         out[4] += variance * y * z
         out[5] += variance * z * z
-
-
-def rotation_matrices(quats: FloatArray) -> npt.NDArray[np.float64]:
-    """Rotation matrices [N, 3, 3] of unit quaternions [N, 4], wxyz."""
-    w, x, y, z = quats.astype(np.float64).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)
