@@ -23,12 +23,14 @@ from exgs.server.access import check, cross_origin_headers
 from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
 from exgs.server.express import express
-from exgs.server.files import get_file, list_scenes
+from exgs.server.files import get_file, get_poster, list_scenes
 from exgs.server.gate import Gate, address_of
 from exgs.server.log import OneLineRefusals
 from exgs.server.metrics import Metrics
+from exgs.server.pages import add_slash, get_asset, get_home, get_scene_page
 from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
+from exgs.server.web_page import load_page
 
 _BACKLOG = 1024  # connections that wait to be accepted
 _GONE = 499  # as nginx says it: the connection ended before the answer did
@@ -61,11 +63,16 @@ def create_app(config: ServerConfig) -> web.Application:
     """
     metrics = Metrics()
     app = web.Application(middlewares=[_middleware])
-    app[STATE] = State(config, Catalog(config.root), Gate(config, metrics), metrics)
+    app[STATE] = State(config, Catalog(config.root), Gate(config, metrics), metrics, load_page())
     app.add_routes(
         [
+            web.get("/", get_home),
+            web.get("/assets/{file:[^/]+}", get_asset),
             web.get("/scenes", list_scenes),
             web.get("/scenes/{file:[^/]+}.exgs", get_file),
+            web.get("/scenes/{name:[^/]+}", add_slash),
+            web.get("/scenes/{name:[^/]+}/", get_scene_page),
+            web.get("/scenes/{name:[^/]+}/poster", get_poster),
             web.get("/scenes/{name:[^/]+}/stream", stream_scene, allow_head=False),
             web.get("/healthz", _healthz),
             web.get("/readyz", _readyz),
@@ -176,7 +183,10 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = "exgs"
+    varies = response.headers.get(hdrs.VARY)
     response.headers.update(cross_origin_headers(request.app[STATE].config, request))
+    if varies and response.headers[hdrs.VARY] != varies:
+        response.headers[hdrs.VARY] = f"{varies}, {response.headers[hdrs.VARY]}"
 
 
 async def _healthz(_request: web.Request) -> web.Response:

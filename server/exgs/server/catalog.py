@@ -11,9 +11,10 @@ import logging
 from collections.abc import Hashable
 from pathlib import Path
 
-from exgs.codec.errors import ExgsError, TruncatedError
-from exgs.codec.format.container import open_table
+from exgs.codec.errors import DamagedError, ExgsError, TruncatedError
+from exgs.codec.format.container import FileHead, open_table
 from exgs.server.storage import LocalFile, RootError, Source, Store, UnreadableError, open_store
+from exgs.server.web_page import Poster, poster_of
 from exgs.wire.plan import PartPlan
 
 log = logging.getLogger("exgs.server")
@@ -35,6 +36,7 @@ class Scene:
             )
         self.plan = PartPlan(head, table)
         self.hash = head.scene_hash.hex()
+        self.poster = _poster(name, head, source)
         self._source = source
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -108,6 +110,19 @@ class Catalog:
                 await asyncio.to_thread(self.refresh)
             except RootError as error:
                 log.error("the catalogue can't be read", extra={"error": str(error)})
+
+
+def _poster(name: str, head: FileHead, source: Source) -> Poster | None:
+    """The poster of a file; without one, or with a damaged one, a scene is shown all the same."""
+    if not head.header.poster_bytes:
+        return None
+    data = source.read_now(head.header.root_end, head.header.poster_bytes)
+    try:
+        head.check_poster(data)
+    except DamagedError as error:
+        log.warning("poster refused", extra={"scene": name, "error": str(error)})
+        return None
+    return poster_of(data)
 
 
 def _require_text(name: str) -> None:

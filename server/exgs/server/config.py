@@ -48,7 +48,7 @@ class Quota:
 class ServerConfig:
     """What to serve, to whom, and within which limits."""
 
-    root: Path | str  # a folder, or the URL of an object store: "s3://bucket/prefix"
+    root: Path | str  # a folder, one file, or an object store: "s3://bucket/prefix"
     host: str = "127.0.0.1"
     port: int = 8080  # 0 takes a free one
     token: str | None = field(default=None, repr=False)

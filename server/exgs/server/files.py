@@ -31,7 +31,7 @@ async def list_scenes(request: web.Request) -> web.Response:
     state = request.app[STATE]
     await check(state.config, request)
     scenes = [
-        _entry(scene)
+        entry_of(scene)
         for scene in state.catalog.scenes
         if await may_read(state.config, request, scene.name)
     ]
@@ -54,6 +54,27 @@ async def get_file(request: web.Request) -> web.StreamResponse:
     if answer.status not in (200, 206):
         return web.Response(status=answer.status, headers=headers)
     return await _send(request, scene, answer, headers)
+
+
+async def get_poster(request: web.Request) -> web.Response:
+    """GET and HEAD of /scenes/NAME/poster."""
+    state = request.app[STATE]
+    name = request.match_info["name"]
+    await check(state.config, request, name)
+    scene = state.catalog.get(name)
+    if scene is None or scene.poster is None:
+        raise web.HTTPNotFound
+    poster = scene.poster
+    answer = decide(request.method, request.headers, poster.etag, len(poster.data))
+    headers = {
+        hdrs.ETAG: poster.etag,
+        hdrs.CACHE_CONTROL: _cache_control(state, False),
+        hdrs.CONTENT_TYPE: poster.content_type,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if answer.status in (304, 412):
+        return web.Response(status=answer.status, headers=headers)
+    return web.Response(body=poster.data, headers=headers)
 
 
 def find_scene(state: State, name: str) -> tuple[Scene | None, bool]:
@@ -126,15 +147,18 @@ def _cache_control(state: State, is_immutable: bool) -> str:
     return f"{who}, no-cache, no-transform"
 
 
-def _entry(scene: Scene) -> dict[str, object]:
+def entry_of(scene: Scene) -> dict[str, object]:
+    """What the list of scenes says about one of them."""
     facts = scene.plan.facts
     name = quote(scene.name, safe="")
+    poster = {} if scene.poster is None else {"poster": f"/scenes/{name}/poster"}
     return {
         "name": scene.name,
         "bytes": scene.size_bytes,
         "hash": scene.hash,
         "url": f"/scenes/{name}.exgs",
         "stream": f"/scenes/{name}/stream",
+        **poster,
         "layers": len(facts.layers),
         "count": facts.leaf_count,
         "sh_degree": facts.sh_degree,

@@ -12,6 +12,7 @@ from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
 from exgs.server.gate import Gate
 from exgs.server.metrics import Metrics
+from exgs.server.web_page import WebPage
 
 if TYPE_CHECKING:
     from exgs.server.streams import Stream
@@ -31,6 +32,7 @@ class State:
     catalog: Catalog
     gate: Gate
     metrics: Metrics
+    page: WebPage | None = None  # where it is built
     streams: set[Stream] = field(default_factory=set)
     all_streams_gone: asyncio.Event = field(default_factory=_set_event)
     is_closing: bool = False

@@ -61,8 +61,10 @@ class Store(Protocol):
 
 
 def open_store(root: Path | str) -> Store:
-    """The store at a path, or at a URL such as s3://bucket/prefix; raises RootError."""
-    return ObjectStore(root) if isinstance(root, str) and "://" in root else Folder(Path(root))
+    """The store at a path (a folder, or one file) or URL (s3://bucket/prefix); raises RootError."""
+    if isinstance(root, str) and "://" in root:
+        return ObjectStore(root)
+    return OneFile(Path(root)) if Path(root).is_file() else Folder(Path(root))
 
 
 class Folder:
@@ -90,6 +92,28 @@ class Folder:
     def open(self, name: str) -> LocalFile:
         """One of its files, whatever becomes of its name later."""
         return LocalFile(self._path / f"{name}{SUFFIX}")
+
+
+class OneFile:
+    """A single file, and nothing of what lies beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list(self) -> dict[str, Hashable]:
+        """Its name, and inode, size, time of the last change; nothing once it is gone."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise RootError(f"{self._path}: {error.strerror}") from error
+        version = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return {self._path.name.removesuffix(SUFFIX): version}
+
+    def open(self, name: str) -> LocalFile:
+        """The file; links are followed, since a person has named it."""
+        return LocalFile(self._path.resolve())
 
 
 class LocalFile:

@@ -1,0 +1,109 @@
+"""GET / and what belongs to it: the catalogue for people, a page for each scene, its assets.
+
+The pages themselves tell nothing about scenes to who has shown no token: where the server asks for
+one, the page asks the person for it and then the server for the rest.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+
+from aiohttp import hdrs, web
+
+from exgs.server.access import may_read
+from exgs.server.catalog import Scene
+from exgs.server.files import entry_of
+from exgs.server.state import STATE, State
+from exgs.server.web_page import NOT_BUILT, WebPage, asset_headers, packed_html
+
+_LISTED = 100  # scenes that come with the page; of more, it asks for the list
+_PREFIX, _SUFFIX = "/scenes/", ".exgs"
+
+
+async def get_home(request: web.Request) -> web.Response:
+    """GET /: the catalogue; with ?content=URL, the scene there."""
+    state = request.app[STATE]
+    page = _page(state)
+    content = request.query.get("content", "")
+    scene = state.catalog.get(_name_in(content))
+    if content:
+        return await _answer(request, page, scene, content)
+    data: dict[str, object] = {"token": state.config.token is not None}
+    scenes = state.catalog.scenes
+    if _is_open(state) and len(scenes) <= _LISTED:
+        data["scenes"] = [entry_of(scene) for scene in scenes]
+    return _html(request, page, page.html(data, title="exgs"))
+
+
+async def get_scene_page(request: web.Request) -> web.Response:
+    """GET /scenes/NAME/: the page with this scene in it."""
+    state = request.app[STATE]
+    page = _page(state)
+    name = request.match_info["name"]
+    scene = state.catalog.get(name)
+    if scene is None and _is_open(state):
+        raise web.HTTPNotFound(text="There is no such scene. The list is at /.\n")
+    return await _answer(request, page, scene, f"{_PREFIX}{quote(name, safe='')}{_SUFFIX}")
+
+
+async def add_slash(request: web.Request) -> web.Response:
+    """GET /scenes/NAME: the page's address ends with a slash."""
+    name = quote(request.match_info["name"], safe="")
+    query = f"?{request.query_string}" if request.query_string else ""
+    raise web.HTTPPermanentRedirect(f"{_PREFIX}{name}/{query}")
+
+
+async def get_asset(request: web.Request) -> web.Response:
+    """GET /assets/NAME."""
+    page = _page(request.app[STATE])
+    asset = page.assets.get(request.match_info["file"])
+    if asset is None:
+        raise web.HTTPNotFound
+    encoding, body = asset.choose(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    return web.Response(body=body, headers=asset_headers(asset, encoding))
+
+
+async def _answer(
+    request: web.Request, page: WebPage, scene: Scene | None, content: str
+) -> web.Response:
+    """The page of one scene, which is `content`; `scene` where it is of this server."""
+    state = request.app[STATE]
+    data: dict[str, object] = {"token": state.config.token is not None, "content": content}
+    title, poster = "exgs", request.query.get("poster", "")
+    if scene is not None and _is_open(state) and await may_read(state.config, request, scene.name):
+        data["scene"] = entry_of(scene)
+        title = f"{scene.name} - exgs"
+        if not poster and scene.poster is not None:
+            poster = scene.poster.url
+    return _html(request, page, page.html(data, title=title, poster=poster))
+
+
+def _html(request: web.Request, page: WebPage, text: str) -> web.Response:
+    headers = page.headers(
+        content=request.query.get("content", ""),
+        poster=request.query.get("poster", ""),
+        embedders=request.app[STATE].config.cors_origins,
+    )
+    encoding, body = packed_html(text, request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    if encoding:
+        headers[hdrs.CONTENT_ENCODING] = encoding
+    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def _page(state: State) -> WebPage:
+    if state.page is None:
+        raise web.HTTPNotFound(text=NOT_BUILT)
+    return state.page
+
+
+def _is_open(state: State) -> bool:
+    """Whether scenes are shown to everybody."""
+    return state.config.token is None and state.config.authorize is None
+
+
+def _name_in(content: str) -> str:
+    """The scene of this server that a ?content= names, "" for none."""
+    path = urlsplit(content).path if content.startswith("/") else ""
+    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX):
+        return ""
+    return unquote(path[len(_PREFIX) : -len(_SUFFIX)])

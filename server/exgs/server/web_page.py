@@ -1,0 +1,203 @@
+"""The page for people, without sockets: the built files, and the HTML of one request.
+
+The page is built from client/web and is no part of the repository. Its HTML is a template: the
+server fills in what the page needs first (which scene, its poster), so that no request is spent on
+that, and a policy that lets the page load nothing but what that request is about.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PAGE_FOLDER = Path(__file__).parent / "page"
+NOT_BUILT = (
+    "The page is not built. Run `make page` in the exgs folder, which needs Node 20.19 or later or"
+    " the network. The scenes are at /scenes.\n"
+)
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".woff2": "font/woff2",
+}
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the shortest first
+_INLINE = re.compile(r"<(script|style)(?: type=\"module\")?>(.*?)</\1>", re.DOTALL)
+_DATA_MARK = '<script type="application/json" id="exgs-data"></script>'
+_POSTER_MARK = "<!--poster-->"
+_TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
+# Workers obey the policy of their own answer. They fetch scenes, from wherever these lie.
+_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src *"
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """The small picture of a scene that comes with its file."""
+
+    data: bytes
+    content_type: str
+
+    @property
+    def url(self) -> str:
+        """The picture as a data URL."""
+        return f"data:{self.content_type};base64,{base64.b64encode(self.data).decode()}"
+
+    @property
+    def etag(self) -> str:
+        """A strong ETag."""
+        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+
+
+def poster_of(data: bytes) -> Poster | None:
+    """The poster that these bytes are; None for none, and for what is no picture."""
+    if data[:3] == b"\xff\xd8\xff":
+        return Poster(data, "image/jpeg")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return Poster(data, "image/webp")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of the built page, in each encoding that there is; "" is the plain one."""
+
+    content_type: str
+    bodies: dict[str, bytes]
+
+    def choose(self, accepted: str) -> tuple[str, bytes]:
+        """Encoding and body for an Accept-Encoding."""
+        names = _accepted(accepted)
+        encoding = next((name for name in self.bodies if name in names), "")
+        return encoding, self.bodies[encoding]
+
+
+class WebPage:
+    """The built page."""
+
+    def __init__(self, folder: Path = PAGE_FOLDER) -> None:
+        """Raises OSError where the page is not built."""
+        self._template = (folder / "index.html").read_text("utf-8")
+        self._hashes = {
+            kind: [_hash(text) for tag, text in _INLINE.findall(self._template) if tag == kind]
+            for kind in ("script", "style")
+        }
+        self.assets = {
+            path.name: Asset(_TYPES[path.suffix], _bodies(path))
+            for path in (folder / "assets").iterdir()
+            if path.suffix in _TYPES
+        }
+
+    def html(self, data: object, *, title: str, poster: str = "") -> str:
+        """The page with what it has to know, a title, and a picture to show at once."""
+        text = self._template.replace(_DATA_MARK, _data_block(data), 1)
+        text = _TITLE.sub(lambda _: f"<title>{html.escape(title)}</title>", text, count=1)
+        if poster:
+            image = f'<img id="poster" alt="" src="{html.escape(poster)}">'
+            text = text.replace(_POSTER_MARK, image, 1)
+        return text
+
+    def headers(
+        self, *, content: str = "", poster: str = "", embedders: Iterable[str] = ()
+    ) -> dict[str, str]:
+        """Headers of the page, which may load `content` and `poster`, URLs of the request."""
+        connect = ["'self'", *_origin(content)]
+        images = ["'self'", "data:", "blob:", *_origin(poster)]
+        policy = {
+            "default-src": ["'none'"],
+            "script-src": ["'self'", *self._hashes["script"]],
+            "style-src": ["'self'", *self._hashes["style"]],
+            "img-src": images,
+            "connect-src": connect,
+            "worker-src": ["'self'"],
+            "base-uri": ["'none'"],
+            "form-action": ["'none'"],
+            "frame-ancestors": ["'self'", *embedders],
+        }
+        return {
+            "Content-Security-Policy": "; ".join(f"{k} {' '.join(v)}" for k, v in policy.items()),
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache",
+            "Vary": "Accept-Encoding",
+        }
+
+
+def asset_headers(asset: Asset, encoding: str) -> dict[str, str]:
+    """Headers of an asset, whose name changes with its bytes."""
+    headers = {
+        "Content-Type": asset.content_type,
+        "Content-Security-Policy": _WORKER_POLICY,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept-Encoding",
+    }
+    if encoding:
+        headers["Content-Encoding"] = encoding
+    return headers
+
+
+def packed_html(text: str, accepted: str) -> tuple[str, bytes]:
+    """Encoding and body of a page that is made for one request."""
+    body = text.encode()
+    return ("gzip", gzip.compress(body, 6)) if "gzip" in _accepted(accepted) else ("", body)
+
+
+def load_page(folder: Path = PAGE_FOLDER) -> WebPage | None:
+    """The page, where it is built."""
+    try:
+        return WebPage(folder)
+    except OSError:
+        return None
+
+
+def _bodies(path: Path) -> dict[str, bytes]:
+    bodies = {
+        encoding: packed.read_bytes()
+        for encoding, suffix in _ENCODINGS.items()
+        if (packed := path.with_name(path.name + suffix)).exists()
+    }
+    return {**bodies, "": path.read_bytes()}
+
+
+def _accepted(header: str) -> set[str]:
+    """The encodings that an Accept-Encoding lets in; those with a weight of 0 it does not."""
+    names = set()
+    for entry in header.split(","):
+        name, _, weight = entry.partition(";")
+        if not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight):
+            names.add(name.strip().lower())
+    return names
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _data_block(data: object) -> str:
+    """JSON that no text in it can end early."""
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return _DATA_MARK.replace("></", f">{text}</")
+
+
+def _origin(url: str) -> list[str]:
+    """The origin of an absolute URL, as a policy names it; nothing for any other."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return []
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9.:-]+", host):
+        return []
+    host = f"[{host}]" if ":" in host else host
+    return [f"{parts.scheme}://{host}{f':{port}' if port else ''}"]
