@@ -57,18 +57,20 @@ def main() -> None:
     cache = CACHE
     cache.mkdir(parents=True, exist_ok=True)
     for path in parser.parse_args().scenes:
-        scene = read_scene(path)
+        scene = read_scene(path).gaussians
         print(f"{path.name}: {len(scene):,} Gaussians, SH degree {scene.sh_degree}")
         for extension, actions in _THEIRS:
             made = convert(path, actions, extension, cache)
             if made is not None:
-                report(f"reads its {extension} {' '.join(actions)}", read_scene(made), scene)
+                report(
+                    f"reads its {extension} {' '.join(actions)}", read_scene(made).gaussians, scene
+                )
         for extension in (".ply", ".splat", ".spz"):
             own = cache / f"own{extension}"
             write_scene(own, scene)
             made = convert(own, [], ".ply", cache)
             if made is not None:
-                report(f"it reads our {extension}", read_scene(made), scene)
+                report(f"it reads our {extension}", read_scene(made).gaussians, scene)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from bench.rows import read_row
 from bench.scenes import data_dir, orbit_views
 from exgs.codec.decoding.decode import decode, open_scene
 from exgs.codec.encoding.encode import EncodeOptions
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence
 from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
 from exgs.painter.fill import FillPainter
@@ -78,11 +78,11 @@ def load(name: str) -> HeldOut:
     if name == "blocks":
         return HeldOut(blocks_scene(), blocks_cameras(_VIEWS, _SEED, *_SIZE), None)
     if name == "donut":
-        scene = read_scene(data_dir() / "donut" / "donut.ply")
+        scene = read_scene(data_dir() / "donut" / "donut.ply").gaussians
         judges = orbit_views(scene, _VIEWS, _SEED, up=(0, 0, 1), distance=2.6)
         return HeldOut(scene, tuple(c.resized(*_SIZE) for c in judges), None)
     cameras = read_cameras(data_dir() / "fox_cameras.json")
-    return HeldOut(read_scene(data_dir() / "fox.ply"), cameras.judge[:_VIEWS], cameras)
+    return HeldOut(read_scene(data_dir() / "fox.ply").gaussians, cameras.judge[:_VIEWS], cameras)
 
 
 def held_out_file(name: str, kind: str, held_out: HeldOut) -> Path:

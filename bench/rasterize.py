@@ -98,7 +98,7 @@ def main() -> None:
         backends["CUDA"] = other
     print(f"CPU: numba, {numba.get_num_threads()} threads; CUDA: {'CUDA' in backends}")
     for path in options.scenes:
-        scene = read_ply(path)
+        scene = read_ply(path).gaussians
         print(
             f"\n{path.name}: {len(scene):,} Gaussians, SH degree {scene.sh_degree}; ms per picture"
         )

@@ -90,7 +90,7 @@ def orbit_views(
 
 def _playbot(cache: Path) -> BenchScene:
     path = data_dir() / "playbot.ply"
-    scene = read_scene(path)
+    scene = read_scene(path).gaussians
     streamed = data_dir() / "playbot-sog" / "lod-meta.json"
     views = partial(orbit_views, scene, up=(0, -1, 0), distance=2.0)
     return BenchScene(
@@ -110,7 +110,7 @@ def _fox(cache: Path) -> BenchScene:
     return BenchScene(
         "fox",
         path,
-        read_scene(path),
+        read_scene(path).gaussians,
         cameras.judge,
         cameras=cameras,
         photographs=photographs,
@@ -119,7 +119,7 @@ def _fox(cache: Path) -> BenchScene:
 
 def _donut(cache: Path) -> BenchScene:
     path = data_dir() / "donut" / "donut.ply"
-    scene = read_scene(path)
+    scene = read_scene(path).gaussians
     judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, 0, 1), distance=2.6)
     return BenchScene("donut", path, scene, judges)
 

@@ -16,7 +16,7 @@ def splat_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> It
     path = cache / f"{scene.name}.splat"
     write_splat(path, scene.gaussians)
     whole = len(scene.gaussians)
-    full = read_splat(path)
+    full = read_splat(path).gaussians
     for rows in sorted({min(budget // ROW.itemsize, whole) for budget in budgets} | {whole}):
         note = "prefix" if rows < whole else "whole file"
         yield Point(rows * ROW.itemsize, note, partial(full.select, slice(0, rows)))

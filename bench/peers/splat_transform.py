@@ -10,7 +10,6 @@ import hashlib
 import logging
 import subprocess
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from bench.peers.point import Point
@@ -88,7 +87,7 @@ def convert(source: Path, actions: Sequence[str], extension: str, cache: Path) -
 
 def _points(path: Path | None, note: str) -> Iterator[Point]:
     if path is not None:
-        yield Point(path.stat().st_size, note, partial(read_scene, path))
+        yield Point(path.stat().st_size, note, lambda: read_scene(path).gaussians)
 
 
 def _tool(cache: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.peers.point import Point
 from bench.scenes import BenchScene
 from exgs.scene.formats.sog_lod import read_sog_level, sog_level_folders, sog_levels
+from exgs.scene.gaussians import Gaussians
 
 
 def sog_levels_alone(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
@@ -23,7 +24,7 @@ def sog_levels_alone(scene: BenchScene, budgets: Sequence[int], cache: Path) -> 
     for level in reversed(range(sog_levels(scene.streamed_sog))):
         folders = sog_level_folders(scene.streamed_sog, level)
         size = sum(_folder_bytes(folder) for folder in folders)
-        yield Point(size, f"level {level}", partial(read_sog_level, scene.streamed_sog, level))
+        yield Point(size, f"level {level}", partial(_level, scene.streamed_sog, level))
 
 
 def sog_cumulative(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
@@ -38,3 +39,7 @@ def sog_cumulative(scene: BenchScene, budgets: Sequence[int], cache: Path) -> It
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _level(path: Path, level: int) -> Gaussians:
+    return read_sog_level(path, level).gaussians

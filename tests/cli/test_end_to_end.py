@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from exgs.cli.main import main
-from exgs.painter import LEFT_ALONE
+from exgs.painter.choice import LEFT_ALONE
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
 from exgs.scene.formats.ply import read_ply, write_ply
@@ -156,7 +156,7 @@ def test_decoding_gives_the_scene_or_the_part_that_is_asked_for(
     source = str(folder / "box.exgs")
     whole = _json(capsys, "decode", source, str(tmp_path / "whole.ply"))
     assert whole["proxies"] == 0
-    assert whole["gaussians"] == len(read_ply(tmp_path / "whole.ply"))
+    assert whole["gaussians"] == len(read_ply(tmp_path / "whole.ply").gaussians)
     part = _json(capsys, "decode", source, str(tmp_path / "part.ply"), "--max-bytes", "20kB")
     assert isinstance(part["proxies"], int)
     assert part["proxies"] > 0

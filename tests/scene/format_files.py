@@ -22,10 +22,6 @@ from PIL import Image
 
 from exgs.scene.gaussians import SH_C0, Gaussians
 
-# What the SH functions are made of, to see in which axes they are odd.
-SH_TERMS = ("y", "z", "x", "xy", "yz", "zz", "xz", "xx-yy")
-SH_TERMS += ("yxx", "xyz", "yzz", "zzz", "xzz", "zxx", "xxx")
-
 
 def random_scene(seed: int, count: int, sh_degree: int) -> Gaussians:
     """Gaussians whose values every packed format can hold."""
@@ -58,11 +54,11 @@ def _smallest_three(quat: Sequence[float]) -> tuple[int, list[float]]:
 
 
 def spz_columns(scene: Gaussians, version: int, fractional_bits: int = 12) -> list[bytes]:
-    """Positions, alphas, colours, scales, rotations and SH; from RDF to RUB."""
+    """Positions, alphas, colours, scales, rotations and SH, in the frame of the scene."""
     columns = [bytearray() for _ in range(6)]
     for i in range(len(scene)):
         x, y, z = (float(v) for v in scene.means[i])
-        for value in (x, -y, -z):
+        for value in (x, y, z):
             if version == 1:
                 columns[0] += struct.pack("<e", value)
             else:
@@ -72,7 +68,7 @@ def spz_columns(scene: Gaussians, version: int, fractional_bits: int = 12) -> li
         columns[2] += bytes(_byte(float(v) * 0.15 * 255 + 127.5) for v in scene.sh0[i])
         columns[3] += bytes(_byte((math.log(float(v)) + 10) * 16) for v in scene.scales[i])
         w, x, y, z = (float(v) for v in scene.quats[i])
-        xyzw = [x, -y, -z, w]
+        xyzw = [x, y, z, w]
         if version < 3:
             sign = 1 if w >= 0 else -1
             columns[4] += bytes(_byte((sign * v + 1) * 127.5) for v in xyzw[:3])
@@ -82,23 +78,30 @@ def spz_columns(scene: Gaussians, version: int, fractional_bits: int = 12) -> li
                 magnitude = int(511 * abs(value) * math.sqrt(2) + 0.5)
                 word = word << 10 | (value < 0) << 9 | magnitude
             columns[4] += struct.pack("<I", word)
-        for k in range(scene.shN.shape[1]):
-            odd = (SH_TERMS[k].count("y") + SH_TERMS[k].count("z")) % 2
-            for value in scene.shN[i, k]:
-                columns[5].append(_byte((-1 if odd else 1) * float(value) * 128 + 128))
+        for value in scene.shN[i].ravel():
+            columns[5].append(_byte(float(value) * 128 + 128))
     return [bytes(column) for column in columns]
 
 
-def spz_bytes(scene: Gaussians, version: int, fractional_bits: int = 12) -> bytes:
-    """An .spz file of version 1 to 4."""
+def spz_bytes(
+    scene: Gaussians,
+    version: int,
+    fractional_bits: int = 12,
+    *,
+    records: bytes = b"",
+    antialiased: bool = False,
+) -> bytes:
+    """An .spz file of version 1 to 4, in the frame of the scene."""
     columns = spz_columns(scene, version, fractional_bits)
-    facts = (version, len(scene), scene.sh_degree, fractional_bits, 0)
+    flags = antialiased | bool(records) << 1
+    facts = (version, len(scene), scene.sh_degree, fractional_bits, flags)
     if version < 4:
-        return gzip.compress(struct.pack("<4sIIBBBB", b"NGSP", *facts, 0) + b"".join(columns))
+        head = struct.pack("<4sIIBBBB", b"NGSP", *facts, 0)
+        return gzip.compress(head + b"".join(columns) + records)
     frames = [zstandard.compress(column) for column in columns]
-    head = struct.pack("<4sIIBBBBI12x", b"NGSP", *facts, len(frames), 32)
+    head = struct.pack("<4sIIBBBBI12x", b"NGSP", *facts, len(frames), 32 + len(records))
     table = [struct.pack("<QQ", len(f), len(c)) for f, c in zip(frames, columns, strict=True)]
-    return head + b"".join(table) + b"".join(frames)
+    return head + records + b"".join(table) + b"".join(frames)
 
 
 def compressed_ply_bytes(scene: Gaussians, *, chunk_colors: bool = True) -> bytes:

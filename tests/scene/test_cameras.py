@@ -315,7 +315,7 @@ def test_fox_photographs_lie_where_its_scene_was_trained(data_dir: Path) -> None
     camera = ours.judge[3]
     with Image.open(data_dir / "fox" / camera.name) as photograph:
         small = photograph.convert("RGB").resize((camera.width, camera.height))
-    drawn = default_rasterizer().render(read_ply(data_dir / "fox.ply"), camera).rgb
+    drawn = default_rasterizer().render(read_ply(data_dir / "fox.ply").gaussians, camera).rgb
     assert psnr(np.clip(drawn, 0, 1), np.asarray(small, np.float32) / 255) > 20
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.lib.recfunctions import repack_fields
 from plyfile import PlyData, PlyElement
 
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.formats.ply import read_ply, write_ply
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
 from tests.strategies import gaussians
 
 in_one_folder = settings(
@@ -93,7 +95,7 @@ def refused(path: Path) -> str:
 @given(scene=gaussians())
 def test_a_written_scene_comes_back(tmp_path: Path, scene: Gaussians) -> None:
     write_ply(tmp_path / "scene.ply", scene)
-    back = read_ply(tmp_path / "scene.ply")
+    back = read_ply(tmp_path / "scene.ply").gaussians
     assert back.sh_degree == scene.sh_degree
     for field in ("means", "sh0", "shN"):
         assert np.array_equal(getattr(back, field), getattr(scene, field))
@@ -104,7 +106,7 @@ def test_a_written_scene_comes_back(tmp_path: Path, scene: Gaussians) -> None:
 
 def test_an_empty_scene_comes_back(tmp_path: Path) -> None:
     write_ply(tmp_path / "empty.ply", Gaussians.empty(2))
-    back = read_ply(tmp_path / "empty.ply")
+    back = read_ply(tmp_path / "empty.ply").gaussians
     assert len(back) == 0
     assert back.sh_degree == 2
 
@@ -116,17 +118,17 @@ def test_every_degree_and_byte_order_reads_as_plyfile_says(
 ) -> None:
     options = {"text": True} if form == "text" else {"byte_order": form}
     path = save(tmp_path / "scene.ply", vertices(70, rest), **options)
-    assert_close(read_ply(path), plain_reading(path))
+    assert_close(read_ply(path).gaussians, plain_reading(path))
 
 
 def test_normals_and_extra_properties_are_left_out(tmp_path: Path) -> None:
     path = save(tmp_path / "extra.ply", vertices(9, 9, ("nx", "ny", "nz", "label", "f_rest")))
-    assert_close(read_ply(path), plain_reading(path))
+    assert_close(read_ply(path).gaussians, plain_reading(path))
 
 
 def test_doubles_are_taken(tmp_path: Path) -> None:
     path = save(tmp_path / "doubles.ply", vertices(9, 9, dtype="f8"))
-    assert_close(read_ply(path), plain_reading(path))
+    assert_close(read_ply(path).gaussians, plain_reading(path))
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -137,7 +139,7 @@ def test_other_elements_are_stepped_over(tmp_path: Path, text: bool) -> None:
     path = tmp_path / "elements.ply"
     PlyData([before, PlyElement.describe(rows, "vertex"), after], text=text).write(path)
     expected = save(tmp_path / "plain.ply", rows, text=text)
-    assert_close(read_ply(path), read_ply(expected))
+    assert_close(read_ply(path).gaussians, read_ply(expected).gaussians)
 
 
 def test_windows_line_ends_are_taken(tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_windows_line_ends_are_taken(tmp_path: Path) -> None:
     head, data = path.read_bytes().split(b"end_header\n", 1)
     crlf = tmp_path / "crlf.ply"
     crlf.write_bytes(head.replace(b"\n", b"\r\n") + b"end_header\r\n" + data)
-    assert_close(read_ply(crlf), read_ply(path))
+    assert_close(read_ply(crlf).gaussians, read_ply(path).gaussians)
 
 
 def test_the_written_header_is_that_of_inrias_trainer(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_unusable_rows_are_dropped_and_counted(tmp_path: Path) -> None:
         good[row] = False
     path = save(tmp_path / "bad.ply", rows)
     with pytest.warns(SceneWarning) as caught:
-        scene = read_ply(path)
+        scene = read_ply(path).gaussians
     (message,) = [str(warning.message) for warning in caught]
     assert message == (
         f"{path}: 5 Gaussians dropped for values that are not finite;"
@@ -195,7 +197,7 @@ def test_what_can_be_mended_is_mended_and_counted(tmp_path: Path) -> None:
     rows["opacity"][3:5] = (np.inf, -np.inf)
     path = save(tmp_path / "mended.ply", rows)
     with pytest.warns(SceneWarning) as caught:
-        scene = read_ply(path)
+        scene = read_ply(path).gaussians
     (message,) = [str(warning.message) for warning in caught]
     assert "2 Gaussians with a zero quaternion" in message
     assert "1 Gaussians with a scale below 1e-12" in message
@@ -253,7 +255,7 @@ def test_a_changed_byte_gives_a_scene_or_a_scene_error(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SceneWarning)
         try:
-            scene = read_ply(path)
+            scene = read_ply(path).gaussians
         except SceneError as error:
             assert "\n" not in str(error)
             return
@@ -314,7 +316,7 @@ def test_reading_and_writing_hold_a_scene_once(tmp_path: Path) -> None:
     path = save(tmp_path / "large.ply", vertices(300_000, 9))
     tracemalloc.start()
     try:
-        scene = read_ply(path)
+        scene = read_ply(path).gaussians
         read_bytes = tracemalloc.get_traced_memory()[1]
         scene_bytes = sum(getattr(scene, field).nbytes for field in _FIELDS)
         tracemalloc.reset_peak()
@@ -373,29 +375,131 @@ def test_an_atomic_write_keeps_permissions_and_follows_links(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["fox.ply", "donut/donut.ply", "playbot.ply"])
 def test_real_scenes_read_as_plyfile_says(data_dir: Path, name: str) -> None:
-    assert_close(read_ply(data_dir / name), plain_reading(data_dir / name), rtol=1e-5)
+    assert_close(read_ply(data_dir / name).gaussians, plain_reading(data_dir / name), rtol=1e-5)
+
+
+def _small(count: int) -> Any:
+    rows = vertices(count, dtype="f8")
+    for name in ("scale_0", "scale_1", "scale_2"):
+        rows[name] = np.log(0.02)
+    return rows
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_doubles_far_away_keep_their_places_by_an_origin(tmp_path: Path, text: bool) -> None:
+    rows = _small(50)
+    rows["y"] = 4_500_000.3 + np.linspace(0, 5, 50)
+    scene = read_ply(save(tmp_path / "far.ply", rows, text=text))
+    assert scene.origin[1] == pytest.approx(4_500_003, abs=2)
+    assert (
+        np.abs(scene.gaussians.means[:, 1] + np.float64(scene.origin[1]) - rows["y"]).max() < 1e-6
+    )
+    write_ply(tmp_path / "again.ply", scene)
+    again = read_ply(tmp_path / "again.ply")
+    assert again.origin == scene.origin
+    assert np.array_equal(again.gaussians.means, scene.gaussians.means)
+
+
+def test_doubles_near_the_origin_need_none(tmp_path: Path) -> None:
+    rows = _small(50)
+    scene = read_ply(save(tmp_path / "near.ply", rows))
+    assert scene.origin == (0, 0, 0)
+    assert np.array_equal(scene.gaussians.means[:, 0], rows["x"].astype(np.float32))
 
 
 def test_positions_that_single_precision_cannot_hold_are_warned_of(tmp_path: Path) -> None:
-    rows = vertices(50, dtype="f8")
-    for name in ("scale_0", "scale_1", "scale_2"):
-        rows[name] = np.log(0.02)
-    rows["y"] = 4_500_000.3 + np.linspace(0, 5, 50)
-    with pytest.warns(SceneWarning, match=r"\d\d Gaussians misplaced, since single precision"):
+    rows = _small(50)
+    rows["y"] = 9_000_000.3 * np.linspace(0, 1, 50) ** 4
+    with pytest.warns(SceneWarning, match=r"\d+ Gaussians misplaced, since single precision"):
         read_ply(save(tmp_path / "far.ply", rows))
-    rows["y"] -= 4_500_000
-    assert len(read_ply(save(tmp_path / "near.ply", rows))) == 50
+
+
+def test_flat_gaussians_get_a_thin_third_axis(tmp_path: Path) -> None:
+    rows = vertices(20)
+    flat = repack_fields(rows[[name for name in rows.dtype.names if name != "scale_2"]])
+    got = read_ply(save(tmp_path / "2dgs.ply", flat)).gaussians
+    assert np.allclose(got.scales[:, 1], np.exp(rows["scale_1"]), rtol=1e-5)
+    assert np.allclose(got.scales[:, 2], got.scales[:, :2].min(1) / 1000, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "full"), [("u1", 255), ("u2", 65535), ("f4", 1)])
+@pytest.mark.parametrize("text", [False, True])
+def test_red_green_and_blue_stand_for_f_dc(
+    tmp_path: Path, kind: str, full: int, text: bool
+) -> None:
+    rows = vertices(20)
+    names = [name for name in rows.dtype.names if not name.startswith("f_dc")]
+    colored = np.zeros(
+        20, [(n, "f4") for n in names] + [(n, kind) for n in ("red", "green", "blue")]
+    )
+    for name in names:
+        colored[name] = rows[name]
+    colored["green"] = np.linspace(0, full, 20)
+    got = read_ply(save(tmp_path / "rgb.ply", colored, text=text)).gaussians
+    shown = 0.5 + 0.28209479177387814 * got.sh0
+    assert np.allclose(shown[:, 1], colored["green"] / full, atol=1e-6)
+    assert np.allclose(shown[:, 0], 0, atol=1e-6)
+
+
+def test_sh_of_degree_4_are_cut_to_3(tmp_path: Path) -> None:
+    path = save(tmp_path / "sh4.ply", vertices(20, 72))
+    with pytest.warns(SceneWarning, match="SH of degree 4 are left out: degree 3 is kept"):
+        got = read_ply(path).gaussians
+    rows = PlyData.read(path)["vertex"].data
+    for channel in range(3):
+        for k in range(15):
+            assert np.array_equal(got.shN[:, k, channel], rows[f"f_rest_{channel * 24 + k}"])
+
+
+def test_the_3d_filter_goes_into_scales_and_opacities(tmp_path: Path) -> None:
+    rows = vertices(20)
+    plain = read_ply(save(tmp_path / "plain.ply", rows)).gaussians
+    filtered = np.zeros(20, [*rows.dtype.descr, ("filter_3D", "f4")])
+    for name in rows.dtype.names:
+        filtered[name] = rows[name]
+    filtered["filter_3D"] = 0.3
+    scene = read_ply(save(tmp_path / "mip.ply", filtered))
+    assert scene.antialiased
+    wider = np.sqrt(plain.scales**2 + 0.09)
+    assert np.allclose(scene.gaussians.scales, wider, rtol=1e-5)
+    weaker = plain.opacities * plain.scales.prod(1) / wider.prod(1)
+    assert np.allclose(scene.gaussians.opacities, weaker, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("comments", "antialiased"),
+    [
+        ([], False),
+        (["SplatRenderMode: mip"], True),
+        (["splatrendermode: MIP"], True),
+        (["SplatRenderMode: 2dgs"], False),
+        (["antialiased 1"], True),
+        (["Antialiased 1", "SplatRenderMode: default"], False),
+        (["made with love, antialiased 1"], False),
+    ],
+)
+def test_comments_tell_the_rendering_mode(
+    tmp_path: Path, comments: list[str], antialiased: bool
+) -> None:
+    path = save(tmp_path / "a.ply", vertices(3), comments=comments)
+    assert read_ply(path).antialiased == antialiased
+
+
+def test_the_name_of_the_coordinate_system_comes_back(tmp_path: Path) -> None:
+    scene = Scene(read_ply(save(tmp_path / "a.ply", vertices(3))).gaussians, crs="EPSG:2056")
+    write_ply(tmp_path / "b.ply", scene)
+    assert read_ply(tmp_path / "b.ply").crs == "EPSG:2056"
 
 
 def test_blank_lines_in_a_text_ply_are_passed_over(tmp_path: Path) -> None:
     path = save(tmp_path / "text.ply", vertices(2), text=True)
     head, body = path.read_text().split("end_header\n")
     path.write_text(head + "end_header\n\n" + body.replace("\n", "\n\n"))
-    assert len(read_ply(path)) == 2
+    assert len(read_ply(path).gaussians) == 2
 
 
 def test_colours_that_no_display_shows_are_dropped(tmp_path: Path) -> None:
     rows = vertices(3)
     rows["f_dc_1"][1] = 1e20
     with pytest.warns(SceneWarning, match="1 Gaussians dropped for .* a colour beyond 10,000"):
-        assert len(read_ply(save(tmp_path / "bright.ply", rows))) == 2
+        assert len(read_ply(save(tmp_path / "bright.ply", rows)).gaussians) == 2

@@ -264,7 +264,7 @@ def test_no_scene_has_none() -> None:
 
 @pytest.mark.parametrize("name", ["playbot.ply", "donut/donut.ply", "fox.ply"])
 def test_views_of_real_scenes_show_them(data_dir: Path, name: str) -> None:
-    scene = read_ply(data_dir / name)
+    scene = read_ply(data_dir / name).gaussians
     seen = pictures(scene, synthesise_views(scene, 12))
     coverage, near = np.array(seen).T
     size = survey(scene).size
@@ -274,7 +274,7 @@ def test_views_of_real_scenes_show_them(data_dir: Path, name: str) -> None:
 
 
 def test_forty_views_of_half_a_million_gaussians_take_seconds(data_dir: Path) -> None:
-    scene = read_ply(data_dir / "playbot.ply")
+    scene = read_ply(data_dir / "playbot.ply").gaussians
     synthesise_views(scene, 1)  # compiles
     start = time.process_time()
     synthesise_views(scene, 40)

@@ -14,7 +14,7 @@ from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.decoding.decode import read_facts
-from exgs.painter import LEFT_ALONE, PainterError, painter_named, require_gauss
+from exgs.painter.choice import LEFT_ALONE, PainterError, painter_named, require_gauss
 from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.cameras import read_cameras
@@ -146,7 +146,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     }
     has_proxies = read_facts(arguments.file).has_proxies
     budgets = _fitting(arguments, output)
-    reference = read_scene(arguments.reference)
+    reference = read_scene(arguments.reference).gaussians
     width, height = arguments.size
     if arguments.cameras is None:
         cameras = synthesise_views(

@@ -16,7 +16,7 @@ from exgs.cli.view import one_view, view
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.decoding.decode import decode, read_facts
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter import LEFT_ALONE, painter_named
+from exgs.painter.choice import LEFT_ALONE, painter_named
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.files import atomic_write
@@ -108,6 +108,6 @@ def _load(
         with local_file(scene, max_bytes=max_bytes, report=report) as path:
             return decode(path, max_bytes=max_bytes), read_facts(path)
     with local_file(scene, report=report) as path:
-        gaussians = read_scene(path)
+        gaussians = read_scene(path).gaussians
     none = np.zeros(len(gaussians), bool)
     return DrawnScene(gaussians, none, none), None

@@ -15,7 +15,7 @@ from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
-from exgs.painter import LEFT_ALONE, painter_named
+from exgs.painter.choice import LEFT_ALONE, painter_named
 from exgs.present.quality import layer_steps
 from exgs.present.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     if arguments.reference is not None:
         require_scene(arguments.reference, *READABLE)
         with local_file(arguments.reference) as path:
-            reference = read_scene(path)
+            reference = read_scene(path).gaussians
     choose_camera = fixed_view(arguments.size)
     if arguments.cameras is not None:
         with local_file(arguments.cameras) as path:

@@ -23,3 +23,11 @@ class Scene:
     antialiased: bool = False
     origin: Vector = (0.0, 0.0, 0.0)
     crs: str = ""
+
+    @staticmethod
+    def of(scene: Scene | Gaussians) -> Scene:
+        """`scene`; bare Gaussians as a scene of the default mode, at the origin."""
+        return Scene(scene) if isinstance(scene, Gaussians) else scene
+
+    def __len__(self) -> int:
+        return len(self.gaussians)

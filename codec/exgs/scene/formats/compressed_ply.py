@@ -7,6 +7,7 @@ https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/compress
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,11 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from plyfile import PlyElement
 
-from exgs.scene.errors import SceneError
+from exgs.scene.errors import SceneError, SceneWarning
+from exgs.scene.files import atomic_write
+from exgs.scene.formats.order import morton_order
 from exgs.scene.formats.ply_header import MAX_HEADER_BYTES, parse_header, sh_rest
+from exgs.scene.formats.render_mode import MIP_COMMENT, is_antialiased, warn_of_lost_facts
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
-from exgs.scene.mending import mended
-from exgs.scene.rotations import join_smallest_three
+from exgs.scene.mending import SH_CUT, SH_KEPT, mended
+from exgs.scene.rotations import join_smallest_three, split_smallest_three
+from exgs.scene.scene import Scene
+from exgs.scene.transform import rebased
 
 _CHUNK_ROWS = 256
 _CHUNK = tuple(f"{end}_{axis}" for end in ("min", "max") for axis in "xyz")
@@ -26,6 +32,7 @@ _CHUNK += tuple(f"{end}_scale_{axis}" for end in ("min", "max") for axis in "xyz
 _CHUNK_COLOR = tuple(f"{end}_{channel}" for end in ("min", "max") for channel in "rgb")
 _VERTEX = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 _SH_RANGE = 8.0  # coefficients from -4 to 4
+_MAX_LOG_SCALE = 20.0  # of the bounds, as splat-transform clamps them
 
 Rows = npt.NDArray[Any]  # structured, one field a property
 Words = npt.NDArray[np.uint32]
@@ -38,14 +45,14 @@ def is_compressed_ply(path: str | os.PathLike[str]) -> bool:
     return head.startswith(b"ply") and b"\nelement chunk " in head.partition(b"end_header")[0]
 
 
-def read_compressed_ply(path: str | os.PathLike[str]) -> Gaussians:
+def read_compressed_ply(path: str | os.PathLike[str]) -> Scene:
     """The scene of a compressed PLY, with or without chunk colours and SH.
 
     Raises SceneError where the file is none, or holds less than its header says; OSError.
     """
     name = str(path)
     with Path(path).open("rb") as file:
-        elements = _read_elements(file, name)
+        elements, comments = _read_elements(file, name)
     chunk, vertex, sh = elements["chunk"], elements["vertex"], elements.get("sh")
     count = len(vertex)
     if len(chunk) != -(-count // _CHUNK_ROWS):
@@ -61,21 +68,95 @@ def read_compressed_ply(path: str | os.PathLike[str]) -> Gaussians:
         rgb = color[:, :3]
         if _CHUNK_COLOR[0] in (chunk.dtype.names or ()):
             rgb = _within(chunk, "", "rgb", rgb)
-        return mended(
+        gaussians = mended(
             name,
             means=_within(chunk, "", "xyz", _unpack_11_10_11(vertex["packed_position"])),
             quats=_unpack_rotation(vertex["packed_rotation"]),
             scales=np.exp(scales),
             opacities=color[:, 3],
             sh0=(rgb - np.float32(0.5)) / np.float32(SH_C0),
-            shN=_unpack_sh(sh, count),
+            shN=_unpack_sh(sh, count, name),
         )
+    return rebased(Scene(gaussians, antialiased=is_antialiased(comments)))
 
 
-def _read_elements(file: BinaryIO, name: str) -> dict[str, Rows]:
-    """The elements that a compressed PLY has, each as a structured array."""
+def write_compressed_ply(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
+    """Write a compressed PLY, in Morton order; SH coefficients are cut to -4..4.
+
+    Positions are relative to the scene's origin. An existing file is replaced, and only by a
+    complete one. Warns of facts that the format can't hold. Raises OSError.
+    """
+    scene = Scene.of(scene)
+    warn_of_lost_facts(scene, str(path), mode=False, origin=True)
+    part = scene.gaussians.select(morton_order(scene.gaussians.means))
+    logs = np.clip(np.log(part.scales.astype(np.float64)), -_MAX_LOG_SCALE, _MAX_LOG_SCALE)
+    rgb = 0.5 + SH_C0 * part.sh0.astype(np.float64)
+    bounds, words = [], []
+    for values, bits in (
+        (part.means.astype(np.float64), (11, 10, 11)),
+        (logs, (11, 10, 11)),
+        (rgb, (8, 8, 8)),
+    ):
+        low, high, fractions = _fractions_of_chunks(values)
+        bounds.append(np.concatenate([low, high], axis=1))
+        words.append(_pack(fractions, bits))
+    position, scale, color = words
+    alpha = np.rint(part.opacities * 255).astype(np.uint32)
+    vertices = np.stack(
+        [position, _pack_rotation(part.quats), scale, color << np.uint32(8) | alpha], axis=1
+    )
+    steps = np.floor((part.shN.transpose(0, 2, 1) / _SH_RANGE + 0.5) * 256)
+    rest = sh_rest(part.shN.shape[1])
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {MIP_COMMENT}"] if scene.antialiased else []
+    lines += [f"element chunk {len(bounds[0])}"]
+    lines += [f"property float {name}" for name in (*_CHUNK, *_CHUNK_COLOR)]
+    lines += [f"element vertex {len(part)}", *(f"property uint {name}" for name in _VERTEX)]
+    if rest:
+        lines += [f"element sh {len(part)}", *(f"property uchar {name}" for name in rest)]
+    with atomic_write(path) as file:
+        file.write("\n".join([*lines, "end_header", ""]).encode())
+        file.write(np.concatenate(bounds, axis=1).astype("<f4").tobytes())
+        file.write(vertices.astype("<u4").tobytes())
+        file.write(np.clip(steps, 0, 255).astype(np.uint8).tobytes())
+
+
+def _fractions_of_chunks(
+    values: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Lower and upper bounds [C, 3] of each chunk in float32, and where between them values lie."""
+    starts = np.arange(0, len(values), _CHUNK_ROWS)
+    if not len(starts):
+        return np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3))
+    low, high = (
+        edge.reduceat(values, starts).astype(np.float32).astype(np.float64)
+        for edge in (np.minimum, np.maximum)
+    )
+    at = np.arange(len(values)) // _CHUNK_ROWS
+    span = np.maximum(high - low, 1e-30)[at]
+    return low, high, np.clip((values - low[at]) / span, 0, 1)
+
+
+def _pack(fractions: npt.NDArray[np.float64], bits: tuple[int, ...]) -> Words:
+    """Fractions [N, fields] as fields of a word, the first one highest."""
+    word = np.zeros(len(fractions), np.uint32)
+    for column, width in zip(fractions.T, bits, strict=True):
+        step = np.rint(column * ((1 << width) - 1)).astype(np.uint32)
+        word = word << np.uint32(width) | step
+    return word
+
+
+def _pack_rotation(quats: FloatArray) -> Words:
+    smallest, largest = split_smallest_three(quats)
+    fractions = np.clip(smallest.astype(np.float64) / np.sqrt(2) + 0.5, 0, 1)
+    return largest.astype(np.uint32) << np.uint32(30) | _pack(fractions, (10, 10, 10))
+
+
+def _read_elements(file: BinaryIO, name: str) -> tuple[dict[str, Rows], tuple[str, ...]]:
+    """The elements that a compressed PLY has, each as a structured array, and its comments."""
     size = os.fstat(file.fileno()).st_size
-    data, counts, at = parse_header(file.read(MAX_HEADER_BYTES), name)
+    header = parse_header(file.read(MAX_HEADER_BYTES), name)
+    data, counts, at = header.data, header.counts, header.header_bytes
     if data.text or data.byte_order != "<":
         raise SceneError(f"{name}: a compressed PLY must be binary_little_endian")
     elements: dict[str, Rows] = {}
@@ -92,14 +173,14 @@ def _read_elements(file: BinaryIO, name: str) -> dict[str, Rows]:
     for needed in ("chunk", "vertex"):
         if needed not in elements:
             raise SceneError(f"{name}: no element '{needed}' in this compressed PLY")
-    return elements
+    return elements, header.comments
 
 
 def _checked_dtype(element: PlyElement, name: str) -> np.dtype[Any]:
     """The row of an element; raises SceneError where it is not what the format says."""
     properties = {prop.name for prop in element.properties}
     types = {"chunk": "<f4", "vertex": "<u4", "sh": "|u1"}
-    rest = [sh_rest(k) for k in (3, 8, 15)]
+    rest = [sh_rest(k) for k in (3, 8, 15, 24)]
     schemas = {
         "chunk": [set(_CHUNK), {*_CHUNK, *_CHUNK_COLOR}],
         "vertex": [set(_VERTEX)],
@@ -144,7 +225,7 @@ def _unpack_rotation(words: Words) -> FloatArray:
     return join_smallest_three(smallest.astype(np.float32), (words >> 30).astype(np.intp))
 
 
-def _unpack_sh(sh: Rows | None, count: int) -> FloatArray:
+def _unpack_sh(sh: Rows | None, count: int, name: str) -> FloatArray:
     """Coefficients [N, K, 3]; the outermost steps stand for the ends of the range."""
     if sh is None:
         return np.zeros((count, 0, 3), np.float32)
@@ -153,5 +234,8 @@ def _unpack_sh(sh: Rows | None, count: int) -> FloatArray:
     steps = (np.arange(256) + 0.5) / 256
     steps[0], steps[255] = 0, 1
     values = ((steps - 0.5) * _SH_RANGE)[bytes_]
-    coefficients: FloatArray = values.reshape(count, 3, -1).transpose(0, 2, 1).astype(np.float32)
-    return coefficients
+    coefficients = values.reshape(count, 3, len(names) // 3).transpose(0, 2, 1)
+    if coefficients.shape[1] > SH_KEPT:
+        warnings.warn(f"{name}: {SH_CUT}", SceneWarning, stacklevel=4)
+    kept: FloatArray = coefficients[:, :SH_KEPT].astype(np.float32)
+    return kept

@@ -6,6 +6,7 @@ Rows go block by block straight into the final arrays, so that a large scene is 
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -15,31 +16,52 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from plyfile import PlyData, PlyElement
 
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
-from exgs.scene.formats.ply_header import MEAN, QUAT, SCALE, SH0, Layout, read_layout, sh_rest
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.formats.ply_header import (
+    FILTER,
+    MEAN,
+    QUAT,
+    RGB,
+    SCALE,
+    SH0,
+    Layout,
+    read_layout,
+    sh_rest,
+)
+from exgs.scene.formats.render_mode import MIP_COMMENT, is_antialiased
+from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.mending import (
     FLAT,
     MIN_SCALE,
     NO_NUMBER,
     NO_ROTATION,
+    SH_CUT,
+    SH_KEPT,
     TOO_LARGE,
     are_sane,
 )
+from exgs.scene.scene import Scene
+from exgs.scene.transform import rebased
 
 _BLOCK_ROWS = 1 << 14
 
 _ROUNDING = 0.1  # of its largest axis: by so much a Gaussian may be misplaced without a word
 _MAX_LOGIT = 20.0  # a float32 sigmoid of this is 1, and of its negative far below 1/255
+_FLAT_SHARE = 1e-3  # of the smaller of its two axes: the thickness that a 2D Gaussian is given
+_MAX_PLACE = 1e15  # what is farther is none to measure from
+_CRS = re.compile(r"crs:?\s+(\S.*)", re.IGNORECASE)
 
 Rows = npt.NDArray[Any]  # structured, one field a property
 
 
-def read_ply(path: str | os.PathLike[str]) -> Gaussians:
-    """The scene of an INRIA-style PLY, ascii or binary, of SH degree 0 to 3; extras are ignored.
+def read_ply(path: str | os.PathLike[str]) -> Scene:
+    """The scene of an INRIA-style PLY, ascii or binary; extras are ignored.
+
+    2D Gaussians (no scale_2) get a thin third axis, red, green and blue stand for f_dc, the 3D
+    filter of Mip-Splatting goes into scales and opacities, and SH of degree 4 are left out with a
+    SceneWarning. Comments tell the rendering mode; positions far away get an origin.
 
     Rows with a value that is not finite, with a position or scale beyond 1e12 or a colour beyond
     10,000 are dropped; scales below 1e-12 are raised to it; zero quaternions become the identity;
@@ -53,29 +75,46 @@ def read_ply(path: str | os.PathLike[str]) -> Gaussians:
         reading = _Reading(layout)
         for rows in (_text_blocks if layout.is_text else _blocks)(file, layout, name):
             reading.append(rows)
+    if layout.sh_coefficients > SH_KEPT:
+        warnings.warn(f"{name}: {SH_CUT}", SceneWarning, stacklevel=2)
     if reading.faults:
         faults = "; ".join(f"{count} Gaussians {fault}" for fault, count in reading.faults.items())
         if not reading.kept:
             raise SceneError(f"{name}: no usable Gaussian among {layout.count}: {faults}")
         warnings.warn(f"{name}: {faults}", SceneWarning, stacklevel=2)
-    return reading.scene()
+    crs = next((found[1] for comment in layout.comments if (found := _CRS.fullmatch(comment))), "")
+    return rebased(
+        Scene(
+            reading.gaussians(),
+            antialiased=layout.has_filter or is_antialiased(layout.comments),
+            origin=reading.origin,
+            crs=crs,
+        )
+    )
 
 
-def write_ply(path: str | os.PathLike[str], gaussians: Gaussians) -> None:
+def write_ply(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
     """Write a binary little-endian PLY with zero normals, as INRIA's trainer does.
 
-    f_rest is there where the SH degree is above 0; opacity logits are clamped to +-20. An
-    existing file is replaced, and only by a complete one. Raises OSError.
+    f_rest is there where the SH degree is above 0; opacity logits are clamped to +-20. Positions
+    are doubles where the scene has an origin. An existing file is replaced, and only by a complete
+    one. Raises OSError.
     """
+    scene = Scene.of(scene)
+    gaussians, count = scene.gaussians, len(scene)
     rest = sh_rest(gaussians.shN.shape[1])
     names = (*MEAN, "nx", "ny", "nz", *SH0, *rest, "opacity", *SCALE, *QUAT)
-    row = np.zeros(1, [(name, "<f4") for name in names])
-    vertex = PlyElement.describe(np.broadcast_to(row, len(gaussians)), "vertex")
-    header: str = PlyData([vertex], byte_order="<").header
+    kind = "double" if any(scene.origin) else "float"
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {MIP_COMMENT}"] if scene.antialiased else []
+    lines += [f"comment crs: {' '.join(scene.crs.split())}"] if scene.crs else []
+    lines.append(f"element vertex {count}")
+    lines += [f"property {kind if name in MEAN else 'float'} {name}" for name in names]
     with atomic_write(path) as file:
-        file.write(f"{header}\n".encode("ascii"))
-        for start in range(0, len(gaussians), _BLOCK_ROWS):
-            file.write(_rows(gaussians.select(slice(start, start + _BLOCK_ROWS))).tobytes())
+        file.write("\n".join([*lines, "end_header", ""]).encode())
+        for start in range(0, count, _BLOCK_ROWS):
+            part = gaussians.select(slice(start, start + _BLOCK_ROWS))
+            file.write(_rows(part, scene.origin).tobytes())
 
 
 def _blocks(file: BinaryIO, layout: Layout, name: str) -> Iterator[Rows]:
@@ -115,26 +154,38 @@ class _Reading:
     """The final arrays while they fill; rows are checked and activated block by block."""
 
     def __init__(self, layout: Layout) -> None:
-        k = layout.sh_coefficients
+        k = min(layout.sh_coefficients, SH_KEPT)
         shapes: list[tuple[int, ...]] = [(3,), (4,), (3,), (), (3,), (k, 3)]
         self._arrays = [np.empty((layout.count, *shape), np.float32) for shape in shapes]
-        self._rest = sh_rest(k)
+        self._layout = layout
+        self._based = False
+        self.origin = (0.0, 0.0, 0.0)
         self.kept = 0
         self.faults: Counter[str] = Counter()
 
     def append(self, rows: Rows) -> None:
         block = [array[self.kept : self.kept + len(rows)] for array in self._arrays]
         means, quats, scales, opacities, sh0, shN = block
-        k = shN.shape[1]
-        with np.errstate(over="ignore"):  # doubles beyond float32 become infinite
-            for columns, names in ((means, MEAN), (quats, QUAT), (scales, SCALE), (sh0, SH0)):
-                for i, name in enumerate(names):
+        stored, k = self._layout.sh_coefficients, shN.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 get infinite
+            rounding = self._place(rows, means)
+            names = SCALE[:2] if self._layout.is_flat else SCALE
+            for columns, fields in ((quats, QUAT), (scales, names)):
+                for i, name in enumerate(fields):
                     columns[:, i] = rows[name]
-            rounding = np.max([np.abs(means[:, i] - rows[name]) for i, name in enumerate(MEAN)], 0)
-            for i, name in enumerate(self._rest):
-                shN[:, i % k, i // k] = rows[name]
+            for i in range(3):
+                if self._layout.is_rgb:
+                    sh0[:, i] = _rgb_as_sh0(rows[RGB[i]], self._layout.dtype[RGB[i]])
+                else:
+                    sh0[:, i] = rows[SH0[i]]
+                for coefficient in range(k):
+                    shN[:, coefficient, i] = rows[f"f_rest_{i * stored + coefficient}"]
             opacities[:] = 1 / (1 + np.exp(-rows["opacity"].astype(np.float32)))
+            if self._layout.is_flat:
+                scales[:, 2] = scales[:, :2].min(axis=1) + np.log(_FLAT_SHARE)
             np.exp(scales, out=scales)
+            if self._layout.has_filter:
+                _apply_filter(rows[FILTER], scales, opacities)
         finite = [np.isfinite(a).reshape(len(rows), -1).all(1) for a in (means, quats, sh0, shN)]
         finite += [~np.isnan(opacities), ~np.isnan(scales).any(1)]  # infinite ones: see below
         usable: npt.NDArray[np.bool_] = np.logical_and.reduce(finite)
@@ -153,8 +204,23 @@ class _Reading:
         self._normalise(quats)
         self.kept += len(means)
 
-    def scene(self) -> Gaussians:
+    def gaussians(self) -> Gaussians:
         return Gaussians(*(array[: self.kept] for array in self._arrays))
+
+    def _place(self, rows: Rows, means: FloatArray) -> FloatArray:
+        """Write positions relative to an origin that the first rows tell; [N] what is lost."""
+        places = np.stack([rows[name] for name in MEAN], axis=1)
+        if not self._based and places.dtype == np.float64:
+            near = places[np.all(np.abs(places) < _MAX_PLACE, axis=1)]
+            if len(near):
+                x, y, z = np.rint(np.median(near, axis=0))
+                self.origin = (float(x), float(y), float(z))
+        self._based = True
+        if any(self.origin):
+            places = places - np.array(self.origin)
+        means[:] = places
+        lost: FloatArray = np.abs(means - places).max(axis=1)
+        return lost
 
     def _normalise(self, quats: FloatArray) -> None:
         largest = np.abs(quats).max(1)
@@ -171,14 +237,28 @@ class _Reading:
             self.faults[fault] += count
 
 
-def _rows(part: Gaussians) -> FloatArray:
-    """The rows of a PLY, [N, properties]."""
+def _rgb_as_sh0(values: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[np.floating]:
+    """Colours from 0 to the largest value of an integer type, or from 0 to 1, as sh0."""
+    full = float(np.iinfo(kind).max) if np.issubdtype(kind, np.integer) else 1.0
+    sh0: npt.NDArray[np.floating] = (values / full - 0.5) / SH_C0
+    return sh0
+
+
+def _apply_filter(size: npt.NDArray[Any], scales: FloatArray, opacities: FloatArray) -> None:
+    """Widen `scales` by the 3D filter of Mip-Splatting (Yu et al. 2024, equation 7), in place."""
+    squares = scales.astype(np.float64) ** 2
+    wider = squares + (size.astype(np.float64) ** 2)[:, None]
+    opacities *= np.sqrt(np.prod(squares / np.maximum(wider, 1e-300), axis=1))
+    scales[:] = np.sqrt(wider)
+
+
+def _rows(part: Gaussians, origin: tuple[float, float, float]) -> Rows:
+    """The rows of a PLY, in the order of its properties."""
     n = len(part)
     with np.errstate(divide="ignore"):
         opacities = part.opacities.astype(np.float64)
         logits = np.log(opacities) - np.log1p(-opacities)
         columns = (
-            part.means,
             np.zeros((n, 3)),
             part.sh0,
             part.shN.transpose(0, 2, 1).reshape(n, -1),
@@ -186,4 +266,9 @@ def _rows(part: Gaussians) -> FloatArray:
             np.log(np.maximum(part.scales, MIN_SCALE)),
             part.quats,
         )
-    return np.concatenate(columns, axis=1, dtype="<f4", casting="same_kind")
+    rest = np.concatenate(columns, axis=1, dtype="<f4", casting="same_kind")
+    kind = "<f8" if any(origin) else "<f4"
+    rows = np.empty(n, [("mean", kind, 3), ("rest", "<f4", rest.shape[1])])
+    rows["mean"] = part.means.astype(kind) + np.array(origin, kind)
+    rows["rest"] = rest
+    return rows

@@ -1,7 +1,9 @@
 """The header of a splat PLY, believed only after it was held against the size of the file.
 
 plyfile parses it with every count as 0, so that nothing is read or allocated on its word. Every
-way in which a file is no INRIA-style splat gets its own message here.
+way in which a file is no INRIA-style splat gets its own message here. Variants that other
+trainers write are told by their properties: no scale_2 (2DGS), red green blue (nerfstudio),
+filter_3D (Mip-Splatting), 72 f_rest (SH degree 4).
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ MEAN = ("x", "y", "z")
 SH0 = ("f_dc_0", "f_dc_1", "f_dc_2")
 SCALE = ("scale_0", "scale_1", "scale_2")
 QUAT = ("rot_0", "rot_1", "rot_2", "rot_3")
+RGB = ("red", "green", "blue")
+FILTER = "filter_3D"
 _REQUIRED = (*MEAN, *SH0, "opacity", *SCALE, *QUAT)
+_REST = (0, 9, 24, 45, 72)  # f_rest properties of SH degree 0 to 4
 
 MAX_HEADER_BYTES = 1 << 16
 
@@ -32,10 +37,24 @@ class Layout:
 
     count: int
     dtype: np.dtype[Any]  # one field a property
-    sh_coefficients: int  # higher ones of a channel, K: 0, 3, 8 or 15
+    sh_coefficients: int  # higher ones of a channel, K: 0, 3, 8, 15 or 24
     is_text: bool
     header_bytes: int
     skip: int  # what other elements take before the vertices: bytes, or lines of a text
+    comments: tuple[str, ...]
+    is_flat: bool  # no scale_2: 2D Gaussians
+    is_rgb: bool  # red, green and blue instead of f_dc
+    has_filter: bool  # the 3D filter of Mip-Splatting, not yet in scales and opacities
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A PLY header: elements with counts of 0, the true counts, and the rest of it."""
+
+    data: PlyData
+    counts: list[int]
+    comments: tuple[str, ...]
+    header_bytes: int
 
 
 def sh_rest(sh_coefficients: int) -> list[str]:
@@ -49,7 +68,8 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     Raises SceneError where it is no PLY of splats, or promises more than the file holds.
     """
     size = os.fstat(file.fileno()).st_size
-    data, counts, header_bytes = parse_header(file.read(MAX_HEADER_BYTES), name)
+    header = parse_header(file.read(MAX_HEADER_BYTES), name)
+    data, counts, header_bytes = header.data, header.counts, header.header_bytes
     elements: Sequence[PlyElement] = data.elements
     vertex, sh_coefficients = _find_splats(elements, name)
     least = header_bytes  # bytes that the file must have
@@ -71,12 +91,23 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
                 " save the file with the vertices first"
             )
         skip += count if data.text else count * _least_row_bytes(element, data.text)
-    dtype = vertex.dtype(data.byte_order)
-    return Layout(counts[at], dtype, sh_coefficients, data.text, header_bytes, skip)
+    present = {prop.name for prop in vertex.properties}
+    return Layout(
+        counts[at],
+        vertex.dtype(data.byte_order),
+        sh_coefficients,
+        data.text,
+        header_bytes,
+        skip,
+        header.comments,
+        is_flat=SCALE[2] not in present,
+        is_rgb=not present.issuperset(SH0),
+        has_filter=FILTER in present,
+    )
 
 
-def parse_header(head: bytes, name: str) -> tuple[PlyData, list[int], int]:
-    """The header with counts of 0, the counts, and its length in bytes; raises SceneError."""
+def parse_header(head: bytes, name: str) -> Header:
+    """The header that a file begins with; raises SceneError."""
     if not head.startswith((b"ply\n", b"ply\r")):
         raise SceneError(f"{name}: not a PLY file (it doesn't begin with 'ply')")
     newline = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
@@ -89,16 +120,20 @@ def parse_header(head: bytes, name: str) -> tuple[PlyData, list[int], int]:
         )
     lines: list[str] = []
     counts: list[int] = []
+    comments: list[str] = []
     try:
         for line in head[:end].decode("latin-1").split(newline.decode()):
             words = line.split()
             if words[:1] == ["element"] and len(words) == 3:
                 counts.append(int(words[2]))
                 lines.append(f"element {words[1]} 0")
-            elif words[:1] not in (["comment"], ["obj_info"]):
+            elif words[:1] == ["comment"]:
+                comments.append(line.partition("comment")[2].strip())
+            elif words[:1] != ["obj_info"]:
                 lines.append(line)
         text = "\n".join([*lines, "end_header", ""])
-        return PlyData.read(io.BytesIO(text.encode("latin-1"))), counts, end + len(last)
+        data = PlyData.read(io.BytesIO(text.encode("latin-1")))
+        return Header(data, counts, tuple(comments), end + len(last))
     except (PlyParseError, ValueError) as error:
         raise SceneError(f"{name}: the PLY header is damaged: {error}") from error
 
@@ -115,7 +150,8 @@ def _find_splats(elements: Sequence[PlyElement], name: str) -> tuple[PlyElement,
         raise SceneError(f"{name}: no element 'vertex' in the PLY: not a splat scene")
     vertex = named["vertex"]
     present = {prop.name for prop in vertex.properties}
-    missing = [prop for prop in _REQUIRED if prop not in present]
+    optional = {SCALE[2], *(SH0 if present.issuperset(RGB) else ())}
+    missing = [prop for prop in _REQUIRED if prop not in present and prop not in optional]
     if not present.difference(MEAN).intersection(_REQUIRED):
         raise SceneError(
             f"{name}: a point cloud or mesh, its vertices have no splat properties"
@@ -127,10 +163,10 @@ def _find_splats(elements: Sequence[PlyElement], name: str) -> tuple[PlyElement,
             " export the scene as an INRIA-style 3DGS .ply"
         )
     rest = sum(prop.startswith("f_rest_") for prop in present)
-    if rest not in (0, 9, 24, 45) or not present.issuperset(sh_rest(rest // 3)):
+    if rest not in _REST or not present.issuperset(sh_rest(rest // 3)):
         raise SceneError(
-            f"{name}: the vertices have {rest} f_rest properties; 0, 9, 24 or 45 in one series"
-            " are expected (SH degree 0 to 3)"
+            f"{name}: the vertices have {rest} f_rest properties; 0, 9, 24, 45 or 72 in one series"
+            " are expected (SH degree 0 to 4)"
         )
     if _has_lists(vertex):
         raise SceneError(f"{name}: the vertices have lists; save the file without them")

@@ -7,12 +7,13 @@ the SH: https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from exgs.scene.errors import SceneError
+from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.formats.sog_files import (
     Meta,
     Parts,
@@ -24,19 +25,22 @@ from exgs.scene.formats.sog_files import (
     texture_width,
 )
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.mending import check_count, mended
+from exgs.scene.mending import SH_CUT, SH_KEPT, check_count, mended
 from exgs.scene.rotations import join_smallest_three
+from exgs.scene.scene import Scene
+from exgs.scene.transform import rebased
 
 _PALETTE_COLUMNS = 64  # palette entries in a row of the centroids' image
 _PALETTE_ENTRIES = 1 << 16  # labels have 16 bits
 _FIRST_ROTATION_TAG = 252
-_SH_COEFFICIENTS = {1: 3, 2: 8, 3: 15}  # by bands
+_SH_COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}  # by bands
+_MODELS = ("default", "antialiased", "2dgs")
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
 
-def read_sog(path: str | os.PathLike[str]) -> Gaussians:
+def read_sog(path: str | os.PathLike[str]) -> Scene:
     """The scene of a .sog file, of a folder with meta.json, or of that meta.json.
 
     Versions 1 and 2. Raises SceneError where it is none, or parts of it are missing or too small
@@ -51,7 +55,7 @@ def read_sog(path: str | os.PathLike[str]) -> Gaussians:
         return _read_parts(parts)
 
 
-def _read_parts(parts: Parts) -> Gaussians:
+def _read_parts(parts: Parts) -> Scene:
     meta = read_meta(parts)
     is_old = "version" not in meta
     if not is_old and meta["version"].value != 2:
@@ -63,18 +67,35 @@ def _read_parts(parts: Parts) -> Gaussians:
     check_count(parts.name, count, parts.total_bytes)
     scene = _Images(parts, meta, count)
     if count == 0:
-        return Gaussians.empty()
+        return Scene(Gaussians.empty())
     scales, sh0, opacities, shN = _old_values(scene) if is_old else _values(scene)
     with np.errstate(over="ignore", invalid="ignore"):
-        return mended(
+        gaussians = mended(
             parts.name,
             means=_means(scene),
             quats=_quats(scene),
             scales=np.exp(scales),
             opacities=opacities,
             sh0=sh0,
-            shN=shN,
+            shN=_cut_harmonics(shN, parts.name),
         )
+    return rebased(Scene(gaussians, antialiased=_is_antialiased(meta, parts.name)))
+
+
+def _is_antialiased(meta: Meta, name: str) -> bool:
+    """What the meta.json says of the rendering mode."""
+    model = meta["model"].text() if "model" in meta else "default"
+    if model not in _MODELS:
+        warnings.warn(
+            f"{name}: unknown model {model!r}, read as 'default'", SceneWarning, stacklevel=4
+        )
+    return model == "antialiased"
+
+
+def _cut_harmonics(shN: Floats, name: str) -> Floats:
+    if shN.shape[1] > SH_KEPT:
+        warnings.warn(f"{name}: {SH_CUT}", SceneWarning, stacklevel=4)
+    return shN[:, :SH_KEPT]
 
 
 class _Images:
@@ -147,7 +168,7 @@ def _values(scene: _Images) -> tuple[Floats, Floats, Floats, Floats]:
         return scales, sh0, opacities, np.zeros((scene.count, 0, 3), np.float32)
     shN = scene.meta["shN"]
     if (bands := shN["bands"].integer()) not in _SH_COEFFICIENTS:
-        raise shN["bands"].wrong("1, 2 or 3")
+        raise shN["bands"].wrong("1, 2, 3 or 4")
     labels = _labels(scene)
     if int(labels.max()) >= shN["count"].integer():
         raise shN["count"].wrong(f"{int(labels.max()) + 1} or more, as the labels need")
@@ -167,7 +188,7 @@ def _old_values(scene: _Images) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     if spare or coefficients not in _SH_COEFFICIENTS.values():
         raise SceneError(
             f"{scene.parts.name}: the SH palette is {scene.width('shN')} pixels wide, expected 192,"
-            " 512 or 960; the scene is damaged: fetch or export it again"
+            " 512, 960 or 1536; the scene is damaged: fetch or export it again"
         )
     labels = _labels(scene)
     centroids = scene.palette("shN", int(labels.max()) + 1, coefficients)

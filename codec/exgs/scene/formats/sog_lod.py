@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from exgs.scene.errors import SceneError
 from exgs.scene.formats.sog import read_sog
 from exgs.scene.formats.sog_files import Meta, inner_name, open_folder, read_meta
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
+from exgs.scene.transform import joined
 
 META_NAME = "lod-meta.json"
 
 
-def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Gaussians:
+def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
     """A streamed SOG with every region at `level` (0: the finest), by its lod-meta.json.
 
     A region without that level shows the nearest coarser one that it has, else the nearest finer;
@@ -27,8 +30,8 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Gaussians:
     """
     path = Path(path)
     meta = _read_meta(path)
-    folders = _folders(meta, path)
-    loaded: dict[int, Gaussians] = {}
+    folders = _units(meta, path)
+    loaded: dict[int, Scene] = {}
     parts = [read_sog(_environment(meta, path))] if "environment" in meta else []
     count = 0
     for file, start, rows in _rows(meta, level):
@@ -43,16 +46,20 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Gaussians:
                 f"{path}: region of {rows} rows from row {start} of {folders[file].name}, which has"
                 f" {len(scene)}; the scene is damaged: fetch or export it again"
             )
-        parts.append(scene.select(slice(start, start + rows)))
-    return Gaussians.concatenate(parts) if parts else Gaussians.empty()
+        part = scene.gaussians.select(slice(start, start + rows))
+        parts.append(replace(scene, gaussians=part))
+    return joined(parts) if parts else Scene(Gaussians.empty())
 
 
 def sog_level_folders(path: str | os.PathLike[str], level: int = 0) -> list[Path]:
-    """The folders that `read_sog_level` would read, each once; raises SceneError, OSError."""
+    """The folders (or .sog bundles) that `read_sog_level` would read, each once.
+
+    Raises SceneError, OSError.
+    """
     path = Path(path)
     meta = _read_meta(path)
-    folders = _folders(meta, path)
-    used = dict.fromkeys(folders[file] for file, _, _ in _rows(meta, level) if file < len(folders))
+    units = _units(meta, path)
+    used = dict.fromkeys(units[file] for file, _, _ in _rows(meta, level) if file < len(units))
     return [*([_environment(meta, path)] if "environment" in meta else []), *used]
 
 
@@ -65,13 +72,18 @@ def _read_meta(path: Path) -> Meta:
     return read_meta(open_folder(path), path.name)
 
 
-def _folders(meta: Meta, path: Path) -> list[Path]:
-    names = (name.text() for name in meta["filenames"].items())
-    return [(path.parent / inner_name(name, str(path))).parent for name in names]
+def _units(meta: Meta, path: Path) -> list[Path]:
+    return [_unit(name.text(), path) for name in meta["filenames"].items()]
 
 
 def _environment(meta: Meta, path: Path) -> Path:
-    return (path.parent / inner_name(meta["environment"].text(), str(path))).parent
+    return _unit(meta["environment"].text(), path)
+
+
+def _unit(name: str, path: Path) -> Path:
+    """The folder of a meta.json beside `path`, or a bundle."""
+    file = path.parent / inner_name(name, str(path))
+    return file.parent if file.suffix == ".json" else file
 
 
 def _rows(meta: Meta, level: int) -> Iterator[tuple[int, int, int]]:

@@ -1,8 +1,8 @@
 """.spz files (Niantic): 20 bytes a Gaussian and the SH in 8 bits each, then gzip or zstd.
 
-Versions 1 to 3 are one gzip stream of header and columns; version 4 has a plain header, a table
-of lengths, and a zstd frame a column. Sizes are checked before anything is unpacked.
-Format: https://github.com/nianticlabs/spz (README and load-spz.cc).
+Versions 1 to 3 are one gzip stream of header, columns and records; version 4 has a plain header,
+records, a table of lengths, and a zstd frame a column. Sizes are checked before anything is
+unpacked. Format: https://github.com/nianticlabs/spz (README, extensions/README and load-spz.cc).
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import zstandard
 
-from exgs.scene.errors import SceneError
+from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
+from exgs.scene.formats.render_mode import warn_of_lost_facts
 from exgs.scene.formats.spz_columns import (
     COLUMNS,
     Layout,
@@ -26,8 +30,12 @@ from exgs.scene.formats.spz_columns import (
     pack_columns,
     unpack_columns,
 )
+from exgs.scene.formats.spz_records import frame_record, read_frame
+from exgs.scene.frames import RDF, to_rdf
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.mending import check_count
+from exgs.scene.scene import Scene
+from exgs.scene.transform import rebased, turned
 
 _MAGIC = b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, SH degree, fraction, flags, streams
@@ -36,52 +44,152 @@ _V4_TABLE_AT = struct.Struct("<I")  # behind _HEADER: where the table of lengths
 _V4_LENGTHS = struct.Struct("<QQ")  # packed, unpacked
 _WRITTEN_VERSION = 3  # what most viewers read; 4 packs the same columns with zstd
 _GZIP_LEVEL = 6
-_MAX_SPARE_BYTES = 1 << 20  # behind the columns: extensions, which are passed over
+_MAX_SPARE_BYTES = 1 << 20  # behind the columns: records
+_PLAIN_VERSIONS = tuple(struct.pack("<I", version) for version in (1, 2, 3))
+_ANTIALIASED = 1  # flags
+_HAS_RECORDS = 2
+_STEP_SHARE = 0.1  # of the median Gaussian's width: how coarse positions may be without a word
 
 
-def read_spz(path: str | os.PathLike[str]) -> Gaussians:
-    """The scene of an .spz of version 1 to 4, turned from its RUB axes into the RDF of a PLY.
+def read_spz(path: str | os.PathLike[str], frame: str | None = None) -> Scene:
+    """The scene of an .spz of version 1 to 4, in RDF.
 
-    SH of degree 4 are left out, and a SceneWarning says so. Raises SceneError where the file is
-    none, or holds less than its header says; OSError.
+    `frame` is the one that the file's values stand in; where it is None, the file's own record
+    tells, or else it is RDF: what splat-transform, SuperSplat and Niantic's own PLY converter
+    store. SH of degree 4 and unknown records are left out with
+    a SceneWarning. Raises SceneError where the file is none, or holds less than its header says;
+    OSError.
     """
-    name, data = str(path), Path(path).read_bytes()
-    if data.startswith(_MAGIC):
-        layout, columns = _read_streams(data, name)
-    elif data.startswith(b"\x1f\x8b"):
-        layout, columns = _read_gzip(data, name)
+    name = str(path)
+    scene, found = unpack_spz(Path(path).read_bytes(), name, frame)
+    matrix = to_rdf(found or RDF)
+    return rebased(replace(scene, gaussians=turned(scene.gaussians, matrix)))
+
+
+def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene, str | None]:
+    """The scene of an .spz file's bytes as its values stand, and their frame.
+
+    That is `frame` if given, else what the file declares, else None. Raises SceneError.
+    """
+    if data.startswith(b"\x1f\x8b"):
+        contents = _read_gzip(data, name)
+    elif data.startswith(_MAGIC) and data[4:8] in _PLAIN_VERSIONS:
+        contents = _read_plain(_Plain(data), len(data), name)  # unpacked on the way here
+    elif data.startswith(_MAGIC):
+        contents = _read_streams(data, name)
     else:
         raise SceneError(f"{name}: not an .spz file (neither gzip nor 'NGSP' at its start)")
-    return unpack_columns(columns, layout, name)
+    header = contents.header
+    if frame is None and header.flags & _HAS_RECORDS:
+        frame = read_frame(contents.records, name)
+    gaussians = unpack_columns(contents.columns, header.layout, name)
+    return Scene(gaussians, antialiased=bool(header.flags & _ANTIALIASED)), frame
 
 
-def write_spz(path: str | os.PathLike[str], gaussians: Gaussians) -> None:
+def write_spz(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
     """Write an .spz of version 3, SH in 5 bits (degree 1) and 4 bits (above) as Niantic's library.
 
-    Positions have 12 fractional bits, small scenes more. An existing file is replaced, and only
-    by a complete one. Raises SceneError where a position is too large for the format; OSError.
+    Values stay in RDF, and a record says so: readers that know no records take them as they are.
+    Positions have 12 fractional bits, small scenes more; a SceneWarning tells where that is coarse
+    for the scene's Gaussians. An existing file is replaced, and only by a complete one. Raises
+    SceneError where a position is too large for the format; OSError.
     """
+    scene = Scene.of(scene)
+    gaussians = scene.gaussians
     fraction = fractional_bits(gaussians.means, str(path))
+    warn_of_lost_facts(scene, str(path), mode=False, origin=True)
+    _warn_of_steps(gaussians, fraction, str(path))
     layout = Layout(_WRITTEN_VERSION, len(gaussians), gaussians.sh_degree, fraction)
     columns = pack_columns(gaussians, layout)
+    flags = _HAS_RECORDS | (_ANTIALIASED if scene.antialiased else 0)
     header = _HEADER.pack(
-        _MAGIC, layout.version, layout.count, layout.sh_degree, layout.fractional_bits, 0, 0
+        _MAGIC, layout.version, layout.count, layout.sh_degree, layout.fractional_bits, flags, 0
     )
-    packed = gzip.compress(b"".join([header, *columns]), _GZIP_LEVEL, mtime=0)
+    plain = b"".join([header, *columns, frame_record(RDF)])
+    packed = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
     with atomic_write(path) as file:
         file.write(packed)
+
+
+def _warn_of_steps(gaussians: Gaussians, fraction: int, name: str) -> None:
+    """Say so where positions come out coarser than the Gaussians are wide."""
+    if not len(gaussians):
+        return
+    step, width = 0.5**fraction, float(np.median(gaussians.scales.max(axis=1)))
+    if step > _STEP_SHARE * width:
+        warnings.warn(
+            f"{name}: positions are rounded to steps of {step:.3g} units, and half of the Gaussians"
+            f" are narrower than {width:.3g}: the scene reaches too far for .spz; write a .ply",
+            SceneWarning,
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
     layout: Layout
+    flags: int
     streams: int  # of version 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    header: _Header
+    columns: list[bytes]
+    records: bytes
+
+
+class _Unpacked(Protocol):
+    """What a gzip stream unpacks to, from its start on."""
+
+    def take(self, size: int) -> bytes:
+        """Up to `size` bytes more; fewer only at the end."""
+        ...
+
+
+class _Plain:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        part = self._data[self._at : self._at + size]
+        self._at += len(part)
+        return part
+
+
+class _Gzip:
+    """All members of a gzip file one after another, as gunzip has it.
+
+    `take` raises zlib.error, and EOFError where the last member lacks its end.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+        self._ended = False
+        self._stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    def take(self, size: int) -> bytes:
+        parts, left = [], size
+        while left and self._rest:
+            part = self._stream.decompress(self._rest, left)
+            self._rest = self._stream.unconsumed_tail
+            parts.append(part)
+            left -= len(part)
+            self._ended = self._stream.eof
+            if self._ended:
+                # gunzip too passes over zeros behind the last member.
+                self._rest = self._stream.unused_data.lstrip(b"\0")
+                self._stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        if left and not self._ended:
+            raise EOFError
+        return b"".join(parts)
 
 
 def _read_header(head: bytes, file_bytes: int, versions: tuple[int, ...], name: str) -> _Header:
     if len(head) < _HEADER.size:
         raise _cut_short(name, "in the header")
-    magic, version, count, sh_degree, fraction, _, streams = _HEADER.unpack_from(head)
+    magic, version, count, sh_degree, fraction, flags, streams = _HEADER.unpack_from(head)
     if magic != _MAGIC:
         raise SceneError(f"{name}: not an .spz file (its contents don't begin with 'NGSP')")
     if version not in versions:
@@ -94,31 +202,33 @@ def _read_header(head: bytes, file_bytes: int, versions: tuple[int, ...], name: 
     if fraction > 24:
         raise SceneError(f"{name}: {fraction} of 24 bits are fractional; the file is damaged")
     check_count(name, count, file_bytes)
-    return _Header(Layout(version, count, sh_degree, fraction), streams)
+    return _Header(Layout(version, count, sh_degree, fraction), flags, streams)
 
 
-def _read_gzip(data: bytes, name: str) -> tuple[Layout, list[bytes]]:
-    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+def _read_gzip(data: bytes, name: str) -> _Contents:
     try:
-        head = stream.decompress(data, _HEADER.size)
-        layout = _read_header(head, len(data), (1, 2, 3), name).layout
-        sizes = [column_bytes(column, layout) for column in COLUMNS]
-        body = stream.decompress(stream.unconsumed_tail, sum(sizes)) if sum(sizes) else b""
-        spare = stream.decompress(stream.unconsumed_tail, _MAX_SPARE_BYTES)  # to the checksum
+        return _read_plain(_Gzip(data), len(data), name)
     except zlib.error as error:
         raise SceneError(f"{name}: damaged gzip ({error}); fetch the file again") from error
-    if len(spare) == _MAX_SPARE_BYTES:
-        raise SceneError(f"{name}: it unpacks to far more than its header says; not read")
-    if len(body) < sum(sizes) or not stream.eof:
-        raise _cut_short(name, f"after {len(body)} of {sum(sizes)} unpacked bytes")
+    except EOFError:
+        raise _cut_short(name, "within its gzip stream") from None
+
+
+def _read_plain(unpacked: _Unpacked, file_bytes: int, name: str) -> _Contents:
+    header = _read_header(unpacked.take(_HEADER.size), file_bytes, (1, 2, 3), name)
     columns = []
-    for size in sizes:
-        columns.append(body[:size])
-        body = body[size:]
-    return layout, columns
+    for column in COLUMNS:
+        size = column_bytes(column, header.layout)
+        columns.append(unpacked.take(size))
+        if len(columns[-1]) < size:
+            raise _cut_short(name, f"after {len(columns[-1])} of {size} unpacked bytes of {column}")
+    records = unpacked.take(_MAX_SPARE_BYTES)  # to the checksum
+    if len(records) == _MAX_SPARE_BYTES:
+        raise SceneError(f"{name}: it unpacks to far more than its header says; not read")
+    return _Contents(header, columns, records)
 
 
-def _read_streams(data: bytes, name: str) -> tuple[Layout, list[bytes]]:
+def _read_streams(data: bytes, name: str) -> _Contents:
     """Version 4: the columns that are not empty are zstd frames one after another."""
     if len(data) < _V4_HEADER_BYTES:
         raise _cut_short(name, "in the header")
@@ -146,7 +256,11 @@ def _read_streams(data: bytes, name: str) -> tuple[Layout, list[bytes]]:
         columns.append(_unpack_stream(data[at : at + packed], size, f"{name}: stream {number}"))
         at += packed
     rest = iter(columns)
-    return header.layout, [next(rest, b"") if size else b"" for size in sizes]
+    return _Contents(
+        header,
+        [next(rest, b"") if size else b"" for size in sizes],
+        data[_V4_HEADER_BYTES:table],
+    )
 
 
 def _unpack_stream(packed: bytes, size: int, place: str) -> bytes:

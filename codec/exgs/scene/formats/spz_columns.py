@@ -1,7 +1,6 @@
 """The columns of an .spz file as bytes and as values; what packs them is in spz.py.
 
-.spz stores right-up-back axes (RUB), a PLY has right-down-forward (RDF): y and z change sign in
-positions, in rotations, and in every SH coefficient whose function is odd in them.
+Values stand in the frame that the file has them in; spz.py turns it.
 Quantization: https://github.com/nianticlabs/spz, load-spz.cc.
 """
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.mending import mended
+from exgs.scene.mending import SH_CUT, SH_KEPT, mended
 from exgs.scene.rotations import join_smallest_three, split_smallest_three
 
 COLUMNS = ("positions", "alphas", "colors", "scales", "rotations", "sh")  # in file order
@@ -32,10 +31,6 @@ _STEP_BITS = 13
 _ROTATION_STEPS = (1 << 9) - 1  # for the magnitude of a component, up to sqrt(1/2)
 _SH1_STEP = 1 << 3  # of a byte: 5 bits remain
 _SH_REST_STEP = 1 << 4
-
-# Sign of each SH coefficient under y -> -y, z -> -z.
-_SH_FLIP = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
-_FLIP = np.array([1, -1, -1], np.float32)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -79,7 +74,7 @@ def fractional_bits(means: FloatArray, name: str) -> int:
 
 
 def unpack_columns(columns: Sequence[bytes], layout: Layout, name: str) -> Gaussians:
-    """The scene of columns of the sizes that `column_bytes` says, in RDF axes."""
+    """The scene of columns of the sizes that `column_bytes` says, in the file's frame."""
     n = layout.count
     positions, alphas, colors, scales, rotations, sh = (
         np.frombuffer(column, np.uint8).reshape(n, -1) if n else np.zeros((0, 0), np.uint8)
@@ -88,17 +83,17 @@ def unpack_columns(columns: Sequence[bytes], layout: Layout, name: str) -> Gauss
     if n == 0:
         return Gaussians.empty(min(layout.sh_degree, 3))
     if layout.sh_degree > 3:
-        warnings.warn(f"{name}: SH of degree 4 are left out", SceneWarning, stacklevel=3)
-    kept = min((layout.sh_degree + 1) ** 2 - 1, len(_SH_FLIP))
+        warnings.warn(f"{name}: {SH_CUT}", SceneWarning, stacklevel=3)
+    kept = min((layout.sh_degree + 1) ** 2 - 1, SH_KEPT)
     shN = (sh.reshape(n, -1, 3)[:, :kept].astype(np.float32) - 128) / 128
     return mended(
         name,
-        means=_unpack_positions(positions, layout) * _FLIP,
+        means=_unpack_positions(positions, layout),
         quats=_unpack_rotations(rotations, layout),
         scales=np.exp(scales.astype(np.float32) / _SCALE_STEPS + np.float32(_MIN_LOG_SCALE)),
         opacities=alphas[:, 0].astype(np.float32) / 255,
         sh0=(colors.astype(np.float32) / 255 - np.float32(0.5)) / np.float32(_COLOR_SCALE),
-        shN=shN * _SH_FLIP[:kept, None],
+        shN=shN,
     )
 
 
@@ -116,9 +111,9 @@ def pack_columns(gaussians: Gaussians, layout: Layout) -> list[bytes]:
             stacklevel=3,
         )
     steps = np.where(np.arange(k) < 3, _SH1_STEP, _SH_REST_STEP)[:, None]
-    sh = np.rint(gaussians.shN * _SH_FLIP[:k, None] * 128) + 128
+    sh = np.rint(gaussians.shN * 128) + 128
     columns = (
-        _pack_positions(gaussians.means * _FLIP, layout.fractional_bits),
+        _pack_positions(gaussians.means, layout.fractional_bits),
         _to_bytes(gaussians.opacities * 255),
         _to_bytes(gaussians.sh0 * (_COLOR_SCALE * 255) + 127.5),
         _to_bytes((log_scales - _MIN_LOG_SCALE) * _SCALE_STEPS),
@@ -149,7 +144,7 @@ def _pack_positions(means: FloatArray, bits: int) -> Bytes:
 
 
 def _unpack_rotations(rotations: Bytes, layout: Layout) -> FloatArray:
-    """Quaternions wxyz in RDF axes."""
+    """Quaternions wxyz."""
     if layout.version < 3:
         xyz = rotations.astype(np.float32) / np.float32(127.5) - 1
         xyzw = join_smallest_three(xyz, np.full(len(xyz), 3))
@@ -159,13 +154,11 @@ def _unpack_rotations(rotations: Bytes, layout: Layout) -> FloatArray:
         magnitudes = (fields & _ROTATION_STEPS) / (_ROTATION_STEPS * np.sqrt(2))
         smallest = np.where(fields & (_ROTATION_STEPS + 1), -magnitudes, magnitudes)
         xyzw = join_smallest_three(smallest.astype(np.float32), (words >> 30).astype(np.intp))
-    xyzw[:, :3] *= _FLIP
     return np.roll(xyzw, 1, axis=1)
 
 
 def _pack_rotations(quats: FloatArray) -> Bytes:
     xyzw = np.roll(quats, -1, axis=1)
-    xyzw[:, :3] *= _FLIP
     smallest, largest = split_smallest_three(xyzw)
     magnitudes = np.rint(np.abs(smallest) * (_ROTATION_STEPS * np.sqrt(2))).astype(np.uint32)
     fields = np.minimum(magnitudes, _ROTATION_STEPS)

@@ -1,0 +1,41 @@
+"""Named coordinate frames: which way the axes x, y and z of a file point.
+
+A name has a letter for each axis: Left or Right, Up or Down, Front or Back, in any order. exgs
+holds scenes in RDF (right, down, front), as PLY files do.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+RDF = "RDF"  # INRIA's PLY, OpenCV
+RUB = "RUB"  # OpenGL, three.js, Niantic's SPZ
+LUF = "LUF"  # glTF
+
+_AXES: dict[str, tuple[float, float, float]] = {
+    "R": (1.0, 0.0, 0.0),
+    "L": (-1.0, 0.0, 0.0),
+    "D": (0.0, 1.0, 0.0),
+    "U": (0.0, -1.0, 0.0),
+    "F": (0.0, 0.0, 1.0),
+    "B": (0.0, 0.0, -1.0),
+}
+
+FRAMES = tuple(
+    "".join(letters)
+    for pairs in itertools.permutations(("LR", "UD", "FB"))
+    for letters in itertools.product(*pairs)
+)
+
+
+def to_rdf(frame: str) -> Matrix:
+    """The matrix [3, 3] that takes coordinates in `frame` (one of FRAMES) to RDF.
+
+    It is orthogonal, with determinant -1 where the frame is left-handed.
+    """
+    return np.array([_AXES[letter] for letter in frame], np.float64).T
