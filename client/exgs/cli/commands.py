@@ -27,11 +27,15 @@ COMMANDS = {
     "verify": "check every hash and bound of a file",
     "decode": "write the scene that a file, or its first bytes, gives as a .ply",
     "render": "draw a picture of a scene",
-    "serve": "serve a folder of .exgs files",
+    "view": "look at a scene in the browser",
+    "serve": "serve a folder of .exgs files, and a page that shows them",
+    "export": "make one HTML file that shows a scene without a server",
     "stream": "receive a scene, draw it while it arrives, measure it",
     "painter": "train GaussPainter, or measure what it does",
     "demo": "all of it on a sample scene",
 }
+
+_MODULES = {"view": "web_view"}  # whose module has another name than the command
 
 # These do not name their input; all others do.
 _ABOUT_THE_SUBJECT = (FormatError, ProtocolError, StreamError)
@@ -83,7 +87,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         )
         if name != chosen:
             continue
-        module = importlib.import_module(f"exgs.cli.{name}")
+        module = importlib.import_module(f"exgs.cli.{_MODULES.get(name, name)}")
         module.add_arguments(command)
         add_output_options(command)
         command.set_defaults(run=module.run, usage_error=command.error)

@@ -32,9 +32,11 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the shortest first
-_INLINE = re.compile(r"<(script|style)(?: type=\"module\")?>(.*?)</\1>", re.DOTALL)
+_INLINE = re.compile(r'<(script|style)(?: type="module" async)?>(.*?)</\1>', re.DOTALL)
 _DATA_MARK = '<script type="application/json" id="exgs-data"></script>'
 _POSTER_MARK = "<!--poster-->"
+_POLICY_MARK = "<!--policy-->"
+_SCENE_MARK = "<!--scene-->"
 _TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
 # Workers obey the policy of their own answer. They fetch scenes, from wherever these lie.
 _WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src *"
@@ -87,10 +89,8 @@ class WebPage:
     def __init__(self, folder: Path = PAGE_FOLDER) -> None:
         """Raises OSError where the page is not built."""
         self._template = (folder / "index.html").read_text("utf-8")
-        self._hashes = {
-            kind: [_hash(text) for tag, text in _INLINE.findall(self._template) if tag == kind]
-            for kind in ("script", "style")
-        }
+        self._scripts = _hashes(self._template, "script")
+        self._styles = _hashes(self._template, "style")
         self.assets = {
             path.name: Asset(_TYPES[path.suffix], _bodies(path))
             for path in (folder / "assets").iterdir()
@@ -99,12 +99,7 @@ class WebPage:
 
     def html(self, data: object, *, title: str, poster: str = "") -> str:
         """The page with what it has to know, a title, and a picture to show at once."""
-        text = self._template.replace(_DATA_MARK, _data_block(data), 1)
-        text = _TITLE.sub(lambda _: f"<title>{html.escape(title)}</title>", text, count=1)
-        if poster:
-            image = f'<img id="poster" alt="" src="{html.escape(poster)}">'
-            text = text.replace(_POSTER_MARK, image, 1)
-        return text
+        return _filled(self._template, data, title, poster)
 
     def headers(
         self, *, content: str = "", poster: str = "", embedders: Iterable[str] = ()
@@ -114,8 +109,8 @@ class WebPage:
         images = ["'self'", "data:", "blob:", *_origin(poster)]
         policy = {
             "default-src": ["'none'"],
-            "script-src": ["'self'", *self._hashes["script"]],
-            "style-src": ["'self'", *self._hashes["style"]],
+            "script-src": ["'self'", *self._scripts],
+            "style-src": ["'self'", *self._styles],
             "img-src": images,
             "connect-src": connect,
             "worker-src": ["'self'"],
@@ -124,12 +119,40 @@ class WebPage:
             "frame-ancestors": ["'self'", *embedders],
         }
         return {
-            "Content-Security-Policy": "; ".join(f"{k} {' '.join(v)}" for k, v in policy.items()),
+            "Content-Security-Policy": _policy(policy),
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-cache",
             "Vary": "Accept-Encoding",
         }
+
+
+class SinglePage:
+    """The page with all its code in one file, for `exgs export`."""
+
+    def __init__(self, folder: Path = PAGE_FOLDER) -> None:
+        """Raises OSError where the page is not built."""
+        self._template = (folder / "single.html").read_text("utf-8")
+
+    def parts(self, data: object, *, title: str, poster: str, content: str) -> tuple[str, str]:
+        """What comes in front of the scene's bytes, and what comes behind them.
+
+        `content` is the URL that the page reads the scene from, "" where the scene is within.
+        """
+        policy = {
+            "default-src": ["'none'"],
+            "script-src": ["'wasm-unsafe-eval'", *_hashes(self._template, "script")],
+            "style-src": _hashes(self._template, "style"),
+            "img-src": ["data:", "blob:"],
+            "connect-src": [*(["'self'"] if content else []), *_origin(content)] or ["'none'"],
+            "worker-src": ["blob:"],
+            "base-uri": ["'none'"],
+            "form-action": ["'none'"],
+        }
+        meta = f'<meta http-equiv="Content-Security-Policy" content="{_policy(policy)}">'
+        text = self._template.replace(_POLICY_MARK, meta, 1)
+        front, _, back = _filled(text, data, title, poster).partition(_SCENE_MARK)
+        return front, back
 
 
 def asset_headers(asset: Asset, encoding: str) -> dict[str, str]:
@@ -153,12 +176,29 @@ def packed_html(text: str, accepted: str) -> tuple[str, bytes]:
     return ("gzip", gzip.compress(body, 6)) if "gzip" in _accepted(accepted) else ("", body)
 
 
+def load_single_page(folder: Path = PAGE_FOLDER) -> SinglePage | None:
+    """The page in one file, where it is built."""
+    try:
+        return SinglePage(folder)
+    except OSError:
+        return None
+
+
 def load_page(folder: Path = PAGE_FOLDER) -> WebPage | None:
     """The page, where it is built."""
     try:
         return WebPage(folder)
     except OSError:
         return None
+
+
+def _filled(template: str, data: object, title: str, poster: str) -> str:
+    text = template.replace(_DATA_MARK, _data_block(data), 1)
+    text = _TITLE.sub(lambda _: f"<title>{html.escape(title)}</title>", text, count=1)
+    if poster:
+        image = f'<img id="poster" alt="" src="{html.escape(poster)}">'
+        text = text.replace(_POSTER_MARK, image, 1)
+    return text
 
 
 def _bodies(path: Path) -> dict[str, bytes]:
@@ -178,6 +218,15 @@ def _accepted(header: str) -> set[str]:
         if not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight):
             names.add(name.strip().lower())
     return names
+
+
+def _policy(directives: dict[str, list[str]]) -> str:
+    return "; ".join(f"{name} {' '.join(values)}" for name, values in directives.items())
+
+
+def _hashes(template: str, tag: str) -> list[str]:
+    """What a policy names the inline scripts or styles of a page by."""
+    return [_hash(text) for found, text in _INLINE.findall(template) if found == tag]
 
 
 def _hash(text: str) -> str:

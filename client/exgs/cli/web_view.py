@@ -1,0 +1,94 @@
+"""`exgs view`: look at a scene in the browser, from a server of its own on a free port.
+
+A file is served by itself, and nothing else of its folder. A scene at a URL is read by the browser
+from there, which needs the permission of that server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from exgs.cli.arguments import port
+from exgs.cli.extras import require
+from exgs.cli.inputs import InputError, is_url, open_input
+from exgs.cli.output import Output
+from exgs.codec.format.container import open_head
+
+_SUFFIX = ".exgs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("scene", metavar="FILE|URL", help="an .exgs file")
+    parser.add_argument("--port", type=port, default=0, help="to listen on (default: a free one)")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="open no browser: print the address only"
+    )
+
+
+def run(arguments: argparse.Namespace, output: Output) -> None:
+    """Run the command."""
+    require("aiohttp")
+    require("prometheus_client")
+    from exgs.server.app import serve
+    from exgs.server.config import ServerConfig
+    from exgs.server.web_page import load_page
+
+    if load_page() is None:
+        raise InputError("the page is not built; run `make page` in the exgs folder")
+    output.subject = arguments.scene
+    with open_input(arguments.scene) as source:  # what is no scene is refused here
+        open_head(source.read)
+    path = _path(arguments.scene)
+
+    def ready(host: str, number: int) -> None:
+        url = f"http://{host}:{number}{path}"
+        output.result(f"{arguments.scene} is at {url}")
+        output.flush()
+        if not arguments.no_browser and not _open(url):
+            output.note("no browser could be opened; open the address by hand")
+        output.note("Ctrl-C ends it")
+
+    try:
+        with _root(arguments.scene) as root:
+            asyncio.run(serve(ServerConfig(root=root, port=arguments.port), ready=ready))
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(f"can't listen at port {arguments.port}: {reason}") from error
+
+
+@contextmanager
+def _root(scene: str) -> Iterator[Path]:
+    """What to serve: the file alone; nothing where the browser reads a URL."""
+    if not is_url(scene):
+        yield Path(scene)
+        return
+    with tempfile.TemporaryDirectory(prefix="exgs-") as empty:
+        yield Path(empty)
+
+
+def _path(scene: str) -> str:
+    """The path of the page that shows the scene."""
+    if is_url(scene):
+        return f"/?content={quote(scene, safe=':/')}"
+    return f"/scenes/{quote(Path(scene).name.removesuffix(_SUFFIX), safe='')}/"
+
+
+def _open(url: str) -> bool:
+    """Open the person's browser. Without a screen there is none, though Python may try."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    ):
+        return False
+    return webbrowser.open(url)
