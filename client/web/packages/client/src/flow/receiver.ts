@@ -10,7 +10,7 @@ import { ChunkTable } from '../format/table.ts';
 import { SceneBuilder, type ChunkFault } from '../scene/builder.ts';
 import type { Poster, Progress, SceneUpdate, View } from '../update.ts';
 import { PartPlan } from './plan.ts';
-import { Residency, type Budget, type Revision } from './residency.ts';
+import { NO_REVISION, Residency, type Budget, type Revision } from './residency.ts';
 import { Scheduler } from './scheduler.ts';
 
 /** What the worker is told, besides updates. */
@@ -19,9 +19,9 @@ export interface Listener {
   poster(poster: Poster): void;
   /** A part failed its checks; it will be asked for again. */
   damaged(section: string, error: FormatError | null): void;
+  /** Something has come that may change what is drawn or wanted. */
+  arrived(): void;
 }
-
-const NO_REVISION: Revision = { drop: [], leaveOut: [], takeIn: [], fetchAgain: [] };
 
 /** One scene as it grows. */
 export class Receiver {
@@ -53,6 +53,8 @@ export class Receiver {
     this.scheduler.setView(this.view);
     this.builder = new SceneBuilder(this.plan.table);
     this.listener.opened(head);
+    this.revise();
+    this.listener.arrived();
   }
 
   /** Raises DamagedError. */
@@ -65,6 +67,8 @@ export class Receiver {
   addPage(page: PageRow, packed: Uint8Array): ChunkRows {
     const rows = readPage(packed, page, this.opened.head.root.facts);
     this.opened.scheduler.addPage(page, rows);
+    this.revise();
+    this.listener.arrived();
     return rows;
   }
 
@@ -74,6 +78,7 @@ export class Receiver {
     if (!this.residency.arrived(row.id)) return [];
     const faults = this.opened.builder.add(row, bytes);
     for (const fault of faults) this.got.delete(fault.row.id);
+    this.listener.arrived();
     return faults;
   }
 
@@ -131,6 +136,15 @@ export class Receiver {
     if (!change && said === this.lastProgress) return null;
     this.lastProgress = said;
     return { added: [], refined: [], dropped: [], groups: [], ...change, progress };
+  }
+
+  /** The scene is another one: an update that drops every part. */
+  dropAll(): SceneUpdate | null {
+    if (!this.builder) return null;
+    const cells = new Map<string, ChunkRow>();
+    for (const row of this.opened.plan.table.rows()) cells.set(`${row.layer}/${row.tile}`, row);
+    this.builder.drop(cells.values());
+    return this.take();
   }
 
   private progress(builder: SceneBuilder): Progress {

@@ -32,6 +32,9 @@ export interface Revision {
   readonly fetchAgain: readonly number[];
 }
 
+/** Nothing to change. */
+export const NO_REVISION: Revision = { drop: [], leaveOut: [], takeIn: [], fetchAgain: [] };
+
 /** Keeps a growing scene within a budget. */
 export class Residency {
   private held = new Set<number>();
@@ -67,6 +70,7 @@ export class Residency {
 
   /** Makes room for what this view needs, as far as the chunk table is known. */
   revise(plan: PartPlan, view: View | null): Revision {
+    if (!this.isFull && fitsWhole(plan, this.budget)) return NO_REVISION;
     const coming = new Set<number>();
     const staying = new Set<number>();
     firstChunks(plan, view, this.budget, coming, staying);
@@ -96,6 +100,14 @@ export class Residency {
     for (const chunk of takeIn) this.leftOut.delete(chunk);
     return { drop, leaveOut, takeIn, fetchAgain };
   }
+}
+
+/** Whether all of a scene fits, proxies included. */
+function fitsWhole(plan: PartPlan, budget: Budget): boolean {
+  const { layers, shDegree } = plan.head.root.facts;
+  const splats = layers.reduce((sum, layer) => sum + layer.leaves + layer.proxies, 0);
+  const each = GEOMETRY_BYTES + COEFFICIENT_BYTES * ((shDegree + 1) ** 2 - 1);
+  return splats <= COMING_SHARE * budget.splats && splats * each <= COMING_SHARE * budget.bytes;
 }
 
 /** Fills in the chunks that come first and fit, by whole units, and those of the first layer. */

@@ -1,0 +1,222 @@
+// One scene in the worker: connects, waits and connects anew, paces updates, keeps the budget.
+
+import { ExgsError, FormatError } from '../errors.ts';
+import { RangeReader } from '../flow/ranges.ts';
+import { Receiver } from '../flow/receiver.ts';
+import type { Budget } from '../flow/residency.ts';
+import { Backoff } from '../net/backoff.ts';
+import { nowS, sleep } from '../net/clock.ts';
+import { SceneChangedError, StreamError } from '../net/errors.ts';
+import { fetchFrom, type Answer } from '../net/http.ts';
+import { LocalTransport, readBlob, readBytes, type ReadRange } from '../net/local.ts';
+import { StaticTransport } from '../net/static.ts';
+import { Throttle } from '../net/throttle.ts';
+import type { View } from '../update.ts';
+import type { Report, Request, SentError } from './messages.ts';
+
+const FLUSH_S = 0.03; // between updates
+const REVISE_S = 0.2; // between changes of what is held for a budget
+const MOST_UNTAKEN = 2; // updates that the page has not taken yet
+
+/** Brings parts to a receiver until it is aborted. */
+interface Transport {
+  run(signal: AbortSignal): Promise<void>;
+  /** Something is wanted now that was not. */
+  wake(): void;
+}
+
+type OpenRequest = Extract<Request, { type: 'open' }>;
+
+/** What a session needs from the worker it runs in. */
+export interface Host {
+  report(report: Report, transfer?: Transferable[]): void;
+  /** Reads a range that only the page can read. */
+  readonly read: ReadRange;
+  /** The answer to a request that the page made before, where there is one. */
+  readonly first: Promise<Answer> | null;
+}
+
+/** Runs one scene. */
+export class Session {
+  private readonly stopping = new AbortController();
+  private readonly throttle: Throttle;
+  private readonly backoff = new Backoff();
+  private receiver: Receiver;
+  private transport: Transport | null = null;
+  private waiting = new AbortController(); // for a new attempt
+  private flushTimer: ReturnType<typeof setTimeout> | undefined;
+  private reviseTimer: ReturnType<typeof setTimeout> | undefined;
+  private flushedS = 0;
+  private untaken = 0;
+
+  constructor(
+    private readonly request: OpenRequest,
+    private readonly host: Host,
+  ) {
+    this.throttle = new Throttle(request.rate);
+    this.receiver = this.newReceiver(request.budget, request.view);
+  }
+
+  /** Runs until it is disposed or fails; never rejects. */
+  async run(): Promise<void> {
+    const { signal } = this.stopping;
+    let { first } = this.host;
+    let budget = this.request.budget;
+    this.setBudget = (changed) => {
+      budget = changed;
+      this.receiver.setBudget(changed);
+      this.reviseSoon();
+    };
+    for (;;) {
+      const before = this.receiver.receivedBytes;
+      try {
+        this.transport ??= this.connect(first);
+        first = null;
+        await this.transport.run(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.flush();
+        if (error instanceof SceneChangedError) {
+          this.dropAll();
+          this.receiver = this.newReceiver(budget, this.receiver.view);
+          this.transport = null;
+          continue;
+        }
+        const brought = this.receiver.receivedBytes > before;
+        const wait =
+          error instanceof StreamError
+            ? this.backoff.wait(error, brought, this.receiver.head !== null)
+            : null;
+        if (wait === null) {
+          this.host.report({ type: 'error', error: sent(error) });
+          return;
+        }
+        this.host.report({ type: 'reconnecting', waitS: wait, reason: (error as Error).message });
+        this.waiting = new AbortController();
+        await sleep(wait, AbortSignal.any([signal, this.waiting.signal])).catch(() => {});
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  look(view: View): void {
+    this.receiver.look(view);
+    this.transport?.wake();
+    this.reviseSoon();
+    this.flushSoon();
+  }
+
+  setBudget: (budget: Budget) => void = (budget) => this.receiver.setBudget(budget);
+
+  setRate(rate: number): void {
+    this.throttle.rate = rate;
+  }
+
+  /** The page has taken an update. */
+  taken(): void {
+    this.untaken -= 1;
+    this.flushSoon();
+  }
+
+  /** The network is back. */
+  online(): void {
+    this.backoff.reset();
+    this.waiting.abort();
+  }
+
+  dispose(): void {
+    clearTimeout(this.flushTimer);
+    clearTimeout(this.reviseTimer);
+    this.stopping.abort(new ExgsError('the scene was disposed of'));
+  }
+
+  private connect(first: Promise<Answer> | null): Transport {
+    const { source, token } = this.request;
+    const { receiver, throttle } = this;
+    const reader = new RangeReader(receiver);
+    switch (source.kind) {
+      case 'http':
+        return new StaticTransport(receiver, reader, {
+          get: fetchFrom(source.url, token),
+          first,
+          sendsIfMatch: source.sendsIfMatch,
+          throttle,
+        });
+      case 'blob':
+        return new LocalTransport(receiver, reader, readBlob(source.blob), throttle);
+      case 'bytes':
+        return new LocalTransport(receiver, reader, readBytes(source.bytes), throttle);
+      case 'asked':
+        return new LocalTransport(receiver, reader, this.host.read, throttle);
+      case 'stream':
+        throw new StreamError('the streaming profile is not there yet');
+    }
+  }
+
+  private newReceiver(budget: Budget, view: View | null): Receiver {
+    const receiver = new Receiver(budget, {
+      opened: (head) => this.host.report({ type: 'open', facts: head.root.facts }),
+      poster: (poster) => this.host.report({ type: 'poster', poster }),
+      damaged: (section) => this.host.report({ type: 'damaged', section }),
+      arrived: () => {
+        this.reviseSoon();
+        this.flushSoon();
+      },
+    });
+    receiver.look(view);
+    return receiver;
+  }
+
+  private dropAll(): void {
+    this.host.report({ type: 'changed' });
+    const update = this.receiver.dropAll();
+    if (update) this.host.report({ type: 'update', update });
+  }
+
+  private reviseSoon(): void {
+    this.reviseTimer ??= setTimeout(() => {
+      this.reviseTimer = undefined;
+      this.receiver.revise();
+      this.transport?.wake();
+      this.flushSoon();
+    }, REVISE_S * 1000);
+  }
+
+  private flushSoon(): void {
+    if (this.flushTimer !== undefined || this.untaken >= MOST_UNTAKEN) return;
+    const wait = Math.max(this.flushedS + FLUSH_S - nowS(), 0);
+    this.flushTimer = setTimeout(() => this.flush(), wait * 1000);
+  }
+
+  private flush(): void {
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
+    this.flushedS = nowS();
+    const update = this.receiver.take();
+    if (!update) return;
+    this.untaken += 1;
+    this.host.report({ type: 'update', update }, buffersOf(update));
+  }
+}
+
+function buffersOf(update: { added: readonly { children: Uint32Array; data: object }[]; refined: readonly { data: object }[] }): Transferable[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { children } of update.added) buffers.add(children.buffer as ArrayBuffer);
+  for (const { data } of [...update.added, ...update.refined]) {
+    for (const array of Object.values(data) as (Float32Array | null)[]) {
+      if (array) buffers.add(array.buffer as ArrayBuffer);
+    }
+  }
+  return [...buffers];
+}
+
+function sent(error: unknown): SentError {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return {
+    name,
+    message,
+    errorClass: error instanceof FormatError ? error.errorClass : null,
+    status: error instanceof StreamError ? error.status : 0,
+  };
+}
