@@ -1,0 +1,290 @@
+// One scene in one viewer, from opening it to letting it go: source, worker, renderer and camera, and
+// when the picture is the first, ready for the view, complete.
+
+import type { Poster, Progress, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
+import { approach, frame } from '../camera/moves.ts';
+import { pointAt, refocused, viewOf, worldOf, type Pose } from '../camera/pose.ts';
+import { Rig } from '../camera/rig.ts';
+import { samePose } from '../camera/time.ts';
+import { distance, mix, type Vec3 } from '../camera/vec.ts';
+import type { ViewerError } from '../errors.ts';
+import type { PicturePass } from '../gl/passes.ts';
+import { SplatRenderer } from '../renderer.ts';
+import { createWorker } from '../sort/create.ts';
+import { listen, type Budget, type SceneSource } from '../source.ts';
+import { precisionFor, radiusOf, startOf } from './start.ts';
+
+const LOOK_EVERY_MS = 100; // the client is told the camera at most so often
+
+/** What a session tells the element. */
+export interface SessionEvents {
+  readonly needFrame: () => void;
+  readonly opened: (facts: SceneFacts) => void;
+  readonly poster: (poster: Poster) => void;
+  readonly progress: (progress: Progress) => void;
+  readonly firstPicture: () => void;
+  readonly ready: () => void;
+  readonly complete: () => void;
+  readonly moved: (view: View) => void;
+  readonly notice: (text: string) => void;
+  readonly failed: (error: Error) => void;
+}
+
+export interface SessionOptions {
+  readonly budget: Budget;
+  readonly phone: boolean;
+  readonly target: 'float' | 'fixed';
+  readonly calm: boolean;
+  /** Where to begin instead of the scene's home. */
+  readonly begin: (facts: SceneFacts) => Pose | null;
+}
+
+type Milestone = 'first' | 'ready' | 'complete';
+
+export class Session {
+  rig: Rig | null = null;
+  facts: SceneFacts | null = null;
+  progress: Progress | null = null;
+  readonly source: SceneSource;
+  readonly #gl: WebGL2RenderingContext;
+  readonly #events: SessionEvents;
+  readonly #options: SessionOptions;
+  readonly #worker = createWorker();
+  readonly #ended = new AbortController();
+  readonly #due = new Set<Milestone>(); // once all that is on its way is drawn
+  readonly #told = new Set<Milestone>();
+  #renderer: SplatRenderer | null = null;
+  #size: readonly [number, number] = [1, 1];
+  #ratio = 1;
+  #shown: Pose | null = null;
+  #jump = true;
+  #touched = false; // whether the person has moved the camera
+  #view: View | null = null;
+  #lookedMs = -Infinity;
+  #lookTimer = 0;
+
+  constructor(
+    gl: WebGL2RenderingContext,
+    source: SceneSource,
+    options: SessionOptions,
+    events: SessionEvents,
+  ) {
+    this.#gl = gl;
+    this.source = source;
+    this.#options = options;
+    this.#events = events;
+    const { signal } = this.#ended;
+    listen(source, 'open', signal, (facts) => this.#open(facts));
+    listen(source, 'poster', signal, (poster) => events.poster(poster));
+    listen(source, 'update', signal, (update) => this.#update(update));
+    listen(source, 'ready', signal, () => this.#expect('ready'));
+    listen(source, 'complete', signal, () => this.#expect('complete'));
+    listen(source, 'error', signal, (error) => events.failed(error));
+    listen(source, 'reconnecting', signal, () => events.notice('The connection has dropped. Trying again …'));
+    listen(source, 'changed', signal, () => events.notice('The scene has changed on the server. Load it again to see it.'));
+  }
+
+  get renderer(): SplatRenderer | null {
+    return this.#renderer;
+  }
+
+  get view(): View | null {
+    return this.#view;
+  }
+
+  /** The picture's size in device pixels, and how many of them make a CSS pixel. */
+  resize(width: number, height: number, ratio: number): void {
+    this.#size = [width, height];
+    this.#ratio = ratio;
+    this.#shown = null;
+    this.rig?.resize(width / ratio, height / ratio);
+    this.#renderer?.redraw();
+    this.#events.needFrame();
+  }
+
+  /** The person moves the camera. */
+  touch(): void {
+    this.#touched = true;
+    this.#events.needFrame();
+  }
+
+  /** Looks from `pose`: at once, or flying there. */
+  look(pose: Pose, fly: boolean): void {
+    if (!this.rig) return;
+    this.touch();
+    if (fly) this.rig.flyTo(pose, performance.now());
+    else this.rig.jump(pose);
+    this.#jump ||= !fly;
+  }
+
+  /** Flies to the start, or to where all of the scene is seen. */
+  goTo(place: 'start' | 'whole'): void {
+    if (!this.rig || !this.facts) return;
+    const { world, pose } = this.rig;
+    const { box } = this.facts;
+    const whole = (): Pose => frame(pose, world, mix(box.low, box.high, 0.5), radiusOf(box));
+    this.look(place === 'start' ? startOf(this.facts, world) : whole(), true);
+  }
+
+  /** Sets the focus to what shows at a CSS pixel, and flies there if told to; null where nothing is. */
+  focus(x: number, y: number, fly: boolean): Vec3 | null {
+    const point = this.#pick(x * this.#ratio, y * this.#ratio);
+    if (!this.rig || !point) return null;
+    const { pose, world } = this.rig;
+    if (fly) this.look(approach(pose, world, point), true);
+    else this.rig.pose = { ...pose, focus: point };
+    this.touch();
+    return point;
+  }
+
+  /** One frame; whether another one is needed. */
+  tick(nowMs: number): boolean {
+    const { rig } = this;
+    if (!rig || !this.#renderer) return false;
+    rig.step(nowMs);
+    if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
+    const { drew, again } = this.#renderer.frame(nowMs);
+    if (drew) this.#drawn();
+    if (this.#due.size > 0 && !this.#renderer.busy) this.#settled();
+    return rig.moving || again;
+  }
+
+  /** Takes in what has come while nothing is drawn. */
+  flush(): void {
+    this.#renderer?.flush();
+  }
+
+  setBudget(budget: Budget): void {
+    this.source.setBudget(budget);
+  }
+
+  setPass(pass: PicturePass | null): void {
+    this.#renderer?.setPass(pass);
+  }
+
+  dispose(): void {
+    clearTimeout(this.#lookTimer);
+    this.#ended.abort();
+    this.source.dispose();
+    if (this.#renderer) this.#renderer.dispose();
+    else this.#worker.terminate();
+    this.#renderer = null;
+  }
+
+  // What the source says
+
+  #open(facts: SceneFacts): void {
+    if (this.#renderer) return;
+    this.facts = facts;
+    const { budget, phone, target, calm, begin } = this.#options;
+    const world = worldOf(facts.up);
+    const chosen = begin(facts);
+    this.rig = new Rig(chosen ?? startOf(facts, world), world);
+    this.rig.calm = calm;
+    this.rig.resize(this.#size[0] / this.#ratio, this.#size[1] / this.#ratio);
+    this.#touched = chosen !== null;
+    const precision = precisionFor(facts.count, budget, phone);
+    const { shDegree, antialiased } = facts;
+    try {
+      this.#renderer = new SplatRenderer(
+        this.#gl,
+        this.#worker,
+        { shDegree, antialiased, precision, target },
+        {
+          needFrame: this.#events.needFrame,
+          committed: (progress) => this.#committed(progress),
+          failed: (error: ViewerError) => this.#events.failed(error),
+        },
+      );
+    } catch (error) {
+      this.#events.failed(error as Error);
+      return;
+    }
+    this.#events.opened(facts);
+    this.#show(this.rig);
+    this.#events.needFrame();
+  }
+
+  #update(update: SceneUpdate): void {
+    this.progress = update.progress;
+    this.#events.progress(update.progress);
+    this.#renderer?.apply(update);
+  }
+
+  #committed(progress: Progress): void {
+    if (progress.splats > 0) this.#due.add('first');
+    if (progress.readyForView) this.#expect('ready');
+    else this.#told.delete('ready');
+    if (progress.complete) this.#expect('complete');
+    else this.#told.delete('complete');
+  }
+
+  #expect(milestone: Milestone): void {
+    if (this.#told.has(milestone)) return;
+    this.#due.add(milestone);
+    this.#events.needFrame();
+  }
+
+  // Frames
+
+  /** Lets renderer and client know the camera. */
+  #show(rig: Rig): void {
+    const view = viewOf(rig.pose, rig.world, ...this.#size);
+    this.#shown = rig.pose;
+    this.#view = view;
+    this.#renderer?.setView(view, this.#jump);
+    this.#jump = false;
+    this.#told.delete('ready');
+    this.#lookSoon(view);
+    this.#events.moved(view);
+  }
+
+  /** Tells the client now, or once the last time is long enough ago. */
+  #lookSoon(view: View): void {
+    clearTimeout(this.#lookTimer);
+    const wait = this.#lookedMs + LOOK_EVERY_MS - performance.now();
+    const look = (): void => {
+      this.#lookedMs = performance.now();
+      this.source.look(view);
+    };
+    if (wait <= 0) look();
+    else this.#lookTimer = setTimeout(look, wait) as unknown as number;
+  }
+
+  #drawn(): void {
+    if (!this.#due.delete('first') || this.#told.has('first')) return;
+    this.#told.add('first');
+    this.#settleFocus();
+    this.#events.firstPicture();
+  }
+
+  /** Nothing is on its way any more. */
+  #settled(): void {
+    for (const milestone of ['ready', 'complete'] as const) {
+      if (!this.#due.delete(milestone) || this.#told.has(milestone)) continue;
+      this.#told.add(milestone);
+      if (milestone === 'ready') this.#events.ready();
+      else this.#events.complete();
+    }
+    this.#due.clear();
+  }
+
+  /** Before anyone has moved: what is in the middle of the first picture becomes the focus. */
+  #settleFocus(): void {
+    const { rig } = this;
+    if (!rig || this.#touched) return;
+    const [width, height] = this.#size;
+    const point = this.#pick(width / 2, height / 2);
+    if (!point) return;
+    const away = distance(point, rig.pose.eye);
+    rig.pose = refocused(rig.pose, rig.world, away);
+    rig.reach = away;
+  }
+
+  #pick(x: number, y: number): Vec3 | null {
+    const depth = this.#renderer?.depthAt(x, y) ?? null;
+    if (!this.rig || depth === null) return null;
+    const [width, height] = this.#size;
+    return pointAt(this.rig.pose, this.rig.world, { width, height }, [x, y], depth);
+  }
+}

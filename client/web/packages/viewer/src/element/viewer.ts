@@ -1,0 +1,417 @@
+// <exgs-viewer>: attributes and methods, what is shown around the picture, and the life of its parts.
+// The README lists all of it.
+
+import type { Progress, SceneFacts, View } from '@exgs/client/update';
+import type { Mode } from '../camera/moves.ts';
+import { formatPose, parsePose, poseAlong, worldOf, type Pose, type World } from '../camera/pose.ts';
+import type { Gesture } from '../camera/gestures.ts';
+import { distance, type Vec3 } from '../camera/vec.ts';
+import { ViewerError } from '../errors.ts';
+import { openContext } from '../gl/context.ts';
+import type { PicturePass } from '../gl/passes.ts';
+import type { RendererStats } from '../renderer.ts';
+import type { OpenOptions, Opener, SceneSource } from '../source.ts';
+import { Chrome } from './chrome.ts';
+import { control } from './controls.ts';
+import type { Command } from './keys.ts';
+import { Loop } from './loop.ts';
+import { Session } from './session.ts';
+import { watchSize } from './size.ts';
+import { budgetOf, isPhone } from './start.ts';
+
+/** Where to look from. */
+export interface LookAt {
+  readonly eye: Vec3;
+  readonly forward: Vec3;
+  /** Vertical field of view, radians; as it is where left out. */
+  readonly fovY?: number;
+}
+
+export interface ViewerStats extends RendererStats {
+  /** Time between frames while something moves, ms; 0 at rest. */
+  readonly frameMs: number;
+  readonly progress: Progress | null;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Types of `detail` by event; all are CustomEvents and do not bubble. */
+export interface ViewerEvents {
+  open: SceneFacts;
+  progress: Progress;
+  firstpicture: null;
+  ready: null;
+  complete: null;
+  error: Error;
+  camera: { readonly camera: string; readonly view: View; readonly mode: Mode };
+  panel: null;
+}
+
+let opener: Opener | null = null;
+
+/** Sets how an address or a file becomes a scene; `@exgs/viewer/define` sets @exgs/client's. */
+export function setOpener(open: Opener): void {
+  opener = open;
+}
+
+export class ExgsViewer extends HTMLElement {
+  static readonly observedAttributes = ['src', 'poster', 'noui', 'budget', 'camera'];
+
+  /** For scenes that ask for one; never an attribute, so that it stays out of the page's markup. */
+  token: string | undefined;
+  readonly #chrome: Chrome;
+  readonly #loop = new Loop((now) => this.#tick(now));
+  #life: AbortController | null = null; // while in a document
+  #gl: WebGL2RenderingContext | null = null;
+  #session: Session | null = null;
+  #from: string | Blob | SceneSource | null = null;
+  #pass: PicturePass | null = null;
+  #kept: Pose | null = null; // over the loss of the context
+  #disposed = false;
+
+  constructor() {
+    super();
+    this.#chrome = new Chrome(this.attachShadow({ mode: 'open' }), (command) => this.#command(command));
+    this.#chrome.setMode('orbit');
+  }
+
+  // Attributes
+
+  get src(): string {
+    return this.getAttribute('src') ?? '';
+  }
+  set src(value: string) {
+    this.setAttribute('src', value);
+  }
+
+  connectedCallback(): void {
+    if (this.#life || this.#disposed) return;
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    const { canvas, stage } = this.#chrome;
+    control(
+      canvas,
+      stage,
+      {
+        gesture: (gesture) => this.#gesture(gesture),
+        drive: (drive) => this.#move((rig) => rig.setDrive(drive, performance.now())),
+        command: (command) => this.#command(command),
+        escape: () => this.#chrome.toggleHelp(false),
+      },
+      signal,
+    );
+    canvas.addEventListener('webglcontextlost', (event) => this.#lost(event), { signal });
+    canvas.addEventListener('webglcontextrestored', () => this.#restored(), { signal });
+    watchSize(this, (width, height, ratio) => this.#resize(width, height, ratio), signal);
+    this.#watchVisibility(signal);
+    const calm = matchMedia('(prefers-reduced-motion: reduce)');
+    calm.addEventListener('change', () => this.#move((rig) => (rig.calm = calm.matches)), { signal });
+    this.#loop.pause('off', false);
+    if (!this.#session && this.src) this.load(this.src);
+  }
+
+  /** Taken out of the document for good, and not just moved, it lets everything go. */
+  disconnectedCallback(): void {
+    queueMicrotask(() => {
+      if (this.isConnected || !this.#life) return;
+      this.#release();
+      this.#life.abort();
+      this.#life = null;
+    });
+  }
+
+  attributeChangedCallback(name: string, _old: string | null, value: string | null): void {
+    if (name === 'noui') this.#chrome.setPlain(value !== null);
+    if (name === 'poster') this.#setPosterUrl(value);
+    if (name === 'budget') this.#session?.setBudget(budgetOf(this.#splats, isPhone()));
+    if (name === 'camera' && value !== null && this.#session?.facts) this.look(value);
+    if (name === 'src' && this.#life) {
+      if (value) this.load(value);
+      else this.#release();
+    }
+  }
+
+  // Methods
+
+  /** Shows another scene: an address, a file, or a source of one's own. */
+  load(from: string | Blob | SceneSource): void {
+    if (this.#disposed) return;
+    this.#release();
+    this.#from = from;
+    this.#chrome.say('');
+    this.#chrome.setCredit('', '');
+    if (!this.#chrome.hasPoster) this.#setPosterUrl(this.getAttribute('poster'));
+    try {
+      this.#gl ??= openContext(this.#chrome.canvas);
+      this.#session = this.#start(this.#gl, from);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  /**
+   * Looks from somewhere else: text as in the `camera` attribute, or a place and a direction.
+   * Throws ViewerError for text that is no camera; does nothing before the event `open`.
+   */
+  look(camera: string | LookAt, options: { readonly fly?: boolean } = {}): void {
+    const rig = this.#session?.rig;
+    if (!rig) return;
+    const pose = poseOf(camera, rig.world, rig.pose);
+    if (!pose) throw new ViewerError('argument', `"${String(camera)}" is not a camera.`);
+    this.#session?.look(pose, options.fly ?? false);
+    this.#loop.request();
+  }
+
+  /** The picture as it is now. Rejects with ViewerError where there is none. */
+  snapshot(type = 'image/png', quality?: number): Promise<Blob> {
+    const renderer = this.#session?.renderer;
+    if (!renderer) return Promise.reject(new ViewerError('argument', 'There is no picture yet.'));
+    renderer.redraw();
+    renderer.frame(performance.now()); // a canvas is read in the task that drew it
+    return new Promise((resolve, reject) => {
+      const done = (blob: Blob | null): void => {
+        if (blob) resolve(blob);
+        else reject(new ViewerError('webgl', 'The picture could not be read.'));
+      };
+      this.#chrome.canvas.toBlob(done, type, quality);
+    });
+  }
+
+  /** Lets everything go: network, workers, textures, listeners. The element shows nothing after this. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#release();
+    this.#life?.abort();
+    this.#life = null;
+    this.#gl?.getExtension('WEBGL_lose_context')?.loseContext();
+    this.#gl = null;
+  }
+
+  /** Replaces what comes after the splats; null brings back the usual. See `PicturePass`. */
+  setPass(pass: PicturePass | null): void {
+    this.#pass = pass;
+    this.#session?.setPass(pass);
+  }
+
+  // What is so
+
+  /** The camera as text, for the attribute and for links; empty before the event `open`. */
+  get camera(): string {
+    const pose = this.#session?.rig?.pose;
+    return pose ? formatPose(pose) : '';
+  }
+
+  /** What is drawn: matrices and size in device pixels. */
+  get view(): View | null {
+    return this.#session?.view ?? null;
+  }
+
+  get facts(): SceneFacts | null {
+    return this.#session?.facts ?? null;
+  }
+
+  get source(): SceneSource | null {
+    return this.#session?.source ?? null;
+  }
+
+  get mode(): Mode {
+    return this.#session?.rig?.mode ?? 'orbit';
+  }
+  set mode(mode: Mode) {
+    this.#move((rig) => rig.setMode(mode));
+    this.#chrome.setMode(this.mode);
+  }
+
+  get stats(): ViewerStats | null {
+    const session = this.#session;
+    if (!session?.renderer) return null;
+    const { width, height } = this.#chrome.canvas;
+    const { frameMs } = this.#loop;
+    return { ...session.renderer.stats, frameMs, progress: session.progress, width, height };
+  }
+
+  // Parts at work
+
+  #start(gl: WebGL2RenderingContext, from: string | Blob | SceneSource): Session {
+    const phone = isPhone();
+    const budget = budgetOf(this.#splats, phone);
+    const source = typeof from === 'string' || from instanceof Blob ? this.#open(from, { budget }) : from;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const kept = this.#kept;
+    this.#kept = null;
+    const begin = (facts: SceneFacts): Pose | null =>
+      kept ?? parsePose(this.getAttribute('camera') ?? '', worldOf(facts.up), facts.home?.fovY);
+    const target = this.getAttribute('target') === 'fixed' ? 'fixed' : 'float';
+    const session = new Session(gl, source, { budget, phone, target, calm, begin }, {
+      needFrame: () => this.#needFrame(),
+      opened: (facts) => this.#opened(facts),
+      poster: ({ type, bytes }) => void this.#setPosterBytes(type, bytes),
+      progress: (progress) => this.#progress(progress),
+      firstPicture: () => {
+        this.#chrome.fadePoster();
+        this.#emit('firstpicture', null);
+      },
+      ready: () => this.#emit('ready', null),
+      complete: () => this.#emit('complete', null),
+      moved: (view) => this.#emit('camera', { camera: this.camera, view, mode: this.mode }),
+      notice: (text) => this.#chrome.say(text),
+      failed: (error) => this.#fail(error),
+    });
+    const { canvas } = this.#chrome;
+    const { width } = this.getBoundingClientRect();
+    session.resize(canvas.width, canvas.height, width > 0 ? canvas.width / width : 1);
+    return session;
+  }
+
+  #open(from: string | Blob, rest: OpenOptions): SceneSource {
+    if (!opener) throw new ViewerError('argument', 'No client is set: import @exgs/viewer/define.');
+    const transport = this.getAttribute('transport') as OpenOptions['transport'] | null;
+    const rate = Number(this.getAttribute('rate') ?? NaN);
+    const address = typeof from === 'string' ? new URL(from, document.baseURI).href : from;
+    return opener(address, {
+      ...rest,
+      ...(transport && { transport }),
+      ...(rate > 0 && { rate }),
+      ...(this.token !== undefined && { token: this.token }),
+    });
+  }
+
+  #opened(facts: SceneFacts): void {
+    this.#session?.setPass(this.#pass);
+    this.#chrome.setLabel(facts.name);
+    this.#chrome.setCredit(facts.credit, facts.license);
+    this.#chrome.setMode(this.mode);
+    this.#chrome.setProgress(0);
+    this.#emit('open', facts);
+  }
+
+  #progress(progress: Progress): void {
+    const share = progress.complete ? 1 : progress.receivedBytes / Math.max(1, progress.fileBytes);
+    this.#chrome.setProgress(Math.min(1, share));
+    this.#chrome.say('');
+    this.#emit('progress', progress);
+  }
+
+  #tick(nowMs: number): boolean {
+    return this.#session?.tick(nowMs) ?? false;
+  }
+
+  #needFrame(): void {
+    if (this.#loop.paused) this.#session?.flush();
+    this.#loop.request();
+  }
+
+  #resize(width: number, height: number, ratio: number): void {
+    const { canvas } = this.#chrome;
+    if (canvas.width === width && canvas.height === height) return;
+    [canvas.width, canvas.height] = [width, height];
+    this.#session?.resize(width, height, ratio);
+    this.#loop.now(); // or the emptied canvas would be seen
+  }
+
+  #watchVisibility(signal: AbortSignal): void {
+    const hidden = (): void => this.#loop.pause('hidden', document.visibilityState === 'hidden');
+    document.addEventListener('visibilitychange', hidden, { signal });
+    hidden();
+    const observer = new IntersectionObserver((entries) => {
+      this.#loop.pause('offScreen', !entries[entries.length - 1]!.isIntersecting);
+    });
+    observer.observe(this);
+    signal.addEventListener('abort', () => observer.disconnect());
+  }
+
+  #gesture(gesture: Gesture): void {
+    if (gesture.type === 'click' || gesture.type === 'double') {
+      const { x, y } = gesture.at;
+      const point = this.#session?.focus(x, y, gesture.type === 'double');
+      if (point) this.#chrome.markFocus(x, y);
+      return;
+    }
+    this.#move((rig) => rig.apply(gesture));
+  }
+
+  #move(change: (rig: NonNullable<Session['rig']>) => void): void {
+    const session = this.#session;
+    if (!session?.rig) return;
+    change(session.rig);
+    session.touch();
+    this.#loop.request();
+  }
+
+  #command(command: Command): void {
+    if (command === 'help') this.#chrome.toggleHelp();
+    else if (command === 'panel') this.#emit('panel', null);
+    else if (command === 'reset') this.#session?.goTo('start');
+    else if (command === 'frame') this.#session?.goTo('whole');
+    else this.mode = command;
+  }
+
+  #lost(event: Event): void {
+    event.preventDefault(); // so that it may come back
+    this.#kept = this.#session?.rig?.pose ?? null;
+    this.#session?.dispose();
+    this.#session = null;
+    if (!this.#disposed) this.#chrome.say('The graphics device was reset. Waiting for it …');
+  }
+
+  /** What was on the GPU is gone: the scene is opened once more, from the client's cache if it has one. */
+  #restored(): void {
+    const from = this.#from;
+    if (this.#disposed || !from) return;
+    if (typeof from === 'string' || from instanceof Blob) this.load(from);
+    else this.#fail(new ViewerError('webgl', 'The graphics device was reset. Load the scene again.'));
+  }
+
+  #fail(error: Error): void {
+    this.#chrome.say(error.message);
+    this.#emit('error', error);
+  }
+
+  #release(): void {
+    this.#kept = this.#session ? null : this.#kept;
+    this.#session?.dispose();
+    this.#session = null;
+    this.#chrome.setPoster(null);
+    this.#chrome.setProgress(null);
+    if (this.#gl && !this.#gl.isContextLost()) {
+      this.#gl.clearColor(0, 0, 0, 1);
+      this.#gl.clear(this.#gl.COLOR_BUFFER_BIT);
+    }
+  }
+
+  #setPosterUrl(url: string | null): void {
+    if (!url || this.#session?.renderer) return;
+    const image = document.createElement('img');
+    image.alt = '';
+    image.decoding = 'async';
+    image.src = url;
+    this.#chrome.setPoster(image);
+  }
+
+  /** By way of a canvas: a policy on images need not know of blobs. */
+  async #setPosterBytes(type: string, bytes: Uint8Array): Promise<void> {
+    const session = this.#session;
+    if (this.#chrome.hasPoster) return;
+    const bitmap = await createImageBitmap(new Blob([bytes as BlobPart], { type })).catch(() => null);
+    if (!bitmap || this.#session !== session || session?.progress?.splats) return;
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(bitmap);
+    this.#chrome.setPoster(canvas);
+  }
+
+  get #splats(): number | null {
+    const value = Number(this.getAttribute('budget') ?? NaN);
+    return value > 0 ? value : null;
+  }
+
+  #emit<T extends keyof ViewerEvents>(type: T, detail: ViewerEvents[T]): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+function poseOf(camera: string | LookAt, world: World, now: Pose): Pose | null {
+  if (typeof camera === 'string') return parsePose(camera, world, now.fovY);
+  const away = distance(now.eye, now.focus);
+  return poseAlong(camera.eye, camera.forward, away, camera.fovY ?? now.fovY, world);
+}

@@ -1,0 +1,56 @@
+// Where a scene comes from, as the viewer sees it: @exgs/client's `openScene` gives such a source, and
+// anything else that speaks so will do. Events are CustomEvents; `detail` is what the table says.
+
+import type { Poster, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
+
+/** Splats and bytes that a scene may keep. */
+export interface Budget {
+  readonly splats: number;
+  readonly bytes: number;
+}
+
+/** Types of `detail` by event. */
+export interface SourceEvents {
+  open: SceneFacts;
+  poster: Poster;
+  update: SceneUpdate;
+  /** All that the present view shows is here. */
+  ready: unknown;
+  complete: unknown;
+  error: Error;
+  /** The link has dropped; it is tried again. */
+  reconnecting: unknown;
+  /** The scene on the server is another one now. */
+  changed: unknown;
+}
+
+export interface SceneSource {
+  addEventListener(
+    type: keyof SourceEvents,
+    listener: (event: Event) => void,
+    options?: { signal?: AbortSignal },
+  ): void;
+  look(view: View): void;
+  setBudget(budget: Budget): void;
+  dispose(): void;
+}
+
+export interface OpenOptions {
+  readonly transport?: 'auto' | 'static' | 'streaming';
+  readonly token?: string;
+  readonly budget?: Budget;
+  readonly rate?: number; // bytes per second
+}
+
+export type Opener = (from: string | Blob, options: OpenOptions) => SceneSource;
+
+/** Listens to a source with its types. */
+export function listen<T extends keyof SourceEvents>(
+  source: SceneSource,
+  type: T,
+  signal: AbortSignal,
+  listener: (detail: SourceEvents[T]) => void,
+): void {
+  const heard = (event: Event): void => listener((event as CustomEvent<SourceEvents[T]>).detail);
+  source.addEventListener(type, heard, { signal });
+}
