@@ -11,7 +11,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import gsplat
 import numpy as np
@@ -29,14 +29,16 @@ _ALPHA_MAX = 0.999
 
 
 class CudaRasterizer:
-    """Draws with gsplat's 'classic' rasterization.
+    """Draws with gsplat's 'classic' rasterization, or its 'antialiased' one.
 
     The last scene stays on the device, so that frame after frame is not sent again. Sums agree
     with the CPU's to rounding; they are added in no fixed order, so not to the bit.
     Raises RuntimeError where no CUDA device answers or gsplat has no compiled kernels.
     """
 
-    def __init__(self, device: str = "cuda") -> None:
+    def __init__(self, device: str = "cuda", *, antialiased: bool = False) -> None:
+        self._antialiased = antialiased
+        self._mode: Literal["antialiased", "classic"] = "antialiased" if antialiased else "classic"
         self._device = torch.device(device)
         if self._device.type == "cuda":
             require_kernels()
@@ -76,6 +78,7 @@ class CudaRasterizer:
             tile_size=_TILE,
             backgrounds=torch.tensor([background], dtype=torch.float32, device=self._device),
             render_mode="RGB+ED",
+            rasterize_mode=self._mode,
         )
         picture = drawn[0].cpu().numpy()
         return Render(
@@ -167,6 +170,7 @@ class CudaRasterizer:
                 sh_degree=None,
                 packed=False,
                 tile_size=_TILE,
+                rasterize_mode=self._mode,
             )
             picture = drawn[0].detach().cpu().numpy()
             gradient = image_gradient(picture)
@@ -191,7 +195,7 @@ class CudaRasterizer:
             return
         splats = self._upload(scene)
         viewmats, Ks = self._views(camera)
-        radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
+        radii, means2d, depths, conics, compensations = gsplat.fully_fused_projection(
             splats.means,
             None,
             splats.quats,
@@ -201,8 +205,12 @@ class CudaRasterizer:
             camera.width,
             camera.height,
             packed=False,
+            calc_compensations=self._antialiased,
             opacities=splats.opacities,
         )
+        opacities = splats.opacities
+        if compensations is not None:
+            opacities = opacities * compensations[0]
         rows = max(1, _STRIP_PIXELS // (camera.width * _TILE)) * _TILE
         tile_columns = math.ceil(camera.width / _TILE)
         for top in range(0, camera.height, rows):
@@ -218,7 +226,7 @@ class CudaRasterizer:
                 torch.ones(1, height, camera.width, device=self._device),
                 inside,
                 conics,
-                splats.opacities[None],
+                opacities[None],
                 camera.width,
                 height,
                 _TILE,
@@ -230,7 +238,7 @@ class CudaRasterizer:
             delta_y = inside[0, gaussians, 1].double() - y
             xx, xy, yy = conics[0, gaussians].double().unbind(-1)
             sigma = 0.5 * (xx * delta_x**2 + yy * delta_y**2) + xy * delta_x * delta_y
-            alphas = splats.opacities[gaussians].double() * torch.exp(-sigma)
+            alphas = opacities[gaussians].double() * torch.exp(-sigma)
             alphas = alphas.clamp_max(_ALPHA_MAX)
             del x, y, delta_x, delta_y, xx, xy, yy, sigma
             weights = blending_weights(alphas, pixels)

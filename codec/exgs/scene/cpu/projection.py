@@ -136,6 +136,11 @@ def _project_range(
         det = var_x * var_y - cov * cov
         if not det > 0:
             continue
+        if view.antialiased:
+            bare = (var_x - EPS2D) * (var_y - EPS2D) - cov * cov
+            opacity *= np.float32(math.sqrt(max(bare, 0.0) / det))  # Yu et al. 2024, equation 11
+            if not opacity >= ALPHA_MIN:
+                continue
         log2_opacity = math.log2(opacity)
         sigmas2 = 2 * _LN2 * (log2_opacity - LOG2_ALPHA_MIN + _SLACK)
         extent_x, extent_y = math.sqrt(sigmas2 * var_x), math.sqrt(sigmas2 * var_y)

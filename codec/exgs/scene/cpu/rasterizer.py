@@ -47,11 +47,13 @@ class CpuRasterizer:
 
     Pictures and sums are the same, to the bit, whatever that number. Working memory is kept
     between calls, so use one object for many frames. Calls from several threads, on one object or
-    many, take turns: each uses all cores anyway.
+    many, take turns: each uses all cores anyway. `antialiased` draws scenes that were trained with
+    compensation for the screen filter, as gsplat's mode of that name does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, antialiased: bool = False) -> None:
         self._scratch = Scratch()
+        self._antialiased = antialiased
 
     def render(
         self,
@@ -165,7 +167,7 @@ class CpuRasterizer:
             unproject(
                 _splats(scene, scene.sh0),
                 first,
-                _view(camera),
+                self._view(camera),
                 projected,
                 slopes,
                 out,
@@ -195,12 +197,21 @@ class CpuRasterizer:
         project(
             _splats(scene, given),
             color_source,
-            _view(camera),
+            self._view(camera),
             projected,
             _ticket(),
             numba.get_num_threads(),
         )
         return projected
+
+    def _view(self, camera: Camera) -> View:
+        return View(
+            np.ascontiguousarray(camera.viewmat, np.float64),
+            np.ascontiguousarray(camera.K, np.float64),
+            int(camera.width),
+            int(camera.height),
+            self._antialiased,
+        )
 
     def _bands(self, projected: Projected, camera: Camera) -> Iterator[Lists]:
         """The lists of all tiles, in as few bands as their entries allow: as a rule in one."""
@@ -253,15 +264,6 @@ def _ticket() -> Longs:
 def _splats(scene: Gaussians, colors: FloatArray) -> Splats:
     return Splats(
         scene.means, scene.quats, scene.scales, scene.opacities, scene.sh0, scene.shN, colors
-    )
-
-
-def _view(camera: Camera) -> View:
-    return View(
-        np.ascontiguousarray(camera.viewmat, np.float64),
-        np.ascontiguousarray(camera.K, np.float64),
-        int(camera.width),
-        int(camera.height),
     )
 
 
