@@ -26,6 +26,8 @@ from exgs.scene.gaussians import Gaussians
 
 Root = dict[str, Any]
 Case = tuple[str, str, str, bytes]  # name, error class, what is wrong, file
+Corners = tuple[tuple[float, float, float], tuple[float, float, float]]  # minimum, maximum
+Region = tuple[int, int]  # level, tile
 
 _ROW_TYPES = {
     "kind": "<u1",
@@ -35,9 +37,21 @@ _ROW_TYPES = {
     "raw": "<u4",
     "packed": "<u4",
     "gain": "<f4",
+    "gap": "<u8",
 }
-_PAGE_TYPES = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
-_HEADER = "<8sHHIQII16s12s"
+PAGE_TYPES = {
+    "chunks": "<u4",
+    "bytes": "<u8",
+    "raw": "<u4",
+    "packed": "<u4",
+    "group": "<u2",
+    "level": "<u1",
+    "tile": "<u2",
+    "gain": "<f4",
+}
+_HEADER = "<8sHHIQII16sH10s"
+_GEOMETRY = (ChunkKind.LEAF, ChunkKind.PROXY)
+JPEG = b"\xff\xd8\xff\xe0" + b"not a picture"  # a poster, as far as a reader of files looks
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class Row:
     gain: float = 1.0
     packed: int | None = None  # length in the row, if it lies
     hash: bytes | None = None
+    gap: int | None = None
+    box: Corners | None = None  # of the cell, in place of the tile's own
 
 
 @dataclass
@@ -61,6 +77,10 @@ class Parts:
 
     root: Root  # without chunks and pages
     pages: list[list[Row]]  # those of the root first
+    groups: list[int] | None = None  # of the pages behind the root; None: one each
+    regions: list[Region] | None = None  # of the same; None: the whole scene
+    order: list[Row] | None = None  # all chunks as they lie in the file; None: page by page
+    poster: bytes = b""
     edit_index: Callable[[Root], object] = lambda root: None  # the whole root index
     edit_page: Callable[[Root], object] = lambda page: None  # every page
     wrap_root: Callable[[bytes], bytes] = lambda raw: squeeze(raw)
@@ -99,34 +119,132 @@ def quality(rows: Sequence[tuple[int, float, float]]) -> Root:
     return columns(names, [dict(zip(names, row, strict=True)) for row in rows])
 
 
+def in_space(
+    rows: Sequence[Row], levels: Sequence[int], regions: Sequence[Region]
+) -> list[list[Row]]:
+    """The rows of cells on a page for each region: the smallest one that holds them."""
+    pages: list[list[Row]] = [[] for _ in regions]
+    for row in rows:
+        own = levels[row.layer]
+        holds = [
+            (level, number)
+            for number, (level, tile) in enumerate(regions)
+            if own >= level and row.tile >> (own - level) == tile
+        ]
+        pages[max(holds)[1]].append(row)
+    return pages
+
+
+def tile_box(level: int, tile: int) -> Corners:
+    """Tile `tile` of `level` where x, y and z of the unit cube are halved in turn."""
+    low, high = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    for step in range(level):
+        middle = (low[step % 3] + high[step % 3]) / 2
+        half = high if tile >> (level - 1 - step) & 1 == 0 else low
+        half[step % 3] = middle
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
 def assemble(parts: Parts) -> bytes:
     """The bytes of the file."""
-    tables = [_table(rows) for rows in parts.pages]
-    bodies = [b"".join(row.data for row in rows) for rows in parts.pages]
-    frames = []
-    page_rows = []
-    for rows, table, body in zip(parts.pages[1:], tables[1:], bodies[1:], strict=True):
-        parts.edit_page(table)
-        raw = msgpack.packb(table, use_bin_type=True)
-        frames.append(squeeze(raw))
-        page_rows.append(
-            {
-                "chunks": len(rows),
-                "bytes": len(body),
-                "raw": len(raw),
-                "packed": len(frames[-1]),
-                "hash": digest(frames[-1]),
-            }
-        )
-    pages = columns(_PAGE_TYPES, page_rows)
+    groups = parts.groups or list(range(len(parts.pages) - 1))
+    regions = parts.regions or [(0, 0)] * len(groups)
+    levels = list(parts.root["layers"]["level"]) if "layers" in parts.root else []
+    root_table, body = _laid_out(parts, levels, [parts.pages[0]])
+    page_rows: list[dict[str, Any]] = []
+    boxes: list[Corners] = []
+    rest = body
+    for group in sorted(set(groups)):
+        numbers = [number for number, own in enumerate(groups, start=1) if own == group]
+        members = [parts.pages[number] for number in numbers]
+        tables, area = _laid_out(parts, levels, members)
+        for number, rows, table in zip(numbers, members, tables, strict=True):
+            parts.edit_page(table)
+            raw = msgpack.packb(table, use_bin_type=True)
+            frame = squeeze(raw)
+            level, tile = regions[number - 1]
+            page_rows.append(
+                {
+                    "chunks": len(rows),
+                    "bytes": sum(len(row.data) for row in rows),
+                    "raw": len(raw),
+                    "packed": len(frame),
+                    "hash": digest(frame),
+                    "group": group,
+                    "level": level,
+                    "tile": tile,
+                    "gain": sum(row.gain for row in rows),
+                }
+            )
+            boxes.append(_around([_box(row, levels) for row in rows if row.kind != ChunkKind.BASIS]))
+            rest += frame
+        rest += area
+    pages = {**columns(PAGE_TYPES, page_rows), **_corners(boxes)}
     pages["hash"] = b"".join(row["hash"] for row in page_rows)
-    root = {**parts.root, "chunks": tables[0], "pages": pages}
+    root = {**parts.root, "chunks": root_table[0], "pages": pages}
+    if parts.poster:
+        root.setdefault("poster_hash", digest(parts.poster))
     parts.edit_index(root)
     raw = parts.dump_root(root)
     packed = parts.wrap_root(raw)
-    rest = bodies[0] + b"".join(f + b for f, b in zip(frames, bodies[1:], strict=True))
-    file_bytes = 64 + len(packed) + len(rest)
-    return header(packed, len(raw), file_bytes, parts.header) + packed + rest
+    file_bytes = 64 + len(packed) + len(parts.poster) + len(rest)
+    lies = {"poster_bytes": len(parts.poster), **parts.header}
+    return header(packed, len(raw), file_bytes, lies) + packed + parts.poster + rest
+
+
+def _laid_out(
+    parts: Parts, levels: Sequence[int], pages: Sequence[list[Row]]
+) -> tuple[list[Root], bytes]:
+    """The tables of pages that share an area, and the area."""
+    rows = [row for page in pages for row in page]
+    if parts.order is not None:
+        place = {id(row): number for number, row in enumerate(parts.order)}
+        rows.sort(key=lambda row: place[id(row)])
+    starts = np.cumsum([0, *(len(row.data) for row in rows)]).tolist()
+    offsets = [(row, start) for row, start in zip(rows, starts, strict=False)]
+    tables = []
+    for page in pages:
+        left = list(offsets)
+        end = 0
+        values = []
+        for row in page:
+            found = next(i for i, (other, _) in enumerate(left) if other is row)
+            _, offset = left.pop(found)
+            values.append(
+                {
+                    **{name: getattr(row, name) for name in _ROW_TYPES},
+                    "packed": len(row.data) if row.packed is None else row.packed,
+                    "gap": offset - end if row.gap is None else row.gap,
+                }
+            )
+            end = offset + len(row.data)
+        table = columns(_ROW_TYPES, values)
+        cells: dict[tuple[int, int], Corners] = {}
+        for row in page:
+            if row.kind in _GEOMETRY:
+                cells.setdefault((row.layer, row.tile), _box(row, levels))
+        table.update(_corners(list(cells.values())))
+        table["hash"] = b"".join(row.hash or digest(row.data) for row in page)
+        tables.append(table)
+    return tables, b"".join(row.data for row in rows)
+
+
+def _box(row: Row, levels: Sequence[int]) -> Corners:
+    level = levels[row.layer] if row.layer < len(levels) else 0
+    return row.box or tile_box(level, row.tile)
+
+
+def _around(boxes: Sequence[Corners]) -> Corners:
+    corners = np.array(boxes or [((0.0,) * 3, (0.0,) * 3)])
+    low, high = corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()
+    return tuple(low), tuple(high)
+
+
+def _corners(boxes: Sequence[Corners]) -> Root:
+    return {
+        "low": np.array([low for low, _ in boxes], "<f4").tobytes(),
+        "high": np.array([high for _, high in boxes], "<f4").tobytes(),
+    }
 
 
 def alter(parts: Parts, which: int, **changes: Any) -> None:
@@ -149,25 +267,11 @@ def header(packed: bytes, raw_bytes: int, file_bytes: int, lies: dict[str, Any])
         "root_packed": len(packed),
         "root_raw": raw_bytes,
         "root_hash": digest(packed),
-        "reserved": bytes(12),
+        "poster_bytes": 0,
+        "reserved": bytes(10),
     }
     body = struct.pack(_HEADER, *{**values, **lies}.values())
     return body + struct.pack("<I", crc32c(body))
-
-
-def _table(rows: Sequence[Row]) -> Root:
-    table = columns(
-        _ROW_TYPES,
-        [
-            {
-                **{name: getattr(row, name) for name in _ROW_TYPES},
-                "packed": len(row.data) if row.packed is None else row.packed,
-            }
-            for row in rows
-        ],
-    )
-    table["hash"] = b"".join(row.hash or digest(row.data) for row in rows)
-    return table
 
 
 # --- A small scene in its parts ---------------------------------------------------------------
@@ -207,7 +311,7 @@ def random_file(
 ) -> Parts:
     """The parts of a sound file of random Gaussians; cells of few Gaussians may be empty.
 
-    The first `refined` layers have SH and FINE.
+    The first `refined` layers have SH and FINE. Gaussians lie in the box of their tile.
     """
     rng = np.random.default_rng(seed)
     size = 3 * (sh_degree + 1) ** 2
@@ -216,12 +320,11 @@ def random_file(
     rows: list[Row] = []
     finest = levels[-1]
     for layer, (count, stand_ins, level) in enumerate(zip(counts, proxies, levels, strict=True)):
-        span = 1 << (finest - level)
+        below = levels[layer + 1] if layer + 1 < len(levels) else level
         leaf_tile = np.sort(rng.integers(0, 1 << finest, count))
         proxy_tile = np.sort(rng.integers(0, 1 << finest, stand_ins))
         for tile in range(1 << level):
-            tiles = range(tile * span, (tile + 1) * span)
-            cell = (layer, tile, tiles, rng)
+            cell = (layer, tile, level, below, finest, rng)
             stand_in = _geometry(ChunkKind.PROXY, proxy_tile, *cell)
             leaf = _geometry(ChunkKind.LEAF, leaf_tile, *cell)
             rows += [row for row in (stand_in, leaf) if row.count] or [leaf]
@@ -237,9 +340,8 @@ def random_file(
                 sh = b"".join(pack_sh(values, 0.1 / (number + 1), (tile + number) % bases))
                 rows.append(chunk(ChunkKind.SH, layer, tile, leaf.count, sh))
             if fine:
-                payload = _fine(leaf, tiles, rng)
+                payload = _fine(leaf, 1 << (below - level), rng)
                 rows.append(chunk(ChunkKind.FINE, layer, tile, leaf.count, payload))
-    bounds = np.tile(np.array([[0, 0, 0], [1, 1, 1]], "<f4"), (1 << finest, 1, 1))
     root: Root = {
         "name": "a",
         "credit": "",
@@ -248,8 +350,9 @@ def random_file(
         "count": sum(counts),
         "sh_degree": sh_degree,
         "up": [0.0, -1.0, 0.0],
+        "antialiased": False,
+        "origin": [0.0, 0.0, 0.0],
         "layers": layers(list(zip(levels, counts, proxies, amplification, strict=True))),
-        "bounds": bounds.tobytes(),
         "quality": quality([(100, 20.0, 0.5)]),
     }
     return Parts(root, _in_pages(rows, rows_per_page))
@@ -260,18 +363,26 @@ def _geometry(
     owner: np.ndarray[Any, Any],
     layer: int,
     tile: int,
-    tiles: range,
+    level: int,
+    below: int,
+    finest: int,
     rng: np.random.Generator,
 ) -> Row:
-    here = owner[np.isin(owner, tiles)]
+    """A LEAF or PROXY for those whose finest tile `owner` lies in the cell."""
+    here = owner[owner >> (finest - level) == tile]
     scene = random_scene(len(here), int(rng.integers(1 << 30)), 0)
-    payload = b"".join(pack_geometry(scene, here, tiles, COARSE).columns)
+    corners = np.array([tile_box(finest, number) for number in here.tolist()]).reshape(-1, 2, 3)
+    means = corners[:, 0] + scene.means * (corners[:, 1] - corners[:, 0])
+    child_count = 1 << (below - level)
+    child = (here >> (finest - below)) - tile * child_count
+    placed = replace(scene, means=means.astype(np.float32))
+    payload = b"".join(pack_geometry(placed, child, child_count, COARSE).columns)
     return chunk(kind, layer, tile, len(here), payload)
 
 
-def _fine(leaf: Row, tiles: range, rng: np.random.Generator) -> bytes:
+def _fine(leaf: Row, child_count: int, rng: np.random.Generator) -> bytes:
     payload = zstandard.ZstdDecompressor().decompress(leaf.data)
-    coarse, _ = unpack_geometry(payload, count=leaf.count, tiles=tiles, section="test")
+    coarse, _ = unpack_geometry(payload, count=leaf.count, child_count=child_count, section="test")
     moved = coarse.means + rng.normal(0, 0.004, coarse.means.shape)
     target = replace(coarse, means=moved.astype(np.float32), scales=coarse.scales * np.float32(1.1))
     return b"".join(pack_fine(target, coarse, FINER))
@@ -297,3 +408,56 @@ def tiny_file() -> Parts:
 def small_file() -> Parts:
     """Two layers of one and two tiles; a proxy, SH and FINE in the first; two pages."""
     return random_file(counts=(2, 3), seed=0, refined=1)
+
+
+def paired_file(**options: Any) -> Parts:
+    """Layers of 1 and 2 tiles: the first in the root, then a group of a page for each tile.
+
+    Both pages list LEAF, SH and FINE of the same count; LEAF of both come first, then SH, FINE.
+    """
+    parts = random_file(counts=(2, 6), proxies=(1, 0), seed=17, rows_per_page=100, **options)
+    rows = parts.pages[0]
+    cells = [[row for row in rows if (row.layer, row.tile) == (1, tile)] for tile in (0, 1)]
+    parts.pages = [[row for row in rows if row.layer == 0], *cells]
+    parts.groups = [0, 0]
+    parts.regions = [(1, 0), (1, 1)]
+    parts.order = [*parts.pages[0], *(row for pair in zip(*cells, strict=True) for row in pair)]
+    return parts
+
+
+def divided_file() -> Parts:
+    """Layers of 1, 4 and 16 tiles: a page for all, then groups of four and of six pages.
+
+    The regions of the last group are of levels 1 to 3, and the chunks of a group's pages lie
+    between each other.
+    """
+    levels = (0, 2, 4)
+    parts = random_file(
+        counts=(4, 20, 40),
+        proxies=(6, 12, 0),
+        levels=levels,
+        amplification=(2.0, 1.5, 1.0),
+        sh_passes=2,
+        refined=2,
+        seed=12,
+        rows_per_page=1000,
+    )
+    rows = parts.pages[0]
+    first = [row for row in rows if row.layer == 0]
+    of_cell = [[row for row in rows if (row.layer, row.tile) == (1, tile)] for tile in range(4)]
+    # By kind, then by tile: each page has its PROXY, LEAF and the first SH in this order.
+    early = [cell[i] for i in range(3) for cell in of_cell]
+    late = [row for cell in of_cell for row in cell[3:]] + [row for row in rows if row.layer == 2]
+    late = [late[i] for i in np.random.default_rng(1).permutation(len(late))]
+    quarters = [(2, tile) for tile in range(4)]
+    mixture = [(1, 0), (2, 0), (3, 2), (3, 3), (2, 2), (2, 3)]
+    parts.pages = [
+        first[:2],
+        first[2:],
+        *in_space(early, levels, quarters),
+        *in_space(late, levels, mixture),
+    ]
+    parts.groups = [0, *[1] * len(quarters), *[2] * len(mixture)]
+    parts.regions = [(0, 0), *quarters, *mixture]
+    parts.order = [*first, *early, *late]
+    return parts

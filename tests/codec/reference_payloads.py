@@ -1,15 +1,17 @@
-"""The payloads of chunks, read as sections 7.1 to 7.5 of spec/format.md say: slow and plain.
+"""Frames and payloads, read as sections 4 and 7.1 to 7.5 of spec/format.md say: slow and plain.
 
-A part of the second decoder, reference_decoder.py, with the fault that both raise.
+A part of the second decoder, reference_decoder.py, with the fault that its parts raise.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from dataclasses import dataclass
 
 import numpy as np
+import zstandard
 
 HUGE = 2.0**99
 
@@ -39,6 +41,27 @@ class Splat:
     is_proxy: bool
 
 
+def digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]
+
+
+def unpack(packed: bytes, raw: int, expected_hash: bytes) -> bytes:
+    """Section 4."""
+    need(digest(packed) == expected_hash, "hash")
+    try:
+        frame = zstandard.get_frame_parameters(packed)
+        need(frame.dict_id == 0, "dictionary")
+        need(frame.content_size == raw, "content size")
+        need(frame.window_size <= max(raw, 1 << 23), "window", "limit")
+        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        data = decompressor.decompress(packed)
+        need(decompressor.eof and not decompressor.unused_data, "behind the frame")
+    except zstandard.ZstdError as error:
+        raise Fault("damaged", str(error)) from error
+    need(len(data) == raw, "length")
+    return data
+
+
 def f32(value: float) -> float:
     return float(np.float32(value))
 
@@ -59,8 +82,8 @@ def columns(payload: bytes, start: int, widths: bytes, count: int) -> list[list[
     return result
 
 
-def geometry(payload: bytes, count: int, span: int, *, is_proxy: bool) -> list[list[Splat]]:
-    """Section 7.2: the Gaussians of each of `span` finest tiles."""
+def geometry(payload: bytes, count: int, children: int, *, is_proxy: bool) -> list[list[Splat]]:
+    """Section 7.2: the Gaussians of each child of the cell."""
     (widths, reserved, *origin, position_step, scale_origin, scale_step) = struct.unpack(
         "<11sB3f3f", payload[:36]
     )
@@ -72,18 +95,18 @@ def geometry(payload: bytes, count: int, span: int, *, is_proxy: bool) -> list[l
     steps = position_step, scale_step, luma_step, chroma_step
     need(all(0 < step <= HUGE for step in steps), "steps")
     need(2 <= rotation_bits <= 16 and 1 <= opacity_bits <= 16, "bits")
-    tile_counts = struct.unpack(f"<{span}I", payload[48 : 48 + 4 * span])
-    need(sum(tile_counts) == count, "tile counts")
+    child_counts = struct.unpack(f"<{children}I", payload[48 : 48 + 4 * children])
+    need(sum(child_counts) == count, "child counts")
     delta, long_, drop, short, *turns, opacity, luma, red_blue, green = columns(
-        payload, 48 + 4 * span, widths, count
+        payload, 48 + 4 * children, widths, count
     )
     half = (1 << (rotation_bits - 1)) - 1
     groups = []
     i = 0
-    for in_tile in tile_counts:
+    for in_child in child_counts:
         group = []
         code = 0
-        for _ in range(in_tile):
+        for _ in range(in_child):
             code = (code + delta[i]) % (1 << 63)
             grid = [sum((code >> 3 * b + axis & 1) << b for b in range(21)) for axis in range(3)]
             a = long_[i]

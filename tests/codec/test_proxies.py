@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.merging.clusters import cluster
-from exgs.codec.merging.proxies import mean_area, merge, rotation_matrices
+from exgs.codec.merging.proxies import mean_area, merge
+from exgs.scene.rotations import rotation_matrices
 from exgs.scene.gaussians import Gaussians
 from tests.strategies import gaussians
 

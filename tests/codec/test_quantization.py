@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exgs.codec.constants import POSITION_BITS
 from exgs.codec.encoding.klt import fit_transform, quantize, residual_vectors
 from exgs.codec.measuring.directions import sh_basis
-from exgs.codec.merging.proxies import rotation_matrices
+from exgs.scene.rotations import rotation_matrices
 from exgs.codec.payload.fine import pack_fine, unpack_fine
 from exgs.codec.payload.geometry import (
     GeometrySteps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,8 @@ from exgs.codec.measuring.directions import sh_basis
 from exgs.codec.payload import fine, geometry, sh
 from tests.codec import reference_decoder
 from tests.codec.drawing import draw
-from tests.codec.forge import assemble, random_file
-from tests.codec.vectors_index import index_cases
-from tests.codec.vectors_payloads import payload_cases
-from tests.codec.vectors_rows import row_cases
+from tests.codec.forge import assemble, divided_file, random_file
+from tests.codec.make_vectors import invalid_files, read_part, unpacked_values
 
 SPEC = Path(__file__).parents[2] / "spec"
 TEXT = (SPEC / "format.md").read_text()
@@ -92,7 +91,7 @@ def test_every_limit_of_the_file_is_specified() -> None:
     file_part = source[: source.index("# --- Protocol")]
     for name in re.findall(r"^(MAX_\w+)", file_part, re.MULTILINE):
         assert f"`{name}`" in TEXT, name
-    assert str(constants.ROOT_TARGET_BYTES) in TEXT
+    assert f"first {constants.HEAD_BYTES} bytes" in TEXT
 
 
 def test_the_kinds_of_the_spec_are_the_constants() -> None:
@@ -107,12 +106,13 @@ def test_the_header_of_the_spec_is_the_one_that_is_written() -> None:
     assert magic == constants.MAGIC
     versions = f"version {constants.FORMAT_MAJOR}.{constants.FORMAT_MINOR}"
     assert versions in TEXT.splitlines()[0]
-    packed = header.pack_header(header.Header(1 << 33, 2, 3, bytes(range(16)), 5))
+    packed = header.pack_header(header.Header(1 << 33, 2, 3, bytes(range(16)), 7, 5))
     fields = {row[2]: packed[int(row[0]) : int(row[0]) + size_of(row[1])] for row in rows}
     assert int.from_bytes(fields["file_bytes"], "little") == 1 << 33
     assert int.from_bytes(fields["root_packed"], "little") == 2
     assert int.from_bytes(fields["root_raw"], "little") == 3
     assert fields["root_hash"] == bytes(range(16))
+    assert int.from_bytes(fields["poster_bytes"], "little") == 7
     assert int.from_bytes(fields["minor"], "little") == 5
 
 
@@ -125,7 +125,9 @@ def test_the_tables_of_the_index_are_those_of_the_spec() -> None:
         (pages, index_io._PAGE_COLUMNS),
         (rows, index_io._CHUNK_COLUMNS),
     ):
-        specified = {row[0]: row[1] for row in table if row[0] != "hash"}
+        boxes = [row for row in table if row[1] == "f32[3]"]
+        assert ", ".join(row[0] for row in boxes) == ("low, high" if table in (pages, rows) else "")
+        specified = {row[0]: row[1] for row in table if row[0] != "hash" and row not in boxes}
         assert list(specified) == list(columns)
         for name, dtype in columns.items():
             assert f"<{specified[name][0]}{SIZES[specified[name]]}" == dtype
@@ -178,17 +180,24 @@ def check_drawn(drawn: DrawnScene, expected: dict[str, npt.NDArray[Any]]) -> Non
 def test_valid_vectors_decode_to_their_values(name: str) -> None:
     folder = SPEC / "vectors" / "valid"
     path = folder / f"{name}.exgs"
+    data = path.read_bytes()
     verify(path)
-    for prefix in [*VALID[name]["prefixes"], None]:
-        file = folder / (f"{name}.npz" if prefix is None else f"{name}.{prefix}.npz")
-        with np.load(file) as expected:
-            check_drawn(decode(path, max_bytes=prefix), dict(expected))
-            splats = reference_decoder.read(path.read_bytes()[:prefix])
-            for key, values in reference_decoder.arrays(splats).items():
-                np.testing.assert_allclose(values, expected[key], rtol=1e-6, atol=1e-7)
-    for number in VALID[name]["missing"]:
-        with np.load(folder / f"{name}.without-{number}.npz") as expected:
-            check_drawn(draw(path.read_bytes(), {number}), dict(expected))
+    for asked in VALID[name]["draws"]:
+        packed = (folder / asked["values"]).read_bytes()
+        expected = unpacked_values(packed, asked["count"], asked["k"])
+        for key, values in reference_decoder.arrays(read_part(data, asked)).items():
+            np.testing.assert_allclose(values, expected[key], rtol=1e-6, atol=1e-7)
+        if "without" in asked:
+            check_drawn(draw(data, {asked["without"]}), expected)
+        else:
+            check_drawn(decode(path, max_bytes=asked.get("bytes")), expected)
+
+
+def test_every_file_of_values_belongs_to_a_drawing() -> None:
+    folder = SPEC / "vectors" / "valid"
+    named = {asked["values"] for entry in VALID.values() for asked in entry["draws"]}
+    assert {path.name for path in folder.glob("*.bin")} == named
+    assert {path.stem for path in folder.glob("*.exgs")} == VALID.keys()
 
 
 @pytest.mark.parametrize("name", INVALID)
@@ -207,11 +216,11 @@ def test_invalid_vectors_give_their_error(name: str) -> None:
 
 
 def test_the_vectors_are_those_that_their_makers_make() -> None:
-    cases = [*index_cases(), *row_cases(), *payload_cases()]
+    cases = invalid_files()
     assert {name: {"error": error, "problem": why} for name, error, why, _ in cases} == INVALID
     folders = [SPEC / "vectors" / name for name in ("valid", "invalid")]
     size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
-    assert size < 400_000
+    assert size < 600_000
 
 
 # --- Random files -----------------------------------------------------------------------------
@@ -233,10 +242,20 @@ def test_both_decoders_draw_the_same(seed: int, tmp_path: Path) -> None:
             rows_per_page=4,
         )
     )
-    path = tmp_path / "random.exgs"
+    check_prefixes(data, np.linspace(len(data) // 3, len(data), 8).astype(int).tolist(), tmp_path)
+
+
+def test_both_decoders_draw_the_same_of_a_file_that_is_divided_by_space(tmp_path: Path) -> None:
+    data = assemble(divided_file())
+    check_prefixes(data, range(500, len(data) + 1, 151), tmp_path)
+
+
+def check_prefixes(data: bytes, lengths: Iterable[int], folder: Path) -> None:
+    """Both decoders draw the same of the front of a file."""
+    path = folder / "random.exgs"
     path.write_bytes(data)
     verify(path)
-    for prefix in np.linspace(len(data) // 3, len(data), 8).astype(int).tolist():
+    for prefix in lengths:
         try:
             splats = reference_decoder.read(data[:prefix])
         except reference_decoder.Fault as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -89,19 +90,18 @@ def extremes() -> Parts:
     for tile, other in enumerate(above):
         (own,) = [row for page in other.pages for row in page if row.kind == LEAF]
         rows.append(Row(LEAF, 1, tile, own.count, own.data, own.raw))
-    bounds = np.tile(np.array([[-1, -1, -1], [1, 1, 1]], "<f4"), (2, 1, 1))
-    bounds[0, 1], bounds[0, 0, 0] = MAX_MAGNITUDE, -MAX_MAGNITUDE
+    box = (-MAX_MAGNITUDE, -1.0, -1.0), (MAX_MAGNITUDE,) * 3
+    rows = [replace(row, box=box) for row in rows]
     root = {
         **small_file().root,
         "count": 10,
         "layers": layers([(0, 4, 2, 2.0**7), (1, 6, 0, 2.0**-7)]),
-        "bounds": bounds.tobytes(),
     }
     return Parts(root, [rows[:5], rows[5:]])
 
 
 def geometry_payload(
-    tile_counts: Sequence[int],
+    child_counts: Sequence[int],
     columns: Sequence[Sequence[int]],
     *,
     position_step: float = 2.0**-20,
@@ -125,7 +125,7 @@ def geometry_payload(
         color_step,
         color_step,
     )
-    counts = struct.pack(f"<{len(tile_counts)}I", *tile_counts)
+    counts = struct.pack(f"<{len(child_counts)}I", *child_counts)
     return head + counts + b"".join(planes(column, 8) for column in columns)
 
 

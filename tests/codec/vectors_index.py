@@ -13,10 +13,12 @@ import zstandard
 
 from exgs.codec.constants import ChunkKind
 from tests.codec.forge import (
+    JPEG,
     Case,
     Root,
     alter,
     assemble,
+    digest,
     layers,
     quality,
     small_file,
@@ -29,7 +31,7 @@ LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 
 def index_cases() -> Iterator[Case]:
     """All of them."""
-    for cases in (_headers, _frames, _maps, _facts):
+    for cases in (_headers, _frames, _maps, _facts, _posters):
         yield from cases()
 
 
@@ -60,9 +62,17 @@ def _headers() -> Iterator[Case]:
     yield "header-major", "unsupported", "major version 2", lying(major=2)
     yield "header-major-zero", "unsupported", "major version 0", lying(major=0)
     yield "header-flags", "unsupported", "an unknown flag", lying(flags=1 << 31)
-    yield "header-reserved", "unsupported", "a reserved byte", lying(reserved=bytes(11) + b"\x01")
+    yield "header-reserved", "unsupported", "a reserved byte", lying(reserved=bytes(9) + b"\x01")
     yield "header-root-raw", "limit", "a root index of 4 GiB", lying(root_raw=(1 << 32) - 1)
     yield "header-root-packed", "limit", "a root index of 4 GiB", lying(root_packed=(1 << 32) - 1)
+    noise = np.random.default_rng(0).bytes(16400)
+    for name, problem, filling in (
+        ("root-packed-long", "a root index of more than 16320 bytes", noise),
+        ("root-raw-long", "a root index of more than 128 KiB unpacked", bytes(1 << 17)),
+    ):
+        parts = tiny_file()
+        parts.root["filling"] = filling
+        yield name, "limit", problem, assemble(parts)
     yield "header-file-huge", "limit", "a file of 2^64 - 1 bytes", lying(file_bytes=(1 << 64) - 1)
     yield "header-file-short", "damaged", "the file ends in the root index", lying(file_bytes=65)
     yield (
@@ -266,7 +276,7 @@ def _facts() -> Iterator[Case]:
     yield "no-chunk-table", "damaged", "chunks is missing", without("chunks")
     yield "no-page-table", "damaged", "pages is missing", without("pages")
     yield "name-bytes", "damaged", "the name is a byte string", edited(name=b"a")
-    yield "name-long", "limit", "a name of 16385 bytes", edited(name="é" * 8192 + "a")
+    yield "name-long", "limit", "a name of 1025 bytes", edited(name="é" * 512 + "a")
     yield "name-escape", "damaged", "the name holds an escape sequence", edited(name="\x1b[2J")
     yield "credit-c1", "damaged", "the credit holds a C1 control character", edited(credit="\x9b2J")
     yield "count-negative", "damaged", "a negative count", edited(count=-1)
@@ -279,6 +289,22 @@ def _facts() -> Iterator[Case]:
     yield "up-nan", "damaged", "up is not a number", edited(up=[0.0, nan, 0.0])
     yield "up-bool", "damaged", "up holds true", edited(up=[0.0, True, 0.0])
     yield "up-huge", "damaged", "up is 1e30 long", edited(up=[0.0, 1e30, 0.0])
+    for name, value, problem in (
+        ("integer", 1, "antialiased is 1"),
+        ("nil", None, "antialiased is nil"),
+    ):
+        yield f"antialiased-{name}", "damaged", problem, edited(antialiased=value)
+    for name, values, problem in (
+        ("four", [0.0, 0.0, 0.0, 0.0], "the origin has four numbers"),
+        ("inf", [0.0, 0.0, inf], "the origin is infinite"),
+        ("huge", [0, 0, 2.0**99 * (1 + 2.0**-52)], "the origin lies just beyond 2^99"),
+        ("text", ["0", "0", "0"], "the origin is three strings"),
+        ("bytes", bytes(24), "the origin is a byte string"),
+    ):
+        yield f"origin-{name}", "damaged", problem, edited(origin=values)
+    yield "crs-nil", "damaged", "the reference system is nil", edited(crs=None)
+    yield "crs-long", "limit", "a reference system of 1025 bytes", edited(crs="E" * 1025)
+    yield "crs-escape", "damaged", "the reference system has a NUL", edited(crs="EPSG\0")
     home = {"eye": [0.0, 0.0, 0.0], "forward": [0.0, 0.0, 1.0], "fov_y": 1.0}
     yield "home-list", "damaged", "home is a list", edited(home=[])
     yield (
@@ -306,35 +332,6 @@ def _facts() -> Iterator[Case]:
         "the home view has no field of view",
         edited(home={"eye": home["eye"], "forward": home["forward"]}),
     )
-    bounds = np.tile(np.array([[0, 0, 0], [1, 1, 1]], "<f4"), (2, 1, 1))
-
-    def boxes(value: float, corner: int) -> bytes:
-        changed = bounds.copy()
-        changed[1, corner, 2] = value
-        return changed.tobytes()
-
-    yield (
-        "bounds-few",
-        "damaged",
-        "one box for two tiles",
-        edited(True, bounds=bounds[:1].tobytes()),
-    )
-    yield "bounds-cut", "damaged", "a box is cut", edited(True, bounds=bounds.tobytes()[:-1])
-    yield "bounds-nan", "damaged", "a bound is not a number", edited(True, bounds=boxes(nan, 0))
-    yield "bounds-inf", "damaged", "a bound is infinite", edited(True, bounds=boxes(inf, 1))
-    beyond = float(np.nextafter(np.float32(2.0**99), np.float32(inf)))
-    yield (
-        "bounds-huge",
-        "damaged",
-        "a bound just beyond 2^99",
-        edited(True, bounds=boxes(beyond, 1)),
-    )
-    yield (
-        "bounds-turned",
-        "damaged",
-        "a minimum above its maximum",
-        edited(True, bounds=boxes(2, 0)),
-    )
     yield "layers-none", "damaged", "no layers", edited(True, layers=layers([]), count=0)
     yield (
         "layers-many",
@@ -345,8 +342,8 @@ def _facts() -> Iterator[Case]:
     yield (
         "layers-level",
         "limit",
-        "tile level 13",
-        edited(True, layers=layers([(0, 2, 1, 1.0), (13, 3, 0, 1.0)]), bounds=bytes(24 << 13)),
+        "tile level 17",
+        edited(True, layers=layers([(0, 2, 1, 1.0), (17, 3, 0, 1.0)])),
     )
     yield (
         "layers-falling",
@@ -397,6 +394,44 @@ def _facts() -> Iterator[Case]:
     yield (
         "quality-many",
         "limit",
-        "1025 points",
-        edited(quality=quality([(i, 20.0, 0.5) for i in range(1025)])),
+        "65 points",
+        edited(quality=quality([(i, 20.0, 0.5) for i in range(65)])),
     )
+
+
+def _posters() -> Iterator[Case]:
+    """The picture between the root index and the first chunk."""
+
+    def poster(data: bytes = JPEG, **fields: Any) -> bytes:
+        parts = tiny_file()
+        parts.poster = data
+        parts.root.update(fields)
+        return assemble(parts)
+
+    def without_hash() -> bytes:
+        parts = tiny_file()
+        parts.poster = JPEG
+        parts.edit_index = lambda root: root.pop("poster_hash")
+        return assemble(parts)
+
+    yield "poster-long", "limit", "a poster of 8193 bytes", poster(JPEG.ljust(8193, b"\0"))
+    yield "poster-hash-none", "damaged", "a poster without a hash", without_hash()
+    yield (
+        "poster-hash-alone",
+        "damaged",
+        "a hash without a poster",
+        poster(b"", poster_hash=digest(b"")),
+    )
+    yield "poster-hash", "damaged", "poster: the hash is another", poster(poster_hash=bytes(16))
+    yield (
+        "poster-hash-cut",
+        "damaged",
+        "the hash of the poster is cut",
+        poster(poster_hash=digest(JPEG)[:15]),
+    )
+    parts = tiny_file()
+    parts.poster = JPEG
+    parts.header["poster_bytes"] = 8000
+    yield "poster-beyond", "damaged", "a poster that is longer than the file", assemble(parts)
+    parts.header["poster_bytes"] = len(JPEG) + 1
+    yield "poster-length", "damaged", "a poster that reaches into the first chunk", assemble(parts)

@@ -93,15 +93,15 @@ def _payloads() -> Iterator[Case]:
             patched(LEAF, 37, bytes([value])),
         )
     yield (
-        "leaf-tiles",
+        "leaf-children",
         "damaged",
-        "tile counts add up to more",
+        "child counts add up to more",
         patched(LEAF, 48, struct.pack("<II", 2, 1)),
     )
     yield (
-        "leaf-tiles-wrap",
+        "leaf-children-wrap",
         "damaged",
-        "tile counts add up modulo 2^32",
+        "child counts add up modulo 2^32",
         patched(LEAF, 48, struct.pack("<II", 0xFFFFFFFF, 3)),
     )
     yield (
@@ -214,7 +214,6 @@ def _bombs() -> Iterator[Case]:
         "count": 40 * full,
         "sh_degree": 3,
         "layers": layers([(0, full, 0, 1.0)] * 40),
-        "bounds": bytes(24),
     }
     yield (
         "bomb-gaussians",

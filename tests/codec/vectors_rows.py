@@ -10,6 +10,7 @@ import numpy as np
 
 from exgs.codec.constants import ChunkKind
 from tests.codec.forge import (
+    PAGE_TYPES,
     Case,
     Root,
     Row,
@@ -33,12 +34,11 @@ def _tables() -> Iterator[Case]:
 
     def page(**fields: Any) -> bytes:
         parts = small_file()
-        types = {"chunks": "<u4", "bytes": "<u8", "raw": "<u4", "packed": "<u4"}
 
         def edit(root: Root) -> None:
             for name, change in fields.items():
-                column = np.frombuffer(root["pages"][name], types[name])
-                root["pages"][name] = change(column).astype(types[name]).tobytes()
+                column = np.frombuffer(root["pages"][name], PAGE_TYPES[name])
+                root["pages"][name] = change(column).astype(PAGE_TYPES[name]).tobytes()
 
         parts.edit_index = edit
         return assemble(parts)
@@ -47,8 +47,8 @@ def _tables() -> Iterator[Case]:
     yield (
         "page-packed-huge",
         "limit",
-        "a page of 4 MiB + 1 in the file",
-        page(packed=lambda c: c * 0 + (4 << 20) + 1),
+        "a page of 1 MiB + 1 in the file",
+        page(packed=lambda c: c * 0 + (1 << 20) + 1),
     )
     yield "page-raw-zero", "damaged", "a page of no bytes", page(raw=lambda c: c * 0)
     yield "page-rows-zero", "damaged", "a page of no rows", page(chunks=lambda c: c * 0)
@@ -69,12 +69,12 @@ def _tables() -> Iterator[Case]:
     parts = small_file()
     parts.edit_index = lambda root: root.update(
         pages={
-            **{n: bytes(4 * 4097) for n in ("chunks", "raw", "packed")},
-            "bytes": bytes(8 * 4097),
-            "hash": bytes(16 * 4097),
+            **{name: bytes(int(kind[2]) * 1025) for name, kind in PAGE_TYPES.items()},
+            **{name: bytes(12 * 1025) for name in ("low", "high")},
+            "hash": bytes(16 * 1025),
         }
     )
-    yield "pages-many", "limit", "4097 pages", assemble(parts)
+    yield "pages-many", "limit", "1025 pages", assemble(parts)
     parts = small_file()
     parts.edit_index = lambda root: root["pages"].update(hash=bytes(15))
     yield "pages-hash-cut", "damaged", "a page's hash is cut", assemble(parts)

@@ -18,6 +18,7 @@ from tests.codec.forge import (
     Row,
     assemble,
     chunk,
+    divided_file,
     random_file,
     squeeze,
     tiny_file,
@@ -25,6 +26,9 @@ from tests.codec.forge import (
 from tests.codec.vectors_extreme import extremes
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
+
+# A picture of one pixel.
+WEBP = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
 
 
 class Valid(NamedTuple):
@@ -145,6 +149,61 @@ def valid_files() -> Iterator[Valid]:
         [0],
     )
 
+    data = assemble(divided_file())
+    pusher, arrived = parts_of(data)
+    ends = [ref.end for ref, _ in arrived]
+    assert pusher.head is not None
+    yield Valid(
+        "regions",
+        "groups of several pages, regions of three levels, chunks of pages between each other",
+        data,
+        [pusher.head.root.pages[3].end, ends[12], ends[16], ends[25]],
+        [arrived[7][0].id, arrived[20][0].id],
+    )
+
+    placed = random_file(counts=(2, 3), seed=3)
+    placed.poster = WEBP
+    placed.root.update(antialiased=True, origin=[2600000, 1.2e6, -0.1], crs="EPSG:2056")
+    data = assemble(placed)
+    pusher, arrived = parts_of(data)
+    assert pusher.head is not None
+    header = pusher.head.header
+    yield Valid(
+        "placed",
+        "a poster, compensation, an origin far off, a coordinate reference system",
+        data,
+        [header.root_end, header.poster_end - 1, arrived[1][0].end],
+    )
+
+    jumps = random_file(
+        counts=(3, 20, 9, 40),
+        proxies=(6, 9, 8, 0),
+        levels=(0, 3, 3, 6),
+        amplification=(1.5, 1.25, 1.125, 1.0),
+        sh_degree=0,
+        fine=False,
+        seed=21,
+        rows_per_page=40,
+    )
+    data = assemble(jumps)
+    ends = [ref.end for ref, _ in parts_of(data)[1]]
+    yield Valid(
+        "jumps",
+        "layers whose tile levels rise by 3, by 0 and by 3",
+        data,
+        [ends[10], ends[20], ends[50]],
+    )
+
+    data = assemble(_amplified())
+    ends = [ref.end for ref, _ in parts_of(data)[1]]
+    yield Valid(
+        "amplified",
+        "the top layer of a child: the cells that it covers come one by one",
+        data,
+        [ends[i] for i in (0, 1, 2, 5, 6, 9)],
+        [3],
+    )
+
     data = assemble(extremes())
     yield Valid(
         "extremes",
@@ -165,13 +224,27 @@ def _between() -> Parts:
     return parts
 
 
+def _amplified() -> Parts:
+    """Layers of 1, 2 and 8 tiles, each with its amplification, no proxies."""
+    return random_file(
+        counts=(8, 8, 16),
+        proxies=(0, 0, 0),
+        levels=(0, 1, 3),
+        amplification=(4.0, 2.0, 1.0),
+        sh_degree=0,
+        fine=False,
+        seed=23,
+        rows_per_page=100,
+    )
+
+
 def _loosely(root: Root) -> bytes:
     """The same map with integers in nine bytes."""
     packer = msgpack.Packer(use_bin_type=True)
     out = packer.pack_map_header(len(root))
     for key, value in root.items():
         out += packer.pack(key)
-        is_int = isinstance(value, int)
+        is_int = type(value) is int
         out += b"\xcf" + struct.pack(">Q", value) if is_int else packer.pack(value)
     return bytes(out)
 
