@@ -61,7 +61,6 @@ export function readRoot(packed: Uint8Array, header: Header, sceneHash: Uint8Arr
   const chunks = fields.nested('chunks');
   const listed = chunks.column('kind', 'u8', MAX_CHUNKS).length;
   const rootBytes = chunks.column('packed', 'u32', MAX_CHUNKS).reduce((sum, n) => sum + n, 0);
-  const pages = readPages(fields, header, layers, listed, header.posterEnd + rootBytes);
   const place = {
     page: 0,
     region: { level: 0, tile: 0 },
@@ -70,6 +69,7 @@ export function readRoot(packed: Uint8Array, header: Header, sceneHash: Uint8Arr
     areaEnd: header.posterEnd + rootBytes,
   };
   const first = readRows(chunks, place, layers, shDegree);
+  const pages = readPages(fields, header, layers, listed, place.areaEnd);
   const chunkCount = pages.reduce((sum, page) => sum + page.chunkCount, listed);
   const boxes = [...first.boxes.values(), ...pages.map((page) => page.box)];
   const facts: SceneFacts = {

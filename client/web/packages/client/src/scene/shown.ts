@@ -45,7 +45,8 @@ export class ShownScene {
     const runs: { data: SplatData; from: number; to: number; factor: number; isProxy: boolean }[] = [];
     let count = 0;
     let coefficients = 0;
-    for (const { part, data, groups } of this.parts.values()) {
+    const parts = [...this.parts.values()].sort((a, b) => order(a.part) - order(b.part));
+    for (const { part, data, groups } of parts) {
       let from = 0;
       part.children.forEach((own, child) => {
         const state = groups[child];
@@ -94,4 +95,9 @@ export class ShownScene {
     if (!held) throw new Error(`part ${key} is not there`);
     return held;
   }
+}
+
+/** By layer, then tile, leaves before proxies: the order of the test vectors. */
+function order(part: PartAdded): number {
+  return (part.layer * 65536 + part.tile) * 2 + (part.kind === 'proxy' ? 1 : 0);
 }
