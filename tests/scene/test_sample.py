@@ -1,4 +1,4 @@
-"""The sample scene keeps what demonstrations and benches count on."""
+"""The sample scene has the properties that demonstrations and benchmarks rely on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
-COUNT = 25_000  # enough for a closed room, and quick
+COUNT = 25_000  # enough for a closed room, and fast to generate
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def room() -> Gaussians:
 
 
 def all_around() -> list[Camera]:
-    """From the middle of the room to every side, up and down."""
-    eye = (0.1, -1.4, -0.9)  # a metre and a half above the floor, clear of furniture
+    """Cameras at the centre of the room that look in all six directions."""
+    eye = (0.1, -1.4, -0.9)  # 1.4 m above the floor, away from furniture
     K = pinhole(240, 180, 90.0)
     ways = [(1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0)]
     return [
@@ -52,13 +52,13 @@ def test_a_scene_has_as_many_gaussians_as_asked_for(count: int) -> None:
     assert len(sample_scene(count)) == count
 
 
-def test_a_scene_of_nothing_is_refused() -> None:
+def test_an_empty_scene_is_refused() -> None:
     with pytest.raises(ValueError, match="scene of 0 Gaussians"):
         sample_scene(0)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_values_are_those_of_a_scene(seed: int) -> None:
+def test_all_values_are_valid(seed: int) -> None:
     scene = sample_scene(12_000, seed)
     for field in fields(Gaussians):
         assert np.isfinite(getattr(scene, field.name)).all(), field.name
@@ -72,7 +72,7 @@ def test_values_are_those_of_a_scene(seed: int) -> None:
 def test_splats_lie_flat_on_the_surfaces(room: Gaussians) -> None:
     scales = np.sort(room.scales, axis=1)
     assert np.mean(scales[:, 0] < 0.3 * scales[:, 1]) > 0.95
-    assert np.mean(scales[:, 2] > 1.5 * scales[:, 1]) > 0.3  # and many follow their texture
+    assert np.mean(scales[:, 2] > 1.5 * scales[:, 1]) > 0.3  # many are elongated along the texture
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -85,7 +85,7 @@ def test_a_room_has_no_holes_from_inside(seed: int) -> None:
         assert np.mean(alpha > 0.95) > 0.97
 
 
-def test_pictures_have_light_and_shade_and_little_that_is_burnt_out(room: Gaussians) -> None:
+def test_pictures_have_contrast_and_few_overexposed_pixels(room: Gaussians) -> None:
     rasterizer = CpuRasterizer()
     views = synthesise_views(room, 4, width=240, height=135)
     pictures = np.stack([rasterizer.render(room, camera).rgb for camera in views])
@@ -94,7 +94,7 @@ def test_pictures_have_light_and_shade_and_little_that_is_burnt_out(room: Gaussi
     assert np.mean(pictures > 1) < 0.05
 
 
-def test_glossy_things_change_with_the_view_and_dull_ones_do_not(room: Gaussians) -> None:
+def test_glossy_surfaces_depend_on_the_view_and_matt_ones_do_not(room: Gaussians) -> None:
     shine = np.abs(room.shN).max((1, 2))
     assert np.mean(shine > 0.02) > 0.1
     assert np.mean(shine == 0) > 0.1
@@ -108,7 +108,7 @@ def test_the_mirror_lobe_is_a_spherical_gaussian() -> None:
     flat = np.sqrt(1 - z * z)
     ways = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=1)
     lobe = np.exp(3 * (ways @ about[0] - 1))
-    # The basis itself: lobes much sharper than the degree give it back, up to their strength.
+    # Very sharp lobes give the SH basis itself, up to a factor.
     basis = lobe_harmonics(ways, np.full(len(ways), 1e6)) * 1e6 / (2 * np.pi)
     expected = 4 * np.pi * np.mean(lobe[:, None] * basis, axis=0)
     np.testing.assert_allclose(lobe_harmonics(about, np.full(1, 3.0))[0], expected, atol=0.02)

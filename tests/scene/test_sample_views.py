@@ -1,4 +1,4 @@
-"""Cameras of the sample scene stand in its free space and look at something."""
+"""Cameras of the sample scene stand in its free space and look at surfaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def viewmats(cameras: tuple[Camera, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("views", KINDS)
-def test_there_are_as_many_views_as_asked_for_of_the_size_asked_for(views: Views) -> None:
+def test_views_have_the_requested_number_and_size(views: Views) -> None:
     assert views(0) == ()
     cameras = views(7, width=64, height=48)
     assert len(cameras) == len({camera.name for camera in cameras}) == 7
@@ -28,7 +28,7 @@ def test_there_are_as_many_views_as_asked_for_of_the_size_asked_for(views: Views
 
 
 @pytest.mark.parametrize("views", KINDS)
-def test_the_same_arguments_give_the_same_views_and_other_seeds_others(views: Views) -> None:
+def test_views_depend_on_the_arguments_only(views: Views) -> None:
     views_of_one = viewmats(views(5, scene_seed=3))
     np.testing.assert_array_equal(views_of_one, viewmats(views(5, scene_seed=3)))
     assert np.abs(views_of_one - viewmats(views(5, scene_seed=3, seed=1))).max() > 0.1
@@ -45,7 +45,7 @@ def test_impossible_views_are_refused(views: Views) -> None:
 
 @pytest.mark.parametrize("views", KINDS)
 @pytest.mark.parametrize("scene_seed", [0, 3])
-def test_views_stand_clear_and_see_the_room_from_inside(views: Views, scene_seed: int) -> None:
+def test_views_are_clear_of_surfaces_and_inside_the_room(views: Views, scene_seed: int) -> None:
     scene = sample_scene(12_000, scene_seed)
     rasterizer = CpuRasterizer()
     for camera in views(6, scene_seed=scene_seed, width=160, height=90):

@@ -1,4 +1,4 @@
-"""The room while it is being furnished: surfaces, solids that cast shadows, lamps."""
+"""Collects the parts of a room while it is furnished: surfaces, shadow casters, lamps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Lamp:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stand:
-    """Where a piece of furniture stands, and where it is turned."""
+    """The position and yaw (radians) of a piece of furniture."""
 
     origin: Array  # [3]
     yaw: float = 0.0
 
     def at(self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike) -> Array:
-        """Points [..., 3] of the room from the piece's own coordinates."""
+        """Convert coordinates of the piece to points [..., 3] of the room."""
         x, y, z = np.broadcast_arrays(*(np.asarray(k, np.float64) for k in (x, y, z)))
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return np.asarray(self.origin + np.stack([c * x - s * z, y, s * x + c * z], -1))
@@ -39,14 +39,14 @@ class Stand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cover:
-    """A box in which nothing is seen: behind a picture, under a rug."""
+    """A box that hides the surfaces inside it, for example the wall behind a picture."""
 
     center: Array  # [3]
     half: Array  # [3]
     yaw: float
 
     def holds(self, points: Array) -> npt.NDArray[np.bool_]:
-        """Which of `points` [n, 3] lie in it."""
+        """Whether each of `points` [n, 3] lies inside the box, [n]."""
         x, y, z = (points - self.center).T
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         inside = np.abs(c * x + s * z) < self.half[0]
@@ -56,7 +56,7 @@ class Cover:
 
 @dataclass
 class Builder:
-    """Collects what the furniture adds; `rng` decides what the seed leaves open."""
+    """Collects what the furniture adds. `rng` draws all random choices."""
 
     palette: Palette
     rng: np.random.Generator
@@ -70,9 +70,9 @@ class Builder:
     covers: list[Cover] = field(default_factory=list)
 
     def add(self, made: tuple[Place, Array], material: Material, **choices: Any) -> None:
-        """Add a surface that a function of `surfaces` has made."""
+        """Add a surface that a function of the module `surfaces` has returned."""
         self.surfaces.append(Surface(made[0], made[1], material, **choices))
 
     def cover(self, center: npt.ArrayLike, half: npt.ArrayLike, yaw: float = 0.0) -> None:
-        """Leave out what lies in a box, turned about the vertical."""
+        """Leave out all surfaces inside a box. `yaw` turns the box about the vertical axis."""
         self.covers.append(Cover(np.asarray(center, np.float64), np.asarray(half, np.float64), yaw))

@@ -21,7 +21,7 @@ from exgs.sample.surfaces import (
 
 
 def vase(room: Builder, stand: Stand, size: float, paint: Paint, stems: int = 0) -> None:
-    """A turned vase, with dry branches in it if `stems`."""
+    """A turned vase with `stems` dry branches."""
     body = np.array(
         [
             (0.001, 0),
@@ -39,11 +39,18 @@ def vase(room: Builder, stand: Stand, size: float, paint: Paint, stems: int = 0)
     )
     glaze = Material(paint, gloss=0.14, sharpness=12)
     room.add(
-        lathes(body * size, stand.origin), glaze, cells=(26, 22), edges=(False, False), worth=1.2
+        lathes(body * size, stand.origin),
+        glaze,
+        facets=(26, 22),
+        edges=(False, False),
+        importance=1.2,
     )
     room.solids.ellipsoid(stand.at(0, 0.42 * size, 0), np.array([0.44, 0.5, 0.44]) * size)
-    if not stems:
-        return
+    if stems:
+        _dry_branches(room, stand, size, stems)
+
+
+def _dry_branches(room: Builder, stand: Stand, size: float, stems: int) -> None:
     rng = room.rng
     heading = np.arange(stems) * 2.39996
     out = np.stack([np.cos(heading), 0 * heading, np.sin(heading)], 1) * (
@@ -62,7 +69,7 @@ def vase(room: Builder, stand: Stand, size: float, paint: Paint, stems: int = 0)
         1,
     )
     twig = Material(textures.plain(np.array([0.34, 0.24, 0.13]), 0.2, 0.02))
-    room.add(tubes(curve, (0.004, 0.0015)), twig, cells=(3, 14), edges=(False, False))
+    room.add(tubes(curve, (0.004, 0.0015)), twig, facets=(3, 14), edges=(False, False))
     # Seed heads and small flowers along the upper half of each stem.
     per = 16
     t = rng.uniform(0.45, 1.0, (stems, per))
@@ -83,13 +90,13 @@ def vase(room: Builder, stand: Stand, size: float, paint: Paint, stems: int = 0)
     room.add(
         ribbons(petals, rng.uniform(0.012, 0.022, stems * per), widest=0.55),
         flower,
-        cells=(1, 2),
-        worth=1.2,
+        facets=(1, 2),
+        importance=1.2,
     )
 
 
 def teapot(room: Builder, stand: Stand, size: float) -> None:
-    """A body and lid from the lathe, a spout and a handle."""
+    """A teapot: turned body and lid, a spout and a handle."""
     glaze = Material(
         textures.plain(room.palette.glaze[2], 0.16, 0.04, room.seed), gloss=0.20, sharpness=14
     )
@@ -113,18 +120,24 @@ def teapot(room: Builder, stand: Stand, size: float) -> None:
         ]
     )
     room.add(
-        lathes(body * size, stand.origin), glaze, cells=(28, 26), edges=(False, False), worth=1.2
+        lathes(body * size, stand.origin),
+        glaze,
+        facets=(28, 26),
+        edges=(False, False),
+        importance=1.2,
     )
     s = size
     spout = stand.at(
         np.array([0.55, 0.85, 0.78, 1.08]) * s, np.array([0.28, 0.32, 0.62, 0.76]) * s, 0
     )
-    room.add(tubes(spout[None], [[0.13 * s, 0.05 * s]]), glaze, cells=(10, 10), edges=(False, True))
+    room.add(
+        tubes(spout[None], [[0.13 * s, 0.05 * s]]), glaze, facets=(10, 10), edges=(False, True)
+    )
     handle = stand.at(
         np.array([-0.48, -1.15, -1.05, -0.54]) * s, np.array([0.62, 0.80, 0.16, 0.26]) * s, 0
     )
     room.add(
-        tubes(handle[None], [[0.05 * s, 0.045 * s]]), glaze, cells=(8, 18), edges=(False, False)
+        tubes(handle[None], [[0.05 * s, 0.045 * s]]), glaze, facets=(8, 18), edges=(False, False)
     )
     room.solids.ellipsoid(stand.at(0, 0.4 * s, 0), np.array([0.55, 0.42, 0.55]) * s)
     room.solids.capsule(spout[0], spout[3], 0.05 * s)
@@ -150,13 +163,15 @@ def cups(room: Builder, stands: list[Stand], size: float) -> None:
     paint = textures.plain(room.palette.glaze[1], 0.08, 0.03)
     glaze = Material(paint, gloss=0.16, sharpness=12)
     origins = np.stack([s.origin for s in stands])
-    room.add(lathes(cup * size, origins), glaze, cells=(16, 8), edges=(False, False), worth=1.2)
-    room.add(lathes(saucer * size, origins), glaze, cells=(20, 5), edges=(False, False))
+    room.add(
+        lathes(cup * size, origins), glaze, facets=(16, 8), edges=(False, False), importance=1.2
+    )
+    room.add(lathes(saucer * size, origins), glaze, facets=(20, 5), edges=(False, False))
     tea = Material(textures.plain(np.array([0.16, 0.06, 0.02]), 0.05), gloss=0.06, sharpness=16)
     room.add(
         lathes(np.array([(0.47, 0.58), (0.2, 0.581), (0.001, 0.582)]) * size, origins),
         tea,
-        cells=(8, 2),
+        facets=(8, 2),
     )
     for s in stands:
         room.solids.capsule(s.at(0, 0.3 * size, 0), s.at(0, 0.45 * size, 0), 0.40 * size)
@@ -184,7 +199,11 @@ def fruit_bowl(room: Builder, stand: Stand, size: float) -> None:
         sharpness=12,
     )
     room.add(
-        lathes(bowl * size, stand.origin), glaze, cells=(34, 16), edges=(False, False), worth=1.2
+        lathes(bowl * size, stand.origin),
+        glaze,
+        facets=(34, 16),
+        edges=(False, False),
+        importance=1.2,
     )
     r = 0.30 * size
     ring = np.arange(6) * np.pi / 3 + 0.3
@@ -197,14 +216,14 @@ def fruit_bowl(room: Builder, stand: Stand, size: float) -> None:
     made = pillows(
         centers, halves, room.rng.uniform(0, 6, 10), room.rng.normal(0, 0.5, 10), square=1.0
     )
-    room.add(made, skin, cells=(14, 9), edges=(False, False), worth=1.3)
+    room.add(made, skin, facets=(14, 9), edges=(False, False), importance=1.3)
     for c in centers:
         room.solids.ellipsoid(c, np.full(3, 0.88 * r))
     room.solids.capsule(stand.at(0, 0.22 * size, 0), stand.at(0, 0.3 * size, 0), 0.5 * size)
 
 
 def lying_books(room: Builder, stand: Stand, count: int) -> None:
-    """A pile of books, none quite square to the next."""
+    """A pile of books, each slightly rotated against the next."""
     rng, y = room.rng, 0.0
     for k in range(count):
         half = np.array(
@@ -215,7 +234,7 @@ def lying_books(room: Builder, stand: Stand, count: int) -> None:
         color = room.palette.books[int(rng.integers(10))]
         print_ = Material(textures.cloth(color, room.seed + k), gloss=0.03)
         room.add(boxes(center, half, "top bottom front", yaw), print_)
-        # Pages lie a little behind the covers.
+        # Pages end slightly inside the covers.
         room.add(
             boxes(center, half * [0.985, 0.8, 0.985], "left right back", yaw),
             Material(prints.pages(k)),
@@ -225,16 +244,20 @@ def lying_books(room: Builder, stand: Stand, count: int) -> None:
 
 
 def picture(room: Builder, stand: Stand, width: float, height: float, paint: Paint) -> None:
-    """A framed picture; the stand is its middle, and it faces the stand's -z."""
+    """A framed picture whose centre is at `stand`. It faces the -z axis of `stand`."""
     frame = Material(textures.wood(room.palette.dark_wood, room.seed + 95), gloss=0.10, sharpness=8)
     t = 0.020
     w, h = width / 2, height / 2
     bars = stand.at(np.array([0, 0, -w - t, w + t]), np.array([-h - t, h + t, 0, 0]), 0)
     halves = [(w + 2 * t, t, 0.016), (w + 2 * t, t, 0.016), (t, h, 0.016), (t, h, 0.016)]
-    room.add(boxes(bars, halves, ALL_SIDES, stand.yaw), frame, worth=1.0)
+    room.add(boxes(bars, halves, ALL_SIDES, stand.yaw), frame, importance=1.0)
     sheet = quads(stand.at(w, -h, -0.004), stand.at(-w, -h, 0) - stand.at(w, -h, 0), (0, height, 0))
     room.add(
-        sheet, Material(paint, gloss=0.03, sharpness=10), cells=(12, 12), worth=3.0, backed=True
+        sheet,
+        Material(paint, gloss=0.03, sharpness=10),
+        facets=(12, 12),
+        importance=3.0,
+        backed=True,
     )
     room.solids.box(stand.origin, (w + t, h + t, 0.012), stand.yaw)
     room.cover(stand.at(0, 0, 0.02), (w + 1.5 * t, h + 1.5 * t, 0.01), stand.yaw)

@@ -1,5 +1,7 @@
-"""Furniture: bookcase, tables, chairs, armchair, sideboard. Each stands on the floor at a `Stand`
-and faces its own -z."""
+"""Furniture: bookcase, tables, chairs, armchair, sideboard.
+
+Each piece stands on the floor at a `Stand` and faces the -z axis of that stand.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ ALL_SIDES = "left right top bottom front back"
 
 
 def bookcase(room: Builder, stand: Stand, width: float, height: float) -> None:
-    """Shelves full of books, with a gap here and there."""
+    """Shelves full of books, with a few gaps."""
     rng, seed = room.rng, room.seed
     depth, board = 0.30, 0.022
     shelves = round(height / 0.36)
@@ -27,14 +29,14 @@ def bookcase(room: Builder, stand: Stand, width: float, height: float) -> None:
     halves += [(width / 2 - board / 2, board / 2, depth / 2)] * (shelves + 1)
     made = boxes(stand.at(*np.array(centers).T), halves, "left right top bottom front", stand.yaw)
     wood = Material(textures.wood(room.palette.dark_wood, seed + 31), gloss=0.05, sharpness=7)
-    room.add(made, wood, worth=0.7)
+    room.add(made, wood, importance=0.7)
     panel = boxes(
         stand.at(0, height / 2, depth / 2), (width / 2, height / 2, 0.005), "front", stand.yaw
     )
     room.add(
         panel,
         Material(textures.wood(room.palette.dark_wood * 0.6, seed + 32)),
-        worth=0.15,
+        importance=0.15,
         backed=True,
     )
     room.solids.box(
@@ -61,16 +63,16 @@ def bookcase(room: Builder, stand: Stand, width: float, height: float) -> None:
     half = book[:, [2, 3, 4]] / 2
     back = Material(prints.spines(room.palette.books, seed), gloss=0.04, sharpness=6)
     spine = boxes(center, half, "front", stand.yaw)
-    # The side's own u runs upwards; a spine is painted with v upwards.
-    room.add((lambda ids, u, v: spine[0](ids, v, 1 - u), spine[1][:, ::-1]), back, worth=1.5)
+    # u of this side points upwards, but spines are painted with v upwards.
+    room.add((lambda ids, u, v: spine[0](ids, v, 1 - u), spine[1][:, ::-1]), back, importance=1.5)
     side = Material(prints.covers(room.palette.books, seed))
     for name in ("left", "right"):
-        room.add(boxes(center, half, name, stand.yaw), side, cells=(2, 3), worth=0.3)
-    room.add(boxes(center, half, "top", stand.yaw), Material(prints.pages(seed)), worth=0.3)
+        room.add(boxes(center, half, name, stand.yaw), side, facets=(2, 3), importance=0.3)
+    room.add(boxes(center, half, "top", stand.yaw), Material(prints.pages(seed)), importance=0.3)
 
 
 def turned_legs(room: Builder, feet: Array, height: float, thick: float, wood: Material) -> None:
-    """Legs from the lathe, at `feet` [m, 3]."""
+    """Turned legs that stand at `feet` [m, 3]."""
     t = thick
     profile = [
         (0.35 * t, 0),
@@ -84,7 +86,7 @@ def turned_legs(room: Builder, feet: Array, height: float, thick: float, wood: M
         (1.0 * t, 1.0),
     ]
     shape = [(r, y * height) for r, y in profile]
-    room.add(lathes(shape, feet), wood, cells=(6, 12), edges=(False, False), worth=0.8)
+    room.add(lathes(shape, feet), wood, facets=(6, 12), edges=(False, False), importance=0.8)
     for foot in np.atleast_2d(feet):
         room.solids.capsule(foot, foot + np.array([0, height, 0]), 0.6 * t)
 
@@ -96,22 +98,22 @@ def round_table(room: Builder, stand: Stand, radius: float, height: float) -> No
     inside = 1e-3
 
     def top(_ids: Ids, u: Array, v: Array) -> Array:
-        # The square is mapped onto the disc (Shirley and Chiu's concentric map, smoothed), so that
-        # cells stay nearly square and the grain of the wood runs straight.
+        # A smoothed variant of Shirley and Chiu's concentric map takes the square to the disc. It
+        # keeps facets nearly square and the grain of the wood straight.
         a, b = 2 * u - 1, 2 * v - 1
         x, z = a * np.sqrt(1 - b * b / 2), b * np.sqrt(1 - a * a / 2)
         return stand.at(x * (radius - inside), height, -z * (radius - inside))
 
-    room.add((top, np.array([[2 * radius, 2 * radius]])), wood, cells=(10, 90), worth=2.0)
+    room.add((top, np.array([[2 * radius, 2 * radius]])), wood, facets=(10, 90), importance=2.0)
     edge = [
         (radius * 0.985, -rim),
         (radius, -rim * 0.8),
         (radius, -rim * 0.2),
         (radius * 0.99, 0.0),
     ]
-    room.add(lathes(edge, stand.at(0, height, 0)), wood, cells=(40, 2))
+    room.add(lathes(edge, stand.at(0, height, 0)), wood, facets=(40, 2))
     apron = [(radius * 0.78, -0.11), (radius * 0.78, -rim)]
-    room.add(lathes(apron, stand.at(0, height, 0)), wood, cells=(30, 2), worth=0.6)
+    room.add(lathes(apron, stand.at(0, height, 0)), wood, facets=(30, 2), importance=0.6)
     k = 0.55 * radius
     feet = stand.at(np.array([-k, k, -k, k]), 0, np.array([-k, -k, k, k]))
     turned_legs(room, feet, height - rim, 0.036, wood)
@@ -125,13 +127,13 @@ def round_table(room: Builder, stand: Stand, radius: float, height: float) -> No
 def rectangular_table(
     room: Builder, stand: Stand, half: tuple[float, float], height: float
 ) -> None:
-    """A table of one board on four square legs."""
+    """A rectangular table on four square legs."""
     wood = Material(textures.wood(room.palette.wood, room.seed + 43), gloss=0.10, sharpness=12)
     hx, hz = half
     room.add(
         boxes(stand.at(0, height - 0.016, 0), (hx, 0.016, hz), ALL_SIDES, stand.yaw),
         wood,
-        worth=1.5,
+        importance=1.5,
         backed=True,
     )
     legs = stand.at(
@@ -140,9 +142,11 @@ def rectangular_table(
         np.array([-1, -1, 1, 1]) * (hz - 0.06),
     )
     sides = "left right front back"
-    room.add(boxes(legs, (0.028, height / 2 - 0.016, 0.028), sides, stand.yaw), wood, worth=0.8)
+    room.add(
+        boxes(legs, (0.028, height / 2 - 0.016, 0.028), sides, stand.yaw), wood, importance=0.8
+    )
     rails = stand.at(np.array([0, 0]), height - 0.075, np.array([-1, 1]) * (hz - 0.06))
-    room.add(boxes(rails, (hx - 0.08, 0.04, 0.01), sides, stand.yaw), wood, worth=0.5)
+    room.add(boxes(rails, (hx - 0.08, 0.04, 0.01), sides, stand.yaw), wood, importance=0.5)
     room.solids.box(stand.at(0, height - 0.016, 0), (hx - 0.01, 0.012, hz - 0.01), stand.yaw)
     for leg in legs:
         room.solids.box(leg, (0.024, height / 2 - 0.016, 0.024), stand.yaw)
@@ -157,12 +161,12 @@ def chair(room: Builder, stand: Stand) -> None:
     frame = boxes(
         stand.at(0, seat - 0.02, 0), (w, 0.018, d), "left right front back bottom", stand.yaw
     )
-    room.add(frame, wood, worth=0.7)
+    room.add(frame, wood, importance=0.7)
     pad = pillows(
         stand.at(0, seat + 0.012, 0), (w - 0.005, 0.034, d - 0.005), stand.yaw, square=0.42
     )
     weave = textures.cloth(room.palette.cushions[1], room.seed + 52)
-    room.add(pad, Material(weave), cells=(16, 8), edges=(False, False))
+    room.add(pad, Material(weave), facets=(16, 8), edges=(False, False))
     posts = np.stack(
         [
             stand.at(np.array([-w, w]) * 0.9, y, z)
@@ -170,7 +174,7 @@ def chair(room: Builder, stand: Stand) -> None:
         ],
         1,
     )
-    room.add(tubes(posts, (0.018, 0.014)), wood, cells=(6, 10), edges=(False, True))
+    room.add(tubes(posts, (0.018, 0.014)), wood, facets=(6, 10), edges=(False, True))
     for y, z, tall in ((0.92, d + 0.065, 0.045), (0.62, d + 0.005, 0.02)):
         rail = boxes(stand.at(0, y, z), (w * 0.88, tall, 0.009), ALL_SIDES, stand.yaw)
         room.add(rail, wood)
@@ -183,14 +187,14 @@ def chair(room: Builder, stand: Stand) -> None:
         ],
         1,
     )
-    room.add(tubes(slats, (0.008, 0.008)), wood, cells=(5, 6), edges=(False, False))
+    room.add(tubes(slats, (0.008, 0.008)), wood, facets=(5, 6), edges=(False, False))
     for line in np.concatenate([posts, slats]):
         room.solids.capsule(line[0], line[3], 0.010)
     room.solids.box(stand.at(0, seat - 0.01, 0), (w - 0.015, 0.03, d - 0.015), stand.yaw)
 
 
 def armchair(room: Builder, stand: Stand, width: float = 0.80) -> None:
-    """An upholstered armchair, or with more width a sofa, with cushions."""
+    """An upholstered armchair with cushions; a sofa if `width` (metres) is large."""
     palette, seed = room.palette, room.seed
     cloth = Material(textures.cloth(palette.cloth, seed + 61), gloss=0.015, sharpness=2)
     w, arm = width / 2, 0.095
@@ -207,7 +211,7 @@ def armchair(room: Builder, stand: Stand, width: float = 0.80) -> None:
         pieces.append(((x, 0.37, -0.06), (inner / 2 - 0.004, 0.085, 0.33), 0.03))
     for center, half, pitch in pieces:
         made = pillows(stand.at(*center), half, stand.yaw, pitch, square=0.30)
-        room.add(made, cloth, cells=(28, 16), edges=(False, False), worth=0.25)
+        room.add(made, cloth, facets=(28, 16), edges=(False, False), importance=0.25)
         room.solids.box(stand.at(*center), np.array(half) * [0.94, 0.9, 0.9], stand.yaw)
     feet = stand.at(np.array([-1, 1, -1, 1]) * (w - 0.08), 0.05, np.array([-0.3, -0.3, 0.3, 0.3]))
     wood = Material(textures.wood(palette.dark_wood, seed + 62), gloss=0.05)
@@ -223,11 +227,11 @@ def armchair(room: Builder, stand: Stand, width: float = 0.80) -> None:
             -0.30,
             0.55,
         )
-        room.add(cushion, Material(print_), cells=(16, 10), edges=(False, False), worth=1.3)
+        room.add(cushion, Material(print_), facets=(16, 10), edges=(False, False), importance=1.3)
 
 
 def sideboard(room: Builder, stand: Stand, width: float) -> None:
-    """A low cupboard with drawers, knobs and legs; its top is at 0.78 m."""
+    """A low cupboard with drawers, knobs and legs. Its top is 0.78 m above the floor."""
     palette, seed = room.palette, room.seed
     wood = Material(textures.wood(palette.wood, seed + 71), gloss=0.08, sharpness=9)
     depth, low, top = 0.40, 0.16, 0.78
@@ -237,11 +241,13 @@ def sideboard(room: Builder, stand: Stand, width: float) -> None:
         "left right front bottom",
         stand.yaw,
     )
-    room.add(body, Material(textures.wood(palette.wood * 0.55, seed + 72)), worth=0.4, backed=True)
+    room.add(
+        body, Material(textures.wood(palette.wood * 0.55, seed + 72)), importance=0.4, backed=True
+    )
     room.add(
         boxes(stand.at(0, top - 0.012, 0), (width / 2, 0.012, depth / 2), ALL_SIDES, stand.yaw),
         wood,
-        worth=1.3,
+        importance=1.3,
     )
     columns, rows = max(2, round(width / 0.5)), 3
     tall = (top - low - 0.05) / rows
@@ -268,13 +274,15 @@ def sideboard(room: Builder, stand: Stand, width: float) -> None:
         textures.plain(np.array([0.62, 0.42, 0.16]), seed=seed), gloss=0.5, sharpness=9
     )
     handles = stand.at(x.ravel(), y.ravel(), -depth / 2 - 0.012)
-    room.add(lathes(knob, handles), brass, cells=(6, 4), edges=(False, False))
+    room.add(lathes(knob, handles), brass, facets=(6, 4), edges=(False, False))
     k = width / 2 - 0.06
     legs = stand.at(
         np.array([-k, k, -k, k]), low / 2, np.array([-1, -1, 1, 1]) * (depth / 2 - 0.05)
     )
     room.add(
-        boxes(legs, (0.022, low / 2, 0.022), "left right front back", stand.yaw), wood, worth=0.7
+        boxes(legs, (0.022, low / 2, 0.022), "left right front back", stand.yaw),
+        wood,
+        importance=0.7,
     )
     room.solids.box(
         stand.at(0, (low + top) / 2, 0),

@@ -1,7 +1,7 @@
-"""The light in the room: the sun and the sky through the window, lamps, and what walls return.
+"""The light in the room: sun and sky through the window, lamps, and ambient light from the walls.
 
-All in linear RGB. The mirror lobe of a glossy surface is a spherical Gaussian about the mirrored
-light, whose spherical harmonics have a closed form.
+All colours are linear RGB. A glossy surface reflects each light as a spherical Gaussian lobe about
+the mirrored direction. The spherical harmonics of such a lobe have a closed form.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from exgs.sample.room import Room
 
 _SUN = np.array([8.0, 6.5, 4.6])
 _SKY = np.array([5.9, 6.0, 6.2])  # radiance of the window times pi
-_AMBIENT_UP = np.array([0.34, 0.33, 0.32])  # what the ceiling returns
-_AMBIENT_DOWN = np.array([0.27, 0.23, 0.19])  # and the floor
-_SUN_BLUR = 0.004  # penumbra per metre from the window
+_AMBIENT_UP = np.array([0.34, 0.33, 0.32])  # reflected by the ceiling
+_AMBIENT_DOWN = np.array([0.27, 0.23, 0.19])  # reflected by the floor
+_SUN_BLUR = 0.004  # width of the penumbra per metre from the window
 _MIRRORED_SKY, _MIRRORED_SUN = 0.9, 1.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Light:
-    """What falls on n places."""
+    """The light that arrives at n points."""
 
-    irradiance: Array  # [n, 3] over pi: white paper shows this
-    mirrored: list[tuple[Array, Array]]  # directions towards a light [n, 3], its strength [n, 3]
+    irradiance: Array  # [n, 3] divided by pi: the colour that white paper would have
+    mirrored: list[tuple[Array, Array]]  # per light: directions towards it [n, 3], strength [n, 3]
 
 
 class Lighting:
-    """The lights of `room` and what hides them."""
+    """The lights of `room` and the solids that block them."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -39,7 +39,7 @@ class Lighting:
         self._walls = np.array([room.half_width, room.height, room.half_depth])
 
     def sun(self, points: Array, normals: Array) -> Array:
-        """How much of the sun each point sees, times the cosine at which it comes in, [n]."""
+        """Visible share of the sun times the cosine of its angle of incidence, [n]."""
         window, toward = self._room.window, self._room.sun
         cosine = np.maximum(normals @ toward, 0)
         way = (window.x - points[:, 0]) / toward[0]
@@ -51,8 +51,8 @@ class Lighting:
         seen[lit] *= self._grid.visibility(points[lit], normals[lit], targets, 0.03)
         return seen
 
-    def fall(self, points: Array, normals: Array, sun: Array) -> Light:
-        """All light on places [n, 3] that see `sun` [n]."""
+    def incident(self, points: Array, normals: Array, sun: Array) -> Light:
+        """All light that arrives at points [n, 3]; `sun` [n] is the result of `sun()`."""
         openness = self._grid.openness(points, normals, self._walls) ** 1.3
         up = 0.5 + 0.5 * normals[:, 1]
         total = (_AMBIENT_DOWN + (_AMBIENT_UP - _AMBIENT_DOWN) * up[:, None]) * openness[:, None]
@@ -82,8 +82,11 @@ class Lighting:
         return Light(total, mirrored)
 
     def _sky(self, points: Array, normals: Array) -> tuple[Array, Array, Array]:
-        """Form factor of the window [n] (Lambert's polygon formula) times what of it is seen, the
-        window's middle, and what of it is seen [n]."""
+        """Light of the sky through the window.
+
+        Returns the form factor of the window (Lambert's polygon formula) times its visible share
+        [n], the centre of the window [3], and its visible share [n].
+        """
         corners = self._room.window.corners
         middle = corners.mean(0)
         rays = [_unit(corner - points) for corner in corners]
@@ -107,13 +110,13 @@ class Lighting:
 
 
 def _way_round(corners: Array) -> float:
-    """+1 or -1, so that a window in front of a place has a positive form factor."""
+    """The sign (+1 or -1) that makes the form factor of a window in front of a point positive."""
     outward = np.cross(corners[1] - corners[0], corners[2] - corners[1])
     return 1.0 if outward[0] < 0 else -1.0
 
 
 def _short_of(points: Array, target: Array, size: float) -> Array:
-    """Where rays from `points` to a lamp meet its shade."""
+    """Where rays from `points` to a lamp meet its shade, [n, 3]."""
     way = target - points
     far = np.linalg.norm(way, axis=1, keepdims=True)
     return np.asarray(points + way * np.maximum(1 - size / far, 0.1))
@@ -124,10 +127,10 @@ def _unit(rows: Array) -> Array:
 
 
 def lobe_harmonics(directions: Array, sharpness: Array) -> Array:
-    """SH [n, 16] of exp(sharpness * (cos - 1)) about unit `directions`, to degree 3.
+    """SH coefficients [n, 16] up to degree 3 of the lobe exp(sharpness * (cos - 1)).
 
-    Zonal coefficients by the recurrence of the von Mises-Fisher lobe's; the basis has the signs
-    of Kerbl et al. 2023.
+    `directions` [n, 3] are the unit axes of the lobes. The zonal coefficients follow the recurrence
+    of the von Mises-Fisher distribution. The basis has the signs of Kerbl et al. 2023.
     """
     s = sharpness
     a = [2 * np.pi * (1 - np.exp(-2 * s)) / s]

@@ -1,7 +1,7 @@
-"""Repeatable randomness over the plane: hashes of lattice points, value noise, and sums of it.
+"""Repeatable noise over the plane: hashes of lattice points, value noise and fractal noise.
 
-A texture must give the same colour at the same place however often and in whatever order it is
-asked, so it draws from hashes of integers and never from a generator.
+A texture must return the same colour for a point regardless of the order of calls. So it uses
+hashes of integers instead of a random generator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 
 def hashed(x: npt.ArrayLike, y: npt.ArrayLike, seed: int) -> Array:
-    """A number in [0, 1) for each lattice point (x, y); the three mix well in their low bits."""
+    """A number in [0, 1) for each lattice point (x, y)."""
     h = np.asarray(x).astype(np.int64).astype(np.uint32) * np.uint32(0x9E3779B1)
     h = h ^ (np.asarray(y).astype(np.int64).astype(np.uint32) * np.uint32(0x85EBCA77))
     h = h + np.uint32((seed * 0xC2B2AE3D + 0x27D4EB2F) & 0xFFFFFFFF)
@@ -33,7 +33,7 @@ def value_noise(x: Array, y: Array, seed: int) -> Array:
 
 
 def fractal_noise(x: Array, y: Array, seed: int, octaves: int = 3) -> Array:
-    """Octaves of value noise, each twice as fine and half as strong; in [0, 1)."""
+    """A sum of octaves of value noise, in [0, 1). Each octave is twice as fine, half as strong."""
     total, strength, sum_of_strengths = np.zeros(np.shape(x)), 1.0, 0.0
     for octave in range(octaves):
         total += strength * value_noise(x * 2**octave, y * 2**octave, seed + 101 * octave)
@@ -43,12 +43,12 @@ def fractal_noise(x: Array, y: Array, seed: int, octaves: int = 3) -> Array:
 
 
 def smoothstep(low: float, high: float, x: Array) -> Array:
-    """0 below `low`, 1 above `high`, smooth between; `low` > `high` turns it around."""
+    """0 below `low`, 1 above `high`, smooth in between; falls from 1 to 0 if `low` > `high`."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 def mix(a: npt.ArrayLike, b: npt.ArrayLike, weight: npt.ArrayLike) -> Array:
-    """Colours between `a` and `b` [3] or [n, 3] by `weight` [n]."""
+    """Linear interpolation from `a` to `b`, [3] or [n, 3], by `weight` [n]."""
     w = np.asarray(weight)[..., None]
     return np.asarray(np.asarray(a) * (1 - w) + np.asarray(b) * w)

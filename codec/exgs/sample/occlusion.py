@@ -1,8 +1,8 @@
-"""What stands in the light's way: rough solids in a grid of distances, marched by rays.
+"""Shadows: ray marching through a grid of distances to simplified solids.
 
-The grid holds the distance to the nearest solid, exact near it and cut off at REACH. A ray that
-steps by that distance never jumps through anything, and the least ratio of distance to way
-gone so far says how much of a wide light is hidden (Quilez, 'soft shadows in raymarched SDFs').
+The grid holds the distance to the nearest solid, limited to REACH. A ray that advances by that
+distance can't pass through a solid. The smallest ratio of that distance to the length of the ray so
+far gives the visible share of an area light (Quilez, 'soft shadows in raymarched SDFs').
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from exgs.sample.noise import Array, smoothstep
 Distance = Callable[[Array, Array, Array], Array]  # x, y, z that broadcast -> metres to a solid
 
 VOXEL = 0.03  # metres
-REACH = 0.36  # distances are cut off here
-_STEPS = 22  # of a ray; enough to cross the room
-_LEAST_STEP = 0.035
-_START = 0.045  # clears the surface that the ray leaves
+REACH = 0.36  # metres; larger distances are stored as this
+_STEPS = 22  # per ray; enough to cross the room
+_LEAST_STEP = 0.035  # metres
+_START = 0.045  # metres; the ray starts clear of the surface it leaves
 
 
 @dataclass
 class Solids:
-    """Rough solids of the furniture, a little smaller than what is seen of it."""
+    """Simplified solids of the furniture, slightly smaller than its visible surfaces."""
 
     boxes: list[tuple[Array, Array, float]] = field(default_factory=list)  # center, half, yaw
     capsules: list[tuple[Array, Array, float]] = field(default_factory=list)  # ends, radius
     ellipsoids: list[tuple[Array, Array]] = field(default_factory=list)  # center, radii
 
     def box(self, center: npt.ArrayLike, half: npt.ArrayLike, yaw: float = 0.0) -> None:
-        """A box of half sides `half`, turned about the vertical."""
+        """Add a box of half sides `half`, turned by `yaw` about the vertical axis."""
         self.boxes.append((np.asarray(center, float), np.asarray(half, float), yaw))
 
     def capsule(self, a: npt.ArrayLike, b: npt.ArrayLike, radius: float) -> None:
-        """All points within `radius` of the line from `a` to `b`."""
+        """Add a capsule: all points within `radius` of the segment from `a` to `b`."""
         self.capsules.append((np.asarray(a, float), np.asarray(b, float), radius))
 
     def ellipsoid(self, center: npt.ArrayLike, radii: npt.ArrayLike) -> None:
-        """An ellipsoid along the room's axes."""
+        """Add an ellipsoid aligned with the axes of the room."""
         self.ellipsoids.append((np.asarray(center, float), np.asarray(radii, float)))
 
 
 class DistanceGrid:
-    """Distances to the nearest solid on a grid over the room, read trilinearly."""
+    """Distances to the nearest solid on a grid over the room, interpolated trilinearly."""
 
     def __init__(self, solids: Solids, half_width: float, half_depth: float, height: float) -> None:
         self._low = np.array([-half_width, 0.0, -half_depth]) - 2 * VOXEL
         extent = np.array([2 * half_width, height, 2 * half_depth]) + 4 * VOXEL
         self._shape = np.ceil(extent / VOXEL).astype(np.int64) + 1
-        self._cells = np.full(self._shape, REACH, np.float32)
+        self._distances = np.full(self._shape, REACH, np.float32)
         for center, half, yaw in solids.boxes:
             wide = np.hypot(half[0], half[2])
             radius = np.array([wide, half[1], wide])
@@ -67,12 +67,12 @@ class DistanceGrid:
             self._carve(
                 center - radii, center + radii, partial(_ellipsoid, center=center, radii=radii)
             )
-        self._flat = self._cells.ravel()
+        self._flat = self._distances.ravel()
 
     def _carve(self, low: Array, high: Array, distance: Distance) -> None:
         first = np.floor((low - REACH - self._low) / VOXEL).astype(int).clip(0, self._shape)
         last = np.ceil((high + REACH - self._low) / VOXEL).astype(int).clip(0, self._shape - 1) + 1
-        block = self._cells[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+        block = self._distances[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
         if block.size:
             axes = [
                 (self._low[k] + VOXEL * np.arange(first[k], last[k])).astype(np.float32)
@@ -105,9 +105,10 @@ class DistanceGrid:
     def visibility(
         self, points: Array, normals: Array, targets: Array, softness: float | Array
     ) -> Array:
-        """How much of a light at `targets` [n, 3] or [3] reaches each point, 0 to 1.
+        """The visible share of a light at `targets` [n, 3] or [3] from each point, [n], 0 to 1.
 
-        `softness` is the light's radius over its distance: the width of its penumbra.
+        `softness` is the radius of the light divided by its distance. It sets the width of the
+        penumbra.
         """
         way = targets - points
         far = np.linalg.norm(way, axis=1)
@@ -128,19 +129,19 @@ class DistanceGrid:
         return smoothstep(0, 1, np.clip(seen, 0, 1))
 
     def openness(self, points: Array, normals: Array, walls: Array) -> Array:
-        """How free the half space above each point is, 0 to 1: ambient occlusion.
+        """Ambient occlusion [n]: 1 where the half space above a point is free, 0 where it is full.
 
-        `walls` are the room's half width, height and half depth.
+        `walls` are the half width, height and half depth of the room.
         """
         hidden = np.zeros(len(points))
         corner = np.array([walls[0], 0, walls[2]])
-        # A place beyond the wall, in the window, is as free as the wall's own.
+        # Treat points beyond the wall, in the window, like points of the wall.
         inside = np.clip(points, -corner, walls)
         for step, weight in ((0.04, 0.30), (0.10, 0.30), (0.20, 0.28), (0.34, 0.22)):
             probe = points + step * normals
             at = inside + step * normals
             room = np.minimum(walls - np.abs(at), at + np.array([9, 0, 9])).min(1)
-            # A wall at the side hides half of what is in front of a place.
+            # A wall at the side hides half of the half space in front of a point.
             walled = 0.5 * np.clip(1 - room / step, 0, 1)
             hidden += weight * np.maximum(np.clip(1 - self.distance(probe) / step, 0, 1), walled)
         return np.asarray(np.maximum(1 - hidden, 0))

@@ -1,4 +1,4 @@
-"""The colours of a room: a few schemes that go well together, varied by the seed."""
+"""The colours of a room: a few colour schemes, varied by the seed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from exgs.sample.noise import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Palette:
-    """Linear RGB; lists are [n, 3]."""
+    """Colours in linear RGB, [3] each; lists of n colours are [n, 3]."""
 
     wall: Array
-    accent: Array  # the fourth wall: bricks, tiles or print
+    accent: Array  # of the fourth wall: bricks, tiles or wallpaper
     floor: Array
     wood: Array  # of the furniture
     dark_wood: Array
-    cloth: Array  # armchair
+    cloth: Array  # of the armchair
     cushions: Array  # [3, 3]
     rug: Array  # [4, 3] ground, border, ornament, lines
     books: Array  # [10, 3]
@@ -28,7 +28,7 @@ class Palette:
 
 
 def linear(code: str) -> Array:
-    """Linear RGB [3] of an sRGB colour such as 'c8a27d'."""
+    """The linear RGB [3] of an sRGB hex code such as 'c8a27d'."""
     c = np.array([int(code[k : k + 2], 16) for k in (0, 2, 4)]) / 255
     return np.asarray(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4))
 
@@ -50,7 +50,7 @@ _BOOKS = "8c2f2b 1f3f5f d8c9a6 2f5a43 c9822f 3a2f45 e5ded0 6b3a24 557a8a a8a33f"
 
 
 def palette_of(seed: int) -> Palette:
-    """The colours of the room of `seed`: a scheme with its hues a little turned."""
+    """The colours of the room of `seed`: one scheme with slightly rotated hues."""
     rng = np.random.default_rng([seed, 0xC0105])
     row = _SCHEMES[seed % len(_SCHEMES)].split()
     turn = 0.0 if seed == 0 else rng.normal(0, 0.02)

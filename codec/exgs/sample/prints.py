@@ -1,4 +1,4 @@
-"""Drawn things: pictures on the wall, book spines, the view from the window, fruit and leaves."""
+"""Drawn textures: pictures, book spines, the view from the window, fruit and leaves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exgs.sample.surfaces import Paint, Spot
 
 
 def landscape(colors: Array, seed: int) -> Paint:
-    """A print of hills behind hills under a low sun; `colors` [4, 3] from far to near."""
+    """A print of four rows of hills under a low sun; `colors` [4, 3] from far to near."""
 
     def paint(spot: Spot) -> Array:
         x, y = spot.u / spot.size[:, 0], spot.v / spot.size[:, 1]
@@ -35,7 +35,7 @@ def landscape(colors: Array, seed: int) -> Paint:
 
 
 def abstract(colors: Array, seed: int) -> Paint:
-    """A print of overlapping arcs and bars in a few flat colours."""
+    """A print of overlapping arcs and bars in flat `colors` [n, 3]."""
     rng = np.random.default_rng([seed, 5])
     discs = rng.uniform([0.15, 0.15, 0.10], [0.85, 0.85, 0.30], (7, 3))
 
@@ -69,7 +69,7 @@ def _mounted(spot: Spot, color: Array) -> Array:
 
 
 def spines(colors: Array, seed: int) -> Paint:
-    """Backs of books, v upwards: bands, a label, lines of a title; ids choose the design."""
+    """Spines of books with bands, a label and a title. v points up; ids choose the design."""
 
     def paint(spot: Spot) -> Array:
         book, u, y = spot.ids, spot.u / spot.size[:, 0], spot.v / spot.size[:, 1]
@@ -97,7 +97,7 @@ def spines(colors: Array, seed: int) -> Paint:
 
 
 def covers(colors: Array, seed: int) -> Paint:
-    """Sides of the same books, in the colours of `spines`."""
+    """Covers of the books that `spines` draws, in the same colours."""
 
     def paint(spot: Spot) -> Array:
         pick = np.floor(hashed(spot.ids, 1, seed) * len(colors)).astype(int)
@@ -108,7 +108,7 @@ def covers(colors: Array, seed: int) -> Paint:
 
 
 def pages(seed: int) -> Paint:
-    """The cut edges of paper."""
+    """The cut edges of the pages of a book."""
 
     def paint(spot: Spot) -> Array:
         sheet = 0.82 + 0.25 * hashed(np.floor(spot.u / 0.003), spot.ids, seed)
@@ -118,7 +118,7 @@ def pages(seed: int) -> Paint:
 
 
 def outdoors(seed: int) -> Paint:
-    """What the window looks on: sky with clouds, far hills, a hedge and a meadow, out of focus."""
+    """The blurred view from the window: sky with clouds, far hills, a hedge and a meadow."""
 
     def paint(spot: Spot) -> Array:
         x, y = spot.u, spot.v - 0.6
@@ -138,7 +138,7 @@ def outdoors(seed: int) -> Paint:
 
 
 def fruit(seed: int) -> Paint:
-    """Apples, oranges and lemons by id, v from the blossom to the stalk."""
+    """Apples, oranges and lemons, chosen by id. v runs from the blossom to the stalk."""
     skins = np.array(
         [[0.62, 0.07, 0.05], [0.90, 0.38, 0.04], [0.88, 0.66, 0.08], [0.36, 0.48, 0.07]]
     )
@@ -160,7 +160,7 @@ def fruit(seed: int) -> Paint:
 
 
 def leaves(color: Array, seed: int) -> Paint:
-    """Leaves: a pale rib in the middle, slanting veins, each leaf of its own green."""
+    """Leaves with a pale midrib and slanting veins; each leaf has its own shade of `color`."""
 
     def paint(spot: Spot) -> Array:
         x = spot.u / spot.size[:, 0] - 0.5
@@ -176,7 +176,7 @@ def leaves(color: Array, seed: int) -> Paint:
 
 
 def majolica(colors: Array, seed: int) -> Paint:
-    """Glazed pottery: bands, waves and a row of petals around the body; `colors` [2, 3]."""
+    """Glazed pottery with bands, waves and a row of petals; `colors` [2, 3]."""
 
     def paint(spot: Spot) -> Array:
         a = 2 * np.pi * spot.u / spot.size[:, 0]
@@ -197,7 +197,7 @@ def majolica(colors: Array, seed: int) -> Paint:
 
 
 def fur(color: Array, seed: int) -> Paint:
-    """Strands, darker at the root, no two of one shade."""
+    """Strands that are darker at the root; each has its own shade of `color`."""
 
     def paint(spot: Spot) -> Array:
         y = spot.v / spot.size[:, 1]

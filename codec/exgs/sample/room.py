@@ -1,4 +1,4 @@
-"""A furnished room for each seed: its measures, how it is arranged, and which colours it has."""
+"""Builds a furnished room from a seed: dimensions, arrangement of the furniture, colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exgs.sample.surfaces import Material, Paint, Surface, boxes, ribbons
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Room:
-    """All that is in a room, in metres: x to the right, y upwards from the floor, z away."""
+    """A room and its content in metres: x to the right, y up from the floor, z away."""
 
     half_width: float
     half_depth: float
@@ -28,20 +28,20 @@ class Room:
     surfaces: tuple[Surface, ...]
     solids: Solids
     covers: tuple[Cover, ...]
-    mirrored: bool  # x is to be turned round in the finished scene
+    mirrored: bool  # whether x changes its sign in the finished scene
 
     @property
     def to_scene(self) -> Array:
-        """[3] factors from the room's axes to those of the finished scene, y downwards."""
+        """Factors [3] that convert from the room's axes to those of the scene, where y is down."""
         return np.array([-1.0 if self.mirrored else 1.0, -1.0, 1.0])
 
     def with_surfaces(self, surfaces: tuple[Surface, ...]) -> Room:
-        """The same room and light with other surfaces."""
+        """The same room and lights with other surfaces."""
         return replace(self, surfaces=surfaces)
 
 
 def room_of(seed: int) -> Room:
-    """The room of `seed`; seed 0 is the one that demonstrations show."""
+    """Build the room of `seed`. Demonstrations show seed 0."""
     rng = np.random.default_rng([seed, 0x5CE7E])
     palette = palette_of(seed)
     canonical = seed == 0
@@ -124,7 +124,7 @@ def _middle(room: Builder, lounge: bool) -> None:
     center = np.array([0.05, 0.006, -0.18])
     rug = Material(textures.rug(palette.rug, room.seed + 3))
     turn = 0.0 if room.seed == 0 else rng.normal(0, 0.05)
-    room.add(boxes(center, half, "top", turn), rug, worth=1.2, backed=True, cells=(14, 20))
+    room.add(boxes(center, half, "top", turn), rug, importance=1.2, backed=True, facets=(14, 20))
     room.cover(center * [1, 0, 1], half + np.array([0, 0.002, 0]), turn)
     _fringe(room, Stand(center, turn), half)
     stand = Stand(np.array([0.15, 0.0, -0.15]), rng.uniform(0, 0.4))
@@ -163,7 +163,7 @@ def _fringe(room: Builder, stand: Stand, half: Array) -> None:
         1,
     )
     yarn = Material(prints.fur(room.palette.rug[3] * 0.9, room.seed + 4))
-    room.add(ribbons(curve, 0.008, widest=0.5), yarn, cells=(1, 2), worth=0.8)
+    room.add(ribbons(curve, 0.008, widest=0.5), yarn, facets=(1, 2), importance=0.8)
 
 
 def _front_wall(room: Builder, sofa: bool) -> None:

@@ -1,6 +1,6 @@
-"""The empty room: floor, walls, ceiling, skirting, the window with its curtains and its view.
+"""The empty room: floor, walls, ceiling, skirting, and the window with curtains and view.
 
-The window is in the left wall, at -x; the right wall is the accent wall.
+The window is in the left wall, at -x. The right wall is the accent wall.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _FRAME = 0.035  # half width of the window's bars
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A hole in the wall x = `x`, divided into panes."""
+    """An opening in the wall at `x`, divided into panes."""
 
     x: float
     low: Array  # [2] least y and z
-    high: Array  # [2]
+    high: Array  # [2] largest y and z
     columns: int
     rows: int
 
     @property
     def corners(self) -> Array:
-        """[4, 3], seen from inside counter-clockwise or clockwise, all one way round."""
+        """The corners [4, 3] in order around the window."""
         (y0, z0), (y1, z1) = self.low, self.high
         return np.array([(self.x, y0, z0), (self.x, y0, z1), (self.x, y1, z1), (self.x, y1, z0)])
 
     def open_at(self, y: Array, z: Array, blur: Array) -> Array:
-        """How free the window is around (y, z), 0 to 1, with edges `blur` metres soft."""
+        """The open share of the window at (y, z), 0 to 1; `blur` is the edge width in metres."""
         free = np.ones(np.shape(y))
         for at, low, high, count in (
             (z, self.low[1], self.high[1], self.columns),
@@ -50,35 +50,35 @@ class Window:
 
 
 def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> None:
-    """Add the shell to `room`."""
+    """Add floor, walls, ceiling, window, curtains and skirting to `room`."""
     x, z, h = room.half_width, room.half_depth, room.height
     palette, seed = room.palette, room.seed
     boards = Material(floor, gloss=0.075, sharpness=7)
     room.add(
         quads((-x, 0, -z), (0, 0, 2 * z), (2 * x, 0, 0)),
         _turned(boards),
-        worth=1.6,
+        importance=1.6,
         backed=True,
-        cells=(20, 48),
+        facets=(20, 48),
     )
     wall = Material(textures.plaster(palette.wall, seed + 11), gloss=0.006, sharpness=1.5)
-    plain = {"worth": 0.8, "backed": True}
-    room.add(quads((x, 0, z), (-2 * x, 0, 0), (0, h, 0)), wall, **plain, cells=(26, 14))
-    room.add(quads((-x, 0, -z), (2 * x, 0, 0), (0, h, 0)), wall, **plain, cells=(26, 14))
+    plain = {"importance": 0.8, "backed": True}
+    room.add(quads((x, 0, z), (-2 * x, 0, 0), (0, h, 0)), wall, **plain, facets=(26, 14))
+    room.add(quads((-x, 0, -z), (2 * x, 0, 0), (0, h, 0)), wall, **plain, facets=(26, 14))
     room.add(
         quads((x, 0, -z), (0, 0, 2 * z), (0, h, 0)),
         Material(accent, gloss=0.02, sharpness=3),
-        worth=0.95,
+        importance=0.95,
         backed=True,
-        cells=(16, 10),
+        facets=(16, 10),
     )
     ceiling = Material(textures.plaster(np.array([0.84, 0.82, 0.78]), seed + 12))
     room.add(
         quads((-x, h, -z), (2 * x, 0, 0), (0, 0, 2 * z)),
         ceiling,
-        worth=0.35,
+        importance=0.35,
         backed=True,
-        cells=(28, 24),
+        facets=(28, 24),
     )
 
     (y0, z0), (y1, z1) = window.low, window.high
@@ -92,11 +92,15 @@ def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> N
         quads(*(np.array(part, float) for part in zip(*pieces, strict=True))),
         wall,
         **plain,
-        cells=(10, 6),
+        facets=(10, 6),
     )
     _window(room, window)
     _curtains(room, window)
+    _skirting_and_cornice(room)
 
+
+def _skirting_and_cornice(room: Builder) -> None:
+    x, z, h = room.half_width, room.half_depth, room.height
     white = Material(textures.plain(np.array([0.78, 0.76, 0.71]), 0.04), gloss=0.05, sharpness=5)
     t, tall = 0.009, 0.05
     for side in (-1, 1):
@@ -107,12 +111,12 @@ def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> N
     room.add(
         boxes([(0, tall, z - t), (0, tall, -z + t)], (x, tall, t), "top front back"),
         white,
-        worth=0.5,
+        importance=0.5,
     )
     room.add(
         boxes([(-x + t, tall, 0), (x - t, tall, 0)], (t, tall, z), "top left right"),
         white,
-        worth=0.5,
+        importance=0.5,
     )
     room.add(
         boxes(
@@ -121,7 +125,7 @@ def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> N
             "bottom front back",
         ),
         white,
-        worth=0.4,
+        importance=0.4,
     )
     room.add(
         boxes(
@@ -130,12 +134,12 @@ def build_shell(room: Builder, floor: Paint, accent: Paint, window: Window) -> N
             "bottom left right",
         ),
         white,
-        worth=0.4,
+        importance=0.4,
     )
 
 
 def _turned(material: Material) -> Material:
-    """Floors are painted with u along x; the patch that faces up has its u along z."""
+    """`material` with u and v swapped: floor textures run along x, but u of the floor is z."""
 
     def paint(spot: Spot) -> Array:
         return material.paint(replace(spot, u=spot.v, v=spot.u, size=spot.size[:, ::-1]))
@@ -160,7 +164,7 @@ def _window(room: Builder, window: Window) -> None:
         for k in range(1, window.columns)
     ]
     centers, halves = (np.array(part) for part in zip(*bars, strict=True))
-    room.add(boxes(centers, halves, "right top bottom front back"), white, worth=1.2)
+    room.add(boxes(centers, halves, "right top bottom front back"), white, importance=1.2)
     reveal = [
         ((x - depth, y0, z0), (0, 0, 2 * hz), (depth, 0, 0)),
         ((x - depth, y1, z0), (depth, 0, 0), (0, 0, 2 * hz)),
@@ -168,21 +172,21 @@ def _window(room: Builder, window: Window) -> None:
         ((x - depth, y0, z1), (0, 2 * hy, 0), (depth, 0, 0)),
     ]
     room.add(
-        quads(*(np.array(part, float) for part in zip(*reveal, strict=True))), white, worth=0.7
+        quads(*(np.array(part, float) for part in zip(*reveal, strict=True))), white, importance=0.7
     )
     sill = boxes(
         (x + 0.09, y0 - 0.015, zc), (0.11, 0.015, hz + 0.08), "right top bottom front back"
     )
-    room.add(sill, white, worth=0.9)
+    room.add(sill, white, importance=0.9)
     trim = [((x + 0.008, yc, z), (0.008, hy + 0.07, 0.035)) for z in (z0 - 0.035, z1 + 0.035)]
     trim += [((x + 0.008, y1 + 0.035, zc), (0.008, 0.035, hz))]
     centers, halves = (np.array(part) for part in zip(*trim, strict=True))
-    room.add(boxes(centers, halves, "right top bottom front back"), white, worth=0.8)
+    room.add(boxes(centers, halves, "right top bottom front back"), white, importance=0.8)
 
     view = Material(prints.outdoors(room.seed + 13), glow=1.0)
     away = 1.1
     scene = quads((x - away, -1.2, zc + 4.2), (0, 0, -8.4), (0, 5.6, 0))
-    room.add(scene, view, worth=0.12, backed=True, cells=(14, 10), edges=(False, False))
+    room.add(scene, view, importance=0.12, backed=True, facets=(14, 10), edges=(False, False))
     room.solids.box((x + 0.09, y0 - 0.015, zc), (0.09, 0.01, hz + 0.06))
 
 
@@ -207,7 +211,10 @@ def _curtains(room: Builder, window: Window) -> None:
     origins = np.array([(x, 0.04, starts[0]), (x, 0.04, ends[1])])
     cloth, size = quads(origins, (0, 0, -wide), (0, top - 0.04, 0))
     room.add(
-        (displaced(cloth, push, (1, 0, 0)), size * [1.9, 1.0]), linen, cells=(48, 24), worth=0.5
+        (displaced(cloth, push, (1, 0, 0)), size * [1.9, 1.0]),
+        linen,
+        facets=(48, 24),
+        importance=0.5,
     )
     brass = Material(textures.plain(np.array([0.55, 0.38, 0.16])), gloss=0.4, sharpness=8)
     half = (z1 - z0) / 2 + 0.5

@@ -1,7 +1,7 @@
 """Surfaces: families of patches that map (u, v) in the unit square to points of the room.
 
-Every patch of a family has the same form and material; an id chooses the patch. Points are in
-the room's frame: metres, x to the right, y upwards from the floor, z away.
+All patches of a family share one shape and one material; an id selects the patch. Points are in
+the frame of the room: metres, x to the right, y up from the floor, z away.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Place = Callable[[Ids, Array, Array], Array]  # ids [n], u [n], v [n] -> points 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spot:
-    """Where a texture is asked for its colour: n places on one family of patches."""
+    """n points on one family of patches where a texture computes its colour."""
 
-    ids: Ids  # [n]
-    u: Array  # [n] metres from the patch's edge
+    ids: Ids  # [n] the patches
+    u: Array  # [n] metres from the edge of the patch
     v: Array  # [n]
-    size: Array  # [n, 2] metres of the whole patch
-    points: Array  # [n, 3]
+    size: Array  # [n, 2] of the whole patch, in metres
+    points: Array  # [n, 3] in the room
 
 
 Paint = Callable[[Spot], Array]  # -> linear RGB [n, 3]
@@ -34,13 +34,13 @@ Paint = Callable[[Spot], Array]  # -> linear RGB [n, 3]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What a surface looks like before light falls on it."""
+    """The appearance of a surface, without lighting."""
 
     paint: Paint
-    gloss: float = 0.0  # reflectance of the mirror lobe, seen from straight above
+    gloss: float = 0.0  # reflectance of the mirror lobe at normal incidence
     sharpness: float = 6.0  # of that lobe: exp(sharpness * (cos - 1))
-    glow: float = 0.0  # the share of its colour that it gives off by itself
-    through: float = 0.0  # the share of light that comes through from behind: leaves, cloth
+    glow: float = 0.0  # share of the colour that is emitted
+    through: float = 0.0  # share of light that is transmitted from behind, for leaves and cloth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +50,10 @@ class Surface:
     place: Place
     size: Array  # [m, 2] metres along u and v
     material: Material
-    cells: tuple[int, int] = (1, 1)  # the least number of splats along u and v
-    worth: float = 1.0  # how much its detail counts: less where few look
+    facets: tuple[int, int] = (1, 1)  # least number of facets along u and v
+    importance: float = 1.0  # weight of its detail when facets are cut
     edges: tuple[bool, bool] = (True, True)  # whether the borders in u and in v are outlines
-    backed: bool = False  # large splats lie behind: for what nothing must shine through
+    backed: bool = False  # whether large Gaussians lie behind it, so that it is opaque
 
 
 def vectors(values: npt.ArrayLike) -> Array:
@@ -62,7 +62,7 @@ def vectors(values: npt.ArrayLike) -> Array:
 
 
 def quads(origins: npt.ArrayLike, us: npt.ArrayLike, vs: npt.ArrayLike) -> tuple[Place, Array]:
-    """Flat parallelograms from corner and sides [m, 3]; the front faces along u x v."""
+    """m flat parallelograms from corners and sides [m, 3]. The front faces along u x v."""
     o, a, b = np.broadcast_arrays(vectors(origins), vectors(us), vectors(vs))
 
     def place(ids: Ids, u: Array, v: Array) -> Array:
@@ -71,8 +71,8 @@ def quads(origins: npt.ArrayLike, us: npt.ArrayLike, vs: npt.ArrayLike) -> tuple
     return place, np.stack([np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)], 1)
 
 
-# The six sides of a box: the axis of the normal with its sign, then those of u and v, chosen so
-# that u x v is the normal.
+# The six sides of a box: axis and sign of the normal, then the axes of u and v. u x v is the
+# normal.
 _SIDES = {
     "left": (0, -1, 2, 1),
     "right": (0, 1, 1, 2),
@@ -89,7 +89,7 @@ def boxes(
     sides: str = "left right top front back",
     yaws: npt.ArrayLike = 0.0,
 ) -> tuple[Place, Array]:
-    """The named sides of m boxes, turned by `yaws` about the vertical; ids run box by box."""
+    """The named sides of m boxes, turned by `yaws` about the vertical. Ids run box by box."""
     c, h = np.broadcast_arrays(vectors(centers), vectors(halves))
     yaw = np.broadcast_to(np.asarray(yaws, np.float64), (len(c),))
     axes = np.zeros((len(c), 3, 3))  # rows: the box's own axes
@@ -110,9 +110,9 @@ def boxes(
 def lathes(
     profile: npt.ArrayLike, positions: npt.ArrayLike, sizes: npt.ArrayLike = 1.0
 ) -> tuple[Place, Array]:
-    """m bodies of revolution: `profile` [k, 2] of radius and height is rounded, then turned.
+    """m bodies of revolution. Corners of `profile` [k, 2] (radius, height) are rounded first.
 
-    u goes around, v up the profile.
+    u goes around the axis, v along the profile.
     """
     radius, height, length = _rounded(np.asarray(profile, np.float64))
     p = vectors(positions)
@@ -129,7 +129,10 @@ def lathes(
 
 
 def _rounded(profile: Array) -> tuple[Array, Array, float]:
-    """The polyline after two rounds of corner cutting, resampled by arc length."""
+    """Radius and height of the polyline after two rounds of corner cutting, and its length.
+
+    The result is resampled evenly by arc length.
+    """
     for _ in range(2):
         inner = np.stack(
             [0.75 * profile[:-1] + 0.25 * profile[1:], 0.25 * profile[:-1] + 0.75 * profile[1:]], 1
@@ -142,7 +145,7 @@ def _rounded(profile: Array) -> tuple[Array, Array, float]:
 
 
 def tubes(controls: npt.ArrayLike, radii: npt.ArrayLike) -> tuple[Place, Array]:
-    """m round tubes along cubic Bezier curves [m, 4, 3]; radii [m, 2] at their ends."""
+    """m round tubes along cubic Bezier curves [m, 4, 3], with radii [m, 2] at their ends."""
     curve = np.asarray(controls, np.float64).reshape(-1, 4, 3)
     ends = np.broadcast_to(np.asarray(radii, np.float64), (len(curve), 2))
     length = np.linalg.norm(np.diff(curve, axis=1), axis=2).sum(1)
@@ -175,9 +178,10 @@ def ribbons(
     widest: float = 0.4,
     fold: float = 0.25,
 ) -> tuple[Place, Array]:
-    """m leaves: ribbons along cubic Bezier curves [m, 4, 3], pointed at the tip.
+    """m leaves: ribbons along cubic Bezier curves [m, 4, 3] that end in a point.
 
-    `widest` is where along the leaf it is `widths` [m] wide, `fold` how deep it is folded.
+    A leaf has its full width `widths` [m] at `widest` (0 to 1). `fold` is the depth of the fold
+    along its midrib, relative to the width.
     """
     curve = np.asarray(controls, np.float64).reshape(-1, 4, 3)
     w = np.broadcast_to(np.asarray(widths, np.float64), (len(curve),))
@@ -203,7 +207,7 @@ def pillows(
     pitches: npt.ArrayLike = 0.0,
     square: float = 0.35,
 ) -> tuple[Place, Array]:
-    """m superellipsoids: from boxes (`square` towards 0) to ellipsoids (1); u around, v up."""
+    """m superellipsoids, from boxes (`square` near 0) to ellipsoids (1). u goes around, v up."""
     c, h = np.broadcast_arrays(vectors(centers), vectors(halves))
     yaw = np.broadcast_to(np.asarray(yaws, np.float64), (len(c),))
     pitch = np.broadcast_to(np.asarray(pitches, np.float64), (len(c),))
@@ -236,7 +240,7 @@ def pillows(
 def displaced(
     place: Place, push: Callable[[Ids, Array, Array], Array], direction: npt.ArrayLike
 ) -> Place:
-    """`place` with every point moved along `direction` by `push` metres: folds of cloth."""
+    """`place` with each point moved along `direction` by `push` metres, for folds of cloth."""
     d = np.asarray(direction, np.float64)
 
     def moved(ids: Ids, u: Array, v: Array) -> Array:

@@ -1,7 +1,7 @@
-"""Procedural textures of what a room is built of: wood, bricks, plaster, tiles, cloth, rugs.
+"""Procedural textures of building materials: wood, bricks, plaster, tiles, cloth, rugs.
 
-Each function returns a `Paint`: linear RGB for places given in metres. Edges are soft over a
-millimetre or two, as a camera sees them.
+Each function returns a `Paint`, which computes linear RGB for points given in metres. Edges are
+blurred over one or two millimetres.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from exgs.sample.surfaces import Paint, Spot
 
 
 def plain(color: Array, mottle: float = 0.06, size: float = 0.25, seed: int = 0) -> Paint:
-    """One colour with faint clouds: paint, plaster, glaze."""
+    """One colour with faint mottling, for paint, plaster and glaze."""
 
     def paint(spot: Spot) -> Array:
         cloud = fractal_noise(spot.u / size + 7 * spot.ids, spot.v / size, seed) - 0.5
@@ -23,7 +23,7 @@ def plain(color: Array, mottle: float = 0.06, size: float = 0.25, seed: int = 0)
 
 
 def plaster(color: Array, seed: int) -> Paint:
-    """A painted wall: broad clouds and the fine grain of the roller, darker near the floor."""
+    """A painted wall: broad mottling and the fine grain of the roller."""
 
     def paint(spot: Spot) -> Array:
         x, y = spot.u, spot.v
@@ -35,7 +35,7 @@ def plaster(color: Array, seed: int) -> Paint:
 
 
 def grain(x: Array, y: Array, color: Array, seed: int) -> Array:
-    """Wood whose fibres run along x: year rings cut at a slant, and dark pores."""
+    """The colour [n, 3] of wood whose fibres run along x, with growth rings and dark pores."""
     warp = fractal_noise(x / 0.5, y / 0.06, seed, 2)
     rings = 0.5 + 0.5 * np.sin(2 * np.pi * (y / 0.024 + 2.6 * warp))
     fibre = fractal_noise(x / 0.16, y / 0.004, seed + 9, 2)
@@ -45,7 +45,7 @@ def grain(x: Array, y: Array, color: Array, seed: int) -> Array:
 
 
 def wood(color: Array, seed: int) -> Paint:
-    """Furniture wood: the grain follows the longer side of every board."""
+    """Furniture wood. The grain follows the longer side of each board."""
 
     def paint(spot: Spot) -> Array:
         long_u = spot.size[:, 0] >= spot.size[:, 1]
@@ -58,7 +58,7 @@ def wood(color: Array, seed: int) -> Paint:
 
 
 def planks(color: Array, seed: int, width: float = 0.135, length: float = 1.25) -> Paint:
-    """Floor boards along u, each cut from another tree, with dark gaps between."""
+    """Floor boards along u with dark gaps. Each board has its own tint."""
 
     def paint(spot: Spot) -> Array:
         row = np.floor(spot.v / width)
@@ -77,13 +77,13 @@ def planks(color: Array, seed: int, width: float = 0.135, length: float = 1.25) 
 
 
 def herringbone(color: Array, seed: int, width: float = 0.10, ratio: int = 5) -> Paint:
-    """Parquet of blocks `ratio` times as long as wide, laid in zigzag."""
+    """Herringbone parquet of blocks that are `ratio` times as long as wide."""
 
     def paint(spot: Spot) -> Array:
         x, y = (spot.u + spot.v) / np.sqrt(2), (spot.v - spot.u) / np.sqrt(2)
         i, j = np.floor(x / width), np.floor(y / width)
         phase = np.mod(i - j, 2 * ratio)
-        level = phase < ratio  # this block lies along x, else along y
+        level = phase < ratio  # whether this block lies along x; otherwise along y
         along = np.where(level, x / width - (i - phase), y / width - (j - (2 * ratio - 1 - phase)))
         across = np.where(level, y / width - j, x / width - i)
         block_x = np.where(level, i - phase, i)
@@ -100,7 +100,7 @@ def herringbone(color: Array, seed: int, width: float = 0.10, ratio: int = 5) ->
 
 
 def bricks(color: Array, seed: int, width: float = 0.23, height: float = 0.075) -> Paint:
-    """A brick wall: rows shifted by half a brick, pale joints, sooty and burnt bricks."""
+    """A brick wall with pale joints. Every second row is shifted by half a brick."""
 
     def paint(spot: Spot) -> Array:
         row = np.floor(spot.v / height)
@@ -129,7 +129,7 @@ def bricks(color: Array, seed: int, width: float = 0.23, height: float = 0.075) 
 
 
 def tiles(color: Array, seed: int, side: float = 0.15) -> Paint:
-    """Glazed tiles, every one a little different, some with a drawn star."""
+    """Glazed tiles with slightly different tints; some show a star."""
 
     def paint(spot: Spot) -> Array:
         i, j = np.floor(spot.u / side), np.floor(spot.v / side)
@@ -147,7 +147,7 @@ def tiles(color: Array, seed: int, side: float = 0.15) -> Paint:
 
 
 def wallpaper(ground: Array, ink: Array, seed: int, step: float = 0.26) -> Paint:
-    """A print of leaves on stems, in a half-drop repeat."""
+    """A print of leaves on stems, repeated in a half-drop pattern."""
 
     def paint(spot: Spot) -> Array:
         column = np.floor(spot.u / step)
@@ -173,7 +173,7 @@ def wallpaper(ground: Array, ink: Array, seed: int, step: float = 0.26) -> Paint
 
 
 def cloth(color: Array, seed: int, stripe: Array | None = None, width: float = 0.05) -> Paint:
-    """Woven cloth: over and under threads, and stripes in a second colour if there is one."""
+    """Woven cloth, with stripes if `stripe` gives a second colour."""
 
     def paint(spot: Spot) -> Array:
         weave = 0.5 + 0.25 * (
@@ -190,9 +190,9 @@ def cloth(color: Array, seed: int, stripe: Array | None = None, width: float = 0
 
 
 def rug(colors: Array, seed: int) -> Paint:
-    """A knotted rug: borders, corner pieces, a medallion, a field of small flowers.
+    """A knotted rug with borders, corner pieces, a medallion and a field of small flowers.
 
-    `colors` [4, 3]: ground, border, ornament, lines. Patterns are symmetric about both axes.
+    `colors` [4, 3] are ground, border, ornament and lines. The pattern has two axes of symmetry.
     """
     ground, border, ornament, line = colors
     petals = 6 + 2 * (seed % 3)
@@ -255,7 +255,7 @@ def rug(colors: Array, seed: int) -> Paint:
 
 
 def checks(first: Array, second: Array, seed: int, side: float = 0.30) -> Paint:
-    """Stone tiles in two colours, veined."""
+    """A checkerboard of veined stone tiles in two colours."""
 
     def paint(spot: Spot) -> Array:
         i, j = np.floor(spot.u / side), np.floor(spot.v / side)

@@ -1,7 +1,7 @@
-"""Where to stand in the sample scene: views from its free space, and a walk round its middle.
+"""Cameras for the sample scene: views from its free space, and a walk around its centre.
 
-A place is free where no surface is near. The room says where its surfaces are, so this asks for no
-scene: the cameras of a room cost a moment.
+A position is free if no surface is near. The positions of surfaces follow from the room itself, so
+no scene has to be generated to place cameras.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from exgs.sample.room import Room, room_of
 from exgs.scene.camera import Camera, look_at, pinhole
 
 _FOV_Y_DEG = 55.0
-_CLEARANCE = 0.35  # metres to the nearest surface
-_EYE_HEIGHTS = (1.0, 1.75)  # metres: someone who sits, someone who stands
-_IN_FRONT = 0.75  # metres that are free in the middle of a picture
-_CONE = math.cos(math.radians(35))  # that middle
-_NEAREST, _STEEPEST_DEG = 1.3, 22.0  # of the way to what is looked at
-_DRAWN = 32  # places at a time
+_CLEARANCE = 0.35  # metres from the camera to the nearest surface
+_EYE_HEIGHTS = (1.0, 1.75)  # metres, from a sitting to a standing person
+_IN_FRONT = 0.75  # metres from the camera to the nearest surface within _CONE
+_CONE = math.cos(math.radians(35))
+_NEAREST, _STEEPEST_DEG = 1.3, 22.0  # least distance of the target in metres, largest pitch
+_DRAWN = 32  # candidates at a time
 
-_WALK_SIZES = np.linspace(0.62, 0.40, 12)  # of the room's: the widest that is free is taken
+_WALK_SIZES = np.linspace(0.62, 0.40, 12)  # relative to the room; the largest free one is used
 _WALK_HEIGHT, _WALK_SWAY = 1.5, 0.10
 _WALK_TARGET = 1.05
 
@@ -31,9 +31,10 @@ _WALK_TARGET = 1.05
 def sample_cameras(
     count: int, *, scene_seed: int = 0, width: int = 640, height: int = 360, seed: int = 0
 ) -> tuple[Camera, ...]:
-    """`count` views of `sample_scene(seed=scene_seed)` from its free space, 55 degrees high.
+    """`count` views of `sample_scene(seed=scene_seed)` from its free space.
 
-    Other seeds give other views of the same distribution. Raises ValueError.
+    The vertical field of view is 55 degrees. Each `seed` draws other views from the same
+    distribution. Raises ValueError.
     """
     K = _picture(count, width, height)
     room = room_of(scene_seed)
@@ -42,7 +43,7 @@ def sample_cameras(
     cameras: list[Camera] = []
     while len(cameras) < count:
         for eye, target in zip(_eyes(room, rng), _targets(surfaces, rng), strict=True):
-            if len(cameras) < count and _worth_a_view(surfaces, eye, target):
+            if len(cameras) < count and _is_useful_view(surfaces, eye, target):
                 name = f"view {len(cameras)}"
                 cameras.append(_camera(room, eye, target, K, width, height, name))
     return tuple(cameras)
@@ -51,10 +52,10 @@ def sample_cameras(
 def sample_path(
     count: int, *, scene_seed: int = 0, width: int = 640, height: int = 360, seed: int = 0
 ) -> tuple[Camera, ...]:
-    """`count` views along a walk once round `sample_scene(seed=scene_seed)`, looking across it.
+    """`count` views along a closed walk around `sample_scene(seed=scene_seed)`, looking across it.
 
-    The last view is a step before the first. `seed` says where it starts, which way round it goes
-    and how it sways. Raises ValueError.
+    The last view is one step before the first. `seed` sets the start, the direction and the sway of
+    the walk. Raises ValueError.
     """
     K = _picture(count, width, height)
     room = room_of(scene_seed)
@@ -89,10 +90,10 @@ def _camera(
 
 
 def _surface_points(room: Room) -> Array:
-    """[n, 3] the middles of the cells that surfaces start with: more where there is more to see."""
+    """Centres [n, 3] of the facets that surfaces start with; detailed surfaces have more."""
     points = []
     for surface in room.surfaces:
-        nu, nv = surface.cells
+        nu, nv = surface.facets
         u, v = np.meshgrid((np.arange(nu) + 0.5) / nu, (np.arange(nv) + 0.5) / nv)
         patches = len(surface.size)
         ids = np.repeat(np.arange(patches), u.size)
@@ -115,8 +116,8 @@ def _is_free(surfaces: Array, eye: Array) -> bool:
     return bool(((surfaces - eye) ** 2).sum(1).min() > _CLEARANCE**2)
 
 
-def _worth_a_view(surfaces: Array, eye: Array, target: Array) -> bool:
-    """Whether `eye` is free, `target` is at a good distance, and nothing stands close before it."""
+def _is_useful_view(surfaces: Array, eye: Array, target: Array) -> bool:
+    """Whether `eye` is free, `target` is far enough, and nothing close blocks the view."""
     way = target - eye
     far = float(np.linalg.norm(way))
     if far < _NEAREST or abs(way[1]) > far * math.sin(math.radians(_STEEPEST_DEG)):
@@ -128,7 +129,7 @@ def _worth_a_view(surfaces: Array, eye: Array, target: Array) -> bool:
 
 
 def _round(room: Room, angle: Array, size: float, height: Array) -> Array:
-    """Places [n, 3] on the ellipse that is `size` times as large as the room."""
+    """Positions [n, 3] on an ellipse that is `size` times as large as the room."""
     return np.stack(
         [
             size * room.half_width * np.cos(angle),
