@@ -9,16 +9,22 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
+SCREEN_FILTER = 0.3  # squared pixels, the variance that 3DGS adds along both axes (EWA)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """A pinhole camera in OpenCV axes: x right, y down, z forward."""
+    """A pinhole camera in OpenCV axes: x right, y down, z forward.
+
+    `screen_filter` is the variance in squared pixels that is added to every footprint.
+    """
 
     viewmat: Matrix  # [4, 4] world to camera
     K: Matrix  # [3, 3] intrinsics in pixels
     width: int
     height: int
     name: str = ""
+    screen_filter: float = SCREEN_FILTER
 
     @property
     def position(self) -> Matrix:
@@ -38,6 +44,14 @@ class Camera:
         K[:2, :] *= s
         K[0, 2] += (width - self.width * s) / 2
         return replace(self, K=K, width=width, height=height)
+
+    def thinned(self, width: int, height: int) -> Camera:
+        """`resized` to a picture that shows the same footprints at fewer points.
+
+        The screen filter shrinks with the picture: what is learned from it holds at the full size.
+        """
+        small = self.resized(width, height)
+        return replace(small, screen_filter=self.screen_filter * (height / self.height) ** 2)
 
 
 def look_at(

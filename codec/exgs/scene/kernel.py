@@ -21,6 +21,10 @@ import numba
 from numba.core import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
+# Kernels are short and many. Idle threads of an OpenMP runtime spin for the next one by default,
+# which costs up to half of all processor time; it reads this when numba loads it, later.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _log = logging.getLogger(__name__)
 _settings: Any = numba_config
 

@@ -89,6 +89,11 @@ def sort_entries(entries: Entries, spare: Entries) -> None:
     if n <= _FEW:
         _insertion_sort(entries)
         return
+    sorted_ones = 1
+    while sorted_ones < n and entries[sorted_ones - 1] <= entries[sorted_ones]:
+        sorted_ones += 1
+    if sorted_ones == n:
+        return
     differing = np.uint64(0)
     for i in range(n):
         differing |= entries[i] ^ entries[0]

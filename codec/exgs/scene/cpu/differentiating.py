@@ -1,7 +1,6 @@
-"""The backward pass of blending: every tile swept twice, once for its light, once for slopes.
+"""The backward pass of blending: what each pixel shows is taken apart again, front to back.
 
-The first sweep sums up what each pixel shows; the second takes it apart again, front to back,
-so that each Gaussian knows what lies behind it. As in `gathering`, entries keep their own totals,
+So each Gaussian knows what lies behind it. As in `gathering`, entries keep their own totals,
 added up in the order of the tiles: the sums do not depend on the number of threads.
 """
 
@@ -12,7 +11,7 @@ from numba import prange
 
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
-from exgs.scene.cpu.gradient_terms import PLANES, SLOPES, slope_row, value_row
+from exgs.scene.cpu.gradient_terms import BEHIND, PLANES, SLOPES, slope_row, value_row
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
 from exgs.scene.cpu.layout import (
     ACROSS,
@@ -41,7 +40,6 @@ from exgs.scene.cpu.tiles import (
     AHEAD,
     CHECK_EVERY,
     HALF,
-    ONE,
     ZERO,
     Frame,
     close_rows,
@@ -50,8 +48,6 @@ from exgs.scene.cpu.tiles import (
 )
 from exgs.scene.kernel import kernel
 
-_NOBODY = np.iinfo(np.int64).max
-
 
 @kernel(parallel=True)
 def differentiate(
@@ -59,6 +55,7 @@ def differentiate(
     sources: Ints,
     first: int,
     lists: Lists,
+    picture: Floats,
     image: Floats,
     shares: Floats,
     used: Longs,
@@ -67,12 +64,14 @@ def differentiate(
 ) -> None:
     """The SLOPES of every entry of a band whose Gaussian is `first` or later.
 
-    `image` [H, W, 3] is the gradient of the picture. `shares` [E, SLOPES] receives the totals for
-    the first `used` [tiles] entries of each tile; those behind were never reached.
+    `picture` [H, W, 3] was drawn on black; `image` [H, W, 3] is the gradient with respect to it.
+    `shares` [E, SLOPES] receives the totals for the first `used` [tiles] entries of each tile;
+    those behind were never reached.
     """
     for worker in prange(workers):
+        spare = lists.spares[worker]
         _differentiate_tiles(
-            records, sources, first, lists, lists.spares[worker], image, shares, used, ticket
+            records, sources, first, lists, spare, picture, image, shares, used, ticket
         )
 
 
@@ -83,6 +82,7 @@ def _differentiate_tiles(
     first: int,
     lists: Lists,
     spare: Entries,
+    picture: Floats,
     image: Floats,
     shares: Floats,
     used: Longs,
@@ -100,39 +100,25 @@ def _differentiate_tiles(
         sort_entries(entries, spare)
         frame = frame_of(lists.first + tile, width, height)
         open_tile(planes, frame, *rows)
-        _load_image(planes, frame, image)
-        reached = _sweep_tile(
-            records, sources, _NOBODY, entries, frame, shares[begin:end], planes, totals, ONE, *rows
+        _load_image(planes, frame, picture, image)
+        used[tile] = _sweep_tile(
+            records, sources, first, entries, frame, shares[begin:end], planes, totals, *rows
         )
-        # What is behind has been summed up: open the tile again, and take it apart.
-        light = planes[(PLANES - 1) * PIXELS :].copy()
-        open_tile(planes, frame, *rows)
-        _load_image(planes, frame, image)
-        planes[(PLANES - 1) * PIXELS :] = light
-        _sweep_tile(
-            records,
-            sources,
-            first,
-            entries[:reached],
-            frame,
-            shares[begin:end],
-            planes,
-            totals,
-            -ONE,
-            *rows,
-        )
-        used[tile] = reached
         tile = take_ticket(ticket)
 
 
 @kernel()
-def _load_image(planes: Floats, frame: Frame, image: Floats) -> None:
+def _load_image(planes: Floats, frame: Frame, picture: Floats, image: Floats) -> None:
+    """The gradient, and all light of each pixel along it: on black that is its colour."""
     for y in range(frame.height):
         for x in range(frame.width):
+            pixel, row, column = y * TILE + x, frame.top + y, frame.left + x
+            behind = ZERO
             for channel in range(3):
-                planes[(1 + channel) * PIXELS + y * TILE + x] = image[
-                    frame.top + y, frame.left + x, channel
-                ]
+                slope = image[row, column, channel]
+                planes[(1 + channel) * PIXELS + pixel] = slope
+                behind += slope * picture[row, column, channel]
+            planes[BEHIND * PIXELS + pixel] = behind
 
 
 @kernel()
@@ -145,14 +131,13 @@ def _sweep_tile(
     shares: Floats,
     planes: Floats,
     totals: Floats,
-    sign: np.float32,
     first_row: Longs,
     end_row: Longs,
 ) -> int:
-    """Draw a tile's entries, adding `sign` times their light to plane BEHIND.
+    """Draw a tile's entries, taking their light from plane BEHIND.
 
-    Entries of Gaussians from `first` on take theirs away instead, and write their SLOPES to
-    `shares`. Returns how many entries were reached before all was opaque.
+    Those of Gaussians from `first` on write their SLOPES to `shares`. Returns how many entries
+    were reached before all was opaque.
     """
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
@@ -179,16 +164,7 @@ def _sweep_tile(
                         planes, totals, offset, center, base, record[ACROSS], dy, red, green, blue
                     )
                 else:
-                    value_row(
-                        planes,
-                        offset,
-                        center,
-                        base,
-                        record[ACROSS],
-                        sign * red,
-                        sign * green,
-                        sign * blue,
-                    )
+                    value_row(planes, offset, center, base, record[ACROSS], -red, -green, -blue)
         if sloped:
             for number in range(SLOPES):
                 shares[n, number] = lane_sum(totals, number * LANES)

@@ -72,6 +72,7 @@ class View(NamedTuple):
     K: Doubles  # [3, 3]
     width: int
     height: int
+    screen_filter: float  # squared pixels added to the variance along both axes
     antialiased: bool  # opacities make up for what the screen filter adds to a footprint
 
 

@@ -46,7 +46,6 @@ Vector = tuple[float, float, float]
 
 NEAR = 0.01  # world units
 FAR = 1e10
-EPS2D = 0.3  # squared pixels added to the variance along both axes: the EWA screen filter
 MARGIN = 0.15  # share of the picture by which the linearisation may leave it
 
 NO_COLORS, GIVEN_COLORS, SH_COLORS = 0, 1, 2
@@ -107,7 +106,7 @@ def _project_range(
     # Bounds on the half size of a footprint: pixels per (largest scale / depth), and pixels.
     spread_x = _SIGMAS_MAX * fx * math.sqrt(1 + max(right * right, left * left))
     spread_y = _SIGMAS_MAX * fy * math.sqrt(1 + max(bottom * bottom, top * top))
-    blur = _SIGMAS_MAX * math.sqrt(EPS2D)
+    blur = _SIGMAS_MAX * math.sqrt(view.screen_filter)
     tile_columns = (width + TILE - 1) // TILE
 
     k = begin
@@ -131,13 +130,20 @@ def _project_range(
         # The projection is linearised at the mean, or at the margin where the mean lies beyond.
         toward_x, toward_y = min(right, max(left, tan_x)), min(bottom, max(top, tan_y))
         var_x, var_y, cov = _screen_covariance(
-            quats[i], scales[i], R, fx * near, fy * near, toward_x, toward_y
+            quats[i],
+            scales[i],
+            R,
+            fx * near,
+            fy * near,
+            toward_x,
+            toward_y,
+            view.screen_filter,
         )
         det = var_x * var_y - cov * cov
         if not det > 0:
             continue
         if view.antialiased:
-            bare = (var_x - EPS2D) * (var_y - EPS2D) - cov * cov
+            bare = (var_x - view.screen_filter) * (var_y - view.screen_filter) - cov * cov
             opacity *= np.float32(math.sqrt(max(bare, 0.0) / det))  # Yu et al. 2024, equation 11
             if not opacity >= ALPHA_MIN:
                 continue
@@ -221,6 +227,7 @@ def _screen_covariance(
     pixels_y: float,
     toward_x: float,
     toward_y: float,
+    screen_filter: float,
 ) -> tuple[float, float, float]:
     """Variances along x and y and covariance of a footprint in squared pixels, filter included.
 
@@ -230,7 +237,7 @@ def _screen_covariance(
     axes = axes_of(quat)
     jx = screen_row(R, 0, pixels_x, toward_x)
     jy = screen_row(R, 1, pixels_y, toward_y)
-    var_x, var_y, cov = EPS2D, EPS2D, 0.0
+    var_x, var_y, cov = screen_filter, screen_filter, 0.0
     for axis in range(3):
         # One axis of the Gaussian, as it lies on the screen
         e = axes[axis]

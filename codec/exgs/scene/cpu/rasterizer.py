@@ -161,7 +161,16 @@ class CpuRasterizer:
                 shares = self._scratch.take("shares", (len(lists.entries), SLOPES), np.float32)
                 used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
                 differentiate(
-                    records, sources, first, lists, image, shares, used, _ticket(), workers
+                    records,
+                    sources,
+                    first,
+                    lists,
+                    picture.rgb,
+                    image,
+                    shares,
+                    used,
+                    _ticket(),
+                    workers,
                 )
                 add_slopes(lists, used, shares, sources, first, workers, slopes)
             unproject(
@@ -210,6 +219,7 @@ class CpuRasterizer:
             np.ascontiguousarray(camera.K, np.float64),
             int(camera.width),
             int(camera.height),
+            float(camera.screen_filter),
             self._antialiased,
         )
 

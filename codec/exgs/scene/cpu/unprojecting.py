@@ -108,6 +108,21 @@ def _unproject_one(
     d_cov = p * q * slope[A_DX_DY] - 2 * lean * d_var_x
     d_var_y = 0.5 * q * q * slope[A_DY2] - lean * p * q * slope[A_DX_DY] + lean * lean * d_var_x
 
+    if view.antialiased:
+        # ln(alpha) also has ln(det of the footprint before the filter / det after it) / 2.
+        var_x, var_y, cov = 0.0, 0.0, 0.0
+        for axis in range(3):
+            on_x, on_y = _dot(jx, axes[axis]) * scale[axis], _dot(jy, axes[axis]) * scale[axis]
+            var_x += on_x * on_x
+            var_y += on_y * on_y
+            cov += on_x * on_y
+        bare = var_x * var_y - cov * cov
+        wide_x, wide_y = var_x + view.screen_filter, var_y + view.screen_filter
+        det = wide_x * wide_y - cov * cov
+        d_var_x += 0.5 * slope[A_ONE] * (var_y / bare - wide_y / det)
+        d_var_y += 0.5 * slope[A_ONE] * (var_x / bare - wide_x / det)
+        d_cov += slope[A_ONE] * (cov / det - cov / bare)
+
     # Through the axes on the screen
     d_jx, d_jy = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     d_axes = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
