@@ -30,7 +30,12 @@ class Doubles(SimpleNamespace):
 
 
 def slope_of_twin(
-    scene: Gaussians, view: Camera, image: np.ndarray, field: str, place: tuple[int, ...]
+    scene: Gaussians,
+    view: Camera,
+    image: np.ndarray,
+    field: str,
+    place: tuple[int, ...],
+    antialiased: bool = False,
 ) -> float:
     """dL / d(scene.field[place]) by central differences, with L the sum of `image` * picture."""
 
@@ -39,7 +44,7 @@ def slope_of_twin(
         arrays = {name: getattr(scene, name).astype(np.float64) for name in names}
         arrays[field][place] += step
         moved: Any = Doubles(**arrays)
-        return float((twin.draw(moved, view).rgb * image).sum())
+        return float((twin.draw(moved, view, antialiased=antialiased).rgb * image).sum())
 
     return (loss(STEP) - loss(-STEP)) / (2 * STEP)
 
@@ -58,6 +63,7 @@ def rasterizer() -> CpuRasterizer:
     return CpuRasterizer()
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize(
     ("scene", "view"),
@@ -68,8 +74,9 @@ def rasterizer() -> CpuRasterizer:
     ],
     ids=["many tiles", "from within", "specks"],
 )
-def test_gradients_are_those_of_the_twin(scene, view, field, rasterizer):
+def test_gradients_are_those_of_the_twin(scene, view, field, antialiased):
     image = noise(view)
+    rasterizer = CpuRasterizer(antialiased=antialiased)
     seen = getattr(rasterizer.render_gradients(scene, view, lambda _: image), field)
     assert seen.dtype == np.float64
     expected = np.zeros_like(seen)
@@ -78,7 +85,7 @@ def test_gradients_are_those_of_the_twin(scene, view, field, rasterizer):
     for i in visible[:: max(1, len(visible) // 6)]:
         for tail in np.ndindex(seen.shape[1:]):
             place = (int(i), *tail)
-            expected[place] = slope_of_twin(scene, view, image, field, place)
+            expected[place] = slope_of_twin(scene, view, image, field, place, antialiased)
             size = np.abs(expected[i]).max() + 0.01
             assert seen[place] == pytest.approx(expected[place], rel=1e-3, abs=1e-3 * size)
 

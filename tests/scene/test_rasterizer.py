@@ -87,6 +87,29 @@ def test_picture_is_the_twins(view, rasterizer):
     ) <= 2 * TOLERANCE
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_antialiased_pictures_and_weights_are_the_twins(name):
+    scene, cam = VIEWS[name]
+    expected = twin.draw(scene, cam, antialiased=True)
+    rasterizer = CpuRasterizer(antialiased=True)
+    seen = rasterizer.render(scene, cam)
+    sure = expected.decided
+    assert abs(seen.rgb - expected.rgb)[sure].max() <= TOLERANCE
+    sums = expected.weights.sum((1, 2))
+    found = rasterizer.contributions(scene, cam).sum
+    assert np.all(abs(found - sums) <= TOLERANCE * (1 + sums) + doubt(expected))
+
+
+def test_antialiasing_dims_what_is_thinner_than_a_pixel(rasterizer):
+    cam, speck = camera(32, 32), single((0, 0, 0), scale=1e-3)
+    plain = rasterizer.render(speck, cam).alpha.sum()
+    dimmed = CpuRasterizer(antialiased=True).render(speck, cam).alpha.sum()
+    assert dimmed < 0.1 * plain
+    wide = single((0, 0, 0), scale=2.0)
+    plain = rasterizer.render(wide, cam).alpha.sum()
+    assert CpuRasterizer(antialiased=True).render(wide, cam).alpha.sum() > 0.99 * plain
+
+
 def test_given_colors_are_drawn_as_they_are(rasterizer):
     scene, cam = VIEWS["SH degree 2"]
     colors = np.random.default_rng(0).normal(size=(len(scene), 3)).astype(np.float32)

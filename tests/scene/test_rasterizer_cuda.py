@@ -38,20 +38,21 @@ class _Blended(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, means, quats, scales, opacities, colors, view):
+    def forward(ctx, means, quats, scales, opacities, colors, view, antialiased):
         shapes = (x.detach().numpy() for x in (means, quats, scales, opacities))
         sh0 = ((colors.detach().numpy() - 0.5) / SH_C0).astype(np.float32)
         ctx.scene = Gaussians(*shapes, sh0, np.zeros((len(sh0), 0, 3), np.float32))
         ctx.view = view
-        return torch.from_numpy(CpuRasterizer().render(ctx.scene, view).rgb)
+        ctx.cpu = CpuRasterizer(antialiased=antialiased)
+        return torch.from_numpy(ctx.cpu.render(ctx.scene, view).rgb)
 
     @staticmethod
     def backward(ctx, image):
         image = image.numpy()
-        slopes = CpuRasterizer().render_gradients(ctx.scene, ctx.view, lambda _: image)
-        colors = CpuRasterizer().backproject(ctx.scene, ctx.view, image).sums
+        slopes = ctx.cpu.render_gradients(ctx.scene, ctx.view, lambda _: image)
+        colors = ctx.cpu.backproject(ctx.scene, ctx.view, image).sums
         shapes = (slopes.means, slopes.quats, slopes.scales, slopes.opacities)
-        return *(torch.from_numpy(x).float() for x in (*shapes, colors)), None
+        return *(torch.from_numpy(x).float() for x in (*shapes, colors)), None, None
 
 
 def standin_for_gsplat() -> types.SimpleNamespace:
@@ -59,16 +60,33 @@ def standin_for_gsplat() -> types.SimpleNamespace:
     from gsplat.cuda import _torch_impl as plain
 
     def fully_fused_projection(
-        means, covars, quats, scales, viewmats, Ks, width, height, packed=False, opacities=None
+        means,
+        covars,
+        quats,
+        scales,
+        viewmats,
+        Ks,
+        width,
+        height,
+        eps2d=0.3,
+        packed=False,
+        calc_compensations=False,
+        opacities=None,
     ):
         assert covars is None
         assert not packed
         assert opacities.shape == means.shape[:1]
         covars, _ = plain._quat_scale_to_covar_preci(quats, scales, True, False, triu=False)
-        radii, means2d, depths, conics, _ = plain._fully_fused_projection(
-            means, covars, viewmats, Ks, width, height
+        return plain._fully_fused_projection(
+            means,
+            covars,
+            viewmats,
+            Ks,
+            width,
+            height,
+            eps2d=eps2d,
+            calc_compensations=calc_compensations,
         )
-        return radii, means2d, depths, conics, None
 
     def isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height):
         return plain._isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height)
@@ -112,10 +130,13 @@ def standin_for_gsplat() -> types.SimpleNamespace:
         assert viewmats.shape == (1, 4, 4)
         assert Ks.shape == (1, 3, 3)
         degree = options.pop("sh_degree")
+        assert options.pop("eps2d", 0.3) == 0.3
+        antialiased = options.pop("rasterize_mode") == "antialiased"
         if options == {"packed": False, "tile_size": 16}:  # with gradients
             assert degree is None
             view = _view(viewmats, Ks, width, height)
-            return _Blended.apply(means, quats, scales, opacities, colors, view)[None], None, None
+            splats = (means, quats, scales, opacities, colors)
+            return _Blended.apply(*splats, view, antialiased)[None], None, None
         background = options.pop("backgrounds")
         assert background.shape == (1, 3)
         assert options == {"packed": False, "tile_size": 16, "render_mode": "RGB+ED"}
@@ -128,7 +149,8 @@ def standin_for_gsplat() -> types.SimpleNamespace:
         arrays = (t.numpy() for t in (means, quats, scales, opacities))
         scene = Gaussians(*arrays, np.ascontiguousarray(sh[:, 0]), sh[:, 1:])
         view = _view(viewmats, Ks, width, height)
-        drawn = twin.draw(scene, view, tuple(background[0].tolist()), given)
+        behind = tuple(background[0].tolist())
+        drawn = twin.draw(scene, view, behind, given, antialiased=antialiased)
         picture = np.concatenate([drawn.rgb, drawn.depth[..., None]], -1)
         alphas = drawn.alpha[None, ..., None]
         return torch.tensor(picture)[None].float(), torch.tensor(alphas).float(), {}
@@ -147,11 +169,21 @@ def standin_for_gsplat() -> types.SimpleNamespace:
     )
 
 
+@pytest.fixture(params=[False, True], ids=["classic", "antialiased"])
+def antialiased(request) -> bool:
+    return request.param
+
+
 @pytest.fixture
-def standin(monkeypatch) -> CudaRasterizer:
+def cpu(antialiased) -> CpuRasterizer:
+    return CpuRasterizer(antialiased=antialiased)
+
+
+@pytest.fixture
+def standin(monkeypatch, antialiased) -> CudaRasterizer:
     monkeypatch.setattr(cuda, "gsplat", standin_for_gsplat())
     monkeypatch.setattr(cuda, "_STRIP_PIXELS", 16 * 40)  # several strips in a small picture
-    return CudaRasterizer("cpu")
+    return CudaRasterizer("cpu", antialiased=antialiased)
 
 
 SMALL = (cloud(60, 20, 1), camera(37, 41))
@@ -192,10 +224,10 @@ def test_weights_are_alpha_times_what_is_left_of_the_pixel():
     assert len(blending_weights(nothing, nothing.long())) == 0
 
 
-def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
+def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin, cpu):
     scene, view = SMALL
     image = np.random.default_rng(0).uniform(size=(view.height, view.width, 4)).astype(np.float32)
-    expected, seen = CpuRasterizer().contributions(scene, view), standin.contributions(scene, view)
+    expected, seen = cpu.contributions(scene, view), standin.contributions(scene, view)
     assert seen.sum.dtype == np.float64
     assert seen.max.dtype == np.float32
     assert np.allclose(seen.sum, expected.sum, atol=1e-3)
@@ -203,21 +235,21 @@ def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin):
     assert np.array_equal(seen.hits, expected.hits)
     assert np.allclose(seen.transmittance, expected.transmittance, atol=1e-3)
     gathered = standin.backproject(scene, view, image)
-    for mine, its in zip(gathered, CpuRasterizer().backproject(scene, view, image), strict=True):
+    for mine, its in zip(gathered, cpu.backproject(scene, view, image), strict=True):
         assert mine.shape == its.shape
         assert np.allclose(mine, its, atol=1e-3)
     impact = standin.impact(scene, view)
     assert impact.removals.max() > 1
-    for mine, its in zip(impact, CpuRasterizer().impact(scene, view), strict=True):
+    for mine, its in zip(impact, cpu.impact(scene, view), strict=True):
         assert mine.dtype == its.dtype
         assert np.allclose(mine, its, atol=1e-3)
 
 
 @pytest.mark.parametrize("first", [0, 23])
-def test_slopes_come_back_for_the_free_gaussians_alone(standin, first):
+def test_slopes_come_back_for_the_free_gaussians_alone(standin, cpu, first):
     scene, view = SMALL
     image = np.random.default_rng(2).normal(size=(view.height, view.width, 3)).astype(np.float32)
-    expected = CpuRasterizer().render_gradients(scene, view, lambda _: image, first=first)
+    expected = cpu.render_gradients(scene, view, lambda _: image, first=first)
     seen = standin.render_gradients(scene, view, lambda _: image, first=first)
     for mine, its in zip(seen, expected, strict=True):
         assert mine.shape == its.shape
@@ -234,11 +266,11 @@ def test_what_lies_behind_is_the_rest_of_the_pixel():
     assert light_behind(light[:0], torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
 
 
-def test_pictures_come_back_in_the_shapes_of_the_interface(standin):
+def test_pictures_come_back_in_the_shapes_of_the_interface(standin, cpu):
     scene, view = SMALL
     colors = np.random.default_rng(1).normal(size=(len(scene), 3)).astype(np.float32)
     for options in ({"background": (0.1, 0.2, 0.3)}, {"colors": colors}):
-        expected = CpuRasterizer().render(scene, view, **options)
+        expected = cpu.render(scene, view, **options)
         seen = standin.render(scene, view, **options)
         for name in ("rgb", "alpha", "depth"):
             mine, its = getattr(seen, name), getattr(expected, name)
@@ -247,11 +279,11 @@ def test_pictures_come_back_in_the_shapes_of_the_interface(standin):
             assert np.quantile(abs(mine - its), 0.99) < 1e-3
 
 
-def test_another_scene_replaces_the_one_on_the_device(standin):
+def test_another_scene_replaces_the_one_on_the_device(standin, cpu):
     _, view = SMALL
     for seed in (1, 2):
         scene = cloud(20, seed, 0)
-        expected = CpuRasterizer().contributions(scene, view)
+        expected = cpu.contributions(scene, view)
         assert np.allclose(standin.contributions(scene, view).sum, expected.sum, atol=1e-3)
 
 
@@ -272,12 +304,13 @@ def test_without_a_device_the_cpu_draws_whether_or_not_gsplat_imports():
 
 @needs_cuda
 @pytest.mark.parametrize("name", VIEWS)
-def test_cuda_agrees_with_the_cpu(name):
+def test_cuda_agrees_with_the_cpu(name, cpu, antialiased):
     scene, view = VIEWS[name]
-    expected = twin.draw(scene, view)
-    seen = CudaRasterizer().render(scene, view)
-    assert psnr(seen.rgb, CpuRasterizer().render(scene, view).rgb) > 50
-    scores = CudaRasterizer().contributions(scene, view)
+    expected = twin.draw(scene, view, antialiased=antialiased)
+    device = CudaRasterizer(antialiased=antialiased)
+    seen = device.render(scene, view)
+    assert psnr(seen.rgb, cpu.render(scene, view).rgb) > 50
+    scores = device.contributions(scene, view)
     sums = expected.weights.sum((1, 2))
     assert np.all(abs(scores.sum - sums) <= 1e-3 * (1 + sums) + doubt(expected))
 
@@ -301,13 +334,15 @@ def test_contributions_are_the_gradient_of_a_white_picture():
 
 @needs_cuda
 @pytest.mark.parametrize("name", ["SH degree 0", "SH degree 2", "inside the cloud"])
-def test_cuda_gradients_agree_with_the_cpus(name):
+def test_cuda_gradients_agree_with_the_cpus(name, cpu, antialiased):
     scene, view = VIEWS[name]
     shape = (view.height, view.width, 3)
     image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     for first in (0, 100):
-        expected = CpuRasterizer().render_gradients(scene, view, lambda _: image, first=first)
-        seen = CudaRasterizer().render_gradients(scene, view, lambda _: image, first=first)
+        expected = cpu.render_gradients(scene, view, lambda _: image, first=first)
+        seen = CudaRasterizer(antialiased=antialiased).render_gradients(
+            scene, view, lambda _: image, first=first
+        )
         for mine, its in zip(seen, expected, strict=True):
             assert mine.shape == its.shape
             assert np.allclose(mine, its, rtol=1e-2, atol=1e-3 * np.abs(its).max())

@@ -102,6 +102,7 @@ def draw(
     camera: Camera,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
     colors: np.ndarray | None = None,
+    antialiased: bool = False,
 ) -> Drawn:
     """Draw `scene` front to back."""
     H, W = camera.height, camera.width
@@ -118,6 +119,9 @@ def draw(
         dx, dy = columns - mean[0], rows - mean[1]
         sigma = 0.5 * (inverse[0, 0] * dx**2 + inverse[1, 1] * dy**2) + inverse[0, 1] * dx * dy
         exact = float(scene.opacities[i]) * np.exp(-sigma)
+        if antialiased:
+            bare = np.linalg.det(covariance - EPS2D * np.eye(2))
+            exact *= np.sqrt(max(bare, 0) / np.linalg.det(covariance))
         alpha = np.where(exact < 1 / 255, 0, np.minimum(0.999, exact))
         decided &= done | (abs(exact * 255 - 1) > ROUNDING)
         next_T = T * (1 - alpha)

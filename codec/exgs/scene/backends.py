@@ -12,21 +12,22 @@ from exgs.scene.rasterizer import Rasterizer
 _log = logging.getLogger(__name__)
 
 
-def default_rasterizer() -> Rasterizer:
+def default_rasterizer(*, antialiased: bool = False) -> Rasterizer:
     """gsplat where a CUDA device answers and gsplat is ready for it, else the CPU.
 
+    `antialiased` is the mode of the scenes to draw: see `exgs.scene.scene.Scene`.
     Neither torch nor gsplat is required. Logs a warning where there is a device but no way to it.
     """
     if _cuda_device():
         try:
             from exgs.scene.cuda import CudaRasterizer
 
-            return CudaRasterizer()
+            return CudaRasterizer(antialiased=antialiased)
         except (ImportError, RuntimeError) as error:
             _log.warning("drawing on the CPU although there is a CUDA device: %s", error)
     from exgs.scene.cpu.rasterizer import CpuRasterizer
 
-    return CpuRasterizer()
+    return CpuRasterizer(antialiased=antialiased)
 
 
 def _cuda_device() -> bool:

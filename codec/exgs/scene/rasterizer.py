@@ -1,7 +1,9 @@
 """Drawing Gaussians: what every rasterizer backend offers, and the choice between them.
 
 All backends follow gsplat 1.5.3's 'classic' rasterization (Kerbl et al. 2023 with the EWA
-filter of 0.3 pixels), so that a picture or a score means the same wherever it was computed.
+filter of 0.3 pixels), so that a picture or a score means the same wherever it was computed; made
+with `antialiased=True` they follow its 'antialiased' one, which scales opacities by the square root
+of the footprint's determinant without the filter over that with it (Yu et al. 2024).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import MAX_SCENE_COUNT
-from exgs.codec.encoding.layer_plan import assign_layers, plan_layers, region_level
+from exgs.codec.encoding.layer_plan import assign_layers, check_plan, plan_layers, region_level
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.poster import draw_poster
 from exgs.codec.encoding.progressive import Effort, encode_chunks
@@ -154,9 +154,10 @@ def encode(
     given = scene if isinstance(scene, Scene) else Scene(scene)
     _check_request(given, out_path, options)
     stages = _Stages(progress or (lambda stage, share: None))
-    rasterizer = rasterizer or default_rasterizer()
+    rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
     effort = _EFFORTS[options.quality]
     gaussians = _visible(given.gaussians, options)
+    check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
     stages.enter("scoring")
     viewpoints = _viewpoints(gaussians, options, effort)
