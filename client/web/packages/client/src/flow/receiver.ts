@@ -21,6 +21,8 @@ export interface Listener {
   damaged(section: string, error: FormatError | null): void;
   /** Something has come that may change what is drawn or wanted. */
   arrived(): void;
+  /** Other chunks are to be fetched than before. */
+  revised(revision: Revision): void;
 }
 
 /** One scene as it grows. */
@@ -92,17 +94,18 @@ export class Receiver {
     this.residency.budget = budget;
   }
 
-  /** A new exchange with a server that knows of no cancels. */
-  forgetLeftOut(): void {
+  /** A new exchange with a server that knows of no cancels: it is told all of them. */
+  reviseAnew(): void {
     const { scheduler } = this;
     this.residency.forgetLeftOut();
     if (scheduler) scheduler.want(scheduler.cancelledParts());
+    this.revise();
   }
 
   /** Makes room for what the view needs; what is to be fetched again counts as not here. */
-  revise(): Revision {
+  revise(): void {
     const { plan, scheduler, builder } = this;
-    if (!plan || !scheduler || !builder) return NO_REVISION;
+    if (!plan || !scheduler || !builder) return;
     const revision = this.residency.revise(plan, this.view);
     const cells = new Map<number, ChunkRow>();
     for (const chunk of revision.drop) {
@@ -114,7 +117,7 @@ export class Receiver {
     scheduler.cancel(revision.leaveOut);
     scheduler.want(revision.takeIn);
     scheduler.want(revision.fetchAgain, true);
-    return revision;
+    if (revision !== NO_REVISION) this.listener.revised(revision);
   }
 
   /** Whether a chunk has come, dropped since or not. */
@@ -148,25 +151,29 @@ export class Receiver {
   }
 
   private progress(builder: SceneBuilder): Progress {
-    const { head, plan, scheduler } = this.opened;
+    const { head, scheduler } = this.opened;
     return {
       receivedBytes: this.receivedBytes,
       fileBytes: head.header.fileBytes,
       layer: builder.layer,
       splats: builder.splats,
-      complete: plan.table.isComplete && this.isAll((chunk) => builder.has(chunk)),
+      complete: this.isSettled,
       readyForView:
         builder.layer >= 0 &&
         scheduler.isReadyForView((chunk) => builder.has(chunk) || this.residency.isMissing(chunk)),
     };
   }
 
-  private isAll(isHere: (chunk: number) => boolean): boolean {
-    for (const row of this.opened.plan.table.rows()) {
-      if (row.kind === ChunkKind.EXTRA || isHere(row.id)) continue;
-      if (!this.residency.isMissing(row.id)) return false;
+  /** Whether all is here that the budget lets in. */
+  get isSettled(): boolean {
+    const { plan, builder, residency } = this;
+    if (!plan || !builder) return false;
+    for (const row of plan.table.rows()) {
+      const isDue = row.kind !== ChunkKind.EXTRA && !builder.has(row.id);
+      if (isDue && !residency.isMissing(row.id)) return false;
     }
-    return true;
+    // A server keeps pages back that only chunks call for which are left out.
+    return plan.table.isComplete || residency.isFull;
   }
 
   private get opened() {

@@ -2,6 +2,7 @@
 
 import { FRONT_BYTES, type RangeReader } from '../flow/ranges.ts';
 import type { Receiver } from '../flow/receiver.ts';
+import type { Revision } from '../flow/residency.ts';
 import { TruncatedError } from '../errors.ts';
 import { Bell, nowS, sleep } from './clock.ts';
 import type { Throttle } from './throttle.ts';
@@ -35,6 +36,12 @@ export class LocalTransport {
 
   /** Something is wanted now that was not. */
   wake(): void {
+    this.news.strike();
+  }
+
+  /** Other chunks are to be fetched than before. */
+  revised(revision: Revision): void {
+    this.reader.forget(revision.fetchAgain);
     this.news.strike();
   }
 

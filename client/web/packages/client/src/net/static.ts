@@ -6,6 +6,7 @@ import { HEAD_BYTES } from '../format/head.ts';
 import { sameBytes } from '../bytes/hash.ts';
 import type { RangeReader, ByteRange } from '../flow/ranges.ts';
 import type { Receiver } from '../flow/receiver.ts';
+import type { Revision } from '../flow/residency.ts';
 import { Bell, nowS, sleep } from './clock.ts';
 import { ConnectionLostError, SceneChangedError, StreamError } from './errors.ts';
 import { AnswerJudge, type Answer, type HttpGet } from './http.ts';
@@ -49,6 +50,12 @@ export class StaticTransport {
 
   /** Something is wanted now that was not. */
   wake(): void {
+    this.news.strike();
+  }
+
+  /** Other chunks are to be fetched than before. */
+  revised(revision: Revision): void {
+    this.reader.forget(revision.fetchAgain);
     this.news.strike();
   }
 

@@ -3,13 +3,14 @@
 import { ExgsError, FormatError } from '../errors.ts';
 import { RangeReader } from '../flow/ranges.ts';
 import { Receiver } from '../flow/receiver.ts';
-import type { Budget } from '../flow/residency.ts';
+import type { Budget, Revision } from '../flow/residency.ts';
 import { Backoff } from '../net/backoff.ts';
 import { nowS, sleep } from '../net/clock.ts';
 import { SceneChangedError, StreamError } from '../net/errors.ts';
 import { fetchFrom, type Answer } from '../net/http.ts';
 import { LocalTransport, readBlob, readBytes, type ReadRange } from '../net/local.ts';
 import { StaticTransport } from '../net/static.ts';
+import { StreamingTransport, type Socket } from '../net/streaming.ts';
 import { Throttle } from '../net/throttle.ts';
 import type { View } from '../update.ts';
 import type { Report, Request, SentError } from './messages.ts';
@@ -21,8 +22,10 @@ const MOST_UNTAKEN = 2; // updates that the page has not taken yet
 /** Brings parts to a receiver until it is aborted. */
 interface Transport {
   run(signal: AbortSignal): Promise<void>;
-  /** Something is wanted now that was not. */
+  /** The view has changed, or something is wanted now that was not. */
   wake(): void;
+  /** Other chunks are to be fetched than before. */
+  revised(revision: Revision): void;
 }
 
 type OpenRequest = Extract<Request, { type: 'open' }>;
@@ -34,6 +37,8 @@ export interface Host {
   readonly read: ReadRange;
   /** The answer to a request that the page made before, where there is one. */
   readonly first: Promise<Answer> | null;
+  /** Opens a WebSocket; by default that of the browser. */
+  readonly connect?: (url: string) => Socket;
 }
 
 /** Runs one scene. */
@@ -150,7 +155,14 @@ export class Session {
       case 'asked':
         return new LocalTransport(receiver, reader, this.host.read, throttle);
       case 'stream':
-        throw new StreamError('the streaming profile is not there yet');
+        return new StreamingTransport(receiver, {
+          url: source.url,
+          scene: source.scene,
+          token,
+          throttle,
+          keep: () => {},
+          ...(this.host.connect ? { connect: this.host.connect } : {}),
+        });
     }
   }
 
@@ -163,6 +175,7 @@ export class Session {
         this.reviseSoon();
         this.flushSoon();
       },
+      revised: (revision) => this.transport?.revised(revision),
     });
     receiver.look(view);
     return receiver;
@@ -178,7 +191,6 @@ export class Session {
     this.reviseTimer ??= setTimeout(() => {
       this.reviseTimer = undefined;
       this.receiver.revise();
-      this.transport?.wake();
       this.flushSoon();
     }, REVISE_S * 1000);
   }
