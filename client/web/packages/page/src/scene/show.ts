@@ -1,0 +1,110 @@
+// One scene on the whole page: poster, viewer, camera in the address. What else there is comes once
+// the first picture stands, so that it does not delay that.
+
+import { ExgsViewer } from '@exgs/viewer';
+import type { Boot } from '../boot_types.ts';
+import { on } from '../events.ts';
+import { cameraOf, hashOf, readParameters, type Parameters } from '../parameters.ts';
+import { embeddedUrl } from './embedded.ts';
+import { storedToken } from '../stored_token.ts';
+import { installOpener, type Opened } from './open.ts';
+
+const HASH_AFTER_MS = 400; // of rest
+
+/** What the later parts of the page work with. */
+export interface ScenePage {
+  readonly boot: Boot;
+  readonly parameters: Parameters;
+  readonly viewer: ExgsViewer;
+  readonly opened: Opened;
+  /** Shows a file of the person's own. */
+  openFile(file: File): void;
+  /** Opens the scene of the address, once more if need be. */
+  open(): void;
+}
+
+/** Shows the scene that the address names, or a file. */
+export function showScene(boot: Boot, file: File | null = null): void {
+  const parameters = readParameters(location.search);
+  const opened = installOpener(boot, parameters);
+  if (!customElements.get('exgs-viewer')) customElements.define('exgs-viewer', ExgsViewer);
+  const viewer = new ExgsViewer();
+  if (parameters.plain) viewer.setAttribute('noui', '');
+  if (parameters.budget !== null) viewer.setAttribute('budget', `${parameters.budget}`);
+  if (parameters.target) viewer.setAttribute('target', parameters.target);
+  const camera = cameraOf(location.hash);
+  if (camera) viewer.setAttribute('camera', camera);
+  showPoster(parameters.poster);
+
+  const page: ScenePage = {
+    boot,
+    parameters,
+    viewer,
+    opened,
+    openFile: (chosen) => {
+      document.title = `${chosen.name} - exgs`;
+      viewer.removeAttribute('camera');
+      viewer.load(chosen);
+    },
+    open: () => viewer.load(boot.data.embedded ? embeddedUrl() : boot.content),
+  };
+  viewer.addEventListener('firstpicture', () => {
+    performance.mark('exgs:firstpicture');
+    fadePoster();
+    void import('../late.ts').then(({ showLate }) => showLate(page));
+  }, { once: true });
+  for (const milestone of ['open', 'ready', 'complete']) {
+    viewer.addEventListener(milestone, () => performance.mark(`exgs:${milestone}`));
+  }
+  on(viewer, 'error', (error) => {
+    void import('../trouble.ts').then(({ showTrouble }) => showTrouble(page, error));
+  });
+  keepCamera(viewer);
+  document.body.classList.add('scene');
+  document.getElementById('app')!.replaceChildren(viewer);
+  performance.mark('exgs:start');
+
+  if (file) page.openFile(file);
+  else if (boot.data.token && !storedToken()) {
+    void import('../trouble.ts').then(({ askToken }) => askToken(page.open));
+  } else page.open();
+}
+
+/** The poster of the address, where the server has not put one into the page. */
+function showPoster(url: string | null): void {
+  if (!url || document.getElementById('poster')) return;
+  const image = document.createElement('img');
+  image.id = 'poster';
+  image.alt = '';
+  image.src = url;
+  document.body.append(image);
+}
+
+function fadePoster(): void {
+  const poster = document.getElementById('poster');
+  if (!poster) return;
+  poster.addEventListener('transitionend', () => poster.remove());
+  poster.classList.add('gone');
+  if (matchMedia('(prefers-reduced-motion: reduce)').matches) poster.remove();
+}
+
+/** The address follows the camera once a person has moved it, and the camera the address. */
+function keepCamera(viewer: ExgsViewer): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isMoved = false;
+  const moved = (): void => {
+    isMoved = true;
+  };
+  for (const type of ['pointerdown', 'wheel', 'keydown']) {
+    viewer.addEventListener(type, moved, { passive: true });
+  }
+  viewer.addEventListener('camera', () => {
+    if (!isMoved) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => history.replaceState(null, '', hashOf(viewer.camera)), HASH_AFTER_MS);
+  });
+  window.addEventListener('hashchange', () => {
+    const camera = cameraOf(location.hash);
+    if (camera) viewer.setAttribute('camera', camera);
+  });
+}

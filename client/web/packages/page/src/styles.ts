@@ -1,0 +1,14 @@
+// Styles of what comes after the first picture, as a sheet that a strict policy lets pass.
+
+import text from './late.css?inline';
+
+let isAdopted = false;
+
+/** Adds them to the page, once. */
+export function adoptStyles(): void {
+  if (isAdopted) return;
+  isAdopted = true;
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(text);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}

@@ -1,0 +1,20 @@
+// A short message at the bottom, which screen readers say.
+
+import { make } from './dom.ts';
+
+const SHOWN_MS = 5000;
+
+let line: HTMLElement | null = null;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Says something for a while. */
+export function toast(text: string): void {
+  if (!line) {
+    line = make('p', { className: 'toast' });
+    line.setAttribute('role', 'status');
+    document.body.append(line);
+  }
+  line.textContent = text;
+  clearTimeout(timer);
+  timer = setTimeout(() => line!.replaceChildren(), SHOWN_MS);
+}
