@@ -176,7 +176,9 @@ def assemble(parts: Parts) -> bytes:
                     "gain": sum(row.gain for row in rows),
                 }
             )
-            boxes.append(_around([_box(row, levels) for row in rows if row.kind != ChunkKind.BASIS]))
+            boxes.append(
+                _around([_box(row, levels) for row in rows if row.kind != ChunkKind.BASIS])
+            )
             rest += frame
         rest += area
     pages = {**columns(PAGE_TYPES, page_rows), **_corners(boxes)}

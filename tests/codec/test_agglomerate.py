@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgs.codec.merging.agglomerate import Blobs, agglomerate, as_blobs, summed
-from exgs.scene.rotations import rotation_matrices
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.rotations import rotation_matrices
 from tests.strategies import gaussians
 
 few = settings(deadline=None, max_examples=30)

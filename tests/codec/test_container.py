@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.constants import HEADER_BYTES, ROOT_TARGET_BYTES, ChunkKind
+from exgs.codec.constants import HEAD_BYTES, HEADER_BYTES, ChunkKind
 from exgs.codec.decoding.decode import decode, open_scene, verify
-from exgs.codec.errors import DamagedError, FormatError, TruncatedError
+from exgs.codec.errors import DamagedError, FormatError, LimitError, TruncatedError
+from exgs.codec.format import packing
 from exgs.codec.format.container import (
     FilePusher,
     PackedChunk,
@@ -22,6 +23,7 @@ from exgs.codec.format.container import (
     open_table,
     parse_head,
     read_chunk,
+    read_poster,
     unpack_chunk,
 )
 from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
@@ -29,6 +31,7 @@ from exgs.codec.format.frame import content_hash, pack_frame, store_frame, unpac
 from exgs.codec.format.header import Header, crc32c, pack_header, parse_header
 from exgs.codec.format.index import ChunkTable
 from exgs.codec.format.index_io import parse_page
+from exgs.codec.format.rows import Box, Region, union
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.gaussians import Gaussians
@@ -39,7 +42,6 @@ STEPS = GeometrySteps(0.01, SizeSteps(0.1), 8, 8, 0.05, 0.05)
 
 
 def facts(layers: tuple[Layer, ...], **changes: object) -> SceneFacts:
-    levels = max(layer.tile_level for layer in layers)
     plain = SceneFacts(
         name="scène",
         credit="someone",
@@ -49,28 +51,35 @@ def facts(layers: tuple[Layer, ...], **changes: object) -> SceneFacts:
         sh_degree=0,
         up=(0.0, -1.0, 0.0),
         layers=layers,
-        tile_bounds=np.zeros((1 << levels, 2, 3), np.float32),
         quality=(),
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def leaf(
-    layer: int, tile: int, span: int, count: int = 1, kind: int = ChunkKind.LEAF
+    layer: int, tile: int, children: int, count: int = 1, kind: int = ChunkKind.LEAF
 ) -> PackedChunk:
     scene = random_scene(count, layer * 100 + tile, 0)
-    tiles = range(tile * span, (tile + 1) * span)
-    owner = np.full(count, tiles.start)
-    return packed_chunk(kind, layer, tile, count, pack_geometry(scene, owner, tiles, STEPS).columns)
+    packed = pack_geometry(scene, np.zeros(count, np.int64), children, STEPS)
+    return packed_chunk(kind, layer, tile, count, packed.columns)
+
+
+def box_of(level: int, tile: int) -> Box:
+    """A box for each tile: a slice of the unit cube."""
+    return Box((tile / (1 << level), 0.0, 0.0), ((tile + 1) / (1 << level), 1.0, 1.0))
+
+
+def build(facts: SceneFacts, chunks: list[PackedChunk], poster: bytes = b"") -> bytes:
+    return b"".join(build_file(facts, chunks, box_of, poster))
 
 
 def many_chunks() -> tuple[SceneFacts, list[PackedChunk]]:
-    """512 cells in a second layer under one in the first: enough for four pages."""
-    chunks = [leaf(0, 0, 512), *(leaf(1, tile, 1) for tile in range(512))]
-    return facts((Layer(0, 1, 0), Layer(9, 512, 0))), chunks
+    """2048 cells in a second layer under one in the first, neighbours far apart in the file."""
+    return facts((Layer(0, 1, 0), Layer(11, 2048, 0))), list(MANY_CHUNKS)
 
 
-MANY = b"".join(build_file(*many_chunks()))
+MANY_CHUNKS = [leaf(0, 0, 2048), *(leaf(1, 7 * place % 2048, 1) for place in range(2048))]
+MANY = build(*many_chunks())
 RANDOM = assemble(random_file(counts=(2, 3), proxies=(2, 0), rows_per_page=3))
 
 
@@ -98,22 +107,33 @@ def test_one_byte_at_a_time_is_a_cut_like_any_other() -> None:
     assert arrived == parts_of(RANDOM)[1]
 
 
-def test_pages_grow_and_lie_right_before_their_chunks() -> None:
+def test_groups_grow_and_are_cut_by_region() -> None:
     pusher, arrived = parts_of(MANY)
     assert pusher.head is not None
     assert pusher.table is not None
     root = pusher.head.root
-    assert [len(root.chunks), *(page.chunk_count for page in root.pages)] == [16, 64, 256, 177]
     assert pusher.table.complete
+    rows: dict[int, int] = {}
+    for page in root.pages:
+        rows[page.group] = rows.get(page.group, 0) + page.chunk_count
+    assert [len(root.chunks), *rows.values()] == [16, 64, 256, 512, 1201]
+    last = [page for page in root.pages if page.group == 3]
+    assert [page.region for page in last] == [Region(2, tile) for tile in range(4)]
     position = pusher.head.header.root_end
-    pages = {page.first_chunk: page for page in root.pages}
-    for chunk, _ in arrived:
-        if chunk.id in pages:
-            assert pages[chunk.id].offset == position
-            position = pages[chunk.id].end
-        assert chunk.offset == position
-        position = chunk.end
+    parts = sorted([*root.pages, *(chunk for chunk, _ in arrived)], key=lambda part: part.offset)
+    for part in parts:
+        assert part.offset == position
+        position = part.end
     assert position == len(MANY) == pusher.head.header.file_bytes
+    # The order of the file is the one in which the chunks went in.
+    assert [chunk.tile for chunk, _ in arrived[1:]] == [7 * n % 2048 for n in range(2048)]
+    assert [chunk.id for chunk, _ in arrived] != sorted(chunk.id for chunk, _ in arrived)
+    for page in last:
+        own = [c for c, _ in arrived if 0 <= c.id - page.first_chunk < page.chunk_count]
+        assert all(page.region.covers(11, chunk.tile) for chunk in own)
+        assert page.box == union([chunk.box for chunk in own if chunk.box is not None])
+        assert page.gain == sum(chunk.gain for chunk in own)
+        assert page.chunk_bytes == sum(chunk.packed_bytes for chunk in own)
 
 
 def test_pull_and_push_agree(tmp_path: Path) -> None:
@@ -129,32 +149,67 @@ def test_pull_and_push_agree(tmp_path: Path) -> None:
     verify(path)
 
 
-def test_an_ordinary_head_costs_one_request_a_large_one_two() -> None:
-    for data, requests in ((RANDOM, 1), (_with_large_root(), 2)):
+def test_a_head_costs_one_request() -> None:
+    for data in (RANDOM, MANY):
         asked: list[tuple[int, int]] = []
 
         def read(offset: int, length: int, data: bytes = data) -> bytes:
             asked.append((offset, length))  # noqa: B023
             return data[offset : offset + length]
 
-        head = open_head(read)
-        assert head.header.file_bytes == len(data)
-        assert asked[0] == (0, ROOT_TARGET_BYTES)
-        assert len(asked) == requests
+        assert open_head(read).header.file_bytes == len(data)
+        assert asked == [(0, HEAD_BYTES)]
 
 
-def _with_large_root() -> bytes:
-    noise = np.random.default_rng(0).integers(0x4E00, 0x9FFF, 8000)
-    return b"".join(
-        build_file(
-            facts(
-                (Layer(0, 1, 0),),
-                name="".join(map(chr, noise[:5000])),
-                credit="".join(map(chr, noise[3000:])),
-            ),
-            [leaf(0, 0, 1)],
-        )
+def test_a_full_root_index_makes_pages_larger_and_is_refused_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    names = ("name", "credit", "license", "encoder", "crs")
+    texts = {name: "".join(map(chr, rng.integers(0x4E00, 0x9FFF, 341))) for name in names}
+    points = zip(np.cumsum(rng.integers(1, 1 << 40, 64)), rng.random((64, 2)), strict=True)
+    plain, chunks = many_chunks()
+    crowded = replace(
+        plain,
+        **texts,
+        quality=tuple(QualityPoint(int(n), *map(float, values)) for n, values in points),
     )
+    data = build(crowded, chunks)
+    head = parse_head(data)
+    assert head.root.facts.name == texts["name"]
+    assert len(head.root.pages) == len(parse_head(MANY).root.pages)
+    room = head.header.root_packed_bytes
+    for limit in (room - 1, room - 80):
+        monkeypatch.setattr(packing, "MAX_ROOT_PACKED_BYTES", limit)
+        tight = parse_head(build(crowded, chunks))
+        assert tight.header.root_packed_bytes <= limit
+        assert len(tight.root.pages) < len(head.root.pages)
+    monkeypatch.setattr(packing, "MAX_ROOT_PACKED_BYTES", room - 1000)
+    with pytest.raises(LimitError, match="root index"):
+        build(crowded, chunks)
+
+
+def test_the_poster_lies_behind_the_root_index() -> None:
+    poster = b"\xff\xd8\xff picture"
+    plain = facts((Layer(0, 1, 0),))
+    data = build(replace(plain, poster_hash=content_hash(poster)), [leaf(0, 0, 1)], poster)
+    assert read_poster(lambda offset, n: data[offset : offset + n]) == poster
+    header = parse_head(data).header
+    assert data[header.root_end : header.poster_end] == poster
+    pusher = FilePusher()
+    assert not pusher.receive_data(data[: header.poster_end - 1])
+    assert pusher.poster is None
+    assert len(pusher.receive_data(data[header.poster_end - 1 :])) == 1
+    assert pusher.poster == poster
+    damaged = data.replace(b"picture", b"Picture")
+    with pytest.raises(DamagedError, match="poster"):
+        FilePusher().receive_data(damaged)
+    with pytest.raises(DamagedError, match="poster"):
+        read_poster(lambda offset, n: damaged[offset : offset + n])
+    with pytest.raises(TruncatedError):
+        read_poster(lambda offset, n: data[: header.root_end][offset : offset + n])
+    without = build(plain, [leaf(0, 0, 1)])
+    assert read_poster(lambda offset, n: without[offset : offset + n]) == b""
 
 
 def test_a_short_source_is_truncated_and_says_what_it_needs() -> None:
@@ -176,12 +231,12 @@ def test_facts_come_back() -> None:
         (Layer(0, 1, 2, 1.5), Layer(1, 2, 0)),
         home=HomeView((1.0, 2.0, 3.0), (0.0, 0.5, 0.0), 0.9),
         quality=(QualityPoint(100, 20.0, 0.5), QualityPoint(150, 30.0, 0.75)),
+        antialiased=True,
+        origin=(2600000.25, 1.2e6, -0.1),
+        crs="EPSG:2056",
     )
     chunks = [leaf(0, 0, 2, 2, ChunkKind.PROXY), leaf(0, 0, 2), leaf(1, 0, 1), leaf(1, 1, 1)]
-    got = parse_head(b"".join(build_file(whole, chunks))).root.facts
-    np.testing.assert_array_equal(got.tile_bounds, whole.tile_bounds)
-    same = {"tile_bounds": whole.tile_bounds}
-    assert repr(replace(got, **same)) == repr(whole)
+    assert repr(parse_head(build(whole, chunks)).root.facts) == repr(whole)
 
 
 @pytest.mark.parametrize("first", [ChunkKind.LEAF, ChunkKind.PROXY])
@@ -190,7 +245,7 @@ def test_leaf_and_proxy_of_a_cell_stay_in_one_page(first: ChunkKind) -> None:
     chunks = [leaf(0, 0, 32)]
     for tile in range(32):
         chunks += [leaf(1, tile, 1, kind=first), leaf(1, tile, 1, kind=second)]
-    data = b"".join(build_file(facts((Layer(0, 1, 0), Layer(5, 32, 32))), chunks))
+    data = build(facts((Layer(0, 1, 0), Layer(5, 32, 32))), chunks)
     pusher, arrived = parts_of(data)
     assert pusher.head is not None
     assert len(arrived) == 65
@@ -209,24 +264,58 @@ def test_pages_may_come_in_any_order() -> None:
         table.add_page(page, rows)
         table.add_page(page, rows)  # once more is harmless
     assert table.complete
-    assert list(table) == list(range(513))
+    assert list(table) == list(range(2049))
     assert dict(table) == dict(open_table(lambda offset, n: MANY[offset : offset + n])[1])
 
 
 def test_rows_are_judged_however_late_the_first_page_comes() -> None:
     count, chunks = many_chunks()
-    chunks[20] = chunks[19]  # tile 18 twice, in page 1, and tile 19 never
-    head = parse_head(b"".join(build_file(count, chunks)))
-    data = b"".join(build_file(count, chunks))
+    chunks[20] = chunks[19]  # a tile twice, in page 1, and another never
+    data = build(count, chunks)
+    head = parse_head(data)
     table = ChunkTable(head.root)
-    one, two, three = (
+    first, *others = (
         (page, parse_page(data[page.offset : page.end], page, head.root.facts))
         for page in head.root.pages
     )
-    table.add_page(*three)
-    table.add_page(*two)
+    for page, rows in reversed(others):
+        table.add_page(page, rows)
     with pytest.raises(DamagedError, match="LEAF already"):
-        table.add_page(*one)
+        table.add_page(*first)
+
+
+def test_pages_of_one_corner_are_enough_to_judge_it() -> None:
+    """A fault in another corner is not found before its page comes."""
+    count, chunks = many_chunks()
+    # Of the last group: a cell of the first quarter twice, another of it never.
+    late = [n for n, c in enumerate(chunks) if n > 900 and c.layer and c.tile < 512]
+    chunks[late[1]] = chunks[late[0]]
+    data = build(count, chunks)
+    head = parse_head(data)
+    table = ChunkTable(head.root)
+    bad, *others = [page for page in head.root.pages if page.group == 3]
+    early = [page for page in head.root.pages if page.group < 3]
+    assert bad.region == Region(2, 0)
+    for page in [*early, *others]:
+        table.add_page(page, parse_page(data[page.offset : page.end], page, head.root.facts))
+    with pytest.raises(DamagedError, match="LEAF already"):
+        table.add_page(bad, parse_page(data[bad.offset : bad.end], bad, head.root.facts))
+
+
+def test_chunks_of_a_group_neither_overlap_nor_leave_holes() -> None:
+    head = parse_head(MANY)
+    pages = [page for page in head.root.pages if page.group == 3]
+    parsed = [
+        (page, parse_page(MANY[page.offset : page.end], page, head.root.facts)) for page in pages
+    ]
+    page, rows = parsed[1]
+    for moved in (rows[5].offset - 1, rows[5].offset + 1, rows[4].offset):
+        table = ChunkTable(head.root)
+        changed = (*rows[:5], replace(rows[5], offset=moved), *rows[6:])
+        for other in [parsed[0], *parsed[2:]]:
+            table.add_page(*other)
+        with pytest.raises(DamagedError, match="the chunk before it ends"):
+            table.add_page(page, changed)
 
 
 @settings(deadline=None, max_examples=30)
@@ -266,8 +355,8 @@ def test_the_checksum_is_crc32c() -> None:
 
 
 def test_every_bit_of_the_header_is_checked() -> None:
-    good = pack_header(Header(1000, 100, 200, bytes(range(16))))
-    assert parse_header(good) == Header(1000, 100, 200, bytes(range(16)))
+    good = pack_header(Header(1000, 100, 200, bytes(range(16)), 300))
+    assert parse_header(good) == Header(1000, 100, 200, bytes(range(16)), 300)
     for bit in range(8 * HEADER_BYTES):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << (bit % 8)
@@ -277,9 +366,8 @@ def test_every_bit_of_the_header_is_checked() -> None:
 
 def test_the_scene_hash_changes_with_any_chunk(tmp_path: Path) -> None:
     count, chunks = many_chunks()
-    other = [*chunks[:-1], leaf(1, 511, 1, count=1)]
-    other[-1] = replace(other[-1], gain=2.0)
-    hashes = {parse_head(b"".join(build_file(count, c))).scene_hash for c in (chunks, other)}
+    other = [*chunks[:-1], replace(chunks[-1], gain=2.0)]
+    hashes = {parse_head(build(count, c)).scene_hash for c in (chunks, other)}
     assert len(hashes) == 2
     assert parse_head(MANY).scene_hash in hashes
 

@@ -23,7 +23,7 @@ from exgs.codec.encoding import cells
 from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
 from exgs.codec.format.container import unpack_chunk
-from exgs.codec.payload.geometry import canonical_axes
+from exgs.codec.payload.geometry import canonical_axes, unpack_geometry
 from exgs.codec.payload.sh import unpack_basis
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.gaussians import Gaussians
@@ -60,9 +60,37 @@ def test_the_report_says_what_the_file_holds(tmp_path: Path) -> None:
     last = report.quality[-1]
     assert last.body_bytes == report.file_bytes - file.head.header.root_end
     assert last.psnr_db > 30
-    low, high = file.facts.tile_bounds[:, 0], file.facts.tile_bounds[:, 1]
-    np.testing.assert_array_equal(low.min(axis=0), scene.means.min(axis=0))
-    np.testing.assert_array_equal(high.max(axis=0), scene.means.max(axis=0))
+
+
+def test_boxes_hold_what_lies_in_their_tile(layered: tuple[Path, Gaussians]) -> None:
+    path, scene = layered
+    file = open_scene(path)
+    extent = np.ptp(scene.means, axis=0).max()
+    boxes = {row.cell: row.box for row in file.table.values() if row.box is not None}
+    assert len(boxes) == sum(1 << layer.tile_level for layer in file.facts.layers)
+    whole = boxes[0, 0]
+    np.testing.assert_allclose(whole.low, scene.means.min(axis=0), atol=1e-3 * extent)
+    np.testing.assert_allclose(whole.high, scene.means.max(axis=0), atol=1e-3 * extent)
+    for row in file.table.values():
+        if row.kind is not ChunkKind.LEAF or not row.count:
+            continue
+        payload = unpack_chunk(row, file.read(row.offset, row.packed_bytes))
+        children = file.facts.child_count(row.layer)
+        leaves, _ = unpack_geometry(payload, count=row.count, child_count=children, section="test")
+        box = boxes[row.cell]
+        assert (leaves.means >= np.array(box.low) - 0.05 * extent).all()
+        assert (leaves.means <= np.array(box.high) + 0.05 * extent).all()
+    for page in file.head.root.pages:
+        held = [row.box for row in file.table.values() if page.region.level == 0 and row.box]
+        assert page.box.low == tuple(min(box.low[axis] for box in held) for axis in range(3))
+
+
+def test_a_plan_of_too_many_chunks_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exgs.codec.encoding.layer_plan.MAX_CHUNKS", 20)
+    with pytest.raises(SceneError, match="chunks"):
+        encode_layered(tmp_path / "a.exgs")
 
 
 def test_regions_have_sh_bases_of_their_own(layered: tuple[Path, Gaussians]) -> None:

@@ -7,16 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgs.codec.constants import MAX_BASES, MAX_LAYERS, MAX_TILE_LEVEL
+from exgs.codec.constants import (
+    MAX_BASES,
+    MAX_CHUNK_COUNT,
+    MAX_CHUNKS,
+    MAX_LAYERS,
+    MAX_SCENE_COUNT,
+    MAX_TILE_LEVEL,
+)
 from exgs.codec.encoding import layer_plan as layers
-from exgs.codec.encoding.layer_plan import assign_layers, plan_layers, region_level
-from exgs.codec.encoding.tiles import build_tiles, tile_bounds
+from exgs.codec.encoding.layer_plan import (
+    LayerPlan,
+    assign_layers,
+    check_plan,
+    plan_layers,
+    region_level,
+)
+from exgs.codec.encoding.tiles import TileBoxes, build_tiles
+from exgs.codec.errors import SceneError
+from exgs.codec.format.rows import EMPTY_BOX
 
 few = settings(deadline=None, max_examples=60)
 
 
 @few
-@given(st.integers(1, 20_000_000), st.booleans())
+@given(st.integers(1, MAX_SCENE_COUNT), st.booleans())
 def test_plans_add_up_and_grow(count: int, proxies: bool) -> None:
     plan = plan_layers(count, proxies=proxies)
     assert 1 <= len(plan) <= MAX_LAYERS
@@ -32,10 +47,22 @@ def test_plans_add_up_and_grow(count: int, proxies: bool) -> None:
         assert factors == sorted(factors, reverse=True)
     for layer in plan[:-1]:
         assert layer.leaves + layer.proxies > 0
+    check_plan(plan)
+    cells = sum(1 << layer.tile_level for layer in plan)
+    refined = sum(3 << layer.tile_level for layer in plan if layer.leaves)
+    both = sum(1 << layer.tile_level for layer in plan if layer.leaves and layer.proxies)
+    assert 1 + cells + both + refined <= MAX_CHUNKS
+    assert max(layer.leaves >> layer.tile_level for layer in plan) < MAX_CHUNK_COUNT // 8
+
+
+def test_a_plan_of_too_many_chunks_is_refused() -> None:
+    check_plan([LayerPlan(1, 0, 16)])
+    with pytest.raises(SceneError, match="524,289 chunks"):
+        check_plan([LayerPlan(1, 0, 16), LayerPlan(1, 0, 16)])
 
 
 @few
-@given(st.integers(1, 20_000_000), st.booleans())
+@given(st.integers(1, MAX_SCENE_COUNT), st.booleans())
 def test_the_leaves_of_a_tile_share_a_region(count: int, proxies: bool) -> None:
     plan = plan_layers(count, proxies=proxies)
     level = region_level(plan)
@@ -100,10 +127,17 @@ def test_tiles_cover_every_point_and_halve_evenly(level: int, count: int, seed: 
     assert ((tile >= 0) & (tile < tree.count)).all()
     counts = np.bincount(tile, minlength=tree.count)
     assert counts.max() <= -(-count // tree.count) + level
-    bounds = tile_bounds(means, tile, tree.count)
-    assert (means >= bounds[tile, 0]).all()
-    assert (means <= bounds[tile, 1]).all()
-    assert (bounds[counts == 0] == 0).all()
+    boxes = TileBoxes(means, tile, level)
+    for coarser in range(level + 1):
+        for number in range(1 << coarser):
+            box = boxes.box(coarser, number)
+            inside = means[tile >> (level - coarser) == number]
+            assert (box == EMPTY_BOX) == (not len(inside))
+            assert (inside >= np.array(box.low, np.float32)).all()
+            assert (inside <= np.array(box.high, np.float32)).all()
+            if len(inside):
+                np.testing.assert_allclose(box.low, inside.min(axis=0), rtol=2**-11, atol=1e-9)
+                np.testing.assert_allclose(box.high, inside.max(axis=0), rtol=2**-11, atol=1e-9)
 
 
 def test_a_tile_of_a_coarser_level_is_a_range_of_finer_ones() -> None:

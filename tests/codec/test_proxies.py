@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from exgs.codec.merging.clusters import cluster
 from exgs.codec.merging.proxies import mean_area, merge
-from exgs.scene.rotations import rotation_matrices
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.rotations import rotation_matrices
 from tests.strategies import gaussians
 
 few = settings(deadline=None, max_examples=40)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from exgs.codec.constants import POSITION_BITS
 from exgs.codec.encoding.klt import fit_transform, quantize, residual_vectors
 from exgs.codec.measuring.directions import sh_basis
-from exgs.scene.rotations import rotation_matrices
 from exgs.codec.payload.fine import pack_fine, unpack_fine
 from exgs.codec.payload.geometry import (
     GeometrySteps,
@@ -31,6 +30,7 @@ from exgs.codec.payload.sh import (
     with_vectors,
 )
 from exgs.scene.gaussians import SH_C0, Gaussians
+from exgs.scene.rotations import rotation_matrices
 from tests.strategies import gaussians
 
 # SH up to degree 2 that change their sign with y.
@@ -71,14 +71,16 @@ def check_near(
 def test_geometry_is_within_half_a_step(
     scene: Gaussians, steps: GeometrySteps, level: int, seed: int
 ) -> None:
-    tiles = range(8, 8 + (1 << level))
-    owner = np.random.default_rng(seed).integers(tiles.start, tiles.stop, len(scene))
-    packed = pack_geometry(scene, owner, tiles, steps)
+    child_count = 1 << level
+    child = np.random.default_rng(seed).integers(0, child_count, len(scene))
+    packed = pack_geometry(scene, child, child_count, steps)
     payload = b"".join(packed.columns)
-    decoded, counts = unpack_geometry(payload, count=len(scene), tiles=tiles, section="test")
+    decoded, counts = unpack_geometry(
+        payload, count=len(scene), child_count=child_count, section="test"
+    )
     original = scene.select(packed.order)
-    assert counts.tolist() == [np.count_nonzero(owner == tile) for tile in tiles]
-    assert (np.diff(owner[packed.order]) >= 0).all()
+    assert counts.tolist() == np.bincount(child, minlength=child_count).tolist()
+    assert (np.diff(child[packed.order]) >= 0).all()
     extent = float(np.ptp(scene.means, axis=0).max())
     position = max(steps.position, extent / ((1 << POSITION_BITS) - 2))
     check_near(decoded.means, original.means, position)
@@ -100,9 +102,9 @@ def test_fine_is_within_half_of_its_own_step(
     scene: Gaussians, coarse: GeometrySteps, finer: GeometrySteps
 ) -> None:
     owner = np.zeros(len(scene), np.int64)
-    packed = pack_geometry(scene, owner, range(1), coarse)
+    packed = pack_geometry(scene, owner, 1, coarse)
     before, _ = unpack_geometry(
-        b"".join(packed.columns), count=len(scene), tiles=range(1), section="test"
+        b"".join(packed.columns), count=len(scene), child_count=1, section="test"
     )
     target = scene.select(packed.order)
     after = unpack_fine(b"".join(pack_fine(target, before, finer)), before, section="test")
@@ -284,17 +286,17 @@ def test_gaussians_without_any_difference_have_a_byte_each() -> None:
         shN=np.zeros((1000, 0, 3), np.float32),
     )
     steps = GeometrySteps(0.1, SizeSteps(0.1), 8, 4, 0.1, 0.1)
-    payload = b"".join(pack_geometry(scene, np.zeros(1000, np.int64), range(1), steps).columns)
+    payload = b"".join(pack_geometry(scene, np.zeros(1000, np.int64), 1, steps).columns)
     assert len(payload) > 1000
-    decoded, _ = unpack_geometry(payload, count=1000, tiles=range(1), section="test")
+    decoded, _ = unpack_geometry(payload, count=1000, child_count=1, section="test")
     np.testing.assert_array_equal(decoded.scales, scene.scales)
 
 
 def test_an_empty_cell_comes_back_empty() -> None:
     steps = GeometrySteps(0.1, SizeSteps(0.1), 8, 8, 0.1, 0.1)
-    packed = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(4), steps)
+    packed = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), 4, steps)
     payload = b"".join(packed.columns)
-    decoded, counts = unpack_geometry(payload, count=0, tiles=range(4), section="test")
+    decoded, counts = unpack_geometry(payload, count=0, child_count=4, section="test")
     assert len(decoded) == 0
     assert counts.tolist() == [0, 0, 0, 0]
 
@@ -309,7 +311,7 @@ def test_colours_out_of_all_reason_are_cut_not_garbled() -> None:
         np.array([[1e30, 1e30, 1e30], [-1e30, -1e30, -1e30]], np.float32),
         np.zeros((2, 0, 3), np.float32),
     )
-    packed = pack_geometry(scene, np.zeros(2, np.int64), range(1), steps)
-    decoded, _ = unpack_geometry(b"".join(packed.columns), count=2, tiles=range(1), section="t")
+    packed = pack_geometry(scene, np.zeros(2, np.int64), 1, steps)
+    decoded, _ = unpack_geometry(b"".join(packed.columns), count=2, child_count=1, section="t")
     np.testing.assert_array_equal(np.sign(decoded.sh0), np.sign(scene.sh0[packed.order]))
     assert np.abs(decoded.sh0).min() > 1e12

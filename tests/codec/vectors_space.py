@@ -318,7 +318,11 @@ def _boxes() -> Iterator[Case]:
             "a box more",
             lambda table: table.update({n: table[n] + bytes(12) for n in ("low", "high")}),
         ),
-        ("nan", "a minimum is not a number", lambda table: table.update(_corner(table, "low", nan))),
+        (
+            "nan",
+            "a minimum is not a number",
+            lambda table: table.update(_corner(table, "low", nan)),
+        ),
         ("inf", "a maximum is infinite", lambda table: table.update(_corner(table, "high", inf))),
         ("huge", "just beyond 2^99", lambda table: table.update(_corner(table, "high", beyond))),
         ("turned", "minimum above maximum", lambda table: table.update(_corner(table, "low", 2.0))),

@@ -32,10 +32,17 @@ from exgs.codec.format.container import build_file
 from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
 from exgs.codec.format.frame import content_hash
+from exgs.codec.measuring.camera_check import check_cameras
 from exgs.codec.measuring.home_view import home_view
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
 from exgs.codec.measuring.quality_table import measure_quality
-from exgs.codec.measuring.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
+from exgs.codec.measuring.sensitivity import Sensitivity
+from exgs.codec.measuring.viewpoints import (
+    Viewpoints,
+    floor_views,
+    made_up_viewpoints,
+    photographed_viewpoints,
+)
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
@@ -44,7 +51,7 @@ from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.mending import require_sound
 from exgs.scene.rasterizer import Rasterizer
-from exgs.scene.scene import Scene
+from exgs.scene.scene import Scene, Vector
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 Quality = Literal["low", "default", "high"]
@@ -160,7 +167,7 @@ def encode(
     check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
     stages.enter("scoring")
-    viewpoints = _viewpoints(gaussians, options, effort)
+    viewpoints = _viewpoints(gaussians, given.origin, options, effort)
     layered = _layered(gaussians, viewpoints.scoring, options, rasterizer, stages)
     chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
 
@@ -238,6 +245,12 @@ def _layered(
         scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
     )
     _require_seen(importance.contribution, options.cameras is not None)
+    sensitivity = Sensitivity.of(importance)
+    if options.cameras is not None:
+        floor = measure_importance(
+            scene, floor_views(scene, options.seed), rasterizer, regions, 1 << level
+        )
+        sensitivity = sensitivity.floored(Sensitivity.of(floor))
 
     stages.enter("layering")
     scores: dict[Score, Callable[[], npt.NDArray[np.floating]]] = {
@@ -249,7 +262,7 @@ def _layered(
     # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
     score: Score = options.score or ("worth" if options.proxies else "energy")
     layer_of = assign_layers(scores[score](), scene.means, [layer.leaves for layer in plan])
-    return LayeredScene(scene, importance, plan, tiles, fine_tile, layer_of)
+    return LayeredScene(scene, importance, sensitivity, plan, tiles, fine_tile, layer_of)
 
 
 def _facts(
@@ -351,12 +364,17 @@ def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) ->
         )
 
 
-def _viewpoints(scene: Gaussians, options: EncodeOptions, effort: Effort) -> Viewpoints:
+def _viewpoints(
+    scene: Gaussians, origin: Vector, options: EncodeOptions, effort: Effort
+) -> Viewpoints:
     views = options.views or effort.views
     if options.cameras is not None:
-        return photographed_viewpoints(
-            options.cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views
+        cameras = options.cameras.relative_to(origin)
+        viewpoints = photographed_viewpoints(
+            cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views
         )
+        check_cameras(scene, cameras.cameras)
+        return viewpoints
     return made_up_viewpoints(
         scene,
         views=views,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.constants import MAX_BASES, MAX_TILE_LEVEL
+from exgs.codec.constants import MAX_BASES, MAX_CHUNKS, MAX_TILE_LEVEL
+from exgs.codec.errors import SceneError
 from exgs.scene.gaussians import FloatArray
 
 # Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
@@ -35,6 +36,8 @@ _SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
 _GAUSSIAN_BYTES = 8
 _CHUNK_BYTES = 32 << 10
 _FIRST_CHUNK_BYTES = 16 << 10  # of layers without leaves: the first ones to be waited for
+
+_LEAF_CHUNKS = 4  # of a cell: LEAF, SH twice, FINE
 
 # Gaussians that share an SH basis, about: the basis takes 1.5 KB, and should be saved.
 _REGION_COUNT = 24_000
@@ -84,6 +87,17 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
         sizes.append((after - before, round(proxy_share * count), 1.0))
         before = after
     return _tiled(sizes)
+
+
+def check_plan(plan: Sequence[LayerPlan]) -> None:
+    """Raise SceneError where the chunks of a plan could be more than a file can hold."""
+    most = 1  # the BASIS
+    for layer in plan:
+        # A cell has a PROXY or an empty LEAF, or both, and of its leaves SH twice and FINE.
+        parts = 1 + _LEAF_CHUNKS * bool(layer.leaves) - bool(layer.leaves and not layer.proxies)
+        most += parts << layer.tile_level
+    if most > MAX_CHUNKS:
+        raise SceneError(f"the scene takes up to {most:,} chunks, a file can hold {MAX_CHUNKS:,}")
 
 
 def region_level(plan: Sequence[LayerPlan]) -> int:

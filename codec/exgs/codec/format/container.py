@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import math
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,17 +16,16 @@ from exgs.codec.constants import (
     HEAD_BYTES,
     HEADER_BYTES,
     MAX_CHUNK_RAW_BYTES,
-    MAX_ROOT_PACKED_BYTES,
     ChunkKind,
 )
-from exgs.codec.errors import DamagedError, LimitError, TruncatedError
+from exgs.codec.errors import DamagedError, TruncatedError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import Buffer, check_hash, content_hash, unpack_frame
 from exgs.codec.format.header import Header, pack_header, parse_header
 from exgs.codec.format.index import ChunkTable, RootIndex
-from exgs.codec.format.index_io import pack_page, pack_root, parse_page, parse_root
-from exgs.codec.format.paging import PagePlan, plan_groups, plan_root
-from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, union
+from exgs.codec.format.index_io import parse_page, parse_root
+from exgs.codec.format.packing import BoxOf, pack_index
+from exgs.codec.format.rows import ChunkRef, PageRef
 
 ReadRange = Callable[[int, int], bytes]  # (offset, length) -> up to `length` bytes
 
@@ -43,119 +42,46 @@ class PackedChunk:
     raw_bytes: int
     packed: bytes
 
+    @property
+    def packed_bytes(self) -> int:
+        """Length in the file."""
+        return len(self.packed)
+
+    @property
+    def hash(self) -> bytes:
+        """Hash of the packed bytes."""
+        return content_hash(self.packed)
+
 
 def build_file(
     facts: SceneFacts,
     chunks: Sequence[PackedChunk],
-    box_of: Callable[[int, int], Box],
+    box_of: BoxOf,
     poster: bytes = b"",
 ) -> Iterator[bytes]:
     """The bytes of a whole file, piece by piece, with `chunks` in this order.
 
     `box_of` gives the box of a tile by its level and number. `facts` name the poster's hash.
+    Raises LimitError where the root index is too long for the head of a file.
     """
-    groups = plan_groups(chunks, facts.layers)
-    root_count = plan_root(chunks)
-    rows = _Rows(facts, chunks, box_of)
-
-    # Lengths of pages don't depend on where they lie, so places relative to the root's end do.
-    position = sum(len(chunk.packed) for chunk in chunks[:root_count])
-    pages: list[PageRef] = []
-    frames: list[list[bytes]] = []
-    for number, group in enumerate(groups):
-        offsets: dict[int, int] = {}
-        area = 0
-        for member in sorted(member for page in group for member in page.members):
-            offsets[member] = area
-            area += len(chunks[member].packed)
-        packed_pages = [
-            pack_page([rows.ref(member, offsets[member]) for member in page.members], 0)
-            for page in group
-        ]
-        for plan, (frame, raw_bytes) in zip(group, packed_pages, strict=True):
-            pages.append(rows.page(plan, number, frame, raw_bytes))
-        frames.append([frame for frame, _ in packed_pages])
-        position += sum(len(frame) for frame in frames[-1]) + area
-
-    root_rows = []
-    offset = 0
-    for member in range(root_count):
-        root_rows.append(rows.ref(member, offset))
-        offset += len(chunks[member].packed)
-    root, root_raw_bytes = pack_root(facts, root_rows, pages, 0)
-    if len(root) > MAX_ROOT_PACKED_BYTES:
-        raise LimitError(f"a root index of {len(root)} bytes", section="root index")
-    total = HEADER_BYTES + len(root) + len(poster) + position
-    header = Header(total, len(root), root_raw_bytes, content_hash(root), len(poster))
+    index = pack_index(facts, chunks, box_of)
+    header = Header(
+        HEADER_BYTES + len(index.root) + len(poster) + index.body_bytes,
+        len(index.root),
+        index.root_raw_bytes,
+        content_hash(index.root),
+        len(poster),
+    )
     yield pack_header(header)
-    yield root
+    yield index.root
     yield poster
-    for chunk in chunks[:root_count]:
+    left = iter(chunks)
+    for chunk in itertools.islice(left, index.root_count):
         yield chunk.packed
-    for group, group_frames in zip(groups, frames, strict=True):
-        yield from group_frames
-        for member in sorted(member for page in group for member in page.members):
-            yield chunks[member].packed
-
-
-class _Rows:
-    """Rows for the chunks of a file that is being written."""
-
-    def __init__(
-        self,
-        facts: SceneFacts,
-        chunks: Sequence[PackedChunk],
-        box_of: Callable[[int, int], Box],
-    ) -> None:
-        self._facts = facts
-        self._chunks = chunks
-        self._box_of = box_of
-        firsts: dict[Cell, int] = {}
-        for number, chunk in enumerate(chunks):
-            if chunk.kind in (ChunkKind.LEAF, ChunkKind.PROXY):
-                firsts.setdefault((chunk.layer, chunk.tile), number)
-        self._firsts = set(firsts.values())
-
-    def ref(self, number: int, offset: int) -> ChunkRef:
-        """The row of chunk `number` at `offset`."""
-        chunk = self._chunks[number]
-        return ChunkRef(
-            id=0,
-            kind=chunk.kind,
-            layer=chunk.layer,
-            tile=chunk.tile,
-            count=chunk.count,
-            raw_bytes=chunk.raw_bytes,
-            packed_bytes=len(chunk.packed),
-            gain=chunk.gain,
-            hash=content_hash(chunk.packed),
-            offset=offset,
-            box=self._box(chunk) if number in self._firsts else None,
-        )
-
-    def page(self, plan: PagePlan, group: int, frame: bytes, raw_bytes: int) -> PageRef:
-        """The row of a page; where it lies follows from all rows."""
-        chunks = [self._chunks[member] for member in plan.members]
-        boxes = [self._box(chunk) for chunk in chunks if chunk.kind is not ChunkKind.BASIS]
-        return PageRef(
-            id=0,
-            first_chunk=0,
-            chunk_count=len(chunks),
-            chunk_bytes=sum(len(chunk.packed) for chunk in chunks),
-            raw_bytes=raw_bytes,
-            packed_bytes=len(frame),
-            hash=content_hash(frame),
-            offset=0,
-            group=group,
-            region=plan.region,
-            box=union(boxes),
-            gain=math.fsum(chunk.gain for chunk in chunks),
-            area_start=0,
-            area_end=0,
-        )
-
-    def _box(self, chunk: PackedChunk) -> Box:
-        return self._box_of(self._facts.layers[chunk.layer].tile_level, chunk.tile)
+    for pages, count in zip(index.pages, index.counts, strict=True):
+        yield from pages
+        for chunk in itertools.islice(left, count):
+            yield chunk.packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,11 @@ _QUALITY_COLUMNS = {"bytes": "<u8", "psnr": "<f4", "ssim": "<f4"}
 # --- Writing ----------------------------------------------------------------------------------
 
 
-def pack_page(rows: Sequence[ChunkRef], area_start: int) -> tuple[bytes, int]:
+def pack_page(
+    rows: Sequence[ChunkRef], area_start: int, *, thorough: bool = True
+) -> tuple[bytes, int]:
     """The frame of one page with its raw length; `area_start`: of its group's chunks."""
-    return pack_frame([_dump(_chunk_table(rows, area_start))])
+    return pack_frame([_dump(_chunk_table(rows, area_start))], thorough=thorough)
 
 
 def pack_root(

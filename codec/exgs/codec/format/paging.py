@@ -17,8 +17,7 @@ from exgs.codec.format.rows import Region
 _ROOT_ROWS = 16
 _GROUP_ROWS = (64, 256, 512)  # of the first groups, each a page; every later one is 4 times longer
 _GROWTH = 4
-_PAGE_ROWS = 512  # a region with more rows is halved, while pages are few enough
-_MAX_PAGES = 256  # about: their rows must fit into the head of the file
+PAGE_ROWS = 512  # a region with more rows is halved, while pages are few enough
 
 _GEOMETRY = (ChunkKind.LEAF, ChunkKind.PROXY)
 
@@ -47,9 +46,13 @@ def plan_root(chunks: Sequence[Placed]) -> int:
     return _end_of_group(chunks, 0, _ROOT_ROWS)
 
 
-def plan_groups(chunks: Sequence[Placed], layers: Sequence[Layer]) -> list[list[PagePlan]]:
-    """The pages of each group, for all chunks behind those of the root index."""
-    page_rows = max(_PAGE_ROWS, len(chunks) // _MAX_PAGES)
+def plan_groups(
+    chunks: Sequence[Placed], layers: Sequence[Layer], page_rows: int
+) -> list[list[PagePlan]]:
+    """The pages of each group, for all chunks behind those of the root index.
+
+    A region with more than `page_rows` rows is halved.
+    """
     groups = []
     start = plan_root(chunks)
     for rows in _group_lengths():
