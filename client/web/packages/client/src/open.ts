@@ -245,13 +245,18 @@ function sourceOf(source: SceneSource, transport: 'auto' | 'static' | 'streaming
   const isStream = url.protocol.startsWith('ws') || found?.[3] === '/stream';
   if (transport === 'streaming' || (transport === 'auto' && isStream)) {
     if (!found) throw new TypeError(`${url.href} names no scene to stream`);
-    url.pathname = `${found[1]}${found[2]}/stream`;
-    url.protocol = url.protocol.replace('http', 'ws');
-    return { kind: 'stream', url: url.href, scene: decodeURIComponent(found[2]!) };
+    const [, folder, name] = found as unknown as [string, string, string];
+    const fileUrl = atPath(url, 'http', `${folder}${name}.exgs`);
+    const streamUrl = atPath(url, 'ws', `${folder}${name}/stream`);
+    return { kind: 'stream', url: streamUrl, scene: decodeURIComponent(name), fileUrl };
   }
-  if (isStream && found) {
-    url.pathname = `${found[1]}${found[2]}.exgs`;
-    url.protocol = url.protocol.replace('ws', 'http');
-  }
-  return { kind: 'http', url: url.href, sendsIfMatch: url.origin === globalThis.location?.origin };
+  const href = isStream && found ? atPath(url, 'http', `${found[1]}${found[2]}.exgs`) : url.href;
+  return { kind: 'http', url: href, sendsIfMatch: new URL(href).origin === globalThis.location?.origin };
+}
+
+function atPath(url: URL, protocol: 'http' | 'ws', path: string): string {
+  const other = new URL(url);
+  other.protocol = protocol + (/s:$/.test(url.protocol) && url.protocol !== 'ws:' ? 's:' : ':');
+  other.pathname = path;
+  return other.href;
 }

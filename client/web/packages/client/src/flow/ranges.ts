@@ -199,7 +199,7 @@ export class RangeReader {
   }
 
   private async enterPart({ part, ref }: Place, offset: number, data: Uint8Array): Promise<void> {
-    if (this.whole.has(part)) return;
+    if (this.whole.has(part) || this.isHere(part)) return;
     let held = this.held.get(part);
     if (!held) {
       held = { bytes: new Uint8Array(ref.packedBytes), length: 0 };
@@ -216,6 +216,10 @@ export class RangeReader {
 
   private async complete(part: number, ref: PartRef, bytes: Uint8Array): Promise<void> {
     const scheduler = this.receiver.scheduler!;
+    if (this.isHere(part)) {
+      this.whole.add(part); // it has come from elsewhere meanwhile
+      return;
+    }
     try {
       await checkHash(ref, bytes);
     } catch (error) {
@@ -238,6 +242,11 @@ export class RangeReader {
       // Its hash is right, so it would come the same again.
       throw fault.error;
     }
+  }
+
+  private isHere(part: number): boolean {
+    const { plan } = this.receiver;
+    return isPage(part) ? plan!.table.hasPage(pageId(part)) : this.receiver.has(part);
   }
 
   private failed(part: number, error: FormatError): void {
@@ -264,7 +273,7 @@ export class RangeReader {
   private count(places: readonly Place[]): void {
     const { scheduler } = this.receiver;
     for (const { part, ref } of places) {
-      if (!scheduler || this.whole.has(part)) continue;
+      if (!scheduler || this.whole.has(part) || this.isHere(part)) continue;
       const end = ref.offset + ref.packedBytes;
       let reached = ref.offset + (this.held.get(part)?.length ?? 0);
       const ranges = [...this.onTheWay].sort((a, b) => a.start - b.start);

@@ -125,6 +125,11 @@ export class Receiver {
     return this.got.has(chunk);
   }
 
+  /** Whether a chunk has not come, and there is room for it. */
+  wants(chunk: number): boolean {
+    return !this.got.has(chunk) && !this.residency.isMissing(chunk);
+  }
+
   /** Whole chunks that have come. */
   get chunks(): ReadonlySet<number> {
     return this.got;
@@ -160,7 +165,10 @@ export class Receiver {
       complete: this.isSettled,
       readyForView:
         builder.layer >= 0 &&
-        scheduler.isReadyForView((chunk) => builder.has(chunk) || this.residency.isMissing(chunk)),
+        scheduler.isReadyForView(
+          (chunk) => builder.has(chunk) || this.residency.isMissing(chunk),
+          this.residency.isFull,
+        ),
     };
   }
 

@@ -59,13 +59,14 @@ export class Scheduler {
   }
 
   /** Whether nothing is missing of what the view shows, of what is known. */
-  isReadyForView(isHere: (chunk: number) => boolean): boolean {
+  isReadyForView(isHere: (chunk: number) => boolean, isFull: boolean): boolean {
     const { eye } = this;
     for (const unit of this.plan.units) {
       if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) continue;
       if (!eye || unit.kind === ChunkKind.BASIS || this.weigh(unit, eye).coverage > 0) return false;
     }
-    for (const page of this.plan.table.missingPages) {
+    // Where there is no more room, pages may never come.
+    for (const page of isFull ? [] : this.plan.table.missingPages) {
       if (!eye || boxWeight(page.box, eye).coverage > 0) return false;
     }
     return true;

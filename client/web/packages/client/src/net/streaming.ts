@@ -25,7 +25,7 @@ const RETRYABLE = new Set<number>([
 ]);
 
 /** What of a WebSocket is used; a test may bring its own. */
-export type Socket = Pick<WebSocket, 'binaryType' | 'onopen' | 'onmessage' | 'onclose' | 'send' | 'close'>;
+export type Socket = Pick<WebSocket, 'binaryType' | 'onopen' | 'onmessage' | 'onclose' | 'onerror' | 'send' | 'close'>;
 
 /** What a streaming transport works with. */
 export interface StreamingOptions {
@@ -197,6 +197,7 @@ class Inbox {
       this.expect(SILENCE_S);
       this.news.strike();
     };
+    socket.onerror = () => {}; // `close` follows
     socket.onclose = () => {
       this.isOver = true;
       this.news.strike();

@@ -1,5 +1,6 @@
 // The worker: takes requests of the page, runs one session.
 
+import { openOpfs } from '../disk/opfs.ts';
 import type { Answer } from '../net/http.ts';
 import type { Report, Request } from './messages.ts';
 import { Session } from './session.ts';
@@ -76,7 +77,12 @@ scope.onmessage = ({ data: request }) => {
   switch (request.type) {
     case 'open':
       first = request.hasFirst ? new FirstAnswer() : null;
-      session = new Session(request, { report, read, first: first?.answer ?? null });
+      session = new Session(request, {
+        report,
+        read,
+        first: first?.answer ?? null,
+        disk: openOpfs,
+      });
       void session.run();
       break;
     case 'first':

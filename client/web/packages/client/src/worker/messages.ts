@@ -6,7 +6,13 @@ import type { Poster, SceneFacts, SceneUpdate, View } from '../update.ts';
 /** Where a scene comes from, as far as it can be sent to a worker. */
 export type WorkerSource =
   | { readonly kind: 'http'; readonly url: string; readonly sendsIfMatch: boolean }
-  | { readonly kind: 'stream'; readonly url: string; readonly scene: string }
+  | {
+      readonly kind: 'stream';
+      readonly url: string;
+      readonly scene: string;
+      /** The file itself: a stream has no poster. */
+      readonly fileUrl: string;
+    }
   | { readonly kind: 'blob'; readonly blob: Blob }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'asked' };

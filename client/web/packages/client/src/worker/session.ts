@@ -1,9 +1,10 @@
 // One scene in the worker: connects, waits and connects anew, paces updates, keeps the budget.
 
 import { ExgsError, FormatError } from '../errors.ts';
+import type { Header } from '../format/header.ts';
 import { RangeReader } from '../flow/ranges.ts';
 import { Receiver } from '../flow/receiver.ts';
-import type { Budget, Revision } from '../flow/residency.ts';
+import { NO_REVISION, type Budget, type Revision } from '../flow/residency.ts';
 import { Backoff } from '../net/backoff.ts';
 import { nowS, sleep } from '../net/clock.ts';
 import { SceneChangedError, StreamError } from '../net/errors.ts';
@@ -13,6 +14,8 @@ import { StaticTransport } from '../net/static.ts';
 import { StreamingTransport, type Socket } from '../net/streaming.ts';
 import { Throttle } from '../net/throttle.ts';
 import type { View } from '../update.ts';
+import type { Disk } from '../disk/store.ts';
+import { Keeper } from './keeper.ts';
 import type { Report, Request, SentError } from './messages.ts';
 
 const FLUSH_S = 0.03; // between updates
@@ -37,6 +40,8 @@ export interface Host {
   readonly read: ReadRange;
   /** The answer to a request that the page made before, where there is one. */
   readonly first: Promise<Answer> | null;
+  /** Where parts are kept for the next visit; null where they cannot be. */
+  readonly disk: () => Promise<Disk | null>;
   /** Opens a WebSocket; by default that of the browser. */
   readonly connect?: (url: string) => Socket;
 }
@@ -53,6 +58,7 @@ export class Session {
   private reviseTimer: ReturnType<typeof setTimeout> | undefined;
   private flushedS = 0;
   private untaken = 0;
+  private keeper: Keeper | null = null;
 
   constructor(
     private readonly request: OpenRequest,
@@ -75,8 +81,11 @@ export class Session {
     for (;;) {
       const before = this.receiver.receivedBytes;
       try {
-        this.transport ??= this.connect(first);
-        first = null;
+        if (!this.transport) {
+          await this.beginFromDisk();
+          this.transport = this.connect(first);
+          first = null;
+        }
         await this.transport.run(signal);
         return;
       } catch (error) {
@@ -131,6 +140,7 @@ export class Session {
   }
 
   dispose(): void {
+    this.keeper?.close();
     clearTimeout(this.flushTimer);
     clearTimeout(this.reviseTimer);
     this.stopping.abort(new ExgsError('the scene was disposed of'));
@@ -139,7 +149,8 @@ export class Session {
   private connect(first: Promise<Answer> | null): Transport {
     const { source, token } = this.request;
     const { receiver, throttle } = this;
-    const reader = new RangeReader(receiver);
+    const keep = (offset: number, bytes: Uint8Array): void => this.keeper?.keep(offset, bytes);
+    const reader = new RangeReader(receiver, keep);
     switch (source.kind) {
       case 'http':
         return new StaticTransport(receiver, reader, {
@@ -160,7 +171,7 @@ export class Session {
           scene: source.scene,
           token,
           throttle,
-          keep: () => {},
+          keep,
           ...(this.host.connect ? { connect: this.host.connect } : {}),
         });
     }
@@ -168,14 +179,17 @@ export class Session {
 
   private newReceiver(budget: Budget, view: View | null): Receiver {
     const receiver = new Receiver(budget, {
-      opened: (head) => this.host.report({ type: 'open', facts: head.root.facts }),
+      opened: (head) => {
+        this.host.report({ type: 'open', facts: head.root.facts });
+        void this.fetchPoster(head.header);
+      },
       poster: (poster) => this.host.report({ type: 'poster', poster }),
       damaged: (section) => this.host.report({ type: 'damaged', section }),
       arrived: () => {
         this.reviseSoon();
         this.flushSoon();
       },
-      revised: (revision) => this.transport?.revised(revision),
+      revised: (revision) => this.revised(revision),
     });
     receiver.look(view);
     return receiver;
@@ -185,6 +199,62 @@ export class Session {
     this.host.report({ type: 'changed' });
     const update = this.receiver.dropAll();
     if (update) this.host.report({ type: 'update', update });
+  }
+
+  /** A stream brings no poster: it is read from the file beside it. */
+  private async fetchPoster({ posterBytes, rootEnd, posterEnd }: Header): Promise<void> {
+    const { source, token } = this.request;
+    if (source.kind !== 'stream' || posterBytes === 0) return;
+    const { signal } = this.stopping;
+    try {
+      const get = fetchFrom(source.fileUrl, token);
+      const answer = await get({
+        first: rootEnd,
+        last: posterEnd - 1,
+        ifMatch: null,
+        isFresh: false,
+        signal,
+      });
+      if (answer.status !== 206) return;
+      const bytes = new Uint8Array(posterBytes);
+      let length = 0;
+      for await (const data of answer.body) {
+        bytes.set(data.subarray(0, posterBytes - length), length);
+        length += data.length;
+      }
+      await this.receiver.takePoster(bytes);
+    } catch {
+      // A scene without a poster is whole.
+    }
+  }
+
+  /** Shows what is on disk, before the network is asked for the rest. */
+  private async beginFromDisk(): Promise<void> {
+    const { cacheKey } = this.request;
+    const disk = cacheKey === null ? null : await this.host.disk();
+    if (!disk || cacheKey === null || this.keeper) return;
+    this.keeper = new Keeper(disk, cacheKey);
+    await this.keeper.begin(this.receiver);
+    await this.keeper.feed(this.receiver, this.stopping.signal);
+  }
+
+  /** What comes again is read from disk, where it is there, and else asked for. */
+  private revised(revision: Revision): void {
+    const { keeper, receiver } = this;
+    const isKept = (part: number): boolean => keeper?.has(receiver, part) ?? false;
+    const kept = [...revision.takeIn, ...revision.fetchAgain].filter(isKept);
+    for (const part of kept) receiver.scheduler?.mark(part, receiver.plan!.length(part));
+    const isAsked = (part: number): boolean => !isKept(part);
+    this.transport?.revised({
+      ...revision,
+      takeIn: revision.takeIn.filter(isAsked),
+      fetchAgain: revision.fetchAgain.filter(isAsked),
+    });
+    if (!keeper || kept.length === 0) return;
+    void keeper.feedParts(receiver, kept, this.stopping.signal).then((failed) => {
+      for (const part of failed) receiver.scheduler?.mark(part, 0);
+      if (failed.length > 0) this.transport?.revised({ ...NO_REVISION, takeIn: failed });
+    });
   }
 
   private reviseSoon(): void {

@@ -34,6 +34,7 @@ export class Run {
         report: (report) => this.take(report),
         read: () => Promise.reject(new Error('there is nothing to read')),
         first: null,
+        disk: () => Promise.resolve(null),
         ...host,
       },
     );
