@@ -23,11 +23,11 @@ from shutil import copy
 from yarl import URL
 
 from bench.net_site import site, table
+from exgs.client.arrivals import Arrivals
 from exgs.client.cache import Cache, Stored, read_cache
+from exgs.client.connecting import receive_all
 from exgs.client.delivery import Delivery
-from exgs.client.growing import GrowingScene
 from exgs.client.profiles.streaming import StreamingProfile
-from exgs.client.receive import receive
 from exgs.client.route import Route
 from exgs.codec.decoding.decode import ExgsFile, open_scene
 from exgs.codec.format.frame import content_hash
@@ -71,9 +71,9 @@ def _receive(url: str, folder: Path) -> None:
     """What `exgs stream --cache` does, without its screen."""
     cache = Cache(folder, url, print)
     stored = cache.load()
-    delivery = Delivery(GrowingScene(), cache, stored)
+    delivery = Delivery(Arrivals(), cache, stored)
     profile = StreamingProfile(_NAME, delivery, resume=stored.resume if stored else None)
-    asyncio.run(receive(profile, Route(URL(url)), delivery, print))
+    asyncio.run(receive_all(profile, Route(URL(url)), delivery, print))
 
 
 def _bad_parts(stored: Stored | None, source: ExgsFile, data: bytes) -> int:

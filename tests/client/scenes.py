@@ -14,6 +14,7 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.format.container import PackedChunk, build_file
 from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
 from exgs.codec.format.frame import pack_frame
+from exgs.codec.format.rows import Box
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.codec.payload.sh import ShBasis, pack_basis, pack_sh
@@ -52,7 +53,6 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
     scene = box_scene(count, seed)
     rng = np.random.default_rng(seed + 1)
     tile = 2 * (scene.means[:, 0] >= 0) + (scene.means[:, 2] >= 0)
-    bounds = [scene.means[tile == number] for number in range(4)]
     cuts = np.cumsum([0, *(int(share * count) for share in _SHARES)])
     cuts[-1] = count
     order = rng.permutation(count)
@@ -61,17 +61,18 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
         members = order[cuts[layer] : cuts[layer + 1]]
         waiting = order[cuts[layer + 1] :]
         stand_ins = waiting[: len(waiting) // 10] if proxies else waiting[:0]
+        below = LEVELS[min(layer + 1, len(LEVELS) - 1)]  # the level of the cell's children
+        children = 1 << (below - level)
+        child = (tile >> (LEVELS[-1] - below)) % children
         for cell in range(1 << level):
-            span = 1 << (LEVELS[-1] - level)
-            tiles = range(cell * span, (cell + 1) * span)
-            here = members[(tile[members] >= tiles.start) & (tile[members] < tiles.stop)]
-            packed = pack_geometry(scene.select(here), tile[here], tiles, _STEPS)
+            here = members[tile[members] >> (LEVELS[-1] - level) == cell]
+            packed = pack_geometry(scene.select(here), child[here], children, _STEPS)
             chunks.append(_chunk(ChunkKind.LEAF, layer, cell, len(here), packed.columns))
             vectors = scene.shN[here[packed.order]].reshape(len(here), -1)
             coefficients = np.pad(np.rint(vectors / SH_STEP).astype(np.int64), ((0, 0), (3, 0)))
             columns = pack_sh(coefficients, SH_STEP)
             refinements.append(_chunk(ChunkKind.SH, layer, cell, len(here), columns))
-            there = stand_ins[(tile[stand_ins] >= tiles.start) & (tile[stand_ins] < tiles.stop)]
+            there = stand_ins[tile[stand_ins] >> (LEVELS[-1] - level) == cell]
             if len(there):
                 merged = scene.select(there)
                 merged = Gaussians(
@@ -82,7 +83,7 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
                     merged.sh0,
                     merged.shN,
                 )
-                packed = pack_geometry(merged, tile[there], tiles, _STEPS)
+                packed = pack_geometry(merged, child[there], children, _STEPS)
                 chunks.append(_chunk(ChunkKind.PROXY, layer, cell, len(there), packed.columns))
         layers.append(Layer(level, len(members), len(stand_ins)))
     basis = pack_basis(ShBasis(np.eye(12, dtype=np.float32)[None]))
@@ -96,10 +97,15 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
         sh_degree=1,
         up=(0.0, -1.0, 0.0),
         layers=tuple(layers),
-        tile_bounds=np.array([[b.min(axis=0), b.max(axis=0)] for b in bounds], np.float32),
         quality=(QualityPoint(20_000, 20.0, 0.7), QualityPoint(60_000, 30.0, 0.9)),
     )
-    path.write_bytes(b"".join(build_file(facts, chunks)))
+
+    def box_of(level: int, number: int) -> Box:
+        means = scene.means[tile >> (LEVELS[-1] - level) == number]
+        low, high = means.min(axis=0).tolist(), means.max(axis=0).tolist()
+        return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+    path.write_bytes(b"".join(build_file(facts, chunks, box_of)))
     return scene
 
 

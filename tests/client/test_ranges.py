@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
 from exgs.client.errors import DamagedOnTheWayError
-from exgs.client.growing import GrowingScene
 from exgs.client.profiles.ranges import ByteRange, RangeReader
 from exgs.codec.errors import FormatError
 from exgs.codec.format.container import FilePusher
@@ -26,7 +26,7 @@ CAMERAS = [
 ]
 
 
-class _Arrivals(GrowingScene):
+class _Arrivals(Arrivals):
     """Keeps what arrives instead of drawing it."""
 
     def __init__(self) -> None:

@@ -16,11 +16,13 @@ import pytest
 from aiohttp import WSMsgType, web
 from yarl import URL
 
+from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
+from exgs.client.engine import Terms
 from exgs.client.errors import SceneChangedError, StreamError
-from exgs.client.growing import GrowingScene
 from exgs.client.link import parse_link
 from exgs.client.profiles.streaming import StreamingProfile
+from exgs.client.receiver import Receiver
 from exgs.client.route import Route
 from exgs.codec.constants import MAX_WELCOME_BYTES, ErrorCode
 from exgs.codec.format.container import open_table
@@ -28,6 +30,7 @@ from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.wire.errors import RemoteProtocolError
+from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.server import ServerSession
 from tests.client.scenes import write_box
@@ -172,10 +175,7 @@ def test_a_fragment_that_was_flipped_on_the_way_comes_again(box: Path, tmp_path:
     assert report.rows[-1].psnr_db == float("inf")
 
 
-def test_a_server_that_never_recovers_is_given_up(
-    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("exgs.client.receive._BACKOFF_S", 0.01)
+def test_a_server_that_never_recovers_is_given_up(box: Path, tmp_path: Path) -> None:
     with (
         streaming(box, *["503"] * 20) as server,
         pytest.raises(StreamError, match="gave up after 2 attempts"),
@@ -241,35 +241,22 @@ def test_a_slow_goodbye_is_no_time_of_receiving(
     assert report.received_s < 2
 
 
-def _impatient(monkeypatch: pytest.MonkeyPatch, silence_s: float) -> None:
-    for module in ("receive", "streaming_profile"):
-        monkeypatch.setattr(f"exgs.client.{module}.SILENCE_S", silence_s)
-
-
-def test_a_message_that_takes_long_on_a_slow_link_is_no_silence(
-    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _impatient(monkeypatch, 1.0)
-    options = replace(
-        OPTIONS,
-        link=parse_link("60kbit,10ms"),  # 16 KiB in 2.2 s
-        max_bytes=30_000,
-        reference=Gaussians.empty(1),
-    )
+def test_a_message_that_takes_long_on_a_slow_link_is_no_silence(box: Path) -> None:
+    link = parse_link("60kbit,10ms")  # 16 KiB in 2.2 s
     with streaming(box) as server:
-        report = stream(server.url, tmp_path, options)
-    assert report.reconnections == 0
+        terms = Terms(link=link, max_bytes=20_000, silence_s=1.0)
+        with Receiver(URL(server.url), terms) as scene:
+            updates = list(scene)
+    assert updates[-1].reconnections == 0
 
 
-def test_a_server_that_only_answers_pings_is_given_up(
-    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _impatient(monkeypatch, 0.2)
+def test_a_server_that_only_answers_pings_is_given_up(box: Path) -> None:
     with (
         streaming(box, *["silent"] * 9) as server,
+        Receiver(URL(server.url), Terms(silence_s=0.2)) as scene,
         pytest.raises(StreamError, match="nothing came for a while; gave up after 2 attempts"),
     ):
-        stream(server.url, tmp_path, OPTIONS)
+        list(scene)
 
 
 def test_a_welcome_of_the_greatest_length_is_taken(box: Path, tmp_path: Path) -> None:
@@ -294,32 +281,40 @@ class _FullSocket:
         self.sent.append(frame)
         await self.room.wait()
 
-    async def receive(self, timeout: float | None = None) -> Any:
+    async def receive(self) -> Any:
         await asyncio.Event().wait()
 
+    async def close(self) -> None:
+        pass
 
-def test_views_never_overtake_one_another() -> None:
+
+def test_views_never_overtake_one_another_and_the_newest_replaces_those_that_wait() -> None:
     async def run() -> list[bytes]:
         socket: Any = _FullSocket()
         socket.room.set()
-        profile = StreamingProfile("box", Delivery(GrowingScene()))
+        profile = StreamingProfile("box", Delivery(Arrivals()))
         receiving = asyncio.create_task(profile.receive(socket, Route(URL("ws://x/"))))
-        await asyncio.sleep(0.01)
+        await _settle()
         socket.room.clear()
-        for _ in range(2):  # sent together: the first of them fills the connection
-            profile.look(CAMERA)
-        await asyncio.sleep(0.01)
         profile.look(CAMERA)
-        await asyncio.sleep(0.01)
+        await _settle()
+        for _ in range(3):  # the first of them still fills the connection
+            profile.look(CAMERA)
+        await _settle()
         socket.room.set()
-        await asyncio.sleep(0.01)
+        await _settle()
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
         return list(socket.sent)
 
     session = ServerSession()
     frames = asyncio.run(run())
-    assert len(frames) == 4
-    for frame in frames:
-        session.receive_data(frame)
+    views = [event for frame in frames for event in session.receive_data(frame)]
     session.receive_eof()  # raises the fault of a view that came too late
+    assert [event.serial for event in views if isinstance(event, View)] == [1, 4]
+
+
+async def _settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exgs.client.growing import GrowingScene
 from exgs.painter.confidence import Confidence
 from exgs.painter.worker import PaintWorker
 from exgs.present.screen import Frame, Screen
@@ -20,7 +19,7 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.pictures import read_png
 from exgs.scene.rasterizer import Render
 from tests.client.scenes import write_box
-from tests.client.test_screen import _push
+from tests.client.updates import updates_of
 from tests.painter.frames import frame
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(48, 32, 70), 48, 32)
@@ -110,22 +109,22 @@ def test_only_frames_that_are_painted_are_looked_at() -> None:
 def test_a_painter_that_breaks_ends_the_screen_with_its_own_fault(tmp_path: Path) -> None:
     write_box(tmp_path / "box.exgs")
     data = (tmp_path / "box.exgs").read_bytes()
-    growing = GrowingScene()
     screen = Screen(
-        growing, default_rasterizer(), lambda *_: CAMERA, tmp_path, lambda: 0.0, painter=_Broken()
+        default_rasterizer(), lambda *_: CAMERA, tmp_path, lambda: 0.0, painter=_Broken()
     )
-    screen.start()
-    _push(growing, data[: len(data) // 3], 1 << 20)
-    growing.close()
+    assert any(thread.name == "painter" for thread in threading.enumerate())
     with pytest.raises(RuntimeError, match="no colours left"):
+        for update in updates_of(data[: len(data) // 3], 1 << 20):
+            screen.show(update)
         screen.finish()
+    screen.stop()
+    assert not any(thread.name == "painter" for thread in threading.enumerate())
 
 
 def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Path) -> None:
     write_box(tmp_path / "box.exgs")
     data = (tmp_path / "box.exgs").read_bytes()
     painter = _Slow()
-    growing = GrowingScene()
     ticks = itertools.count()
     raw: list[FloatArray] = []
     first = threading.Event()
@@ -135,7 +134,6 @@ def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Pat
         first.set()
 
     screen = Screen(
-        growing,
         default_rasterizer(),
         lambda *_: CAMERA,
         tmp_path,
@@ -143,9 +141,8 @@ def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Pat
         painter=painter,
         on_frame=keep,
     )
-    screen.start()
-    _push(growing, data[: len(data) // 3], 1 << 20)
-    growing.close()
+    for update in updates_of(data[: len(data) // 3], 1 << 20):
+        screen.show(update)
     assert painter.started.wait(DEADLINE_S)
     assert first.wait(DEADLINE_S)
     assert raw[0].any()

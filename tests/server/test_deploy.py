@@ -20,9 +20,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
 from exgs.client.errors import SceneChangedError
-from exgs.client.growing import GrowingScene
 from exgs.client.profiles.static import StaticProfile
 from exgs.client.route import Route
 from exgs.codec.constants import ErrorCode
@@ -224,17 +224,17 @@ def test_plain_nginx_serves_the_static_profile(
         base = f"https://127.0.0.1:{port}/scenes"
         connector = aiohttp.TCPConnector(ssl=trust)
         async with aiohttp.ClientSession(connector=connector) as http:
-            delivery = Delivery(GrowingScene())
+            delivery = Delivery(Arrivals())
             profile = StaticProfile(delivery)
             await receive(http, f"{base}/box.exgs", profile)
             assert delivery.kept_bytes == len(box_bytes)
             for name in ("link.exgs", "none.exgs", "%2e%2e%2fsecret.exgs"):
                 async with http.get(URL(f"{base}/{name}", encoded=True)) as answer:
                     assert answer.status in (403, 404), name
-            stopped = StaticProfile(Delivery(GrowingScene()), limit_bytes=20_000)
+            stopped = StaticProfile(Delivery(Arrivals()), limit_bytes=20_000)
             await receive(http, f"{base}/box.exgs", stopped)
             write_box(root / "box.exgs", 8000, seed=5)
-            stopped.limit_bytes = None
+            stopped.lift_limit()
             with pytest.raises(SceneChangedError):
                 await receive(http, f"{base}/box.exgs", stopped)
         await asyncio.sleep(0.3)  # TLS connections that were broken off still say goodbye

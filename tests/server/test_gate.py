@@ -112,8 +112,7 @@ def test_a_reader_that_stalls_is_dropped(
     large_root: Path, asked: str, knows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if knows == "the process":
-        monkeypatch.setattr("exgs.server.progress._TCP_INFO", None)
-        monkeypatch.setattr("exgs.server.outlet._TCP_INFO", None)
+        monkeypatch.setattr("exgs.server.kernel._TCP_INFO", None)
 
     async def main(site: Site) -> None:
         with _small_socket(site) as end:

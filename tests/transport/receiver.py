@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from exgs.client.arrivals import Arrivals
+from exgs.client.connecting import Profile, receive_all
 from exgs.client.delivery import Delivery
-from exgs.client.growing import GrowingScene
+from exgs.client.flow.silence import SILENCE_S
 from exgs.client.profiles.static import StaticProfile
 from exgs.client.profiles.streaming import StreamingProfile
-from exgs.client.receive import Profile, receive
 from exgs.client.route import Route
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.frame import content_hash
@@ -36,7 +37,7 @@ class Ledger:
 
 class _Recording(Delivery):
     def __init__(self, ledger: Ledger, on_bytes: Callable[[int], None]) -> None:
-        super().__init__(GrowingScene())
+        super().__init__(Arrivals())
         self._ledger = ledger
         self._on_bytes = on_bytes
 
@@ -67,16 +68,22 @@ async def receive_scene(
     streaming: bool = True,
     ledger: Ledger | None = None,
     on_bytes: Callable[[int], None] = lambda _: None,
+    silence_s: float = SILENCE_S,
 ) -> Ledger:
     """Receive a scene as `exgs stream` does, into `ledger`; raises what that raises."""
     ledger = ledger if ledger is not None else Ledger()
     delivery = _Recording(ledger, on_bytes)
     profile: Profile
     if streaming:
-        profile, path = StreamingProfile(name, delivery), f"ws://{authority}/scenes/{name}/stream"
+        profile, path = (
+            StreamingProfile(name, delivery, silence_s=silence_s),
+            f"ws://{authority}/scenes/{name}/stream",
+        )
     else:
         profile, path = StaticProfile(delivery), f"http://{authority}/scenes/{name}.exgs"
-    ledger.reconnections = await receive(profile, Route(URL(path)), delivery, lambda _: None)
+    ledger.reconnections = await receive_all(
+        profile, Route(URL(path)), delivery, lambda _: None, silence_s=silence_s
+    )
     return ledger
 
 

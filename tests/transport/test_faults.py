@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from exgs.client import receive
-from exgs.client.profiles import streaming as streaming_profile
 from exgs.codec.errors import ExgsError
 from exgs.server.app import start
 from exgs.server.config import ServerConfig
@@ -18,6 +16,7 @@ from tests.transport.receiver import Ledger, parts_of, receive_scene
 
 SEEDS = range(10)
 LONGEST_S = 30.0
+SILENCE_S = 2.0  # a stalled connection is given up sooner than a user's would be
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +24,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
     write_box(folder / "box.exgs")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stalled connection is given up sooner than a user's would be."""
-    monkeypatch.setattr(receive, "SILENCE_S", 2.0)
-    monkeypatch.setattr(streaming_profile, "SILENCE_S", 2.0)
 
 
 async def _receive(root: Path, faults: list[Fault], streaming: bool) -> Ledger | ExgsError:
@@ -43,7 +35,9 @@ async def _receive(root: Path, faults: list[Fault], streaming: bool) -> Ledger |
         asyncio.timeout(LONGEST_S),
     ):
         try:
-            await receive_scene(authority, "box", streaming=streaming, ledger=ledger)
+            await receive_scene(
+                authority, "box", streaming=streaming, ledger=ledger, silence_s=SILENCE_S
+            )
         except ExgsError as error:
             return error
     return ledger

@@ -1,12 +1,12 @@
-"""Where both profiles hand over what has come: to the growing scene and to the cache."""
+"""Where both profiles hand over what has come: to whoever shows the scene, and to the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exgs.client.arrivals import Arrivals
 from exgs.client.cache import Cache, Stored
 from exgs.client.errors import SceneChangedError
-from exgs.client.growing import GrowingScene
 from exgs.client.residency import Residency, Revision
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.rows import ChunkRef, PageRef
@@ -24,12 +24,12 @@ class Delivery:
 
     def __init__(
         self,
-        scene: GrowingScene,
+        arrivals: Arrivals,
         cache: Cache | None = None,
         stored: Stored | None = None,
         memory_bytes: int | None = None,
     ) -> None:
-        self.scene = scene
+        self.arrivals = arrivals
         self.kept_bytes = 0  # of the file, in this run: what a later connection need not send
         self._cache = cache
         self._stored = stored
@@ -38,30 +38,30 @@ class Delivery:
     @property
     def received_bytes(self) -> int:
         """Bytes received so far."""
-        return self.scene.received_bytes
+        return self.arrivals.received_bytes
 
     @property
     def is_open(self) -> bool:
         """Whether the server has named the file in this run."""
-        return self.scene.head is not None
+        return self.arrivals.head is not None
 
-    def count(self, length_bytes: int) -> None:
+    def count(self, length_bytes: int, now_s: float) -> None:
         """So many bytes have come."""
-        self.scene.count(length_bytes)
+        self.arrivals.count(length_bytes, now_s)
 
     def open(self, head: FileHead) -> None:
         """Header and root index are here; raises SceneChangedError if they are another file's."""
-        known = self.scene.head
+        known = self.arrivals.head
         if known is not None:
             if known.scene_hash != head.scene_hash:
                 raise SceneChangedError("the scene on the server has changed; start again")
             return
-        self.scene.open(head)
+        self.arrivals.open(head)
         if self._cache is not None:
             self._cache.begin(head)
         if self._stored is not None and self._stored.resume.head.scene_hash == head.scene_hash:
-            for page, rows in self._stored.pages:
-                self.scene.add_page(page, rows)
+            for _, rows in self._stored.pages:
+                self.arrivals.add_page(rows)
             for chunk, packed in self._stored.chunks:
                 self.add_chunk(chunk, packed)
 
@@ -73,12 +73,12 @@ class Delivery:
 
     def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
         """A page of the chunk table is whole and verified."""
-        self.scene.add_page(page, rows)
+        self.arrivals.add_page(rows)
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
         """A chunk is whole and its hash is right."""
         if self._residency is None or self._residency.arrived(chunk.id):
-            self.scene.add_chunk(chunk, packed)
+            self.arrivals.add_chunk(chunk, packed)
 
     @property
     def has_budget(self) -> bool:
@@ -102,7 +102,7 @@ class Delivery:
             self._residency.forget_left_out()
         revision = self._residency.revise(plan, view)
         if revision.drop:
-            self.scene.drop([plan.table[chunk] for chunk in revision.drop])
+            self.arrivals.drop([plan.table[chunk] for chunk in revision.drop])
         return revision
 
     def lift_budget(self) -> None:

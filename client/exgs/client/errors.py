@@ -31,7 +31,19 @@ class ConnectionLostError(StreamError):
 
 
 class DamagedOnTheWayError(ConnectionLostError):
-    """What came does not match its hash; another connection may bring it unharmed."""
+    """What came does not match its hash; another connection may bring it unharmed.
+
+    Attributes:
+        part: id of the part that it is about; None where it is not known.
+    """
+
+    def __init__(self, message: str, *, part: int | None = None) -> None:
+        super().__init__(message)
+        self.part = part
+
+
+class DamagedAtServerError(StreamError):
+    """A part comes damaged again and again: the file has to be uploaded anew."""
 
 
 def refusal_of(status: int, headers: Mapping[str, str] | None, detail: str) -> StreamError:

@@ -1,30 +1,22 @@
 """Streaming a scene: receive it, draw it while it arrives, measure the frames afterwards.
 
-`stream` joins the parts: a profile receives on the event loop, a `Screen` draws on its thread,
-and when all is done the frames are compared with the full scene.
+`stream` is a consumer of `exgs.client`: a `Screen` draws each update, and when all is done the
+frames are compared with the full scene.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from yarl import URL
 
-from exgs.client.cache import Cache
-from exgs.client.delivery import Delivery
 from exgs.client.errors import StreamError
-from exgs.client.growing import GrowingScene
 from exgs.client.link import Link
-from exgs.client.profiles.static import StaticProfile
-from exgs.client.profiles.streaming import StreamingProfile
-from exgs.client.receive import Profile, receive
-from exgs.client.route import open_route, parse_url
+from exgs.client.receiver import Receiver, receive_in_thread
+from exgs.client.update import Update
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.format.facts import SceneFacts
 from exgs.painter.choice import Painter
@@ -35,9 +27,10 @@ from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
-from exgs.wire.client import Resume
 
 RESULTS = ("frame_*.png", "quality.csv", "quality.png")  # globs of what a run leaves
+
+_TICK_S = 0.1  # between two looks at the progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,15 +85,25 @@ def stream(
     `note` a line for people.
     Raises StreamError, FormatError, OSError.
     """
-    address = parse_url(url)
     rasterizer = default_rasterizer()
     _warm_up(rasterizer)
-    run = _Run(address, folder, options, rasterizer, note)
+    scene = receive_in_thread(
+        url,
+        cache=options.cache,
+        memory_bytes=options.memory_bytes,
+        token=options.token,
+        link=options.link,
+        max_bytes=options.max_bytes,
+        seed=options.seed,
+        note=note,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(scene, folder, options, rasterizer)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(run.receive(progress))
+        with scene:
+            run.receive(progress, note)
     finally:
-        run.close()
+        run.stop()
     return run.measure(progress)
 
 
@@ -108,40 +111,28 @@ class _Run:
     """One run of `stream`."""
 
     def __init__(
-        self,
-        url: URL,
-        folder: Path,
-        options: StreamOptions,
-        rasterizer: Rasterizer,
-        note: Callable[[str], None],
+        self, scene: Receiver, folder: Path, options: StreamOptions, rasterizer: Rasterizer
     ) -> None:
-        self._url = url
+        self._scene = scene
         self._folder = folder
         self._options = options
         self._rasterizer = rasterizer
-        self._note = note
-        self._start_s = time.perf_counter()
+        self._start_s = time.monotonic()
         self._received_s = 0.0
         self._received_bytes = 0
         self._reconnections = 0
         self._camera: Camera | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._scene = GrowingScene()
+        self._last: Update | None = None
         self._screen = Screen(
-            self._scene,
             rasterizer,
             self._choose_camera,
             folder,
-            self._clock,
+            lambda: time.monotonic() - self._start_s,
             painter=options.painter,
             background=options.background,
             most_change=options.most_change,
             on_first=self._clear,
         )
-        self._cache = Cache(options.cache, str(url), note) if options.cache else None
-        stored = self._cache.load() if self._cache else None
-        self._delivery = Delivery(self._scene, self._cache, stored, options.memory_bytes)
-        self._profile = _profile(url, self._delivery, options, stored.resume if stored else None)
 
     def _clear(self) -> None:
         """Remove what an earlier run has left."""
@@ -149,55 +140,47 @@ class _Run:
             old.unlink()
 
     def _choose_camera(self, number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
-        """On the screen's thread: choose, and tell the network what is looked at."""
+        """Choose, and tell the network what is looked at."""
         camera = self._options.choose_camera(number, facts, drawn)
-        if camera is not self._camera and self._loop is not None:
+        if camera is not self._camera:
             self._camera = camera
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nothing more will come
-                self._loop.call_soon_threadsafe(self._profile.look, camera)
+            self._scene.look(camera)
         return camera
 
-    async def receive(self, progress: Callable[[str, float], None]) -> None:
+    def receive(self, progress: Callable[[str, float], None], note: Callable[[str], None]) -> None:
         """Receive and draw; then, for the reference, what a limit has left out."""
-        self._loop = asyncio.get_running_loop()
-        ticking = asyncio.create_task(self._tick(progress))
-        try:
-            async with open_route(self._url, self._options.link, seed=self._options.seed) as route:
-                self._start_s = time.perf_counter()
-                self._screen.start()
-                self._reconnections = await receive(
-                    self._profile, route, self._delivery, self._note
-                )
-            self._received_s = self._scene.received_at_s - self._start_s
-            self._received_bytes = self._scene.received_bytes
-            self._scene.close()
-            await asyncio.to_thread(self._screen.finish)
-            if self._reference_is_missing():
-                self._note("fetching the rest of the scene, to measure against")
-                self._profile.limit_bytes = None
-                self._delivery.lift_budget()
-                async with open_route(self._url, None) as route:
-                    await receive(self._profile, route, self._delivery, self._note)
-        finally:
-            ticking.cancel()
+        scene = self._scene
+        while not scene.is_over:
+            update = scene.next(_TICK_S)
+            progress("receiving", self._share())
+            if update is not None:
+                self._last = update
+                self._reconnections = update.reconnections
+                self._screen.show(update)
+        self._received_s = scene.received_at_s - self._start_s
+        self._received_bytes = scene.received_bytes
+        self._screen.finish()
+        frames = self._screen.frames
+        if self._options.reference is None and frames and not frames[-1].complete:
+            note("fetching the rest of the scene, to measure against")
+            scene.fetch_rest()
+            for update in scene:
+                self._last = update
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """End what still runs."""
-        self._scene.close()
-        self._screen.join()
-        if self._cache is not None:
-            self._cache.close()
+        self._screen.stop()
 
     def measure(self, progress: Callable[[str, float], None]) -> StreamReport:
         """Compare the frames with the full scene and write the measurements."""
-        head = self._scene.head
-        if head is None or not self._screen.frames:
+        head, last = self._scene.head, self._last
+        if head is None or last is None or not self._screen.frames:
             raise StreamError(
                 f"{self._received_bytes} bytes hold no picture yet; allow more of them"
             )
         rows = measure_frames(
             self._screen.frames,
-            self._options.reference or self._full_scene(),
+            self._options.reference or last.gaussians,
             self._rasterizer,
             background=self._options.background,
             progress=lambda fraction: progress("measuring", fraction),
@@ -217,40 +200,12 @@ class _Run:
             files=[*(frame.path for frame in self._screen.frames), table, curve],
         )
 
-    def _reference_is_missing(self) -> bool:
-        frames = self._screen.frames
-        return self._options.reference is None and bool(frames) and not frames[-1].complete
-
-    def _full_scene(self) -> Gaussians:
-        growth = self._scene.grow() or self._screen.last
-        if growth is None:
-            raise StreamError("nothing has been drawn")
-        return growth.drawn.gaussians
-
-    def _clock(self) -> float:
-        return time.perf_counter() - self._start_s
-
-    async def _tick(self, progress: Callable[[str, float], None]) -> None:
-        while True:
-            head = self._scene.head
-            total = head.header.file_bytes if head else 0
-            if self._options.max_bytes is not None:
-                total = min(total, self._options.max_bytes)
-            progress("receiving", min(1.0, self._scene.received_bytes / total) if total else 0.0)
-            await asyncio.sleep(0.1)
-
-
-def _profile(
-    url: URL, delivery: Delivery, options: StreamOptions, resume: Resume | None
-) -> Profile:
-    limit = options.max_bytes
-    if url.name == "stream" and len(url.parts) > 2:
-        return StreamingProfile(
-            url.parts[-2], delivery, token=options.token, limit_bytes=limit, resume=resume
-        )
-    if url.scheme in ("ws", "wss"):
-        raise StreamError(f"{url}: a stream is at ws://HOST/scenes/NAME/stream")
-    return StaticProfile(delivery, token=options.token, limit_bytes=limit, resume=resume)
+    def _share(self) -> float:
+        head = self._scene.head
+        total_bytes = head.header.file_bytes if head else 0
+        if self._options.max_bytes is not None:
+            total_bytes = min(total_bytes, self._options.max_bytes)
+        return min(1.0, self._scene.received_bytes / total_bytes) if total_bytes else 0.0
 
 
 def _warm_up(rasterizer: Rasterizer) -> None:

@@ -41,7 +41,7 @@ from exgs.wire.messages import (
     parse_fragment,
     parse_welcome,
 )
-from exgs.wire.parts import HaveSet, is_page, page_id, part_name
+from exgs.wire.parts import HaveSet, is_page, page_id, page_part, part_name
 from exgs.wire.session import Session
 from exgs.wire.states import CLIENT_FRAMES, SERVER_FRAMES
 
@@ -87,9 +87,12 @@ class ClientSession(Session):
         self.credit_bytes = credit_bytes  # data bytes that the server may still send
         self.head: FileHead | None = resume.head if resume else None
         self.table: ChunkTable | None = resume.table if resume else None
+        self.damaged_part: int | None = None  # whose hash has ended the session
         self._chunks: set[int] = set(resume.chunks) if resume else set()
         partial = resume.partial if resume else {}
         self._partial = {part: bytearray(data) for part, data in partial.items()}
+        self._pages = set(resume.have.pages) if resume else set[int]()  # whole
+        self._missing_bytes = _missing_bytes(resume) if resume else 0
         self._view_serial = 0
         hello = Hello(
             versions=(PROTOCOL_VERSION,),
@@ -108,15 +111,7 @@ class ClientSession(Session):
     @property
     def missing_bytes(self) -> int | None:
         """Bytes of the file that have not come; None before WELCOME."""
-        if self.head is None or self.table is None:
-            return None
-        pages = {page.id for page in self.table.missing_pages}
-        held = (
-            sum(self.table[chunk].packed_bytes for chunk in self._chunks)
-            + sum(p.packed_bytes for p in self.head.root.pages if p.id not in pages)
-            + sum(len(data) for data in self._partial.values())
-        )
-        return self.head.root.file_bytes - self.head.header.root_end - held
+        return self._missing_bytes if self.head is not None else None
 
     def resume(self) -> Resume | None:
         """What the next session needs to go on from here; None before the first WELCOME."""
@@ -129,8 +124,12 @@ class ClientSession(Session):
     # Public: sending
 
     def send_view(self, camera: Camera) -> int:
-        """Look from here from now on; returns the serial that fragments chosen for it carry."""
+        """Look from here from now on; returns the serial that fragments chosen for it carry.
+
+        A VIEW that has not been handed out yet is replaced.
+        """
         view = self._next_view(camera)
+        self._outgoing = [item for item in self._outgoing if item[0] is not FrameType.VIEW]
         self._send(FrameType.VIEW, pack_view(view))
         return view.serial
 
@@ -152,8 +151,9 @@ class ClientSession(Session):
             if again and not self._chunks.issuperset(some):
                 raise LocalProtocolError("only a chunk that was whole can come again")
             self._send(FrameType.WANT, pack_want(Want(some, again)))
-            if again:
+            if again and self.table is not None:
                 self._chunks.difference_update(some)
+                self._missing_bytes += sum(self.table[part].packed_bytes for part in set(some))
 
     # Private
 
@@ -183,6 +183,8 @@ class ClientSession(Session):
         self.credit_bytes = min(self.credit_bytes, self.limits.credit_bytes)
         if self.table is None:
             self.head, self.table = welcome.head, ChunkTable(welcome.head.root)
+            header = welcome.head.header
+            self._missing_bytes = header.file_bytes - header.root_end
         return welcome
 
     def _receive_fragment(self, fragment: Fragment) -> list[Event]:
@@ -203,11 +205,14 @@ class ClientSession(Session):
                 f"{len(held)} of {ref.packed_bytes} are here"
             )
         self.credit_bytes -= size
+        self._missing_bytes -= size
         held += fragment.data
         if len(held) < ref.packed_bytes:
             return [fragment]
         packed = bytes(self._partial.pop(part))
         if content_hash(packed) != ref.hash:
+            self._missing_bytes += len(packed)
+            self.damaged_part = part
             raise RemoteProtocolError(
                 f"{ref.section}: the hash does not match; connect anew", code=ErrorCode.DAMAGED
             )
@@ -223,7 +228,9 @@ class ClientSession(Session):
             raise LocalProtocolError("no scene is open")
         known: ChunkRef | PageRef | None = None
         if is_page(part):
-            known = next((page for page in table.missing_pages if page.id == page_id(part)), None)
+            number, pages = page_id(part), head.root.pages
+            if 1 <= number <= len(pages) and number not in self._pages:
+                known = pages[number - 1]
         elif part in table and part not in self._chunks:
             known = table[part]
         if known is None:
@@ -238,10 +245,23 @@ class ClientSession(Session):
             rows = parse_page(packed, page, head.root.facts)
             table.add_page(page, rows)
         except FormatError as error:
+            self.damaged_part = page_part(page.id)
             raise RemoteProtocolError(str(error), code=ErrorCode.DAMAGED) from error
+        self._pages.add(page.id)
         return PageArrived(page, rows)
 
 
 def _batches(parts: Iterable[int]) -> Iterable[tuple[int, ...]]:
     items = tuple(parts)
     return (items[i : i + MAX_PART_LIST] for i in range(0, len(items), MAX_PART_LIST))
+
+
+def _missing_bytes(held: Resume) -> int:
+    """Bytes of the file that are not held."""
+    header, pages = held.head.header, held.head.root.pages
+    held_bytes = (
+        sum(held.table[chunk].packed_bytes for chunk in held.chunks)
+        + sum(pages[number - 1].packed_bytes for number in held.have.pages)
+        + sum(len(data) for data in held.partial.values())
+    )
+    return header.file_bytes - header.root_end - held_bytes

@@ -26,7 +26,7 @@ class Session(ABC):
         self._sends = sends
         self._receives = receives
         self._parser = FrameParser(frames_of(receives))
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[tuple[FrameType, bytes]] = []
         self._fault: RemoteProtocolError | None = None
 
     @property
@@ -71,10 +71,15 @@ class Session(ABC):
 
     # Public: sending
 
-    def data_to_send(self) -> list[bytes]:
-        """What is to be sent, one frame an item: one WebSocket message each."""
-        outgoing, self._outgoing = self._outgoing, []
-        return outgoing
+    def data_to_send(self, most_frames: int | None = None) -> list[bytes]:
+        """What is to be sent, one frame an item: one WebSocket message each.
+
+        Who asks for one frame at a time, when the transport can take it, sends the newest VIEW:
+        one that has not been handed out yet is replaced by the next.
+        """
+        outgoing = self._outgoing[:most_frames]
+        del self._outgoing[:most_frames]
+        return [frame for _, frame in outgoing]
 
     def send_error(self, code: ErrorCode, message: str, *, fatal: bool = True) -> None:
         """Tell the peer what went wrong; a fatal error closes the session."""
@@ -107,7 +112,7 @@ class Session(ABC):
                 code=ErrorCode.LIMIT,
             )
         self.state = state
-        self._outgoing.append(pack_frame(kind, payload))
+        self._outgoing.append((kind, pack_frame(kind, payload)))
 
     def _step(self, table: Table, kind: FrameType, *, remote: bool) -> State:
         state = table[self.state].get(kind)

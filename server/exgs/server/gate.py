@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
-from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
 
 from exgs.server.config import ServerConfig
+from exgs.server.flow.patience import HeadWait, Progress
+from exgs.server.flow.quotas import Quotas
+from exgs.server.kernel import forget_unsent, socket_of, taken_by_peer, tune
 from exgs.server.metrics import Metrics
-from exgs.server.progress import Progress
 
 _SWEEP_S = 1.0
 _PIECE_BYTES = 4 << 10  # that a reader has to take in `Patience.piece_s`
 _UNSENT_BYTES = 128 << 10  # in the kernel, for one reader
-_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # s, s, probes
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
-_BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -47,8 +43,7 @@ class Gate:
         self.config = config
         self.metrics = metrics
         self._connections: dict[asyncio.BaseTransport, Connection] = {}
-        self._per_address: Counter[str] = Counter()
-        self._requests: dict[str, tuple[float, float]] = {}  # address -> (seconds left, when)
+        self._quotas = Quotas(config.quota)
 
     def protocol_factory(self, server: web.Server, express: Express) -> Callable[[], Connection]:
         """What `loop.create_server` makes for every connection that it accepts."""
@@ -65,11 +60,7 @@ class Gate:
                     self.drop(connection.transport, SLOW_READER)
                 elif connection.is_late(now_s):
                     self.drop(connection.transport, "head")
-            self._requests = {
-                address: entry
-                for address, entry in self._requests.items()
-                if now_s - entry[1] < _BURST_S
-            }
+            self._quotas.forget_rested(now_s)
 
     def drop(self, transport: asyncio.Transport | None, reason: str) -> None:
         """Cut a connection off, also one that waits to be closed until its reader has taken all."""
@@ -81,29 +72,20 @@ class Gate:
         elif transport.is_closing():
             return
         if reason == SLOW_READER:
-            _forget_unsent(transport)
+            forget_unsent(transport)
         self.metrics.dropped.labels(reason).inc()
         log.info("connection dropped", extra={"peer": address_of(transport), "reason": reason})
         transport.abort()
 
     def is_request_allowed(self, address: str) -> bool:
         """Count a request of an address; False where it sends too many."""
-        quota = self.config.quota
-        if not quota.requests_per_s or address in quota.unlimited_addresses:
-            return True
-        now_s = asyncio.get_running_loop().time()
-        left_s, then_s = self._requests.get(address, (_BURST_S, now_s))
-        left_s = min(_BURST_S, left_s + now_s - then_s) - 1 / quota.requests_per_s
-        if left_s < 0:
-            return False
-        self._requests[address] = (left_s, now_s)
-        return True
+        return self._quotas.is_request_allowed(asyncio.get_running_loop().time(), address)
 
     def request_begins(self, request: web.Request) -> None:
         """The head of a request is here."""
         connection = self.find(request)
         if connection is not None:
-            connection.is_busy = True
+            connection.head_wait.request_begins()
 
     def request_ends(self, request: web.Request) -> None:
         """The connection of this request waits for the next one."""
@@ -113,13 +95,8 @@ class Gate:
 
     def admit(self, connection: Connection, address: str) -> bool:
         """Enter a new connection; False where there are too many."""
-        quota = self.config.quota
-        if len(self._connections) >= quota.connections:
+        if not self._quotas.admit(address):
             return False
-        is_limited = quota.connections_per_address and address not in quota.unlimited_addresses
-        if is_limited and self._per_address[address] >= quota.connections_per_address:
-            return False
-        self._per_address[address] += 1
         if connection.transport is not None:
             self._connections[connection.transport] = connection
         self.metrics.connections.set(len(self._connections))
@@ -127,9 +104,7 @@ class Gate:
 
     def leave(self, connection: Connection, address: str) -> None:
         """Forget a connection that was admitted."""
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+        self._quotas.leave(address)
         if connection.transport is not None:
             self._connections.pop(connection.transport, None)
         self.metrics.connections.set(len(self._connections))
@@ -141,40 +116,39 @@ class Gate:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: aiohttp's protocol, and the times that it keeps."""
+    """One connection: aiohttp's protocol, and what the gate knows of its pace."""
 
     def __init__(self, gate: Gate, inner: asyncio.Protocol, express: Express) -> None:
         self.transport: asyncio.Transport | None = None
-        self.is_busy = False  # with a request
         self.dropped_for: str | None = None
+        self.head_wait = HeadWait(gate.config.patience, 0.0)
         self._gate = gate
         self._inner = inner
         self._express: Express | None = express  # until a request has gone to the framework
         self._is_admitted = False
         self._address = ""
-        self._since_s = 0.0  # connected, or the first byte of a request came
-        self._rests_since_s: float | None = None  # after a request, without a byte of the next
         self._progress = Progress(0.0)
+        self._emptied = 0  # how often all that had waited in this process left it
 
     def rest(self) -> None:
         """A request has been answered."""
-        self.is_busy = False
-        self._rests_since_s = asyncio.get_running_loop().time()
+        self.head_wait.request_ends(asyncio.get_running_loop().time())
 
     def is_late(self, now_s: float) -> bool:
         """Whether a request's head has been awaited for too long."""
-        patience = self._gate.config.patience
-        if self.is_busy:
-            return False
-        if self._rests_since_s is not None:
-            return now_s - self._rests_since_s > patience.idle_s
-        return now_s - self._since_s > patience.head_s
+        return self.head_wait.is_over(now_s)
 
     def is_slow(self, now_s: float) -> bool:
         """Whether the peer has long taken next to nothing of what waits for it."""
         if self.transport is None or self.dropped_for is not None:
             return False
-        waits_s = self._progress.waits_s(self.transport, now_s, _PIECE_BYTES)
+        waiting_bytes = self.transport.get_write_buffer_size()
+        known = taken_by_peer(socket_of(self.transport))
+        if known is not None:  # what the kernel holds hides neither progress nor the want of it
+            waiting_bytes, taken_bytes = waiting_bytes + known[0], known[1]
+        else:
+            taken_bytes = self._emptied * _PIECE_BYTES - waiting_bytes
+        waits_s = self._progress.waits_s(now_s, waiting_bytes, taken_bytes, _PIECE_BYTES)
         return waits_s > self._gate.config.patience.piece_s
 
     # What asyncio calls.
@@ -182,8 +156,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._address = address_of(transport)
-        self._since_s = asyncio.get_running_loop().time()
-        self._progress = Progress(self._since_s)
+        now_s = asyncio.get_running_loop().time()
+        self.head_wait = HeadWait(self._gate.config.patience, now_s)
+        self._progress = Progress(now_s)
         self._is_admitted = self._gate.admit(self, self._address)
         if not self._is_admitted:
             self._gate.metrics.dropped.labels("quota").inc()
@@ -199,9 +174,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._is_admitted:
             return
-        if self._rests_since_s is not None:
-            self._rests_since_s = None
-            self._since_s = asyncio.get_running_loop().time()
+        self.head_wait.came(asyncio.get_running_loop().time())
         if not self._is_answered(data):
             self._express = None
             self._inner.data_received(data)
@@ -232,27 +205,9 @@ class Connection(asyncio.Protocol):
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._progress.emptied()
+        self._emptied += 1
         if self._is_admitted:
             self._inner.resume_writing()
-
-
-def tune(transport: asyncio.BaseTransport | None, unsent_bytes: int) -> None:
-    """Let the kernel hold back at most so much, and find out itself that a quiet peer is gone."""
-    found = transport.get_extra_info("socket") if transport is not None else None
-    if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    for name, value in (("TCP_NOTSENT_LOWAT", unsent_bytes), *_KEEPALIVE):
-        option = getattr(socket, name, None)  # some systems lack some
-        if option is not None:
-            found.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _forget_unsent(transport: asyncio.Transport) -> None:
-    """Let the kernel not keep, for a reader that takes nothing, what it has not taken."""
-    found = transport.get_extra_info("socket")
-    if found is not None:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:

@@ -22,13 +22,16 @@ from exgs.codec.constants import (
 from exgs.server.access import bearer_token, is_origin_allowed, is_token_right, may_read
 from exgs.server.catalog import Scene
 from exgs.server.config import TOKEN
-from exgs.server.gate import SLOW_READER, tune
+from exgs.server.flow.patience import SignOfLife
+from exgs.server.gate import SLOW_READER
+from exgs.server.kernel import tune
 from exgs.server.outlet import Outlet
 from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 from exgs.wire.errors import ProtocolError
 from exgs.wire.events import Error, Event, Hello, View
 from exgs.wire.parts import is_page
+from exgs.wire.rate import RateLimit
 from exgs.wire.scheduler import Slice
 from exgs.wire.server import ServerSession
 
@@ -36,7 +39,6 @@ _UNSENT_BYTES = 16 << 10  # that the kernel may hold back: more would be chosen 
 _CLOSING_S = 1.0
 _FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
 _RETRY_S = 1.0
-_PINGS = 3  # without an answer
 
 log = logging.getLogger("exgs.server")
 
@@ -78,7 +80,7 @@ class Stream:
         self._view_at_s: float | None = None  # of a view that no fragment was chosen for yet
         self._reading: asyncio.Task[None] | None = None
         self._is_leaving = False
-        self._unanswered = 0  # pings
+        self._sign_of_life = SignOfLife(state.config.patience.ping_s)
         self._sent_bytes = 0
 
     # Public
@@ -153,18 +155,15 @@ class Stream:
                         return
         except TimeoutError:
             self._refuse(ErrorCode.TIMEOUT, f"no HELLO within {patience.hello_s:g} s")
-        allowance, then_s = _FRAMES_PER_S, self._now()
+        limit = RateLimit(_FRAMES_PER_S, _FRAMES_PER_S, self._now())
         while await self._receive():
-            now_s = self._now()
-            allowance = min(_FRAMES_PER_S, allowance + (now_s - then_s) * _FRAMES_PER_S) - 1
-            then_s = now_s
-            if allowance < 0:
-                await asyncio.sleep(-allowance / _FRAMES_PER_S)
+            if (delay_s := limit.delay_s(self._now())) > 0:
+                await asyncio.sleep(delay_s)
 
     async def _receive(self) -> bool:
         """Take one message; False at the end."""
         message = await self.socket.receive()
-        self._unanswered = 0
+        self._sign_of_life.heard()
         if message.type is WSMsgType.PING:
             await self.socket.pong(message.data)
             return True
@@ -214,7 +213,7 @@ class Stream:
             self._state.metrics.resumes.inc()
 
     async def _write(self) -> None:
-        outlet = Outlet(self._transport, self._now())
+        outlet = Outlet(self._transport)
         while True:
             await self._flush()
             if self._session.closed:
@@ -234,18 +233,14 @@ class Stream:
             await asyncio.sleep(0)  # the others' turn, and this client's next view
 
     async def _wait_for_news(self) -> None:
-        """Wait until the client says something; ping it now and then.
-
-        Only idle streams are pinged: behind data, a slow reader finds the ping too late.
-        """
+        """Wait until the client says something; ping it now and then."""
         self._news.clear()
         try:
-            async with asyncio.timeout(self._state.config.patience.ping_s):
+            async with asyncio.timeout_at(self._sign_of_life.wake_s(self._now())):
                 await self._news.wait()
         except TimeoutError:
-            if self._unanswered == _PINGS:
+            if not self._sign_of_life.pings():
                 self._refuse(ErrorCode.TIMEOUT, "no sign of life")
-            self._unanswered += 1
             await self.socket.ping()
 
     async def _flush(self) -> None:

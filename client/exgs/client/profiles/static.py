@@ -19,18 +19,16 @@ from exgs.client.errors import (
     StreamError,
     refusal_of,
 )
+from exgs.client.flow.ahead import REQUESTS, AheadWindow
 from exgs.client.profiles.ranges import ByteRange, RangeReader
 from exgs.client.route import Route
 from exgs.codec.format.container import FileHead
 from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
+from exgs.wire.scheduler import ENDLESS_BYTES
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _CHANGED = "the scene on the server has changed; start again"
-_REQUESTS = 6  # at a time, as browsers do
-_AHEAD_BYTES = 128 << 10  # on their way at first: what fills a slow link over a round trip
-_AHEAD_BYTES_MAX = 16 << 20
-_QUICK_S, _LONG_S = 0.25, 0.8  # beyond the least answer time: more, or less, may be on its way
 
 
 class StaticProfile:
@@ -48,24 +46,27 @@ class StaticProfile:
         limit_bytes: int | None = None,
         resume: Resume | None = None,
     ) -> None:
-        self.limit_bytes = limit_bytes
         self._delivery = delivery
         self._token = token
         self._reader = RangeReader(delivery, resume)
+        self._window = AheadWindow(limit_bytes)
         self._is_begun = False  # an answer has come, and with it, as far as it told:
         self._etag: str | None = None  # a strong one
         self._file_bytes: int | None = None  # length of the file
-        self._awaited_bytes = 0  # of the requests on their way
-        self._ahead_bytes = _AHEAD_BYTES  # most that may be on its way
-        self._least_answer_s = float("inf")  # about a round trip
         self._news = asyncio.Event()
 
     def look(self, camera: Camera) -> None:
         """Look from here from now on; to be called on the event loop."""
         self._reader.look(camera)
+        self._news.set()
+
+    def lift_limit(self) -> None:
+        """Receive everything from the next `receive` on."""
+        self._window.limit_bytes = None
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive until everything is here; raises StreamError, FormatError."""
+        self._news = asyncio.Event()  # of this event loop
 
         async def work() -> None:
             while not self._is_done():
@@ -80,7 +81,7 @@ class StaticProfile:
         if self._etag is None and self._reader.head is not None:
             await self._confirm(http, route, self._reader.head)
         self._reader.revise()
-        tasks = [asyncio.create_task(work()) for _ in range(_REQUESTS)]
+        tasks = [asyncio.create_task(work()) for _ in range(REQUESTS)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -88,38 +89,25 @@ class StaticProfile:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._reader.release()
-            self._awaited_bytes = 0
 
     def _is_done(self) -> bool:
-        return self._left_bytes() == 0 or self._reader.is_done
-
-    def _left_bytes(self) -> int | None:
-        """What the limit leaves."""
-        if self.limit_bytes is None:
-            return None
-        return max(0, self.limit_bytes - self._delivery.received_bytes)
+        return self._window.left_bytes(self._delivery.received_bytes) == 0 or self._reader.is_done
 
     def _claim(self) -> ByteRange | None:
-        room_bytes = self._ahead_bytes - self._awaited_bytes
-        left_bytes = self._left_bytes()
-        if left_bytes is not None:
-            left_bytes -= self._awaited_bytes
-        if room_bytes <= 0 or (left_bytes is not None and left_bytes <= 0):
+        size = self._window.next_size(self._delivery.received_bytes)
+        if size is None:
             return None
-        size_bytes = min(room_bytes, self._ahead_bytes // 2)
-        least_bytes = min(room_bytes, self._ahead_bytes // _REQUESTS)
-        if left_bytes is None:
-            return self._reader.claim(size_bytes, least_bytes=least_bytes)
-        return self._reader.claim(size_bytes, least_bytes=least_bytes, most_bytes=left_bytes)
+        most_bytes = ENDLESS_BYTES if size.most_bytes is None else size.most_bytes
+        return self._reader.claim(
+            size.size_bytes, least_bytes=size.least_bytes, most_bytes=most_bytes
+        )
 
     async def _fetch(self, http: aiohttp.ClientSession, route: Route, wanted: ByteRange) -> None:
-        awaited_bytes = wanted.end - wanted.start
-        self._awaited_bytes += awaited_bytes
-        asked_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time
+        flight = self._window.asked(now_s(), wanted.end - wanted.start)
         try:
             async with self._get(http, route, wanted) as response:
-                answer_s = asyncio.get_running_loop().time() - asked_s
-                self._least_answer_s = min(self._least_answer_s, answer_s)
+                self._window.answered(now_s(), flight)
                 self._check(response, wanted)
                 coming: ByteRange | None = wanted
                 if response.status == 200:
@@ -129,31 +117,21 @@ class StaticProfile:
                     return
                 position = coming.start
                 async for data in response.content.iter_any():
-                    self._delivery.count(len(data))
-                    known_bytes = min(awaited_bytes, len(data))
-                    awaited_bytes -= known_bytes
-                    self._awaited_bytes -= known_bytes
+                    self._delivery.count(len(data), now_s())
+                    self._window.came(flight, len(data))
                     self._reader.take(position, data)
                     position += len(data)
                     self._news.set()
-                    if self._left_bytes() == 0:
+                    if self._window.left_bytes(self._delivery.received_bytes) == 0:
                         response.close()
                         return
                 if position < min(coming.end, self._reader.file_bytes or coming.end):
                     raise ConnectionLostError("the server sent less than it was asked for")
                 self._reader.finish(coming)
-                self._adapt(position - coming.start, asyncio.get_running_loop().time() - asked_s)
+                self._window.finished(now_s(), flight, position - coming.start)
         finally:
-            self._awaited_bytes -= awaited_bytes
+            self._window.ended(flight)
             self._news.set()
-
-    def _adapt(self, length_bytes: int, taken_s: float) -> None:
-        """Ask for more ahead while ranges come quickly, for less where they queue."""
-        beyond_s = taken_s - self._least_answer_s
-        if beyond_s < _QUICK_S:
-            self._ahead_bytes = min(self._ahead_bytes + length_bytes, _AHEAD_BYTES_MAX)
-        elif beyond_s > _LONG_S:
-            self._ahead_bytes = max(self._ahead_bytes // 2, _AHEAD_BYTES)
 
     async def _confirm(self, http: aiohttp.ClientSession, route: Route, head: FileHead) -> None:
         """Without an ETag only the file's head tells whether it is still the same."""
@@ -164,7 +142,7 @@ class StaticProfile:
                 data = await response.content.readexactly(wanted.end)
             except asyncio.IncompleteReadError as error:
                 raise ConnectionLostError("the server sent less than it was asked for") from error
-            self._delivery.count(len(data))
+            self._delivery.count(len(data), asyncio.get_running_loop().time())
             response.close()
         if data != head.packed:
             raise SceneChangedError(_CHANGED)

@@ -1,4 +1,8 @@
-"""The streaming profile: one WebSocket, and a ClientSession that says what its bytes mean."""
+"""The streaming profile: an Exchange on a WebSocket.
+
+One task reads, one writes. The writer takes a frame only when the connection can take it, so a
+view that waits is replaced by the next.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +12,17 @@ import contextlib
 import aiohttp
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import (
-    TOKEN_REFUSED,
-    ConnectionLostError,
-    DamagedOnTheWayError,
-    SceneChangedError,
-    StreamError,
-)
-from exgs.client.receive import SILENCE_S
+from exgs.client.errors import StreamError
+from exgs.client.flow.credit import CreditWindow
+from exgs.client.flow.silence import SILENCE_S, Silence
+from exgs.client.profiles.exchange import Exchange
 from exgs.client.route import Route
-from exgs.codec.constants import (
-    FRAME_HEAD_BYTES,
-    HEAD_BYTES,
-    MAX_WELCOME_BYTES,
-    ErrorCode,
-)
+from exgs.codec.constants import FRAME_HEAD_BYTES, MAX_WELCOME_BYTES
 from exgs.scene.camera import Camera
-from exgs.wire.client import ClientSession, Resume
-from exgs.wire.errors import RemoteProtocolError
-from exgs.wire.events import (
-    ChunkArrived,
-    Error,
-    Event,
-    Fragment,
-    GoAway,
-    PageArrived,
-    View,
-    Welcome,
-)
-from exgs.wire.plan import PartPlan
+from exgs.wire.client import Resume
+from exgs.wire.errors import ProtocolError
 
 Socket = aiohttp.ClientWebSocketResponse[bool]
-
-_CREDIT_WINDOW_BYTES = 8 << 20  # what may be on its way: more than any link holds
-_RETRYABLE_CODES = (  # faults that another connection may not meet
-    ErrorCode.BUSY,
-    ErrorCode.DAMAGED,
-    ErrorCode.INTERNAL,
-    ErrorCode.SHUTDOWN,
-    ErrorCode.SLOW_READER,
-    ErrorCode.TIMEOUT,
-)
 
 
 class StreamingProfile:
@@ -66,94 +40,78 @@ class StreamingProfile:
         token: str | None = None,
         limit_bytes: int | None = None,
         resume: Resume | None = None,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._name = name
         self._delivery = delivery
         self._token = token
-        self.limit_bytes = limit_bytes
+        self._credit = CreditWindow(limit_bytes)
         self._resume = resume
-        self._is_stale = False  # what was held came from a cache, and is of another file
+        self._silence = Silence(silence_s)
         self._camera: Camera | None = None
-        self._view: View | None = None
-        self._plan: PartPlan | None = None  # only where there is a memory budget
-        self._session: ClientSession | None = None
-        self._socket: Socket | None = None
-        self._speaking: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()  # to send on the connection
+        self._exchange: Exchange | None = None
+        self._news = asyncio.Event()  # there is something to send
 
     def look(self, camera: Camera) -> None:
         """Look from here from now on; to be called on the event loop."""
         self._camera = camera
-        if self._session is None or self._session.closed:
-            return
-        serial = self._session.send_view(camera)
-        self._view = View(serial, camera)
-        if self._plan is not None:
-            self._revise(self._session, self._plan)
-        if self._socket is not None:
-            task = asyncio.create_task(self._speak(self._session, self._socket))
-            self._speaking.add(task)
-            task.add_done_callback(self._speaking.discard)
+        if self._exchange is not None:
+            self._exchange.look(camera)
+            self._news.set()
+
+    def lift_limit(self) -> None:
+        """Receive everything from the next `receive` on."""
+        self._credit.limit_bytes = None
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
         """Receive until everything is here; raises StreamError, FormatError."""
-        session = ClientSession(
+        self._news = asyncio.Event()  # of this event loop
+        exchange = Exchange(
             self._name,
-            credit_bytes=self._more_credit(0),
+            self._delivery,
+            self._credit,
             token=self._token,
             camera=self._camera,
             resume=self._resume,
         )
-        self._session = session
-        self._turn = asyncio.Lock()
-        self._is_stale = False
+        self._exchange = exchange
         try:
             async with http.ws_connect(
                 route.url,
                 headers=route.headers,
                 server_hostname=route.server_hostname,
                 autoping=False,
-                heartbeat=SILENCE_S,
+                heartbeat=self._silence.limit_s,
                 compress=0,
                 max_msg_size=FRAME_HEAD_BYTES + MAX_WELCOME_BYTES + 1,  # that is refused
             ) as socket:
-                self._socket = socket
-                await self._exchange(session, socket)
-        except RemoteProtocolError as fault:
-            if fault.code is ErrorCode.DAMAGED:  # that part will come anew
-                raise DamagedOnTheWayError(str(fault)) from fault
-            raise
-        finally:
-            self._resume = None if self._is_stale else session.resume()
-            self._session = self._socket = self._plan = None
-
-    async def _exchange(self, session: ClientSession, socket: Socket) -> None:
-        while True:
-            await self._flush(session, socket)
-            if self._is_done(session):
+                writing = asyncio.create_task(self._write(exchange, socket))
+                try:
+                    await self._read(exchange, socket)
+                finally:
+                    writing.cancel()
+                    await asyncio.wait([writing])
                 await socket.close()
-                return
-            data = await self._next_message(session, socket)
-            self._delivery.count(len(data))
+        finally:
+            self._resume = exchange.resume()
+            self._exchange = None
+
+    async def _read(self, exchange: Exchange, socket: Socket) -> None:
+        while not exchange.is_done:
+            data = await self._next_message(exchange, socket)
             try:
-                for event in session.receive_data(data):
-                    self._handle(event, session)
-            except RemoteProtocolError:
-                await self._flush(session, socket)
+                exchange.receive_data(data, asyncio.get_running_loop().time())
+            except (ProtocolError, StreamError):
+                with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+                    for frame in exchange.data_to_send():  # what was wrong
+                        await socket.send_bytes(frame)
                 raise
-            more = self._more_credit(session.credit_bytes)
-            if more and not session.closed:
-                session.send_credit(more)
+            self._news.set()
 
-    async def _next_message(self, session: ClientSession, socket: Socket) -> bytes:
-        """Wait for a message; raises TimeoutError where not a byte comes for a while.
-
-        A long message may take its time on a slow link. So what is timed is the bytes: aiohttp
-        pings after a silence of them, and reports an error where not even the answer comes. An
-        answer that comes alone shows a server that is there, but has nothing to say.
-        """
+    async def _next_message(self, exchange: Exchange, socket: Socket) -> bytes:
+        """Wait for a message; raises TimeoutError where not a byte comes for a while."""
         now_s = asyncio.get_running_loop().time
-        start_s = now_s()
+        self._silence.waits(now_s())
         while True:
             message = await socket.receive()
             match message.type:
@@ -162,83 +120,20 @@ class StreamingProfile:
                     return data
                 case aiohttp.WSMsgType.PING:
                     await socket.pong(message.data)
-                case aiohttp.WSMsgType.PONG if now_s() - start_s < SILENCE_S:
-                    pass  # behind a message that has come after all
-                case aiohttp.WSMsgType.PONG:
+                case aiohttp.WSMsgType.PONG if self._silence.is_over(now_s()):
                     raise TimeoutError
+                case aiohttp.WSMsgType.PONG:
+                    pass  # behind a message that has come after all
                 case aiohttp.WSMsgType.ERROR if isinstance(message.data, TimeoutError):
                     raise message.data
                 case _:
-                    session.receive_eof()
-                    raise ConnectionLostError("the server closed the connection")
+                    exchange.receive_eof()
 
-    async def _flush(self, session: ClientSession, socket: Socket) -> None:
-        """Send what is to be sent; by turns, since a view must not overtake the one before it."""
-        async with self._turn:
-            for frame in session.data_to_send():
-                await socket.send_bytes(frame)
-
-    async def _speak(self, session: ClientSession, socket: Socket) -> None:
-        """Send what is to be sent while `_exchange` waits; a failure is for `_exchange` to meet."""
+    async def _write(self, exchange: Exchange, socket: Socket) -> None:
+        """Send what is to be sent, a frame at a time; a failure is for `_read` to meet."""
         with contextlib.suppress(aiohttp.ClientError, ConnectionError):
-            await self._flush(session, socket)
-
-    def _handle(self, event: Event, session: ClientSession) -> None:
-        match event:
-            case Welcome(head=head):
-                self._delivery.open(head)
-                if self._delivery.has_budget and session.table is not None:
-                    self._plan = PartPlan(head, session.table)
-                    self._revise(session, self._plan, anew=True)
-            case Fragment(part, offset, data):
-                self._delivery.add_fragment(part, offset, data)
-            case PageArrived(page, rows):
-                self._delivery.add_page(page, rows)
-                if self._plan is not None:
-                    self._plan.add_page(page, rows)
-                    self._revise(session, self._plan)
-            case ChunkArrived(chunk, packed):
-                self._delivery.add_chunk(chunk, packed)
-            case GoAway(message=message, retry_after_s=retry_after_s):
-                raise ConnectionLostError(
-                    f"the server goes away: {message}", retry_after_s=retry_after_s
-                )
-            case Error(code, message, fatal) if fatal:
-                self._refused(code, message)
-
-    def _revise(self, session: ClientSession, plan: PartPlan, *, anew: bool = False) -> None:
-        """Tell the server what fits into memory."""
-        if session.closed:
-            return
-        revision = self._delivery.revise(plan, self._view, anew=anew)
-        session.send_cancel(revision.leave_out)
-        session.send_want(revision.take_in)
-        session.send_want(revision.fetch_again, again=True)
-
-    def _refused(self, code: int, message: str) -> None:
-        if code == ErrorCode.SCENE_CHANGED:
-            if not self._delivery.is_open:
-                self._is_stale = True
-                raise ConnectionLostError("the cached scene has changed on the server")
-            raise SceneChangedError("the scene on the server has changed; start again")
-        if code == ErrorCode.UNAUTHORIZED:
-            raise StreamError(TOKEN_REFUSED)
-        if code in _RETRYABLE_CODES:
-            raise ConnectionLostError(f"the server says: {message}")
-        raise StreamError(f"the server says: {message}")
-
-    def _more_credit(self, outstanding_bytes: int) -> int:
-        """Credit to give on top of what is outstanding, in portions worth a frame."""
-        more = _CREDIT_WINDOW_BYTES - outstanding_bytes
-        if self.limit_bytes is not None:
-            head_bytes = 0 if self._delivery.is_open else HEAD_BYTES
-            left = self.limit_bytes - self._delivery.received_bytes - head_bytes
-            return max(0, min(more, left - outstanding_bytes))
-        return more if more >= _CREDIT_WINDOW_BYTES // 2 else 0
-
-    def _is_done(self, session: ClientSession) -> bool:
-        if not self._delivery.is_open:
-            return False
-        spent = session.credit_bytes == 0 and self._more_credit(0) == 0
-        settled = self._plan is not None and self._delivery.is_settled
-        return session.missing_bytes == 0 or spent or settled
+            while True:
+                self._news.clear()
+                while frames := exchange.data_to_send(1):
+                    await socket.send_bytes(frames[0])
+                await self._news.wait()

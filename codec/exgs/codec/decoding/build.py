@@ -7,34 +7,27 @@ proxies except in children that are active cells of the next layer.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
+from exgs.codec.decoding.drawing import DrawnPart, Part, assemble
+from exgs.codec.decoding.drawing import DrawnScene as DrawnScene
 from exgs.codec.errors import DamagedError, FormatError
 from exgs.codec.format.container import unpack_chunk
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import Buffer, check_hash
-from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index import ChunkTable, joined_sh
 from exgs.codec.format.rows import ChunkRef
 from exgs.codec.payload.fine import unpack_fine
 from exgs.codec.payload.geometry import unpack_geometry
-from exgs.codec.payload.sh import ShBasis, unpack_basis, unpack_sh, with_vectors
+from exgs.codec.payload.sh import ShBasis, unpack_basis, unpack_sh
 from exgs.scene.gaussians import FloatArray, Gaussians
 
 Cell = tuple[int, int]  # (layer, tile)
-
-
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class DrawnScene:
-    """What the chunks received so far give to draw."""
-
-    gaussians: Gaussians
-    is_proxy: npt.NDArray[np.bool_]  # [N] merged Gaussian, stands for what has not come yet
-    sh_pending: npt.NDArray[np.bool_]  # [N] leaf whose view dependence has not all come yet
 
 
 def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
@@ -43,12 +36,27 @@ def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
     return leaf_count == facts.leaf_count and not drawn.sh_pending.any()
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which parts are drawn otherwise than before."""
+
+    added: frozenset[Part] = frozenset()
+    replaced: frozenset[Part] = frozenset()  # other rows of it are drawn, or at another size
+    refined: frozenset[Part] = frozenset()  # the same Gaussians with better values
+    dropped: frozenset[Part] = frozenset()  # not drawn any more
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.replaced or self.refined or self.dropped)
+
+
 @dataclass(slots=True)
 class _Cell:
     """What has arrived of one cell, and what the chunk table says belongs to it."""
 
+    rows: set[int] = field(default_factory=set)  # chunk ids
     expected: set[ChunkKind] = field(default_factory=set)
     sh_expected: set[int] = field(default_factory=set)  # chunk ids
+    sh_joined: set[int] = field(default_factory=set)  # those that it is not drawn without
     sh_applied: set[int] = field(default_factory=set)
     leaves: Gaussians | None = None
     leaf_counts: npt.NDArray[np.uint32] | None = None  # leaves in each child
@@ -58,26 +66,35 @@ class _Cell:
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
     waiting: dict[int, tuple[ChunkRef, bytes]] = field(default_factory=dict)  # SH, FINE; packed
     active: bool = False
+    version: int = 0  # rises with what `leaves` and `sh_sum` hold, and is never that of another
+
+    def emptied(self) -> _Cell:
+        """The same cell before anything of it had come."""
+        return _Cell(self.rows, self.expected, self.sh_expected, self.sh_joined)
+
+
+_Shown = tuple[int, bytes]  # the version of a cell that is drawn, and how
 
 
 class SceneBuilder:
     """Decodes chunks in any order and keeps the set of Gaussians to draw.
 
-    The chunk table may still grow while chunks come (pages): a cell is judged by the rows that
-    are known, and the file order puts a cell's rows in one page or in pages before its chunks.
+    A cell is judged by the rows of the chunk table that are known: those of `table`, which may
+    still grow while chunks come, or those that `learn` is told.
     """
 
-    def __init__(self, facts: SceneFacts, table: ChunkTable) -> None:
+    def __init__(self, facts: SceneFacts, table: ChunkTable | None = None) -> None:
         self.facts = facts
         self.version = 0  # rises whenever what is drawn changes
         self._table = table
-        self._rows_seen = 0
+        self._batches_seen = 0  # of the table
         self._cells: dict[Cell, _Cell] = {}
         self._received: set[int] = set()
         self._basis: ShBasis | None = None
-        self._top = np.full(
-            1 << facts.tile_level, -1, np.int8
-        )  # highest active layer per finest tile
+        self._top = np.full(1 << facts.tile_level, -1, np.int8)  # layer, per finest tile
+        self._factors = np.array([layer.amplification for layer in facts.layers], np.float32)
+        self._shown: dict[Part, _Shown] = {}  # as `take_changes` has told
+        self._dirty: set[Cell] = set()  # cells that may be drawn otherwise now
         self._drawn: tuple[int, DrawnScene] | None = None
 
     @property
@@ -89,15 +106,32 @@ class SceneBuilder:
         """Whether this chunk has been added."""
         return chunk_id in self._received
 
-    def add(self, chunk: ChunkRef, packed: Buffer) -> None:
+    def learn(self, rows: Iterable[ChunkRef]) -> None:
+        """Enter the rows of the root index or of a page of the chunk table."""
+        rows = tuple(rows)
+        for row in rows:
+            if row.kind is ChunkKind.BASIS:
+                continue
+            cell = self._cells.setdefault((row.layer, row.tile), _Cell())
+            cell.rows.add(row.id)
+            cell.expected.add(row.kind)
+            if row.kind is ChunkKind.SH:
+                cell.sh_expected.add(row.id)
+        for row in joined_sh(rows):
+            self._cells[row.layer, row.tile].sh_joined.add(row.id)
+
+    def add(self, chunk: ChunkRef, packed: Buffer, *, verified: bool = False) -> None:
         """Verify, decode and enter one chunk; adding it again is harmless.
 
-        Raises FormatError for this chunk or one that waited for it, which is then left out.
+        `verified`: its hash is known to be right. Raises FormatError for this chunk or one that
+        waited for it, which is then left out.
         """
         if chunk.id in self._received:
             return
-        self._learn_rows()
+        self._learn_table()
         cell = self._cells.setdefault((chunk.layer, chunk.tile), _Cell())
+        if not verified:
+            check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
         match chunk.kind:
             case ChunkKind.LEAF:
                 _once(chunk, cell.leaves)
@@ -108,16 +142,15 @@ class SceneBuilder:
             case ChunkKind.BASIS:
                 _once(chunk, self._basis)
                 self._basis = unpack_basis(
-                    unpack_chunk(chunk, packed),
+                    unpack_chunk(chunk, packed, verified=True),
                     sh_degree=self.facts.sh_degree,
                     section=chunk.section,
                 )
             case ChunkKind.SH | ChunkKind.FINE:
                 if not self._refine(cell, chunk, packed):
-                    check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
                     cell.waiting[chunk.id] = chunk, bytes(packed)
             case ChunkKind.EXTRA:
-                check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
+                pass
         self._received.add(chunk.id)
         basis_came = chunk.kind is ChunkKind.BASIS
         faults = []
@@ -135,37 +168,105 @@ class SceneBuilder:
         for layer, tile in cells:
             self._deactivate(layer, tile)
             old = self._cells.get((layer, tile), _Cell())
-            self._cells[layer, tile] = _Cell(old.expected, old.sh_expected)
-        self._received -= {
-            row.id
-            for row in self._table.values()
-            if (row.layer, row.tile) in cells and row.kind is not ChunkKind.BASIS
-        }
+            self._cells[layer, tile] = old.emptied()
+            self._received -= old.rows
         self.version += 1
 
     def drawn(self) -> DrawnScene:
-        """The Gaussians to draw now; the same object until `version` rises."""
+        """The Gaussians to draw now, in the order of layers and tiles.
+
+        The same object until `version` rises.
+        """
         if self._drawn is None or self._drawn[0] != self.version:
-            self._drawn = (self.version, self._assemble())
+            parts = {
+                part: self.part(part)
+                for (layer, tile), cell in self._cells.items()
+                if cell.active
+                for part in (Part(layer, tile, False), Part(layer, tile, True))
+                if self._how(part) is not None
+            }
+            self._drawn = (self.version, assemble(parts, self.facts.sh_degree))
         return self._drawn[1]
 
-    def _learn_rows(self) -> None:
-        if len(self._table) == self._rows_seen:
-            return
-        self._rows_seen = len(self._table)
-        for row in self._table.values():
-            if row.kind is ChunkKind.BASIS:
-                continue
-            cell = self._cells.setdefault((row.layer, row.tile), _Cell())
-            cell.expected.add(row.kind)
-            if row.kind is ChunkKind.SH:
-                cell.sh_expected.add(row.id)
+    def take_changes(self) -> Changes:
+        """Which parts have changed since the last call; costs what has changed."""
+        added: set[Part] = set()
+        replaced: set[Part] = set()
+        refined: set[Part] = set()
+        dropped: set[Part] = set()
+        for layer, tile in self._dirty:
+            for part in (Part(layer, tile, False), Part(layer, tile, True)):
+                before, now = self._shown.get(part), self._how(part)
+                if now is None:
+                    if before is not None:
+                        dropped.add(part)
+                        del self._shown[part]
+                    continue
+                if before is None:
+                    added.add(part)
+                elif before[1] != now[1]:
+                    replaced.add(part)
+                elif before[0] != now[0]:
+                    refined.add(part)
+                self._shown[part] = now
+        self._dirty.clear()
+        return Changes(
+            frozenset(added), frozenset(replaced), frozenset(refined), frozenset(dropped)
+        )
+
+    def part(self, part: Part) -> DrawnPart:
+        """What is drawn of a part that is drawn; raises KeyError for others."""
+        cell = self._cells[part.layer, part.tile]
+        top = self._child_tops(part.layer, part.tile)
+        if part.is_proxy:
+            if cell.proxies is None or cell.proxy_counts is None:
+                raise KeyError(part)
+            shown = top == part.layer
+            rows = None if shown.all() else np.flatnonzero(np.repeat(shown, cell.proxy_counts))
+            return DrawnPart(cell.proxies, shown=rows)
+        if cell.leaves is None or cell.leaf_counts is None:
+            raise KeyError(part)
+        factors = self._factors[top]
+        return DrawnPart(
+            cell.leaves,
+            sh_pending=not cell.sh_expected <= cell.sh_applied,
+            vectors=cell.sh_sum,
+            factors=np.repeat(factors, cell.leaf_counts) if (factors != 1).any() else None,
+        )
+
+    def _how(self, part: Part) -> _Shown | None:
+        """The state in which a part is drawn now; None where nothing of it is."""
+        cell = self._cells.get((part.layer, part.tile))
+        if cell is None or not cell.active:
+            return None
+        top = self._child_tops(part.layer, part.tile)
+        if not part.is_proxy:
+            factors = self._factors[top]
+            how = factors.tobytes() if (factors != 1).any() else b""
+            return (cell.version, how) if cell.leaves is not None and len(cell.leaves) else None
+        if cell.proxy_counts is None:
+            return None
+        shown = top == part.layer
+        return (cell.version, shown.tobytes()) if cell.proxy_counts[shown].any() else None
+
+    def _learn_table(self) -> None:
+        if self._table is not None:
+            for rows in self._table.batches[self._batches_seen :]:
+                self.learn(rows)
+            self._batches_seen = len(self._table.batches)
+
+    def _changed(self, layer: int, tile: int) -> None:
+        """A cell is drawn otherwise, and perhaps those below it, which it stands in front of."""
+        self.version += 1
+        for below in range(layer, -1, -1):
+            self._dirty.add((below, tile))
+            tile >>= self.facts.child_shift(below - 1) if below else 0
 
     def _geometry(
         self, chunk: ChunkRef, packed: Buffer
     ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
         return unpack_geometry(
-            unpack_chunk(chunk, packed),
+            unpack_chunk(chunk, packed, verified=True),
             child_count=self.facts.child_count(chunk.layer),
             count=chunk.count,
             section=chunk.section,
@@ -180,7 +281,7 @@ class SceneBuilder:
             raise DamagedError(
                 f"{chunk.count} rows for {len(cell.leaves)} leaves", section=chunk.section
             )
-        payload = unpack_chunk(chunk, packed)
+        payload = unpack_chunk(chunk, packed, verified=True)
         if chunk.kind is ChunkKind.FINE:
             _once(chunk, cell.is_fine or None)
             cell.leaves = unpack_fine(payload, cell.leaves, section=chunk.section)
@@ -189,7 +290,9 @@ class SceneBuilder:
             vectors = unpack_sh(payload, basis, count=chunk.count, section=chunk.section)
             cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
             cell.sh_applied.add(chunk.id)
-        self.version += cell.active
+        cell.version = self.version + 1
+        if cell.active:
+            self._changed(chunk.layer, chunk.tile)
         return True
 
     def _refine_waiting(self, cell: _Cell) -> list[FormatError]:
@@ -216,7 +319,7 @@ class SceneBuilder:
             cell.active = True
             self._cells[layer, tile] = cell
             self._fine_tops(layer, tile)[:] = layer
-            self.version += 1
+            self._changed(layer, tile)
             pending += self._children(layer, tile)
 
     def _deactivate(self, layer: int, tile: int) -> None:
@@ -227,6 +330,7 @@ class SceneBuilder:
             cell = self._cells.get(above)
             if cell is not None and cell.active:
                 cell.active = False
+                self._changed(*above)
                 pending += self._children(*above)
         tops = self._fine_tops(layer, tile)
         np.minimum(tops, layer - 1, out=tops)
@@ -244,7 +348,7 @@ class SceneBuilder:
             return False
         if cell.leaves is None and cell.proxies is None:
             return False
-        if not cell.sh_expected & self._table.joined_sh <= cell.sh_applied:
+        if not cell.sh_joined <= cell.sh_applied:
             return False
         if layer == 0:
             return True
@@ -256,41 +360,11 @@ class SceneBuilder:
         span = 1 << (self.facts.tile_level - self.facts.layers[layer].tile_level)
         return self._top[tile * span : (tile + 1) * span]
 
-    def _assemble(self) -> DrawnScene:
-        parts = [Gaussians.empty()]
-        proxy_flags = [np.zeros(0, bool)]
-        pending_flags = [np.zeros(0, bool)]
-
-        def enter(part: Gaussians, *, proxy: bool, pending: bool) -> None:
-            parts.append(part)
-            proxy_flags.append(np.full(len(part), proxy))
-            pending_flags.append(np.full(len(part), pending))
-
-        layers = self.facts.layers
-        factors = np.array([layer.amplification for layer in layers], np.float32)
-        for (layer, tile), cell in sorted(self._cells.items()):
-            if not cell.active:
-                continue
-            top = (
-                self._fine_tops(layer, tile).reshape(self.facts.child_count(layer), -1).min(axis=1)
-            )
-            if cell.leaves is not None and cell.leaf_counts is not None:
-                leaves = cell.leaves
-                if cell.sh_sum is not None:
-                    leaves = with_vectors(leaves, cell.sh_sum)
-                if (factors[top] != 1).any():
-                    factor = np.repeat(factors[top], cell.leaf_counts)[:, None]
-                    leaves = replace(leaves, scales=leaves.scales * factor)
-                pending = not cell.sh_expected <= cell.sh_applied
-                enter(leaves, proxy=False, pending=pending)
-            if cell.proxies is not None and cell.proxy_counts is not None:
-                keep = np.repeat(top == layer, cell.proxy_counts)
-                enter(cell.proxies.select(keep), proxy=True, pending=False)
-        return DrawnScene(
-            Gaussians.concatenate(parts),
-            np.concatenate(proxy_flags),
-            np.concatenate(pending_flags),
-        )
+    def _child_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
+        """The highest layer that is active in all of each child of a cell."""
+        tops = self._fine_tops(layer, tile).reshape(self.facts.child_count(layer), -1)
+        lowest: npt.NDArray[np.int8] = tops.min(axis=1)
+        return lowest
 
 
 def _once(chunk: ChunkRef, before: object | None) -> None:

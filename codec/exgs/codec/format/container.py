@@ -158,12 +158,12 @@ def read_chunk(read: ReadRange, chunk: ChunkRef) -> bytes:
     return unpack_chunk(chunk, packed)
 
 
-def unpack_chunk(chunk: ChunkRef, packed: Buffer) -> bytes:
-    """Verify and decompress the packed bytes of one chunk."""
+def unpack_chunk(chunk: ChunkRef, packed: Buffer, *, verified: bool = False) -> bytes:
+    """Verify and decompress the packed bytes of one chunk; `verified`: its hash is right."""
     return unpack_frame(
         packed,
         raw_bytes=chunk.raw_bytes,
-        expected_hash=chunk.hash,
+        expected_hash=None if verified else chunk.hash,
         limit_bytes=MAX_CHUNK_RAW_BYTES,
         section=chunk.section,
         offset=chunk.offset,

@@ -87,15 +87,16 @@ def unpack_frame(
     packed: Buffer,
     *,
     raw_bytes: int,
-    expected_hash: bytes,
+    expected_hash: bytes | None,
     limit_bytes: int,
     section: str,
     offset: int | None = None,
 ) -> bytes:
     """Verify and decompress one frame to exactly `raw_bytes` bytes.
 
-    Raises LimitError before anything is allocated where `raw_bytes` exceeds `limit_bytes`, and
-    DamagedError where hash, frame header or size disagree.
+    `expected_hash` is None where the hash is known to be right. Raises LimitError before anything
+    is allocated where `raw_bytes` exceeds `limit_bytes`, and DamagedError where hash, frame header
+    or size disagree.
     """
     if raw_bytes > limit_bytes:
         raise LimitError(
@@ -103,7 +104,8 @@ def unpack_frame(
             section=section,
             offset=offset,
         )
-    check_hash(packed, expected_hash, section=section, offset=offset)
+    if expected_hash is not None:
+        check_hash(packed, expected_hash, section=section, offset=offset)
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.dict_id:

@@ -41,7 +41,9 @@ class ChunkTable(Mapping[int, ChunkRef]):
         self._group_missing: dict[int, int] = {}
         for page in root.pages:
             self._group_missing[page.group] = self._group_missing.get(page.group, 0) + 1
-        self.joined_sh = set(_joined_sh(root.chunks))  # ids of the SH that LEAF are drawn with
+        self.batches = [root.chunks]  # the rows, as they were entered together
+        # Ids of the SH that LEAF are drawn with.
+        self.joined_sh = {row.id for row in joined_sh(root.chunks)}
         self._rules = TableRules(root.facts, root.pages)
         self._rules.enter(0, root.chunks)
 
@@ -52,7 +54,8 @@ class ChunkTable(Mapping[int, ChunkRef]):
         self._check_area(page, rows)
         self._rules.enter(page.id, rows)
         self._rows.update((row.id, row) for row in rows)
-        self.joined_sh.update(_joined_sh(rows))
+        self.batches.append(rows)
+        self.joined_sh.update(row.id for row in joined_sh(rows))
 
     @property
     def missing_pages(self) -> tuple[PageRef, ...]:
@@ -95,8 +98,8 @@ class ChunkTable(Mapping[int, ChunkRef]):
         return len(self._rows)
 
 
-def _joined_sh(rows: Iterable[ChunkRef]) -> Iterator[int]:
-    """The SH rows of a page that stand right behind the LEAF or PROXY of their cell."""
+def joined_sh(rows: Iterable[ChunkRef]) -> Iterator[ChunkRef]:
+    """The SH rows of a page or the root that stand right behind the geometry of their cell."""
     before: ChunkRef | None = None
     for row in rows:
         if row.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):
@@ -107,5 +110,5 @@ def _joined_sh(rows: Iterable[ChunkRef]) -> Iterator[int]:
             and before.kind in (ChunkKind.LEAF, ChunkKind.PROXY)
             and row.cell == before.cell
         ):
-            yield row.id
+            yield row
         before = row

@@ -21,25 +21,23 @@ from exgs.client.errors import (
     StreamError,
     refusal_of,
 )
+from exgs.client.flow.backoff import Backoff, GiveUp
+from exgs.client.flow.silence import CONNECT_S, SILENCE_S
 from exgs.client.route import Route
 from exgs.scene.camera import Camera
 
-_ATTEMPTS = 6  # in a row that bring nothing, once something has come
-_FIRST_ATTEMPTS = 2
-_BACKOFF_S = 0.25  # doubles with every attempt
-_CONNECT_S = 10.0
-SILENCE_S = 10.0  # without a byte, after which a connection is given up
-_LONGEST_WAIT_S = 120.0  # that a server may ask for
 _CONNECTION_ERRORS = (ConnectionLostError, aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
 class Profile(Protocol):
     """One way to receive a scene."""
 
-    limit_bytes: int | None  # to stop after
-
     def look(self, camera: Camera) -> None:
         """Look from here from now on: what the camera sees shall come first."""
+        ...
+
+    def lift_limit(self) -> None:
+        """Receive everything from the next `receive` on, whatever limit there was."""
         ...
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
@@ -50,20 +48,28 @@ class Profile(Protocol):
         ...
 
 
-async def receive(
-    profile: Profile, route: Route, delivery: Delivery, note: Callable[[str], None]
+async def receive_all(
+    profile: Profile,
+    route: Route,
+    delivery: Delivery,
+    on_lost: Callable[[str], None],
+    *,
+    backoff: Backoff | None = None,
+    silence_s: float = SILENCE_S,
 ) -> int:
     """Receive all that `profile` wants; returns how often the connection had to be made anew.
 
-    Raises StreamError when the server can't be reached any more, and what the profile raises.
+    `on_lost` is told, in a line, why a connection ended and when the next one is made. Raises
+    StreamError when the server can't be reached any more, and what the profile raises.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=SILENCE_S)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s)
+    backoff = backoff if backoff is not None else Backoff()
+    now_s = asyncio.get_running_loop().time
     async with aiohttp.ClientSession(
         timeout=timeout, auto_decompress=False, trace_configs=[_keeping_to(route)]
     ) as http:
-        reconnections = failures = 0
+        reconnections = 0
         while True:
-            before = delivery.kept_bytes
             try:
                 await profile.receive(http, route)
                 return reconnections
@@ -71,15 +77,16 @@ async def receive(
                 cause, failure = error, _named(error, route)
             if not isinstance(failure, ConnectionLostError):
                 raise failure from cause
-            damaged = isinstance(failure, DamagedOnTheWayError)
-            failures = 1 if delivery.kept_bytes > before and not damaged else failures + 1
-            if failures >= (_ATTEMPTS if delivery.kept_bytes else _FIRST_ATTEMPTS):
-                raise StreamError(f"{failure}; gave up after {failures} attempts") from cause
-            wait_s = max(_BACKOFF_S * 2 ** (failures - 1), failure.retry_after_s)
-            if wait_s > _LONGEST_WAIT_S:
-                raise StreamError(f"{failure}; it asks to come back in {wait_s:g} s") from cause
-            note(f"{failure}; connecting again in {wait_s:g} s")
-            await asyncio.sleep(wait_s)
+            decision = backoff.failed(
+                now_s(),
+                delivery.kept_bytes,
+                retry_after_s=failure.retry_after_s,
+                damaged_part=failure.part if isinstance(failure, DamagedOnTheWayError) else None,
+            )
+            if isinstance(decision, GiveUp):
+                raise StreamError(f"{failure}; {decision.reason}") from cause
+            on_lost(f"{failure}; connecting again in {decision.wait_s:g} s")
+            await asyncio.sleep(decision.at_s - now_s())
             reconnections += 1
 
 

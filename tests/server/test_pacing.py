@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 from collections import deque
 
+import numpy as np
 import pytest
 
 from exgs.codec.constants import MAX_FRAGMENT_BYTES
-from exgs.server import outlet
-from exgs.server.outlet import Outlet
+from exgs.server.flow.pacing import Delivery, Pacer
+from exgs.server.kernel import delivery_of
 
 PACKET_BYTES = 1448
 STEP_S = 0.001
@@ -36,9 +36,9 @@ class Link:
         while self._answers and self._answers[0][0] <= self.now_s:
             self.delivered_bytes += self._answers.popleft()[1]
 
-    def ask(self, end: socket.socket | None) -> outlet._Kernel:
+    def delivery(self) -> Delivery:
         under_way_bytes = self.waiting_bytes + sum(size for _, size in self._answers)
-        return outlet._Kernel(
+        return Delivery(
             packet_bytes=PACKET_BYTES,
             unacknowledged=round(under_way_bytes / PACKET_BYTES),
             sacked=0,
@@ -50,16 +50,16 @@ class Link:
             shortest_trip_s=self.trip_s,
         )
 
-    def fill(self, until_s: float, tap: Outlet) -> tuple[float, float]:
-        """Send what `tap` lets through; returns the share of the link used, and the worst wait."""
+    def fill(self, until_s: float, pacer: Pacer) -> tuple[float, float]:
+        """Send what `pacer` lets through; returns the share of the link used, the worst wait."""
         before_bytes, start_s, worst_s, again_s = self.delivered_bytes, self.now_s, 0.0, self.now_s
         while self.now_s < until_s:
             while self.now_s >= again_s:
-                wait_s = tap.wait_s(self.now_s)
-                if wait_s > 0:
-                    again_s = self.now_s + max(wait_s, STEP_S)
+                look_s = pacer.next_look_s(self.now_s, self.delivery(), 0.5)
+                if look_s is not None:
+                    again_s = max(look_s, self.now_s + STEP_S)
                     break
-                self.waiting_bytes += tap.fragment_bytes
+                self.waiting_bytes += pacer.fragment_bytes
             worst_s = max(worst_s, self.waiting_bytes / self.rate)
             self.step()
         used_bytes = self.delivered_bytes - before_bytes
@@ -69,64 +69,71 @@ class Link:
 @pytest.mark.parametrize(
     ("rate", "trip_s"), [(250e3, 0.2), (250e3, 0.1), (2.5e6, 0.04), (12.5e6, 0.02), (25e6, 0.2)]
 )
-def test_a_link_is_filled_and_no_queue_stands(
-    rate: float, trip_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_is_filled_and_no_queue_stands(rate: float, trip_s: float) -> None:
     link = Link(rate, trip_s)
-    monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
-    tap = Outlet(None, 0.0)
-    link.fill(6.0, tap)  # it finds out
-    share, wait_s = link.fill(12.0, tap)
+    pacer = Pacer(0.0)
+    link.fill(6.0, pacer)  # it finds out
+    share, wait_s = link.fill(12.0, pacer)
     assert share > 0.97
     assert wait_s < 0.2 * trip_s + 0.05
 
 
-def test_a_link_that_changes_its_rate_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_changes_its_rate_is_followed() -> None:
     link = Link(250e3, 0.1)
-    monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
-    tap = Outlet(None, 0.0)
-    link.fill(5.0, tap)
+    pacer = Pacer(0.0)
+    link.fill(5.0, pacer)
     link.rate = 2.5e6
-    link.fill(10.0, tap)
-    share, wait_s = link.fill(15.0, tap)
+    link.fill(10.0, pacer)
+    share, wait_s = link.fill(15.0, pacer)
     assert share > 0.97
     link.rate = 1e6
-    link.fill(30.0, tap)
-    share, wait_s = link.fill(35.0, tap)
+    link.fill(30.0, pacer)
+    share, wait_s = link.fill(35.0, pacer)
     assert share > 0.97
     assert wait_s < 0.08
 
 
-def test_fragments_are_small_where_the_link_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fragments_are_small_where_the_link_is_slow() -> None:
     sizes = []
     for rate in (50e3, 250e3, 500e3, 5e6):
         link = Link(rate, 0.05)
-        monkeypatch.setattr(outlet, "_ask_kernel", link.ask)
-        tap = Outlet(None, 0.0)
-        link.fill(3.0, tap)
-        sizes.append(tap.fragment_bytes)
+        pacer = Pacer(0.0)
+        link.fill(3.0, pacer)
+        sizes.append(pacer.fragment_bytes)
     assert max(sizes[:2]) < 4200
     assert 4096 < sizes[2] < 12_000
     assert sizes[3] == MAX_FRAGMENT_BYTES
 
 
-def test_where_the_kernel_does_not_tell_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    tap = Outlet(None, 0.0)
-    assert tap.wait_s(1.0) == 0
-    assert tap.fragment_bytes == MAX_FRAGMENT_BYTES
-    asyncio.run(tap.opens())
+def test_where_the_kernel_does_not_tell_nothing_waits() -> None:
+    pacer = Pacer(0.0)
+    assert pacer.next_look_s(1.0, None, 0.5) is None
+    assert pacer.fragment_bytes == MAX_FRAGMENT_BYTES
+
+
+def test_a_slow_reader_is_asked_seldom() -> None:
+    link, pacer = Link(250e3, 0.1), Pacer(0.0)
+    link.waiting_bytes = 40e3
+    looks_s = [0.0]
+    for _ in range(12):
+        look_s = pacer.next_look_s(looks_s[-1], link.delivery(), 0.5)
+        assert look_s is not None
+        looks_s.append(look_s)
+    pauses_s = np.diff(looks_s)
+    assert max(pauses_s) <= 1.0
+    assert pauses_s[-1] > pauses_s[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_linux_tells_what_is_under_way() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with socket.create_connection(server.getsockname()) as one, server.accept()[0] as other:
-            before = outlet._ask_kernel(one)
+            before = delivery_of(one)
             one.sendall(bytes(100_000))
             got = 0
             while got < 100_000:
                 got += len(other.recv(1 << 16))
-            after = outlet._ask_kernel(one)
+            after = delivery_of(one)
             assert before is not None
             assert after is not None
             assert after.delivered > before.delivered
@@ -139,7 +146,7 @@ def test_linux_tells_what_is_under_way() -> None:
             with pytest.raises(BlockingIOError):
                 while True:
                     one.send(bytes(1 << 16))
-            full = outlet._ask_kernel(one)
+            full = delivery_of(one)
             assert full is not None
             assert full.unsent_bytes > 0
-        assert outlet._ask_kernel(one) is None  # closed
+        assert delivery_of(one) is None  # closed

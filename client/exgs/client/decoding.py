@@ -1,0 +1,141 @@
+"""The scene as it grows: what has come is decoded, and told as updates.
+
+It belongs to whoever takes the updates and runs on their thread, or on one that works for them.
+The network has checked every hash.
+"""
+
+from __future__ import annotations
+
+from exgs.client.arrivals import Arrival, Batch, ChunkCame, Dropped, PageCame
+from exgs.client.update import Update
+from exgs.codec.decoding.build import Changes, SceneBuilder
+from exgs.codec.decoding.drawing import DrawBuffer, DrawnPart, DrawnScene, Part
+from exgs.codec.format.container import FileHead
+
+_LEAST_BYTES = 256 << 10  # packed, that one update takes in, or as much as there is so far
+
+
+class LiveScene:
+    """Decodes batches one after the other; one thread at a time may use it."""
+
+    def __init__(self) -> None:
+        self._head: FileHead | None = None
+        self._builder: SceneBuilder | None = None
+        self._buffer: DrawBuffer | None = None
+        self._waiting: list[Arrival] = []
+        self._decoded: set[int] = set()  # chunks
+        self._decoded_bytes = 0
+        self._drawn_parts: set[Part] = set()
+        self._stale: set[Part] = set()  # parts that the buffer does not show as they are
+        self._serial = 0
+        self._told: tuple[object, ...] = ()  # of the last update, besides parts
+
+    @property
+    def has_left(self) -> bool:
+        """Whether some of what was handed over has not been decoded yet."""
+        return bool(self._waiting)
+
+    def advance(self, batch: Batch) -> Update | None:
+        """Take what has come in; None where there is nothing to tell.
+
+        Raises FormatError where a chunk is not what its index row says.
+        """
+        self._waiting += batch.arrivals
+        if batch.head is None:
+            return None
+        builder = self._open(batch.head)
+        self._decode(builder)
+        changes = builder.take_changes()
+        self._enter(changes)
+        is_complete = len(self._decoded) == batch.head.root.chunk_count
+        is_ready = batch.is_ready and not self._waiting
+        told = (is_ready, is_complete, batch.reconnections, batch.trouble)
+        if not changes and told == self._told:
+            return None
+        self._told = told
+        self._serial += 1
+        return Update(
+            builder.facts,
+            batch.received_bytes,
+            batch.head.header.file_bytes,
+            builder.layer,
+            is_ready,
+            is_complete,
+            batch.reconnections,
+            batch.trouble,
+            changes.added,
+            changes.replaced,
+            changes.refined,
+            changes.dropped,
+            _drawing=self,
+            _serial=self._serial,
+        )
+
+    # What updates refer to
+
+    def drawn(self, serial: int) -> DrawnScene:
+        """Everything that is drawn; raises RuntimeError for an older update."""
+        builder, buffer = self._now(serial)
+        if self._stale:
+            shown = {part: builder.part(part) for part in sorted(self._stale & self._drawn_parts)}
+            buffer.update(shown, self._stale - self._drawn_parts)
+            self._stale.clear()
+        return buffer.drawn()
+
+    def part(self, serial: int, part: Part) -> DrawnPart:
+        """One part that is drawn; raises KeyError, and RuntimeError for an older update."""
+        builder, _ = self._now(serial)
+        if part not in self._drawn_parts:
+            raise KeyError(part)
+        return builder.part(part)
+
+    def parts(self, serial: int) -> frozenset[Part]:
+        """All parts that are drawn; raises RuntimeError for an older update."""
+        self._now(serial)
+        return frozenset(self._drawn_parts)
+
+    def _now(self, serial: int) -> tuple[SceneBuilder, DrawBuffer]:
+        if serial != self._serial or self._builder is None or self._buffer is None:
+            raise RuntimeError("a newer update has been taken; keep a snapshot() of the older one")
+        return self._builder, self._buffer
+
+    # What comes
+
+    def _open(self, head: FileHead) -> SceneBuilder:
+        if self._builder is None:
+            self._builder = SceneBuilder(head.root.facts)
+            self._builder.learn(head.root.chunks)
+            self._buffer = DrawBuffer(head.root.facts.sh_degree)
+        return self._builder
+
+    def _decode(self, builder: SceneBuilder) -> None:
+        """Enter what has arrived, the first picture's cells alone first, later ones by the dose.
+
+        So the first picture comes soon, a view that is chosen by it is the same in every run, and
+        whoever takes updates is never kept waiting for more than as much again.
+        """
+        most_bytes = max(_LEAST_BYTES, self._decoded_bytes)
+        is_first = not self._drawn_parts
+        version, taken_bytes = builder.version, 0
+        for number, arrival in enumerate(self._waiting):
+            if taken_bytes >= most_bytes or (is_first and builder.version != version):
+                del self._waiting[:number]
+                break
+            match arrival:
+                case PageCame(rows):
+                    builder.learn(rows)
+                case ChunkCame(ref, packed):
+                    builder.add(ref, packed, verified=True)
+                    self._decoded.add(ref.id)
+                    taken_bytes += len(packed)
+                case Dropped(refs):
+                    builder.drop({(ref.layer, ref.tile) for ref in refs})
+                    self._decoded.difference_update(ref.id for ref in refs)
+        else:
+            self._waiting.clear()
+        self._decoded_bytes += taken_bytes
+
+    def _enter(self, changes: Changes) -> None:
+        self._drawn_parts |= changes.added
+        self._drawn_parts -= changes.dropped
+        self._stale |= changes.added | changes.replaced | changes.refined | changes.dropped

@@ -1,0 +1,188 @@
+"""The network's side of a receiver: a thread with an event loop of its own.
+
+So a stream gets on while its user draws, and the same receiver serves programs with a loop and
+without one. `close` leaves neither thread, task nor socket behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from yarl import URL
+
+from exgs.client.arrivals import Arrivals
+from exgs.client.cache import Cache, Stored
+from exgs.client.connecting import Profile, receive_all
+from exgs.client.delivery import Delivery
+from exgs.client.errors import StreamError
+from exgs.client.flow.silence import SILENCE_S
+from exgs.client.link import Link
+from exgs.client.profiles.local import LocalProfile
+from exgs.client.profiles.static import StaticProfile
+from exgs.client.profiles.streaming import StreamingProfile
+from exgs.client.route import open_route
+from exgs.scene.camera import Camera
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to receive a scene."""
+
+    camera: Camera | None = None  # to begin with
+    cache: Path | None = None  # folder to keep what comes in
+    memory_bytes: int | None = None  # that the decoded scene may take
+    token: str | None = None
+    link: Link | None = None  # to shape the traffic by
+    max_bytes: int | None = None  # to stop after
+    seed: int = 0  # of the link's losses
+    note: Callable[[str], None] = lambda _: None  # told, on the network's thread, a line for people
+    silence_s: float = SILENCE_S  # without a byte, after which a connection is given up
+
+
+class Engine:
+    """Receives one scene into `arrivals` on a thread of its own."""
+
+    def __init__(self, source: URL | Path, terms: Terms) -> None:
+        self.arrivals = Arrivals()
+        self._source = source
+        self._terms = terms
+        self._link = terms.link
+        self._cache: Cache | None = None
+        self._delivery: Delivery | None = None
+        self._profile: Profile | LocalProfile | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # of what follows
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._camera = terms.camera  # the newest
+        self._is_looking = False  # a call that hands it on is under way
+        self._is_stopped = False
+
+    # Any thread
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._thread = threading.Thread(target=self._run, name="exgs receiver", daemon=True)
+        self._thread.start()
+
+    def look(self, camera: Camera) -> None:
+        """Look from here from now on; of views in quick succession the newest counts."""
+        with self._lock:
+            self._camera = camera
+            if self._loop is not None and not self._is_looking:
+                self._is_looking = True
+                self._loop.call_soon_threadsafe(self._look)
+
+    def stop(self) -> None:
+        """Receive nothing more."""
+        with self._lock:
+            self._is_stopped = True
+            if self._loop is not None and self._task is not None:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Stop, wait, and let go of the cache."""
+        self.stop()
+        self.join()
+        if self._cache is not None:
+            self._cache.close()
+
+    def fetch_rest(self) -> None:
+        """After the end: receive, over no link, what limits have left out."""
+        self.join()
+        if self._profile is not None:
+            self._profile.lift_limit()
+        if self._delivery is not None:
+            self._delivery.lift_budget()
+        self._link = None
+        self.arrivals.reopen()
+        self.start()
+
+    # The network's thread
+
+    def _run(self) -> None:
+        fault: BaseException | None = None
+        try:
+            asyncio.run(self._receive())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:  # it is raised where updates are taken
+            fault = error
+        finally:
+            with self._lock:
+                self._loop = self._task = None
+            self.arrivals.close(fault)
+
+    async def _receive(self) -> None:
+        if self._delivery is None or self._profile is None:
+            self._delivery, self._profile = self._prepare()
+        with self._lock:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            if self._is_stopped:
+                return
+        self._look()
+        if isinstance(self._profile, LocalProfile):
+            await self._profile.receive()
+        elif isinstance(self._source, URL):
+            async with open_route(self._source, self._link, seed=self._terms.seed) as route:
+                await receive_all(
+                    self._profile,
+                    route,
+                    self._delivery,
+                    self._lost,
+                    silence_s=self._terms.silence_s,
+                )
+
+    def _prepare(self) -> tuple[Delivery, Profile | LocalProfile]:
+        terms, source = self._terms, self._source
+        stored: Stored | None = None
+        if terms.cache is not None and isinstance(source, URL):
+            self._cache = Cache(terms.cache, str(source), terms.note)
+            stored = self._cache.load()
+        delivery = Delivery(self.arrivals, self._cache, stored, terms.memory_bytes)
+        if isinstance(source, Path):
+            return delivery, LocalProfile(source, delivery, limit_bytes=terms.max_bytes)
+        resume = stored.resume if stored is not None else None
+        if not is_stream(source):
+            return delivery, StaticProfile(
+                delivery, token=terms.token, limit_bytes=terms.max_bytes, resume=resume
+            )
+        return delivery, StreamingProfile(
+            source.parts[-2],
+            delivery,
+            token=terms.token,
+            limit_bytes=terms.max_bytes,
+            resume=resume,
+            silence_s=terms.silence_s,
+        )
+
+    def _look(self) -> None:
+        with self._lock:
+            camera, self._is_looking = self._camera, False
+        if camera is not None and self._profile is not None:
+            self._profile.look(camera)
+
+    def _lost(self, reason: str) -> None:
+        self.arrivals.lost(reason)
+        self._terms.note(reason)
+
+
+def is_stream(url: URL) -> bool:
+    """Whether a URL is that of a stream, .../scenes/NAME/stream, rather than of a file.
+
+    Raises StreamError where its scheme says one thing and its path the other.
+    """
+    if url.name == "stream" and len(url.parts) > 2:
+        return True
+    if url.scheme in ("ws", "wss"):
+        raise StreamError(f"{url}: a stream is at ws://HOST/scenes/NAME/stream")
+    return False

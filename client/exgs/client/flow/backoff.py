@@ -1,0 +1,66 @@
+"""When to connect again after a failure, and when to give up.
+
+The wait doubles with every failure in a row. A failure behind which bytes have come starts the row
+anew; one part that comes damaged again and again does not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+_ATTEMPTS = 6  # in a row that bring nothing, once something has come
+_FIRST_ATTEMPTS = 2
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 120.0  # that a server may ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Connect again at `at_s`, which is `wait_s` after the failure."""
+
+    wait_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Don't connect again, for this reason."""
+
+    reason: str
+
+
+class Backoff:
+    """Decides after each failure of one download."""
+
+    def __init__(self, *, first_wait_s: float = _FIRST_WAIT_S) -> None:
+        self._first_wait_s = first_wait_s
+        self._failures = 0  # in a row
+        self._kept_bytes = 0
+        self._damage: Counter[int] = Counter()  # part -> how often it came damaged
+
+    def failed(
+        self,
+        now_s: float,
+        kept_bytes: int,
+        *,
+        retry_after_s: float = 0.0,
+        damaged_part: int | None = None,
+    ) -> Retry | GiveUp:
+        """What to do after a failure at `now_s`.
+
+        `kept_bytes` have been kept over all connections so far. `retry_after_s` is how long the
+        server asks to stay away; `damaged_part` ended the connection by a wrong hash.
+        """
+        came_further = kept_bytes > self._kept_bytes
+        self._kept_bytes = kept_bytes
+        self._failures = 1 if came_further else self._failures + 1
+        if damaged_part is not None:
+            self._damage[damaged_part] += 1
+            self._failures = self._damage[damaged_part]
+        if self._failures >= (_ATTEMPTS if kept_bytes else _FIRST_ATTEMPTS):
+            return GiveUp(f"gave up after {self._failures} attempts")
+        wait_s = max(self._first_wait_s * 2 ** (self._failures - 1), retry_after_s)
+        if wait_s > _LONGEST_WAIT_S:
+            return GiveUp(f"it asks to come back in {wait_s:g} s")
+        return Retry(wait_s, now_s + wait_s)
