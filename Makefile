@@ -9,12 +9,14 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench bench-rd bench-net fuzz clean
+.PHONY: help install demo page test test-web lint types bench bench-rd bench-net fuzz clean
 
 help:
 	@echo 'make install    everything that exgs needs, into $(VENV)'
 	@echo 'make demo       encode, serve and stream the sample scene over a slow link; look in demo/'
-	@echo 'make test       all tests; WORKERS=4 for so many processes'
+	@echo 'make page       the page that `exgs serve` shows, after a change in client/web'
+	@echo 'make test       all tests but those of the browser; WORKERS=4 for so many processes'
+	@echo 'make test-web   types and tests of client/web, and of the page in Chromium'
 	@echo 'make lint       style and format, by ruff'
 	@echo 'make types      types, by mypy'
 	@echo 'make bench      times of the rasterizers; SCENES="a.ply b.ply" for others than the sample'
@@ -31,6 +33,16 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+page: $(VENV)/.demo
+	$(BIN)/python client/web/build_page.py --fetch-node
+
+WEB := $(BIN)/python client/web/build_page.py npm
+test-web: $(VENV)/.dev page
+	$(BIN)/python client/web/make_constants.py --check
+	$(WEB) run types
+	$(WEB) test
+	$(WEB) run e2e
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -71,7 +83,7 @@ fuzz: $(VENV)/.fuzz
 		$(BIN)/python -m bench.net_fuzz $$target --minutes $(MINUTES) || exit 1; done
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist server/exgs/server/page client/web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find codec server client tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what is installed is what these files said. The demo needs neither torch nor the tools,

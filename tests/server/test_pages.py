@@ -1,0 +1,282 @@
+"""The page for people: what it says, what it lets in, what it is served with; and posters."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exgs.server.web_page import NOT_BUILT, SinglePage, WebPage, load_page
+from tests.codec.forge import JPEG, assemble, small_file
+from tests.server.support import Answer, Site, on_site
+
+_TEMPLATE = """<!doctype html>
+<html lang="en"><head><!--policy--><title>exgs</title><style>p{}</style>
+<script type="application/json" id="exgs-data"></script>
+<script>let boot = 1;</script>
+<script type="module" src="/assets/main-1.js"></script>
+</head><body><!--poster--><main></main><!--scene--></body></html>
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with a scene that has a poster, and one that has none."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    parts = small_file()
+    (folder / "plain.exgs").write_bytes(assemble(parts))
+    parts.poster = JPEG
+    (folder / "posed.exgs").write_bytes(assemble(parts))
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A built page, as far as the server looks."""
+    folder = tmp_path / "page"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text(_TEMPLATE)
+    for name in ("main-1.js", "main-1.js.gz", "main-1.js.br"):
+        (folder / "assets" / name).write_text(name)
+    monkeypatch.setattr("exgs.server.app.load_page", lambda: WebPage(folder))
+    return folder
+
+
+def data_of(page: Answer) -> dict[str, Any]:
+    found = re.search(r'id="exgs-data">(.*?)</script>', page.body.decode(), re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def policy_of(page: Answer) -> dict[str, list[str]]:
+    rules = page.headers["Content-Security-Policy"].split("; ")
+    return {name: values for name, *values in (rule.split() for rule in rules)}
+
+
+def test_without_a_built_page_one_line_says_how_to_build_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exgs.server.app.load_page", lambda: None)
+
+    async def main(site: Site) -> None:
+        for path in ("/", "/scenes/posed/", "/assets/main-1.js"):
+            answer = await site.get(path)
+            assert (answer.status, answer.body.decode()) == (404, NOT_BUILT)
+        assert (await site.get("/scenes")).status == 200
+
+    assert NOT_BUILT.count("\n") == 1
+    assert load_page(Path("/nowhere")) is None
+    on_site(root, main)
+
+
+def test_the_catalogue_comes_with_the_page(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        page = await site.get("/")
+        assert page.status == 200
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        listed = json.loads((await site.get("/scenes")).body)["scenes"]
+        assert data_of(page) == {"token": False, "scenes": listed}
+        assert [entry.get("poster") for entry in listed] == [None, "/scenes/posed/poster"]
+
+    on_site(root, main)
+
+
+@pytest.mark.parametrize("path", ["/scenes/posed/", "/?content=/scenes/posed.exgs"])
+def test_a_scene_comes_with_its_poster(root: Path, built: Path, path: str) -> None:
+    async def main(site: Site) -> None:
+        page = await site.get(path)
+        data = data_of(page)
+        assert data["content"] == "/scenes/posed.exgs"
+        assert data["scene"]["name"] == "posed"
+        picture = f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"
+        assert f'src="{picture}"' in page.body.decode()
+        assert "<title>posed - exgs</title>" in page.body.decode()
+
+    on_site(root, main)
+
+
+def test_the_address_of_a_scene_ends_with_a_slash(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        url = f"{site.server.url}/scenes/posed?noui"
+        async with site.http.get(url, allow_redirects=False) as response:
+            assert response.status == 308
+            assert response.headers["Location"] == "/scenes/posed/?noui"
+        assert (await site.get("/scenes/none/")).status == 404
+
+    on_site(root, main)
+
+
+def test_posters_are_served_and_kept_until_they_change(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        poster = await site.get("/scenes/posed/poster")
+        assert (poster.status, poster.body) == (200, JPEG)
+        assert poster.headers["Content-Type"] == "image/jpeg"
+        same = await site.get("/scenes/posed/poster", If_None_Match=poster.headers["Etag"])
+        assert (same.status, same.body) == (304, b"")
+        head = await site.get("/scenes/posed/poster", method="HEAD")
+        assert (head.status, head.headers["Content-Length"]) == (200, str(len(JPEG)))
+        for name in ("plain", "none"):
+            assert (await site.get(f"/scenes/{name}/poster")).status == 404
+
+    on_site(root, main)
+
+
+def test_a_damaged_poster_does_not_hide_its_scene(root: Path) -> None:
+    path = root / "posed.exgs"
+    path.write_bytes(path.read_bytes().replace(JPEG, JPEG[:-1] + b"!"))
+
+    async def main(site: Site) -> None:
+        listed = json.loads((await site.get("/scenes")).body)["scenes"]
+        assert [entry["name"] for entry in listed] == ["plain", "posed"]
+        assert "poster" not in listed[1]
+        assert (await site.get("/scenes/posed/poster")).status == 404
+
+    on_site(root, main)
+
+
+def test_behind_a_token_the_page_tells_nothing_of_scenes(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        assert data_of(await site.get("/")) == {"token": True}
+        for name in ("posed", "none"):
+            page = await site.get(f"/scenes/{name}/")
+            data = {"token": True, "content": f"/scenes/{name}.exgs"}
+            assert (page.status, data_of(page)) == (200, data)
+            assert "data:image" not in page.body.decode()
+        assert (await site.get("/scenes/posed/poster")).status == 401
+        shown = await site.get("/scenes/posed/poster", Authorization="Bearer secret")
+        assert shown.body == JPEG
+
+    on_site(root, main, token="secret")
+
+
+def test_the_operators_hook_decides_over_pages_too(root: Path, built: Path) -> None:
+    async def nobody(_request: object, name: str) -> bool:
+        return name == "plain"
+
+    async def main(site: Site) -> None:
+        assert "scenes" not in data_of(await site.get("/"))
+        assert "scene" not in data_of(await site.get("/scenes/posed/"))
+        assert (await site.get("/scenes/posed/poster")).status == 403
+
+    on_site(root, main, authorize=nobody)
+
+
+def test_the_page_may_load_nothing_but_itself(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        page = await site.get("/")
+        policy = policy_of(page)
+        digest = base64.b64encode(hashlib.sha256(b"let boot = 1;").digest()).decode()
+        assert policy["default-src"] == ["'none'"]
+        assert policy["script-src"] == ["'self'", f"'sha256-{digest}'"]
+        assert policy["connect-src"] == ["'self'"]
+        assert policy["frame-ancestors"] == ["'self'", "https://blog.example"]
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+    on_site(root, main, cors_origins=("https://blog.example",))
+
+
+@pytest.mark.parametrize(
+    ("content", "origin"),
+    [
+        ("https://cdn.example/a.exgs", ["https://cdn.example"]),
+        ("http://[::1]:81/a.exgs", ["http://[::1]:81"]),
+        ("//cdn.example/a.exgs", []),
+        ("https://a.example;script-src%20*/a.exgs", []),
+        ("https://a.example:x/a.exgs", []),
+        ("javascript:alert(1)", []),
+        ("https://*/a.exgs", []),
+    ],
+)
+def test_a_scene_elsewhere_lets_in_its_origin_alone(
+    root: Path, built: Path, content: str, origin: list[str]
+) -> None:
+    async def main(site: Site) -> None:
+        policy = policy_of(await site.get(f"/?content={content}"))
+        assert policy["connect-src"] == ["'self'", *origin]
+        assert policy["script-src"][0] == "'self'"
+        assert len(policy["script-src"]) == 2
+
+    on_site(root, main)
+
+
+@pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", '"><img src=x>'])
+def test_no_text_of_a_request_becomes_markup(root: Path, built: Path, text: str) -> None:
+    async def main(site: Site) -> None:
+        url = f"{site.server.url}/"
+        for parameters in ({"content": text}, {"content": "/scenes/posed.exgs", "poster": text}):
+            async with site.http.get(url, params=parameters) as response:
+                body = await response.text()
+            assert text not in body
+            assert body.count("<script") == _TEMPLATE.count("<script")
+
+    on_site(root, main)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "body"),
+    [
+        ("", None, "main-1.js"),
+        ("gzip, deflate", "gzip", "main-1.js.gz"),
+        ("gzip, deflate, br", "br", "main-1.js.br"),
+        ("br;q=0, gzip;q=0.5", "gzip", "main-1.js.gz"),
+    ],
+)
+def test_assets_are_packed_ahead_and_never_change(
+    root: Path, built: Path, accepted: str, encoding: str | None, body: str
+) -> None:
+    async def main(site: Site) -> None:
+        url = f"{site.server.url}/assets/main-1.js"
+        headers = {"Accept-Encoding": accepted}
+        async with site.http.get(url, headers=headers, auto_decompress=False) as response:
+            assert response.headers.get("Content-Encoding") == encoding
+            assert (await response.read()).decode() == body
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Vary"] == "Accept-Encoding, Origin"
+        assert (await site.get("/assets/other.js")).status == 404
+
+    on_site(root, main, cors_origins=("*",))
+
+
+def test_the_page_itself_is_packed_for_who_takes_that(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        url = f"{site.server.url}/"
+        headers = {"Accept-Encoding": "gzip"}
+        async with site.http.get(url, headers=headers, auto_decompress=False) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(await response.read()).startswith(b"<!doctype html>")
+
+    on_site(root, main)
+
+
+def test_one_file_is_served_without_its_neighbours(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        listed = json.loads((await site.get("/scenes")).body)["scenes"]
+        assert [entry["name"] for entry in listed] == ["posed"]
+        assert (await site.get("/scenes/plain.exgs")).status == 404
+        assert (await site.get("/scenes/posed.exgs")).status == 200
+
+    on_site(root / "posed.exgs", main)
+
+
+def test_the_single_page_holds_its_policy(built: Path) -> None:
+    script = '<script type="module" async>let all = 1;</script>'
+    template = _TEMPLATE.replace('<script type="module" src="/assets/main-1.js"></script>', script)
+    (built / "single.html").write_text(template)
+    page = SinglePage(built)
+    front, back = page.parts({"embedded": 9}, title="a <b>", poster="", content="")
+    digest = base64.b64encode(hashlib.sha256(b"let all = 1;").digest()).decode()
+    assert f"'sha256-{digest}'" in front
+    assert "connect-src 'none'" in front
+    assert "<title>a &lt;b&gt;</title>" in front
+    assert back == "</body></html>\n"
+    front, _ = page.parts({}, title="", poster="", content="https://cdn.example/a.exgs")
+    assert "connect-src 'self' https://cdn.example;" in front
