@@ -7,7 +7,7 @@ import { FADE_MS, Fades, type Change, type Look } from './fades.ts';
 import { GroupTable } from './gl/group_table.ts';
 import { Passes, eyeOf, type PicturePass, type Target } from './gl/passes.ts';
 import { Store } from './gl/store.ts';
-import type { Packed, Plane, Reply, Request, Sorted } from './sort/messages.ts';
+import type { Measured, Packed, Plane, Reply, Request, Sorted } from './sort/messages.ts';
 import { FreeList } from './splats/free_list.ts';
 import { BLOCK_ROWS, type ShPrecision } from './splats/layout.ts';
 import { Slots } from './splats/slots.ts';
@@ -67,6 +67,7 @@ export class SplatRenderer {
   readonly #stages: Stage[] = [];
   readonly #expected: { stage: Stage; part: Part }[] = []; // answers of the worker, in order
   readonly #uploads: { stage: Stage; part: Part; packed: Packed }[] = [];
+  readonly #measuring: ((ball: Measured) => void)[] = [];
   #nextId = 0;
   #shown = false; // whether any group has ever been told to show
   #view: View | null = null;
@@ -204,6 +205,12 @@ export class SplatRenderer {
     return this.#passes.depthAt(x, y, this.#view.width, this.#view.height);
   }
 
+  /** A ball that holds most of what is shown; radius 0 where nothing is. */
+  measure(): Promise<Pick<Measured, 'center' | 'radius'>> {
+    this.#post({ type: 'measure' });
+    return new Promise((resolve) => this.#measuring.push(resolve));
+  }
+
   /** Uploads all that has come at once: for pages that draw no frames. */
   flush(): void {
     this.#uploadSome(Infinity);
@@ -239,6 +246,10 @@ export class SplatRenderer {
 
   #receive(reply: Reply): void {
     if (this.#gl.isContextLost()) return;
+    if (reply.type === 'measured') {
+      this.#measuring.shift()?.(reply);
+      return;
+    }
     if (reply.type === 'sorted') {
       this.#takeOrder(reply);
     } else {

@@ -7,10 +7,11 @@ import { focalLength, refocused, type Pose, type World } from './pose.ts';
 import { coast, flight, FLIGHT_MS, type Drive } from './time.ts';
 import { distance, type Vec3 } from './vec.ts';
 
-const TURNS_PER_HEIGHT = 0.6; // of a drag over the picture's height, while orbiting
+const TURNS_PER_SIDE = 0.5; // of a drag over the picture's shorter side, while orbiting
 const KEY_TURN = 1.2; // radians per second
 const KEY_MOVE = 0.7; // of the scene's reach, per second
 const STILL = 1e-5; // radians per ms
+const DRIVE_MS_MOST = 100; // that a held key moves for in one frame, however slow
 
 interface Flight {
   readonly from: Pose;
@@ -114,14 +115,14 @@ export class Rig {
 
   /** Moves on to `nowMs`. */
   step(nowMs: number): void {
-    const elapsed = this.#clockMs === null ? 0 : Math.min(100, nowMs - this.#clockMs);
+    const elapsed = this.#clockMs === null ? 0 : nowMs - this.#clockMs;
     if (this.#flight) {
       const { from, to, beganMs } = this.#flight;
       const share = (nowMs - beganMs) / FLIGHT_MS;
       this.pose = flight(from, to, share);
       if (share >= 1) this.#flight = null;
     }
-    if (this.#drive) this.#driveOn(this.#drive, elapsed / 1000);
+    if (this.#drive) this.#driveOn(this.#drive, Math.min(DRIVE_MS_MOST, elapsed) / 1000);
     const yaw = coast(this.#speed.yaw, elapsed);
     const pitch = coast(this.#speed.pitch, elapsed);
     if (yaw.moved !== 0 || pitch.moved !== 0) this.#turn(yaw.moved, pitch.moved);
@@ -137,7 +138,7 @@ export class Rig {
   /** Orbiting, the scene turns with the hand; else it is dragged along, pixel by pixel. */
   #angles(dx: number, dy: number): { yaw: number; pitch: number } {
     if (this.mode === 'orbit') {
-      const perPixel = (TURNS_PER_HEIGHT * 2 * Math.PI) / Math.min(this.#height, this.#width);
+      const perPixel = (TURNS_PER_SIDE * 2 * Math.PI) / Math.min(this.#height, this.#width);
       return { yaw: dx * perPixel, pitch: -dy * perPixel };
     }
     return { yaw: -dx / this.#focal, pitch: dy / this.#focal };
@@ -158,7 +159,7 @@ export class Rig {
   }
 
   #driveOn({ move, turn: [yaw, pitch], pace }: Drive, seconds: number): void {
-    const angle = KEY_TURN * seconds * Math.min(1, pace * 1);
+    const angle = KEY_TURN * seconds * Math.min(1, pace);
     if (this.mode === 'orbit') this.#turn(-yaw * angle, -pitch * angle);
     else this.#turn(yaw * angle, pitch * angle);
     const size = Math.hypot(...move);

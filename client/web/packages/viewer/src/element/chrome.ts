@@ -11,10 +11,11 @@ const MODES: readonly (readonly [Mode, string, string])[] = [
   ['walk', 'Walk', 'Walk on level ground (3)'],
 ];
 
+// Outlines of 24 x 24
 const ACTIONS: readonly (readonly [Command, string, string])[] = [
-  ['frame', '⛶', 'Show the whole scene (F)'],
-  ['reset', '⌂', 'Back to the start (R)'],
-  ['help', '?', 'Help (H)'],
+  ['frame', 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5M9 12h6M12 9v6', 'Show the whole scene (F)'],
+  ['reset', 'M4 11l8-7 8 7M6 10v10h12V10', 'Back to the start (R)'],
+  ['help', 'M8.5 9a3.5 3.5 0 1 1 5 3.2c-1 .5-1.5 1.2-1.5 2.3M12 18v.5', 'Help (H)'],
 ];
 
 export class Chrome {
@@ -132,10 +133,10 @@ export class Chrome {
     const bar = make('div', 'bar');
     bar.setAttribute('role', 'toolbar');
     bar.setAttribute('aria-label', 'Camera');
-    const button = (name: Command, text: string, label: string): HTMLButtonElement => {
+    const button = (name: Command, face: string | Node, label: string): HTMLButtonElement => {
       const item = make('button', '');
       item.type = 'button';
-      item.textContent = text;
+      item.append(face);
       item.title = label;
       item.setAttribute('aria-label', label);
       item.addEventListener('click', () => command(name));
@@ -143,7 +144,7 @@ export class Chrome {
       return item;
     };
     for (const [mode, text, label] of MODES) this.#modes.set(mode, button(mode, text, label));
-    for (const [name, text, label] of ACTIONS) button(name, text, label);
+    for (const [name, outline, label] of ACTIONS) button(name, icon(outline), label);
     return bar;
   }
 }
@@ -168,8 +169,18 @@ function makeHelp(close: () => void): HTMLElement {
   button.type = 'button';
   button.textContent = 'Close';
   button.addEventListener('click', close);
-  help.append(title, table, button);
+  help.append(button, title, table);
   return help;
+}
+
+function icon(outline: string): SVGElement {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  path.setAttribute('d', outline);
+  svg.append(path);
+  return svg;
 }
 
 function make<T extends keyof HTMLElementTagNameMap>(tag: T, name: string): HTMLElementTagNameMap[T] {

@@ -41,10 +41,8 @@ function listenToPointers(picture: HTMLElement, events: ControlEvents, signal: A
 
   on('pointerdown', (event) => {
     if (event.pointerType === 'mouse' && event.button > 2) return;
-    picture.focus({ preventScroll: true });
     picture.setPointerCapture(event.pointerId);
     gestures.down(change(event), event.button !== 0 || event.shiftKey);
-    event.preventDefault();
   });
   on('pointermove', (event) => gestures.move(change(event)).forEach(events.gesture));
   on('pointerup', (event) => gestures.up(change(event)).forEach(events.gesture));

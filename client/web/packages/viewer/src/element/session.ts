@@ -3,16 +3,16 @@
 
 import type { Poster, Progress, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
 import { approach, frame } from '../camera/moves.ts';
-import { pointAt, refocused, viewOf, worldOf, type Pose } from '../camera/pose.ts';
+import { FOV_Y, pointAt, poseAt, refocused, viewOf, worldOf, type Pose } from '../camera/pose.ts';
 import { Rig } from '../camera/rig.ts';
 import { samePose } from '../camera/time.ts';
-import { distance, mix, type Vec3 } from '../camera/vec.ts';
+import { distance, type Vec3 } from '../camera/vec.ts';
 import type { ViewerError } from '../errors.ts';
 import type { PicturePass } from '../gl/passes.ts';
 import { SplatRenderer } from '../renderer.ts';
 import { createWorker } from '../sort/create.ts';
 import { listen, type Budget, type SceneSource } from '../source.ts';
-import { precisionFor, radiusOf, startOf } from './start.ts';
+import { overview, precisionFor, startOf } from './start.ts';
 
 const LOOK_EVERY_MS = 100; // the client is told the camera at most so often
 
@@ -58,6 +58,7 @@ export class Session {
   #ratio = 1;
   #shown: Pose | null = null;
   #jump = true;
+  #start: Pose | null = null; // for going back
   #touched = false; // whether the person has moved the camera
   #view: View | null = null;
   #lookedMs = -Infinity;
@@ -117,13 +118,16 @@ export class Session {
     this.#jump ||= !fly;
   }
 
-  /** Flies to the start, or to where all of the scene is seen. */
-  goTo(place: 'start' | 'whole'): void {
-    if (!this.rig || !this.facts) return;
-    const { world, pose } = this.rig;
-    const { box } = this.facts;
-    const whole = (): Pose => frame(pose, world, mix(box.low, box.high, 0.5), radiusOf(box));
-    this.look(place === 'start' ? startOf(this.facts, world) : whole(), true);
+  /** Flies to where the scene began. */
+  reset(): void {
+    if (this.#start) this.look(this.#start, true);
+  }
+
+  /** Flies to where all that is shown is seen from this side. */
+  async frame(): Promise<void> {
+    const ball = await this.#renderer?.measure();
+    if (!ball || ball.radius === 0 || !this.rig) return;
+    this.look(frame(this.rig.pose, this.rig.world, ball.center, ball.radius), true);
   }
 
   /** Sets the focus to what shows at a CSS pixel, and flies there if told to; null where nothing is. */
@@ -179,7 +183,8 @@ export class Session {
     const { budget, phone, target, calm, begin } = this.#options;
     const world = worldOf(facts.up);
     const chosen = begin(facts);
-    this.rig = new Rig(chosen ?? startOf(facts, world), world);
+    this.#start = startOf(facts, world);
+    this.rig = new Rig(chosen ?? this.#start, world);
     this.rig.calm = calm;
     this.rig.resize(this.#size[0] / this.#ratio, this.#size[1] / this.#ratio);
     this.#touched = chosen !== null;
@@ -254,7 +259,8 @@ export class Session {
   #drawn(): void {
     if (!this.#due.delete('first') || this.#told.has('first')) return;
     this.#told.add('first');
-    this.#settleFocus();
+    if (this.facts?.home) this.#settleFocus();
+    else void this.#settleStart();
     this.#events.firstPicture();
   }
 
@@ -279,6 +285,21 @@ export class Session {
     const away = distance(point, rig.pose.eye);
     rig.pose = refocused(rig.pose, rig.world, away);
     rig.reach = away;
+    this.#start = rig.pose;
+  }
+
+  /** A scene without a home is looked at from in front of most of it, once it is known where that is. */
+  async #settleStart(): Promise<void> {
+    const ball = await this.#renderer?.measure();
+    const { rig } = this;
+    if (!ball || ball.radius === 0 || !rig) return;
+    const eye = overview(ball.center, ball.radius, rig.world);
+    this.#start = poseAt(eye, ball.center, FOV_Y, rig.world);
+    rig.reach = ball.radius;
+    if (this.#touched) return;
+    rig.jump(this.#start);
+    this.#jump = true;
+    this.#events.needFrame();
   }
 
   #pick(x: number, y: number): Vec3 | null {

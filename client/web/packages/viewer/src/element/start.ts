@@ -2,7 +2,7 @@
 
 import type { SceneFacts } from '@exgs/client/update';
 import { FOV_Y, poseAlong, poseAt, type Pose, type World } from '../camera/pose.ts';
-import { add, distance, length, mix, scale, subtract, type Vec3 } from '../camera/vec.ts';
+import { add, distance, length, mix, scale, type Vec3 } from '../camera/vec.ts';
 import type { Budget } from '../source.ts';
 import type { ShPrecision } from '../splats/layout.ts';
 
@@ -26,11 +26,6 @@ export function overview(center: Vec3, radius: number, world: World): Vec3 {
   const back = add(scale(world.ahead, -1), scale(world.up, 0.35));
   const away = radius / Math.sin(FOV_Y / 2);
   return add(center, scale(back, away / length(back)));
-}
-
-/** Half the length of a box's diagonal. */
-export function radiusOf({ low, high }: SceneFacts['box']): number {
-  return length(subtract(high, low)) / 2;
 }
 
 /** Whether this is a phone or a small tablet. */

@@ -341,8 +341,8 @@ export class ExgsViewer extends HTMLElement {
   #command(command: Command): void {
     if (command === 'help') this.#chrome.toggleHelp();
     else if (command === 'panel') this.#emit('panel', null);
-    else if (command === 'reset') this.#session?.goTo('start');
-    else if (command === 'frame') this.#session?.goTo('whole');
+    else if (command === 'reset') this.#session?.reset();
+    else if (command === 'frame') void this.#session?.frame();
     else this.mode = command;
   }
 

@@ -4,12 +4,17 @@
 import type { SplatData } from '@exgs/client/update';
 import { BLOCK_BITS, BLOCK_SLOTS, WORDS, type ShPrecision, type Span } from '../splats/layout.ts';
 import { packBase, packSh } from '../splats/pack.ts';
-import type { Packed, Plane } from './messages.ts';
+import type { Measured, Packed, Plane } from './messages.ts';
 import { RadixSort } from './radix.ts';
 
 // Splats up to about 20 degrees behind the camera's plane stay in the order: a quick turn may show
 // them before the next order is there. sin(20 degrees)^2:
 const BEHIND = 0.117;
+
+const SAMPLE = 8192; // splats that a measurement looks at
+const HELD = 0.8; // share of them within the ball
+const ROUND = 1.25; // the ball is made larger by this
+
 
 interface Block {
   readonly a: Uint32Array;
@@ -109,6 +114,30 @@ export class Depot {
     const order = into && into.length >= count ? into : new Uint32Array(Math.ceil(count * 1.1));
     order.set(radix.ids.subarray(0, count));
     return { order, count };
+  }
+
+  /** A ball round most of what is active: floaters far out do not count. From a sample. */
+  measure(): Omit<Measured, 'type'> {
+    const runs = [...this.#parts.values()].flatMap((part) => part.runs);
+    const active = runs.filter((run) => this.#active[run.group]);
+    const count = active.reduce((sum, run) => sum + run.count, 0);
+    const step = Math.max(1, Math.ceil(count / SAMPLE));
+    const points: [number, number, number][] = [];
+    let skip = 0;
+    for (const run of active) {
+      const { floats } = this.#blocks[run.start >> BLOCK_BITS]!;
+      for (; skip < run.count; skip += step) {
+        const j = WORDS * ((run.start + skip) & (BLOCK_SLOTS - 1));
+        points.push([floats[j]!, floats[j + 1]!, floats[j + 2]!]);
+      }
+      skip -= run.count;
+    }
+    const quantile = (values: number[], share: number): number =>
+      values.sort((p, q) => p - q)[Math.floor(share * (values.length - 1))] ?? 0;
+    const middle = (axis: number): number => quantile(points.map((p) => p[axis]!), 0.5);
+    const center = [middle(0), middle(1), middle(2)] as const;
+    const away = points.map((p) => Math.hypot(p[0] - center[0], p[1] - center[1], p[2] - center[2]));
+    return { center, radius: quantile(away, HELD) * ROUND };
   }
 
   /** Fills the sort with a key and a slot for each active splat; returns how many. */

@@ -17,6 +17,7 @@ export type Request =
   | { readonly type: 'refine'; readonly key: number; readonly data: Partial<SplatData> }
   | { readonly type: 'drop'; readonly key: number }
   | { readonly type: 'activate'; readonly groups: Uint32Array; readonly active: boolean }
+  | { readonly type: 'measure' }
   | {
       readonly type: 'sort';
       readonly serial: number;
@@ -54,4 +55,11 @@ export interface Sorted {
   readonly ms: number;
 }
 
-export type Reply = Packed | Sorted;
+/** A ball that holds most of what is active; radius 0 where nothing is. */
+export interface Measured {
+  readonly type: 'measured';
+  readonly center: readonly [number, number, number];
+  readonly radius: number;
+}
+
+export type Reply = Packed | Sorted | Measured;

@@ -32,6 +32,9 @@ scope.onmessage = ({ data: request }) => {
     case 'activate':
       depot.activate(request.groups, request.active);
       break;
+    case 'measure':
+      send({ type: 'measured', ...depot.measure() });
+      break;
     case 'sort': {
       const { order, count } = depot.sort(request.plane, request.into);
       const { serial } = request;
@@ -42,7 +45,8 @@ scope.onmessage = ({ data: request }) => {
 };
 
 function send(reply: Reply): void {
-  const arrays =
-    reply.type === 'sorted' ? [reply.order] : [reply.a, reply.b, reply.groups, reply.sh];
+  const arrays: (Uint32Array | null)[] = [];
+  if (reply.type === 'sorted') arrays.push(reply.order);
+  if (reply.type === 'packed') arrays.push(reply.a, reply.b, reply.groups, reply.sh);
   scope.postMessage(reply, arrays.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])));
 }

@@ -1,11 +1,12 @@
 // In the browser: loads a dumped scene into a renderer, part by part, and draws its views.
 
-import type { PartAdded, SceneUpdate, View } from '@exgs/client/update';
+import type { SceneUpdate } from '@exgs/client/update';
 import { openContext } from '../../src/gl/context.ts';
 import type { Target } from '../../src/gl/passes.ts';
 import { SplatRenderer } from '../../src/renderer.ts';
 import { createWorker } from '../../src/sort/create.ts';
 import type { ShPrecision } from '../../src/splats/layout.ts';
+import { cut, fetchScene, partOf } from '../scenes.ts';
 
 export interface Job {
   readonly url: string; // of the scene, without its ending
@@ -41,62 +42,7 @@ const PROGRESS = {
   readyForView: true,
 };
 
-interface Columns {
-  readonly count: number;
-  readonly k: number;
-  readonly means: Float32Array;
-  readonly quats: Float32Array;
-  readonly scales: Float32Array;
-  readonly opacities: Float32Array;
-  readonly sh0: Float32Array;
-  readonly shN: Float32Array;
-}
-
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function columns(url: string): Promise<Columns> {
-  const buffer = await (await fetch(`${url}.bin`)).arrayBuffer();
-  const [count = 0, k = 0] = new Uint32Array(buffer, 0, 2);
-  let offset = 8;
-  const take = (values: number): Float32Array => {
-    const array = new Float32Array(buffer, offset, count * values);
-    offset += array.byteLength;
-    return array;
-  };
-  return {
-    count,
-    k,
-    means: take(3),
-    quats: take(4),
-    scales: take(3),
-    opacities: take(1),
-    sh0: take(3),
-    shN: take(3 * k),
-  };
-}
-
-function part(scene: Columns, key: number, first: number, end: number): PartAdded {
-  const count = end - first;
-  const { means, quats, scales, opacities, sh0, shN, k } = scene;
-  const cut = (array: Float32Array, n: number): Float32Array => array.slice(first * n, end * n);
-  const half = count >> 1;
-  return {
-    key,
-    kind: 'leaf',
-    layer: 0,
-    tile: key,
-    count,
-    children: Uint32Array.of(half, 0, count - half),
-    data: {
-      means: cut(means, 3),
-      quats: cut(quats, 4),
-      scales: cut(scales, 3),
-      opacities: cut(opacities, 1),
-      sh0: cut(sh0, 3),
-      shN: k > 0 ? cut(shN, 3 * k) : null,
-    },
-  };
-}
 
 function visible(key: number): SceneUpdate['groups'] {
   return [0, 1, 2].map((child) => ({ key, child, visible: true, amplification: 1 }));
@@ -114,13 +60,7 @@ function median(values: readonly number[]): number {
 }
 
 async function run(job: Job): Promise<Outcome> {
-  const scene = await columns(job.url);
-  const facts = await (await fetch(`${job.url}.json`)).json();
-  const views: View[] = facts.views.map((view: { viewmat: number[]; K: number[] }) => ({
-    ...view,
-    viewmat: Float64Array.from(view.viewmat),
-    K: Float64Array.from(view.K),
-  }));
+  const { columns: scene, antialiased, views } = await fetchScene(job.url);
   const canvas = document.getElementById('canvas') as HTMLCanvasElement;
   const gl = openContext(canvas);
   const shDegree = Math.sqrt(scene.k + 1) - 1;
@@ -133,7 +73,7 @@ async function run(job: Job): Promise<Outcome> {
   const renderer = new SplatRenderer(
     gl,
     worker,
-    { shDegree, antialiased: facts.antialiased, precision: job.precision, target: job.target },
+    { shDegree, antialiased, precision: job.precision, target: job.target },
     { needFrame: () => {}, committed: () => {}, failed: (error) => errors.push(error) },
   );
   renderer.setView(views[0]!, true);
@@ -142,7 +82,8 @@ async function run(job: Job): Promise<Outcome> {
   const uploads: number[] = [];
   let key = 0;
   for (let first = 0; first < scene.count; first += job.partSplats, key++) {
-    const added = [part(scene, key, first, Math.min(scene.count, first + job.partSplats))];
+    const data = cut(scene, first, Math.min(scene.count, first + job.partSplats));
+    const added = [partOf(key, 'leaf', data)];
     renderer.apply({ added, refined: [], dropped: [], groups: visible(key), progress: PROGRESS });
     const uploadBegan = performance.now();
     renderer.flush();
@@ -187,7 +128,7 @@ async function run(job: Job): Promise<Outcome> {
   }
 
   // A refinement of one part, and a fade of many groups
-  const data = part(scene, 0, 0, Math.min(scene.count, job.partSplats)).data;
+  const data = cut(scene, 0, Math.min(scene.count, job.partSplats));
   const refineBegan = performance.now();
   const refined = [{ key: 0, data }];
   renderer.apply({ added: [], refined, dropped: [], groups: [], progress: PROGRESS });
