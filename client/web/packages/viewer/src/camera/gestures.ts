@@ -46,7 +46,7 @@ export class Gestures {
   down({ id, x, y, timeMs }: PointerChange, pans: boolean): void {
     this.#start = this.#held.size === 0 && !pans ? { x, y, timeMs } : null;
     this.#held.set(id, { x, y, pans });
-    this.#trail = [{ x, y, timeMs }];
+    this.#trail = this.#held.size === 1 ? [{ x, y, timeMs }] : [];
   }
 
   move({ id, x, y, timeMs }: PointerChange): Gesture[] {
@@ -71,7 +71,11 @@ export class Gestures {
 
   up({ id, x, y, timeMs }: PointerChange): Gesture[] {
     const held = this.#held.get(id);
-    if (!this.#held.delete(id) || !held || this.#held.size > 0) return [];
+    if (!this.#held.delete(id) || !held) return [];
+    if (this.#held.size > 0) {
+      this.#trail = []; // the finger that stays begins anew
+      return [];
+    }
     const start = this.#start;
     this.#start = null;
     if (start && timeMs - start.timeMs <= CLICK_MS) return [this.#click({ x, y, timeMs })];
