@@ -40,14 +40,15 @@ async def get_scene_page(request: web.Request) -> web.Response:
     state = request.app[STATE]
     page = _page(state)
     name = request.match_info["name"]
+    _require_known(state, name)
     scene = state.catalog.get(name)
-    if scene is None and _is_open(state):
-        raise web.HTTPNotFound(text="There is no such scene. The list is at /.\n")
     return await _answer(request, page, scene, f"{_PREFIX}{quote(name, safe='')}{_SUFFIX}")
 
 
 async def add_slash(request: web.Request) -> web.Response:
     """GET /scenes/NAME: the page's address ends with a slash."""
+    state = request.app[STATE]
+    _require_known(state, request.match_info["name"])
     name = quote(request.match_info["name"], safe="")
     query = f"?{request.query_string}" if request.query_string else ""
     raise web.HTTPPermanentRedirect(f"{_PREFIX}{name}/{query}")
@@ -94,6 +95,12 @@ def _page(state: State) -> WebPage:
     if state.page is None:
         raise web.HTTPNotFound(text=NOT_BUILT)
     return state.page
+
+
+def _require_known(state: State, name: str) -> None:
+    """Raises HTTPNotFound for what is no scene, unless that is nobody's business."""
+    if state.catalog.get(name) is None and _is_open(state):
+        raise web.HTTPNotFound(text="There is no such scene. The list is at /.\n")
 
 
 def _is_open(state: State) -> bool:
