@@ -4,7 +4,8 @@
 export { ViewerError, type ViewerErrorCode } from './errors.ts';
 export { ExgsViewer, setOpener } from './element/viewer.ts';
 export type { LookAt, ViewerEvents, ViewerStats } from './element/viewer.ts';
-export type { Budget, OpenOptions, Opener, SceneSource, SourceEvents } from './source.ts';
+export type { OpenOptions } from '@exgs/client';
+export type { Budget, Opener, SceneSource, SourceEvents } from './source.ts';
 export { SplatRenderer } from './renderer.ts';
 export type { FrameReport, RendererEvents, RendererOptions, RendererStats } from './renderer.ts';
 export type { PicturePass, SplatPicture, Target } from './gl/passes.ts';

@@ -1,6 +1,7 @@
 // Where a scene comes from, as the viewer sees it: @exgs/client's `openScene` gives such a source, and
 // anything else that speaks so will do. Events are CustomEvents; `detail` is what the table says.
 
+import type { OpenOptions } from '@exgs/client';
 import type { Poster, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
 
 /** Splats and bytes that a scene may keep. */
@@ -19,8 +20,10 @@ export interface SourceEvents {
   complete: unknown;
   error: Error;
   /** The link has dropped; it is tried again. */
-  reconnecting: unknown;
-  /** The scene on the server is another one now. */
+  reconnecting: { readonly waitS: number; readonly reason: string };
+  /** A part failed its checks; it is asked for again. */
+  damaged: unknown;
+  /** The scene on the server is another one now: `open` follows once more. */
   changed: unknown;
 }
 
@@ -32,14 +35,9 @@ export interface SceneSource {
   ): void;
   look(view: View): void;
   setBudget(budget: Budget): void;
+  /** Bytes per second to let through, to try a slow link. */
+  setRate?(rate: number): void;
   dispose(): void;
-}
-
-export interface OpenOptions {
-  readonly transport?: 'auto' | 'static' | 'streaming';
-  readonly token?: string;
-  readonly budget?: Budget;
-  readonly rate?: number; // bytes per second
 }
 
 export type Opener = (from: string | Blob, options: OpenOptions) => SceneSource;

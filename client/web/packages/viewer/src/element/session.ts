@@ -49,11 +49,11 @@ export class Session {
   readonly #gl: WebGL2RenderingContext;
   readonly #events: SessionEvents;
   readonly #options: SessionOptions;
-  readonly #worker = createWorker();
   readonly #ended = new AbortController();
   readonly #due = new Set<Milestone>(); // once all that is on its way is drawn
   readonly #told = new Set<Milestone>();
   #renderer: SplatRenderer | null = null;
+  #worker: Worker | null = createWorker(); // begins while the scene's first bytes are on their way
   #size: readonly [number, number] = [1, 1];
   #ratio = 1;
   #shown: Pose | null = null;
@@ -81,8 +81,10 @@ export class Session {
     listen(source, 'ready', signal, () => this.#expect('ready'));
     listen(source, 'complete', signal, () => this.#expect('complete'));
     listen(source, 'error', signal, (error) => events.failed(error));
-    listen(source, 'reconnecting', signal, () => events.notice('The connection has dropped. Trying again …'));
-    listen(source, 'changed', signal, () => events.notice('The scene has changed on the server. Load it again to see it.'));
+    const { notice } = events;
+    listen(source, 'reconnecting', signal, () => notice('The connection has dropped. Trying again …'));
+    listen(source, 'damaged', signal, () => notice('A damaged part was refused and is asked for again.'));
+    listen(source, 'changed', signal, () => notice('The scene has changed on the server. Loading the new one …'));
   }
 
   get renderer(): SplatRenderer | null {
@@ -170,19 +172,21 @@ export class Session {
     clearTimeout(this.#lookTimer);
     this.#ended.abort();
     this.source.dispose();
-    if (this.#renderer) this.#renderer.dispose();
-    else this.#worker.terminate();
+    this.#worker?.terminate();
+    this.#renderer?.dispose();
     this.#renderer = null;
   }
 
   // What the source says
 
   #open(facts: SceneFacts): void {
-    if (this.#renderer) return;
+    this.#renderer?.dispose(); // the scene has changed: everything is new but the camera
+    this.#told.clear();
+    this.#due.clear();
     this.facts = facts;
     const { budget, phone, target, calm, begin } = this.#options;
     const world = worldOf(facts.up);
-    const chosen = begin(facts);
+    const chosen = this.rig?.pose ?? begin(facts);
     this.#start = startOf(facts, world);
     this.rig = new Rig(chosen ?? this.#start, world);
     this.rig.calm = calm;
@@ -190,10 +194,12 @@ export class Session {
     this.#touched = chosen !== null;
     const precision = precisionFor(facts.count, budget, phone);
     const { shDegree, antialiased } = facts;
+    const worker = this.#worker ?? createWorker();
+    this.#worker = null;
     try {
       this.#renderer = new SplatRenderer(
         this.#gl,
-        this.#worker,
+        worker,
         { shDegree, antialiased, precision, target },
         {
           needFrame: this.#events.needFrame,
@@ -202,6 +208,7 @@ export class Session {
         },
       );
     } catch (error) {
+      worker.terminate();
       this.#events.failed(error as Error);
       return;
     }

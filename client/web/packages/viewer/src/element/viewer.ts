@@ -10,7 +10,8 @@ import { ViewerError } from '../errors.ts';
 import { openContext } from '../gl/context.ts';
 import type { PicturePass } from '../gl/passes.ts';
 import type { RendererStats } from '../renderer.ts';
-import type { OpenOptions, Opener, SceneSource } from '../source.ts';
+import type { OpenOptions } from '@exgs/client';
+import type { Opener, SceneSource } from '../source.ts';
 import { Chrome } from './chrome.ts';
 import { control } from './controls.ts';
 import type { Command } from './keys.ts';
@@ -55,7 +56,7 @@ export function setOpener(open: Opener): void {
 }
 
 export class ExgsViewer extends HTMLElement {
-  static readonly observedAttributes = ['src', 'poster', 'noui', 'budget', 'camera'];
+  static readonly observedAttributes = ['src', 'poster', 'noui', 'budget', 'camera', 'rate'];
 
   /** For scenes that ask for one; never an attribute, so that it stays out of the page's markup. */
   token: string | undefined;
@@ -65,6 +66,7 @@ export class ExgsViewer extends HTMLElement {
   #gl: WebGL2RenderingContext | null = null;
   #session: Session | null = null;
   #from: string | Blob | SceneSource | null = null;
+  #options: OpenOptions = {};
   #pass: PicturePass | null = null;
   #kept: Pose | null = null; // over the loss of the context
   #disposed = false;
@@ -124,6 +126,7 @@ export class ExgsViewer extends HTMLElement {
     if (name === 'noui') this.#chrome.setPlain(value !== null);
     if (name === 'poster') this.#setPosterUrl(value);
     if (name === 'budget') this.#session?.setBudget(budgetOf(this.#splats, isPhone()));
+    if (name === 'rate') this.#session?.source.setRate?.(this.#rate ?? Infinity);
     if (name === 'camera' && value !== null && this.#session?.facts) this.look(value);
     if (name === 'src' && this.#life) {
       if (value) this.load(value);
@@ -133,17 +136,21 @@ export class ExgsViewer extends HTMLElement {
 
   // Methods
 
-  /** Shows another scene: an address, a file, or a source of one's own. */
-  load(from: string | Blob | SceneSource): void {
+  /**
+   * Shows another scene: an address, a file, or a source of one's own. `options` go to @exgs/client's
+   * `openScene` and win over the attributes.
+   */
+  load(from: string | Blob | SceneSource, options: OpenOptions = {}): void {
     if (this.#disposed) return;
     this.#release();
     this.#from = from;
+    this.#options = options;
     this.#chrome.say('');
     this.#chrome.setCredit('', '');
     if (!this.#chrome.hasPoster) this.#setPosterUrl(this.getAttribute('poster'));
     try {
       this.#gl ??= openContext(this.#chrome.canvas);
-      this.#session = this.#start(this.#gl, from);
+      this.#session = this.#start(this.#gl, from, options);
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -232,10 +239,15 @@ export class ExgsViewer extends HTMLElement {
 
   // Parts at work
 
-  #start(gl: WebGL2RenderingContext, from: string | Blob | SceneSource): Session {
+  #start(
+    gl: WebGL2RenderingContext,
+    from: string | Blob | SceneSource,
+    options: OpenOptions,
+  ): Session {
     const phone = isPhone();
     const budget = budgetOf(this.#splats, phone);
-    const source = typeof from === 'string' || from instanceof Blob ? this.#open(from, { budget }) : from;
+    const isPlace = typeof from === 'string' || from instanceof Blob;
+    const source = isPlace ? this.#open(from, { budget, ...options }) : from;
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const kept = this.#kept;
     this.#kept = null;
@@ -266,13 +278,13 @@ export class ExgsViewer extends HTMLElement {
   #open(from: string | Blob, rest: OpenOptions): SceneSource {
     if (!opener) throw new ViewerError('argument', 'No client is set: import @exgs/viewer/define.');
     const transport = this.getAttribute('transport') as OpenOptions['transport'] | null;
-    const rate = Number(this.getAttribute('rate') ?? NaN);
+    const rate = this.#rate;
     const address = typeof from === 'string' ? new URL(from, document.baseURI).href : from;
     return opener(address, {
-      ...rest,
       ...(transport && { transport }),
-      ...(rate > 0 && { rate }),
+      ...(rate !== null && { rate }),
       ...(this.token !== undefined && { token: this.token }),
+      ...rest,
     });
   }
 
@@ -358,7 +370,8 @@ export class ExgsViewer extends HTMLElement {
   #restored(): void {
     const from = this.#from;
     if (this.#disposed || !from) return;
-    if (typeof from === 'string' || from instanceof Blob) this.load(from);
+    const { first: _, ...options } = this.#options; // an answer is read but once
+    if (typeof from === 'string' || from instanceof Blob) this.load(from, options);
     else this.#fail(new ViewerError('webgl', 'The graphics device was reset. Load the scene again.'));
   }
 
@@ -398,6 +411,11 @@ export class ExgsViewer extends HTMLElement {
     [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
     canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(bitmap);
     this.#chrome.setPoster(canvas);
+  }
+
+  get #rate(): number | null {
+    const value = Number(this.getAttribute('rate') ?? NaN);
+    return value > 0 ? value : null;
   }
 
   get #splats(): number | null {

@@ -1,9 +1,9 @@
 """Test scenes for the renderer: splats, cameras and the CPU rasterizer's pictures, as raw files.
 
-    python dump.py OUT NAME=SCENE.ply[:COUNT] ...
+    python dump.py OUT NAME=SCENE[:COUNT] ...
 
-`sample` as the scene is the one that `exgs demo` makes.
-Each scene gives OUT/NAME.bin (u32 count, u32 K, then f32 means, quats, scales, opacities, sh0, shN)
+SCENE is any file that exgs reads, or `sample` for the scene of `exgs demo`; COUNT takes that many of
+its splats. Each scene gives OUT/NAME.bin (u32 count, u32 K, then f32 means, quats, scales, opacities, sh0, shN)
 and OUT/NAME.json (cameras), and for each view OUT/NAME.V.f32 (the reference) and .png to look at.
 NAME ending in `-aa` is drawn as an antialiased scene.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from exgs.sample import sample_scene
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
-from exgs.scene.formats.ply import read_ply
+from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 from PIL import Image
@@ -34,7 +34,7 @@ def main(out: Path, scenes: list[str]) -> None:
     for scene in scenes:
         name, _, source = scene.partition("=")
         path, _, count = source.partition(":")
-        gaussians = sample_scene() if path == "sample" else read_ply(Path(path)).gaussians
+        gaussians = sample_scene() if path == "sample" else read_scene(Path(path)).gaussians
         if count and int(count) < len(gaussians):
             chosen = np.random.default_rng(0).choice(len(gaussians), int(count), replace=False)
             gaussians = gaussians.select(np.sort(chosen))
