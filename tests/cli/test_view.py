@@ -13,11 +13,13 @@ from exgs.cli.inputs import InputError
 from exgs.cli.view import CameraOfFile, Orbit, fixed_view, one_view, path_view, view
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.home_camera import home_camera
 from exgs.codec.errors import DamagedError
 from exgs.codec.format.container import FileHead, PackedChunk, build_file, parse_head
 from exgs.codec.format.facts import HomeView, Layer, SceneFacts
 from exgs.codec.format.frame import pack_frame
-from exgs.codec.measuring.home_view import best_camera, home_camera, home_view
+from exgs.codec.format.rows import EMPTY_BOX
+from exgs.codec.measuring.home_view import best_camera, home_view
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.backends import default_rasterizer
@@ -40,14 +42,12 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> SceneFacts:
 
 
 def _with_home(facts: SceneFacts, home: HomeView) -> FileHead:
-    empty = replace(
-        facts, home=home, layers=(Layer(0, 0, 0),), leaf_count=0, tile_bounds=facts.tile_bounds[:1]
-    )
+    empty = replace(facts, home=home, layers=(Layer(0, 0, 0),), leaf_count=0)
     steps = GeometrySteps(1, SizeSteps(1), 8, 8, 1, 1)
-    payload = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), range(1), steps)
+    payload = pack_geometry(Gaussians.empty(), np.zeros(0, np.int64), 1, steps)
     packed, raw_bytes = pack_frame(payload.columns)
     chunk = PackedChunk(ChunkKind.LEAF, 0, 0, 0, 0.0, raw_bytes, packed)
-    return parse_head(b"".join(build_file(empty, [chunk])))
+    return parse_head(b"".join(build_file(empty, [chunk], lambda level, tile: EMPTY_BOX)))
 
 
 def test_what_a_view_may_be_called() -> None:

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgs.codec.constants import (
+    MAX_CHUNKS,
     MAX_CREDIT_BYTES,
     MAX_FRAGMENT_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_NAME_BYTES,
+    MAX_PAGES,
     MAX_PART_LIST,
     MAX_TOKEN_BYTES,
     MAX_VIEWPORT,
@@ -29,13 +31,13 @@ from exgs.wire.events import Cancel, Credit, Error, Fragment, GoAway, Hello, Lim
 from exgs.wire.parts import HaveSet, pack_bitmap, page_part, unpack_bitmap
 from tests.wire.exchange import camera_at
 
-ids = st.integers(0, (1 << 18) - 1)
-parts = st.one_of(ids, st.integers(1, 4096).map(page_part))
+ids = st.integers(0, MAX_CHUNKS - 1)
+parts = st.one_of(ids, st.integers(1, MAX_PAGES).map(page_part))
 haves = st.builds(
     HaveSet,
     st.binary(min_size=16, max_size=16),
     st.frozensets(ids, max_size=20),
-    st.frozensets(st.integers(1, 4096), max_size=5),
+    st.frozensets(st.integers(1, MAX_PAGES), max_size=5),
     st.dictionaries(parts, st.integers(1, 1 << 25), max_size=5),
 )
 limits = st.builds(

@@ -16,7 +16,7 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_id, page_part
 from exgs.wire.scheduler import Scheduler, Slice
-from exgs.wire.visibility import tile_weights
+from exgs.wire.visibility import box_weights
 from tests.codec.forge import assemble, random_file
 from tests.wire.exchange import BoxFile, camera_at
 
@@ -41,7 +41,7 @@ def test_every_byte_of_the_file_comes_once(box: BoxFile, view: View | None, size
     scheduler.set_view(view)
     pieces = _drain(scheduler, size)
     spans = sorted((piece.file_offset, piece.file_offset + piece.length) for piece in pieces)
-    assert spans[0][0] == box.head.header.root_end
+    assert spans[0][0] == box.head.header.poster_end
     assert spans[-1][1] == len(box.data)
     assert all(one[1] == other[0] for one, other in pairwise(spans))
     assert scheduler.missing_bytes == 0
@@ -93,15 +93,14 @@ def test_tiles_in_view_come_before_those_behind(box: BoxFile) -> None:
     plan = box.plan()
     scheduler = Scheduler(plan)
     scheduler.set_view(FORWARD)
-    weights = tile_weights(plan.facts.tile_bounds, FORWARD.camera)
-    assert weights.coverage.min() == 0 < weights.coverage.max()
+    arrays = plan.arrays
+    coverage = box_weights(arrays.low, arrays.high, FORWARD.camera).coverage
+    assert coverage.min() == 0 < coverage.max()
     seen_last = hidden_first = None
     for number, piece in enumerate(_drain(scheduler, 1 << 20)):
         if is_page(piece.part) or plan.table[piece.part].kind is not ChunkKind.LEAF:
             continue
-        row = plan.table[piece.part]
-        tiles = plan.facts.fine_tiles(row.layer, row.tile)
-        if weights.coverage[tiles.start : tiles.stop].max() > 0:
+        if coverage[plan.unit_of[piece.part]] > 0:
             seen_last = number
         elif hidden_first is None:
             hidden_first = number
@@ -153,7 +152,7 @@ def test_whatever_happens_on_the_way_all_comes_in_the_end(
         assert piece.offset == held.get(piece.part, 0)
         held[piece.part] = piece.offset + piece.length
     assert scheduler.missing_bytes == 0
-    assert sum(held.values()) == len(box.data) - box.head.header.root_end
+    assert sum(held.values()) == len(box.data) - box.head.header.poster_end
 
 
 @given(st.sets(st.integers(0, 15)), st.dictionaries(st.integers(0, 15), st.integers(1, 31)))
@@ -185,7 +184,7 @@ def test_a_client_on_its_own_learns_the_pages_as_it_goes(box: BoxFile, view: Vie
             assert page.id == page_id(piece.part)
             packed = box.read(page.offset, page.packed_bytes)
             scheduler.add_page(page, parse_page(packed, page, plan.facts))
-    assert received == len(box.data) - box.head.header.root_end
+    assert received == len(box.data) - box.head.header.poster_end
 
 
 def _slow_coverage(bounds: np.ndarray, camera: Camera, samples: int = 4000) -> np.ndarray:
@@ -204,9 +203,10 @@ def _slow_coverage(bounds: np.ndarray, camera: Camera, samples: int = 4000) -> n
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_coverage_is_at_least_what_rays_see(box: BoxFile, view: View) -> None:
-    bounds = box.plan().facts.tile_bounds.astype(np.float64)
-    seen = _slow_coverage(bounds, view.camera)
-    weights = tile_weights(bounds.astype(np.float32), view.camera)
+    arrays = box.plan().arrays
+    low, high = arrays.low[~arrays.is_basis], arrays.high[~arrays.is_basis]
+    seen = _slow_coverage(np.stack([low, high], axis=1), view.camera)
+    weights = box_weights(low, high, view.camera)
     assert (weights.coverage >= seen - 0.03).all()
     assert (weights.coverage <= 1).all()
     assert (weights.around > 0).all()
