@@ -70,91 +70,131 @@ export function addSh(
   if (data.length < body) throw new DamagedError('the payload is shorter than its head', section);
 
   const reader = new ColumnReader(data, body, section);
-  const vectors = new Float32Array(count * basis.size);
-  const values = scratch(0, count);
-  const row = (component: number): Float32Array => {
-    const start = (number * basis.components + component) * basis.size;
-    return basis.rows.subarray(start, start + basis.size);
-  };
+  const widths = data.subarray(SH_HEAD_BYTES, body);
+  const columns: Column[] = [];
   const sparse: number[] = [];
-  for (let component = 0; component < components; component++) {
-    const width = data[SH_HEAD_BYTES + component]!;
+  widths.forEach((width, component) => {
     if (width === SPARSE_COLUMN) sparse.push(component);
-    else {
-      const start = reader.skip(width, count);
-      if (width === 0) continue;
-      signedColumn(data, start, width, count, values);
-      for (let i = 0; i < count; i++) values[i] = clamp(values[i]! * step);
-      addRow(vectors, values, row(component), count);
+    else columns.push({ component, width, start: reader.skip(width, count) });
+  });
+  const flags = reader.skip(1, Math.ceil(sparse.length / 8) * count);
+  const shown = countFlags(data, flags, sparse.length, count, section);
+  const start = reader.skip(valueWidth, shown);
+  reader.finish();
+
+  // Everything has been judged: what follows cannot fail, and `sums` is not touched before.
+  const first = number * basis.components * basis.size;
+  const rows = basis.rows.subarray(first, first + components * basis.size);
+  const add = (target: Float32Array): void => {
+    for (const column of columns) addDense(data, column, count, step, rows, target);
+    addSparse(data, { flags, start, width: valueWidth, shown, sparse }, count, step, rows, target);
+  };
+  const most = Math.max(...columns.map(({ width }) => width), sparse.length ? valueWidth : 0);
+  if (step * 2 ** (8 * most + 16) * (components + 1) < MAX_MAGNITUDE) {
+    add(sums);
+    return;
+  }
+  // Elements may go beyond the largest magnitude, to which those of each payload are limited.
+  const vectors = new Float32Array(sums.length);
+  add(vectors);
+  for (let i = 0; i < sums.length; i++) sums[i]! += clamp(vectors[i]!);
+}
+
+interface Column {
+  readonly component: number;
+  readonly width: number;
+  readonly start: number;
+}
+
+interface SparseColumns {
+  readonly flags: number;
+  readonly start: number;
+  readonly width: number;
+  /** Values that are not zero. */
+  readonly shown: number;
+  /** Components, in order. */
+  readonly sparse: readonly number[];
+}
+
+function countFlags(
+  data: Uint8Array,
+  flags: number,
+  columns: number,
+  count: number,
+  section: string,
+): number {
+  const planes = Math.ceil(columns / 8);
+  let shown = 0;
+  for (let i = 0; i < planes * count; i++) shown += popCount(data[flags + i]!);
+  const spare = columns & 7 ? (1 << (8 - (columns & 7))) - 1 : 0;
+  for (let i = (planes - 1) * count; spare && i < planes * count; i++) {
+    if (data[flags + i]! & spare) {
+      throw new DamagedError('flags of columns that are not there', section);
     }
   }
-  addSparse(reader, sparse, valueWidth, count, step, section, (component, filled) =>
-    addRow(vectors, filled, row(component), count),
-  );
-  reader.finish();
-  for (let i = 0; i < vectors.length; i++) {
-    const value = vectors[i]!;
-    sums[i]! += value > MAX_MAGNITUDE || value < -MAX_MAGNITUDE ? clamp(value) : value;
+  return shown;
+}
+
+function addDense(
+  data: Uint8Array,
+  { component, width, start }: Column,
+  count: number,
+  step: number,
+  rows: Float32Array,
+  target: Float32Array,
+): void {
+  if (width === 0) return;
+  const integers = scratch(0, count);
+  signedColumn(data, start, width, count, integers);
+  const row = rowOf(rows, component, target, count);
+  for (let i = 0; i < count; i++) {
+    if (integers[i] !== 0) addRow(target, i, row, clamp(integers[i]! * step));
   }
 }
 
 function addSparse(
-  reader: ColumnReader,
-  sparse: readonly number[],
-  width: number,
+  data: Uint8Array,
+  { flags, start, width, shown, sparse }: SparseColumns,
   count: number,
   step: number,
-  section: string,
-  give: (component: number, values: Float64Array) => void,
+  rows: Float32Array,
+  target: Float32Array,
 ): void {
-  const { data } = reader;
-  const planes = Math.ceil(sparse.length / 8);
-  const flags = reader.skip(1, planes * count);
-  const bitOf = (column: number): number => 1 << (7 - (column & 7));
-  let shown = 0;
-  for (let i = 0; i < planes * count; i++) shown += popCount(data[flags + i]!);
-  if (sparse.length & 7) {
-    const spare = bitOf(sparse.length - 1) - 1;
-    const last = flags + (planes - 1) * count;
-    for (let i = 0; i < count; i++) {
-      if (data[last + i]! & spare) {
-        throw new DamagedError('flags of columns that are not there', section);
-      }
-    }
-  }
-  const start = reader.skip(width, shown);
-  const values = scratch(0, count);
-  let taken = 0;
+  const steps = Float64Array.from({ length: 256 }, (_, n) => clamp(unzigzag(n + 1, 0) * step));
+  let taken = start;
   sparse.forEach((component, column) => {
-    const bit = bitOf(column);
+    const bit = 1 << (7 - (column & 7));
     const plane = flags + (column >> 3) * count;
+    const row = rowOf(rows, component, target, count);
     for (let i = 0; i < count; i++) {
-      if ((data[plane + i]! & bit) === 0) {
-        values[i] = 0;
-        continue;
-      }
-      // The unsigned form is the entry plus 1, modulo 2^64.
-      let low = lowWord(data, start + taken, width, shown) + 1;
-      let high = highWord(data, start + taken, width, shown);
-      if (low === 2 ** 32) {
-        low = 0;
-        high = (high + 1) >>> 0;
-      }
-      values[i] = clamp(unzigzag(low, high) * step);
+      if ((data[plane + i]! & bit) === 0) continue;
+      const value = width === 1 ? steps[data[taken]!]! : valueAt(data, taken, width, shown, step);
+      addRow(target, i, row, value);
       taken += 1;
     }
-    give(component, values);
   });
 }
 
-function addRow(out: Float32Array, values: Float64Array, row: Float32Array, count: number): void {
+function rowOf(rows: Float32Array, component: number, target: Float32Array, count: number): Float32Array {
+  const size = target.length / count;
+  return rows.subarray(component * size, (component + 1) * size);
+}
+
+function addRow(target: Float32Array, leaf: number, row: Float32Array, value: number): void {
   const size = row.length;
-  for (let i = 0; i < count; i++) {
-    const value = values[i]!;
-    if (value === 0) continue;
-    const at = i * size;
-    for (let k = 0; k < size; k++) out[at + k]! += value * row[k]!;
+  const at = leaf * size;
+  for (let k = 0; k < size; k++) target[at + k]! += value * row[k]!;
+}
+
+/** The value of an entry of sparse columns: its unsigned form is the entry plus 1, modulo 2^64. */
+function valueAt(data: Uint8Array, place: number, width: number, shown: number, step: number): number {
+  let low = lowWord(data, place, width, shown) + 1;
+  let high = highWord(data, place, width, shown);
+  if (low === 2 ** 32) {
+    low = 0;
+    high = (high + 1) >>> 0;
   }
+  return clamp(unzigzag(low, high) * step);
 }
 
 function popCount(byte: number): number {
