@@ -444,13 +444,16 @@ def divided_file() -> Parts:
         seed=12,
         rows_per_page=1000,
     )
-    rows = parts.pages[0]
+    rng = np.random.default_rng(1)
+    # Of several magnitudes, some alike, a few of none or less.
+    gains = rng.choice([-1.0, 0.0, 0.25, 1.5, 8.0, 60.0, 333.3], len(parts.pages[0]))
+    rows = [replace(row, gain=float(gain)) for row, gain in zip(parts.pages[0], gains, strict=True)]
     first = [row for row in rows if row.layer == 0]
     of_cell = [[row for row in rows if (row.layer, row.tile) == (1, tile)] for tile in range(4)]
     # By kind, then by tile: each page has its PROXY, LEAF and the first SH in this order.
     early = [cell[i] for i in range(3) for cell in of_cell]
     late = [row for cell in of_cell for row in cell[3:]] + [row for row in rows if row.layer == 2]
-    late = [late[i] for i in np.random.default_rng(1).permutation(len(late))]
+    late = [late[i] for i in rng.permutation(len(late))]
     quarters = [(2, tile) for tile in range(4)]
     mixture = [(1, 0), (2, 0), (3, 2), (3, 3), (2, 2), (2, 3)]
     parts.pages = [

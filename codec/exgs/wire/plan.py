@@ -139,20 +139,28 @@ class PartPlan:
     def _enter(self, rows: Iterable[ChunkRef]) -> set[int]:
         touched = set()
         for row in rows:
+            if row.id in self.unit_of:  # once more is harmless
+                continue
             number = self._unit_for(row)
             unit = self.units[number]
             unit.chunks.append(row.id)
             unit.chunks.sort()
-            unit.gain += row.gain
             unit.packed_bytes += row.packed_bytes
             self.unit_of[row.id] = number
             if row.box is not None:
                 self._boxes[row.cell] = row.box
             touched.add(number)
         for number in sorted(touched):
+            self._sum_gain(self.units[number])
             self._link(number)
         self._arrays = None
         return touched
+
+    def _sum_gain(self, unit: Unit) -> None:
+        """The gains of a unit in the order of its chunks: pages may come in any order."""
+        unit.gain = 0.0
+        for chunk in unit.chunks:
+            unit.gain += self.table[chunk].gain
 
     def _unit_for(self, row: ChunkRef) -> int:
         joins = row.kind is ChunkKind.PROXY or row.id in self.table.joined_sh

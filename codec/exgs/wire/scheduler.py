@@ -274,13 +274,23 @@ class Scheduler:
         while self._heap:
             *rank, number = self._heap[0]
             chunk = self._first_missing(number) if self._frontier[number] else None
-            if chunk is None:
+            if chunk is None or not self._can_go(chunk):
                 heapq.heappop(self._heap)
                 continue
             if page is not None and page[0] < tuple(rank):
                 break
             return self._with_basis(chunk)
         return page[1] if page is not None else None
+
+    def _can_go(self, chunk: int) -> bool:
+        """Whether the BASIS that an SH needs has gone or can go before it."""
+        basis = self.plan.basis
+        if self.plan.table[chunk].kind is not ChunkKind.SH:
+            return True
+        if basis is None:
+            return False
+        unit = self.plan.units[basis]
+        return self._is_done(unit) or self._cancelled.isdisjoint(unit.chunks)
 
     def _with_basis(self, chunk: int) -> int:
         basis = self.plan.basis

@@ -19,6 +19,7 @@ Doubles = npt.NDArray[np.float64]
 _NEAR = 1e-2  # of a box's diagonal: nearer corners are clipped
 _PADDING = 0.05  # of a box's diagonal: Gaussians reach beyond the box around their means
 _MARGIN_PX = 1.0
+_SLACK = 1e-9
 _CORNERS = [(i & 1, i >> 1 & 1, i >> 2 & 1) for i in range(8)]
 _EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
 
@@ -39,27 +40,39 @@ def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
     low, high = low - padding, high + padding
     coverage = np.zeros(len(low))
     candidates = np.flatnonzero(_may_be_seen(low, high, camera))
+    eye = _eye(camera)
     coverage[candidates] = _coverage(
-        low[candidates], high[candidates], diagonal[candidates], camera
+        low[candidates], high[candidates], diagonal[candidates], camera, eye
     )
-    return BoxWeights(coverage, _around(low, high, camera))
+    return BoxWeights(coverage, _around(low, high, eye))
+
+
+def _eye(camera: Camera) -> Doubles:
+    """Where the camera stands, [3]; summed in a stated order, unlike a product of matrices."""
+    r, t = camera.viewmat[:3, :3].tolist(), camera.viewmat[:3, 3].tolist()
+    return np.array([-(r[0][i] * t[0] + r[1][i] * t[1] + r[2][i] * t[2]) for i in range(3)])
 
 
 def _may_be_seen(low: Doubles, high: Doubles, camera: Camera) -> npt.NDArray[np.bool_]:
     """False only for boxes whose coverage is 0: the sphere around them is outside the frustum."""
     centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
     x, y, z = (centre @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).T
-    seen: npt.NDArray[np.bool_] = z > -radius
+    # More than rounding can make of it, so that no box is left out that is seen by a hair.
+    terms = np.abs(centre).sum(axis=1) + np.abs(camera.viewmat[:3, 3]).sum()
+    radius = radius * (1 + _SLACK) + _SLACK * terms
+    seen: npt.NDArray[np.bool_] = z >= -radius
     for axis, (value, size) in enumerate(((x, camera.width), (y, camera.height))):
         focal, middle = camera.K[axis, axis], camera.K[axis, 2]
         low_tangent = (-_MARGIN_PX - middle) / focal
         high_tangent = (size + _MARGIN_PX - middle) / focal
-        seen &= (value - low_tangent * z) >= -radius * np.hypot(1, low_tangent) * (1 + 1e-9)
-        seen &= (high_tangent * z - value) >= -radius * np.hypot(1, high_tangent) * (1 + 1e-9)
+        seen &= (value - low_tangent * z) >= -radius * np.hypot(1, low_tangent)
+        seen &= (high_tangent * z - value) >= -radius * np.hypot(1, high_tangent)
     return seen
 
 
-def _coverage(low: Doubles, high: Doubles, diagonal: Doubles, camera: Camera) -> Doubles:
+def _coverage(
+    low: Doubles, high: Doubles, diagonal: Doubles, camera: Camera, eye: Doubles
+) -> Doubles:
     near = np.maximum(_NEAR * diagonal, 1e-9)
     rows = [[float(v) for v in row] for row in camera.viewmat[:3]]
     points = []
@@ -85,13 +98,12 @@ def _coverage(low: Doubles, high: Doubles, diagonal: Doubles, camera: Camera) ->
             last = np.where(usable, np.maximum(last, pixel), last)
         inside = np.minimum(last + _MARGIN_PX, size) - np.maximum(first - _MARGIN_PX, 0.0)
         area *= np.maximum(inside, 0.0) / size
-    eye = camera.position
     around = ((eye >= low) & (eye <= high)).all(axis=1)
     return np.where(around, 1.0, area)
 
 
-def _around(low: Doubles, high: Doubles, camera: Camera) -> Doubles:
-    size, offset = high - low, camera.position - (low + high) / 2
+def _around(low: Doubles, high: Doubles, eye: Doubles) -> Doubles:
+    size, offset = high - low, eye - (low + high) / 2
     radius_squared = (size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2) / 4
     distance_squared = offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2
     fraction: Doubles = radius_squared / np.maximum(4 * distance_squared, 1e-18)
