@@ -79,7 +79,7 @@ def test_when_most_leaves_have_come_what_is_open_stays_so() -> None:
 def test_leaves_spread_and_stretched_cover_more_than_those_here() -> None:
     _, cover, gaps = _look(_sheet(120))
     assert gaps.spread is not None
-    for layer in (gaps.spread, gaps.wide):
+    for layer in (gaps.spread, gaps.stretched):
         assert cover.mean() + 0.02 < layer[..., 3].mean()
         assert (layer[..., :3] <= layer[..., 3:] * 1.01).all()  # premultiplied
 

@@ -10,7 +10,7 @@ import pytest
 
 from exgs.cli.main import main
 from exgs.codec.decoding.decode import decode, open_scene
-from exgs.painter import Painter
+from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, measure_confidence
 from exgs.painter.evaluation import COLUMNS, evaluate
 from exgs.painter.inputs import gate

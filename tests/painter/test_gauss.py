@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exgs.painter import painter_named
+from exgs.painter.choice import painter_named
 from exgs.painter.gaps import Gaps
 from exgs.painter.gauss import GaussPainter
 from exgs.painter.inputs import GAPS, PLANES, RAW, gate, planes

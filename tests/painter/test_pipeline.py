@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from exgs.painter import PainterError
+from exgs.painter.choice import PainterError
 from exgs.painter.inputs import (
     GAPS,
     LEAVES,
@@ -19,7 +19,7 @@ from exgs.painter.inputs import (
     RAW,
     REACH,
     SPREAD,
-    WIDE,
+    STRETCHED,
 )
 from exgs.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.painter.pipeline import GaussPainterPipeline
@@ -37,7 +37,7 @@ def _frame(height: int, width: int) -> torch.Tensor:
     stack = torch.full((1, PLANES, height, width), 0.4)  # the map: proxies, and gaps
     stack[:, LEAVES], stack[:, 8] = 0.2, 0
     stack[:, RAW], stack[:, GAPS] = 0.6 * whole, whole
-    for colors, cover in ((SPREAD, 0.95), (WIDE, 0.9)):
+    for colors, cover in ((SPREAD, 0.95), (STRETCHED, 0.9)):
         stack[:, colors], stack[:, colors.stop] = cover * whole, cover
     return stack
 

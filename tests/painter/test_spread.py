@@ -1,4 +1,4 @@
-"""Leaves spread over what is missing: the network, its slopes, its training, what it is for."""
+"""The network that spreads leaves: outputs, gradients, training, and the gain in PSNR."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import torch
 
 from exgs.codec.encoding.encode import Progress
 from exgs.painter.spread import (
-    ANSWERS,
     FEATURES,
+    OUTPUTS,
     Spread,
-    look_around,
+    apply_outputs,
+    leaf_inputs,
     shipped,
-    spread_by,
 )
 from exgs.painter.training.prefixes import random_prefixes
 from exgs.painter.training.recipe import Recipe
 from exgs.painter.training.scenes import RecipeError, load_source
-from exgs.painter.training.schedule import Steps
-from exgs.painter.training.spreading import SpreadNetwork, slopes_of_answers, train_spread
-from exgs.painter.training.training_views import SpreadOptions, read_lesson, write_lesson
+from exgs.painter.training.schedule import OptimiserOptions
+from exgs.painter.training.spread_examples import SpreadOptions, read_example, write_example
+from exgs.painter.training.spreading import SpreadNetwork, output_gradients, train_spread
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -33,12 +33,16 @@ from exgs.scene.metrics import psnr
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(64, 48, 60), 64, 48)
 RASTERIZER = default_rasterizer()
 OPTIONS = SpreadOptions(hidden=16, prefixes=2, views=2, encode_views=4, heights=(48,))
-STEPS = Steps(count=40, batch=2, rate=2e-2, warm_up=2, decay=10, ema=0.8, checkpoint=20)
-RECIPE = Recipe(("solids:1", "solids:2"), {}, steps=STEPS, spread=OPTIONS, validation=("solids:3",))
+OPTIMISER = OptimiserOptions(
+    steps=40, batch=2, learning_rate=2e-2, warm_up=2, decay=10, ema=0.8, checkpoint=20
+)
+RECIPE = Recipe(
+    ("solids:1", "solids:2"), {}, optimiser=OPTIMISER, spread=OPTIONS, validation=("solids:3",)
+)
 
 
 def _leaves(count: int = 60, seed: int = 0) -> Gaussians:
-    """Anyhow, but small and not too faint."""
+    """Random small leaves that are not too faint."""
     rng = np.random.default_rng(seed)
     quats = rng.normal(size=(count, 4))
     return Gaussians(
@@ -52,7 +56,7 @@ def _leaves(count: int = 60, seed: int = 0) -> Gaussians:
 
 
 def _network(seed: int = 0) -> SpreadNetwork:
-    """One whose answers are not zero."""
+    """A network with random weights, so that its outputs are not zero."""
     torch.manual_seed(seed)
     network = SpreadNetwork(16)
     with torch.no_grad():
@@ -61,16 +65,16 @@ def _network(seed: int = 0) -> SpreadNetwork:
     return network.requires_grad_(False)
 
 
-def test_the_network_answers_in_numpy_as_in_torch() -> None:
-    network, seen = _network(2), look_around(_leaves(), 0.8)
-    assert seen.features.shape == (60, FEATURES)
-    expected = network(torch.from_numpy(seen.features), torch.from_numpy(seen.around)).numpy()
-    assert expected.shape == (60, ANSWERS)
+def test_numpy_and_torch_give_the_same_outputs() -> None:
+    network, inputs = _network(2), leaf_inputs(_leaves(), 0.8)
+    assert inputs.features.shape == (60, FEATURES)
+    expected = network(torch.from_numpy(inputs.features), torch.from_numpy(inputs.nearest)).numpy()
+    assert expected.shape == (60, OUTPUTS)
     assert expected.std() > 0.05
-    np.testing.assert_allclose(Spread(network.arrays()).answers(seen), expected, atol=1e-5)
+    np.testing.assert_allclose(Spread(network.arrays()).outputs(inputs), expected, atol=1e-5)
 
 
-def test_an_untrained_network_leaves_all_as_it_is() -> None:
+def test_an_untrained_network_changes_nothing() -> None:
     leaves = _leaves()
     spread = Spread(SpreadNetwork(8).requires_grad_(False).arrays())(leaves, 0.9)
     np.testing.assert_allclose(spread.opacities, leaves.opacities, atol=1e-5)
@@ -79,31 +83,31 @@ def test_an_untrained_network_leaves_all_as_it_is() -> None:
     assert np.array_equal(spread.sh0, leaves.sh0)
 
 
-def test_slopes_of_answers_are_those_of_the_picture() -> None:
+def test_output_gradients_agree_with_differences_of_the_loss() -> None:
     leaves = _leaves()
-    seen = look_around(leaves, 0.8)
+    inputs = leaf_inputs(leaves, 0.8)
     rng = np.random.default_rng(1)
-    answers = rng.normal(0, 0.3, (60, ANSWERS)).astype(np.float32)
+    outputs = rng.normal(0, 0.3, (60, OUTPUTS)).astype(np.float32)
     weights = rng.normal(size=(48, 64, 3)).astype(np.float32)
 
     def loss(tried: FloatArray) -> float:
-        picture = RASTERIZER.render(spread_by(tried, leaves, seen), CAMERA).rgb
+        picture = RASTERIZER.render(apply_outputs(tried, leaves, inputs), CAMERA).rgb
         return float((picture.astype(np.float64) * weights).sum())
 
-    spread = spread_by(answers, leaves, seen)
-    slopes = RASTERIZER.render_gradients(spread, CAMERA, lambda _: weights)
-    found = slopes_of_answers(slopes, answers, spread, leaves, seen)
-    for column in range(ANSWERS):
-        along = np.zeros_like(answers)
+    spread = apply_outputs(outputs, leaves, inputs)
+    gradients = RASTERIZER.render_gradients(spread, CAMERA, lambda _: weights)
+    found = output_gradients(gradients, outputs, spread, leaves, inputs)
+    for column in range(OUTPUTS):
+        along = np.zeros_like(outputs)
         along[:, column] = found[:, column]
         step = np.float32(0.01) * along / np.abs(along).max()
-        measured = loss(answers + step) - loss(answers - step)
+        measured = loss(outputs + step) - loss(outputs - step)
         expected = 2 * float((found.astype(np.float64) * step).sum())
         assert expected > 0
         assert measured == pytest.approx(expected, rel=0.1), column
 
 
-def test_a_scene_of_other_colours_size_or_place_is_spread_in_the_same_way() -> None:
+def test_spreading_does_not_depend_on_colour_sign_scale_or_position() -> None:
     leaves, spread = _leaves(300), Spread(_network().arrays())
     plain = spread(leaves, 0.8)
     negative = spread(replace(leaves, sh0=-leaves.sh0), 0.8)
@@ -112,11 +116,11 @@ def test_a_scene_of_other_colours_size_or_place_is_spread_in_the_same_way() -> N
     moved = replace(leaves, means=8 * leaves.means + 64, scales=8 * leaves.scales)
     large = spread(moved, 0.8)
     same = np.isclose(large.scales, 8 * plain.scales, rtol=0.01).all(axis=1)
-    assert same.mean() > 0.95  # neighbours are sought along curves, which may differ
+    assert same.mean() > 0.95  # the curves to find neighbours may differ
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 40])
-def test_any_number_of_leaves_in_one_place_stays_a_scene(count: int) -> None:
+def test_any_number_of_coinciding_leaves_gives_finite_values(count: int) -> None:
     leaves = _leaves(count)
     for scale in (0, 1e-20, 1e6):
         means, scales = leaves.means * np.float32(scale), np.full_like(leaves.scales, 1e-12)
@@ -128,7 +132,7 @@ def test_any_number_of_leaves_in_one_place_stays_a_scene(count: int) -> None:
 
 
 @pytest.mark.parametrize("source", ["room:700", "cutout:701", "solids:702"])
-def test_few_leaves_show_more_of_a_scene_that_training_has_not_seen(source: str) -> None:
+def test_spreading_improves_psnr_on_unseen_scenes(source: str) -> None:
     scene = load_source(source, Path(), 10, (160, 90))
     rng = np.random.default_rng(4)
     gains = []
@@ -147,22 +151,22 @@ def test_few_leaves_show_more_of_a_scene_that_training_has_not_seen(source: str)
     assert np.mean(gains) > 0.4
 
 
-def test_lessons_are_read_as_they_were_written(tmp_path: Path) -> None:
-    _train(replace(RECIPE, steps=replace(STEPS, count=1)), tmp_path)
-    [path, *_] = sorted((tmp_path / "lessons").glob("*.npz"))
-    lesson = read_lesson(path)
-    assert len(lesson.cameras) == len(lesson.pictures) == OPTIONS.views
-    write_lesson(tmp_path / "again.npz", lesson)
-    again = read_lesson(tmp_path / "again.npz")
-    for one, other in zip(lesson.prefixes, again.prefixes, strict=True):
+def test_examples_are_the_same_when_read_again(tmp_path: Path) -> None:
+    _train(replace(RECIPE, optimiser=replace(OPTIMISER, steps=1)), tmp_path)
+    [path, *_] = sorted((tmp_path / "examples").glob("*.npz"))
+    example = read_example(path)
+    assert len(example.cameras) == len(example.pictures) == OPTIONS.views
+    write_example(tmp_path / "again.npz", example)
+    again = read_example(tmp_path / "again.npz")
+    for one, other in zip(example.prefixes, again.prefixes, strict=True):
         assert one.missing == other.missing
         assert np.array_equal(one.leaves.means, other.leaves.means)
-    for one, other in zip(lesson.cameras, again.cameras, strict=True):
+    for one, other in zip(example.cameras, again.cameras, strict=True):
         assert np.array_equal(one.viewmat, other.viewmat)
         assert np.array_equal(one.K, other.K)
-    path.write_bytes(b"PK\x03\x04, but no lesson")
+    path.write_bytes(b"PK\x03\x04, but not an example")
     with pytest.raises(RecipeError, match="delete it"):
-        read_lesson(path)
+        read_example(path)
 
 
 def _train(recipe: Recipe, folder: Path, progress: Progress = lambda *_: None) -> Path:
@@ -170,7 +174,7 @@ def _train(recipe: Recipe, folder: Path, progress: Progress = lambda *_: None) -
     return train_spread(recipe, recipe.spread, Path(), folder, progress, lambda _: None)
 
 
-def test_training_learns_and_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_training_improves_psnr_and_a_resumed_run_gives_the_same_weights(tmp_path: Path) -> None:
     whole = _train(RECIPE, tmp_path / "whole")
     with (tmp_path / "whole" / "curve.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -185,14 +189,14 @@ def test_training_learns_and_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path
         assert all(np.array_equal(one[name], other[name]) for name in one)
         assert one["0.weight"].dtype == np.float16
     with pytest.raises(RecipeError, match="from another recipe"):
-        _train(replace(RECIPE, steps=replace(STEPS, rate=1.0)), parts)
+        _train(replace(RECIPE, optimiser=replace(OPTIMISER, learning_rate=1.0)), parts)
 
 
 def _interrupted(recipe: Recipe, folder: Path, step: int) -> None:
-    """Train, but break off in the middle."""
+    """Train, but stop at `step`."""
 
     def progress(what: str, share: float) -> None:
-        if what == "training" and share >= step / recipe.steps.count:
+        if what == "training" and share >= step / recipe.optimiser.steps:
             raise KeyboardInterrupt
 
     _train(recipe, folder, progress)

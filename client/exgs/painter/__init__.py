@@ -1,12 +1,12 @@
-"""Painters: what masks the gaps of a scene that is still arriving.
+"""Painters fill gaps in pictures of a scene that is still arriving.
 
 >>> from exgs.painter import look_at_scene, painter_named
 >>> painter = painter_named("fill")
 >>> render, confidence = look_at_scene(rasterizer, drawn, facts, camera)   # doctest: +SKIP
 >>> picture = painter.paint(render, confidence)                            # doctest: +SKIP
 
-`drawn` is what `exgs.codec.decode` gives, `facts` is what `exgs.codec.read_facts` gives. The
-confidence maps say which pixels come from leaves, from proxies, from nothing.
+`drawn` is the result of `exgs.codec.decode`, `facts` the result of `exgs.codec.read_facts`. The
+confidence map tells which pixels show leaves, proxies or the background.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What masks the gaps of a scene that is still arriving: the protocol, and the choice by name.
+"""The interface of painters, and the choice of a painter by name.
 
-A painter is given a render, over black, and the confidence map that says which of its pixels
-can be trusted. A painter that this installation can't run is refused in one line.
+A painter receives a render over black and the confidence map of that render. It returns the picture
+with its gaps filled.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from exgs.painter.confidence import Confidence
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render
 
-LEFT_ALONE = "the file has proxies for what is missing: the painter leaves its pictures as they are"
+LEFT_ALONE = "the file has proxies for missing leaves: the painter does not change its pictures"
 PAINTERS = ("none", "fill", "gauss")
 _GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
 
 
 class PainterError(ExgsError):
-    """A painter that this installation doesn't have."""
+    """The painter is unknown, or this installation can't run it."""
 
 
 class Painter(Protocol):
-    """Masks the gaps of one picture."""
+    """Fills the gaps of pictures."""
 
     @property
     def slow(self) -> bool:
-        """Whether frames should not wait for it."""
+        """Whether painting takes so long that it should run on its own thread (`PaintWorker`)."""
         ...
 
     @property
     def spreads(self) -> bool:
-        """Whether it is to be shown the leaves as a network spreads them."""
+        """Whether it needs the layer of spread leaves, `Gaps.spread`."""
         ...
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-        """The picture [H, W, 3] with its gaps masked.
+        """Return the picture [H, W, 3] with its gaps filled.
 
-        `render` is over black. Pixels that leaves cover come out as rendered, bit for bit.
+        `render` is over black. Pixels that leaves cover fully are returned bit for bit.
         """
         ...
 
@@ -48,13 +48,13 @@ class Painter(Protocol):
 def painter_named(
     name: str, model: Path | None = None, budget_s: float | None = None
 ) -> Painter | None:
-    """The painter of this name, None for "none"; raises PainterError where it can't be had.
+    """Return the painter called `name`, one of PAINTERS; None for "none".
 
-    `model` is a folder for "gauss" in place of the weights that are shipped; `budget_s` is what a
-    frame may take, for which "gauss" steps down in resolution.
+    `model` is a model folder for "gauss" that replaces the shipped weights. `budget_s` is the time
+    that one picture may take; "gauss" lowers its resolution to keep it. Raises PainterError.
     """
     if model is not None and name != "gauss":
-        raise PainterError(f"{model}: painter {name} takes no model; use painter gauss")
+        raise PainterError(f"{model}: painter {name} has no model; use painter gauss")
     match name:
         case "none":
             return None
@@ -67,11 +67,11 @@ def painter_named(
             from exgs.painter.gauss import GaussPainter
 
             return GaussPainter(model, budget_s)
-    raise PainterError(f"no painter is called {name!r}; there are {', '.join(PAINTERS)}")
+    raise PainterError(f"no painter is called {name!r}; choose from {', '.join(PAINTERS)}")
 
 
 def require_gauss() -> None:
-    """Raise PainterError where what painter gauss runs on is not installed."""
+    """Raise PainterError if a package that painter gauss needs is not installed."""
     missing = [name for name in _GAUSS_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise PainterError(

@@ -1,8 +1,8 @@
-"""The confidence map: how much of each pixel comes from leaves, from proxies, from nothing.
+"""The confidence map: the shares of leaves, proxies and background in each pixel.
 
-The rasterizer itself measures it: one more render in which each Gaussian's colour says what it
-is, so that the channels are sums of blending weights. In files without proxies, `gaps` tells what
-is missing from what is open.
+A second render measures it: each Gaussian's colour encodes its kind, so the channels of the picture
+are sums of blending weights. In files without proxies, `gaps` separates pixels that miss leaves
+from pixels that are empty in the whole scene too.
 """
 
 from __future__ import annotations
@@ -13,24 +13,27 @@ import numpy as np
 
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter.gaps import FEW, Gaps, find_gaps, widened
+from exgs.painter.gaps import FEW, Gaps, find_gaps, widened_leaves
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Rasterizer, Render
 
-# A pixel counts as covered when what shines through can't change its 8-bit value by one step.
+# A pixel counts as covered if the background can't change its 8-bit value.
 COVERED_WEIGHT = 1 - 0.5 / 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confidence:
-    """Blending weights per pixel, float32 in [0, 1]; leaves + proxies + nothing = 1."""
+    """Blending weights per pixel, float32 in [0, 1]. leaves + proxies + nothing = 1.
 
-    leaves: FloatArray  # [H, W] true Gaussians
-    proxies: FloatArray  # [H, W] what stands for what has not come
-    nothing: FloatArray  # [H, W] what shines through to the background
-    sh_pending: FloatArray  # [H, W] the part of `leaves` whose view dependence has not all come
-    gaps: Gaps | None  # in `nothing`; None where proxies stand for what is missing, or it is little
+    `proxies` also counts leaves that are amplified because other leaves are missing.
+    """
+
+    leaves: FloatArray  # [H, W] Gaussians of the source scene
+    proxies: FloatArray  # [H, W] Gaussians that stand in for missing leaves
+    nothing: FloatArray  # [H, W] the background
+    sh_pending: FloatArray  # [H, W] the part of `leaves` whose SH has not arrived completely
+    gaps: Gaps | None  # None if the file has proxies or few leaves are missing
 
 
 def measure_confidence(
@@ -41,9 +44,9 @@ def measure_confidence(
     *,
     spread: bool = False,
 ) -> Confidence:
-    """Render which kind of Gaussian covers each pixel of `camera`'s picture.
+    """Measure the confidence map of `camera`'s picture.
 
-    With `spread` its gaps have the layer of leaves that a network has spread.
+    With `spread`, its gaps include the layer of spread leaves.
     """
     missing = _missing(drawn, facts)
     stands_in = np.where(drawn.is_proxy, 1.0, missing if _stretches(facts) else 0.0)
@@ -65,16 +68,16 @@ def look_at_scene(
     *,
     spread: bool = False,
 ) -> tuple[Render, Confidence]:
-    """What a painter is given of a view: the picture over black, and how far to trust it."""
+    """Return the inputs of a painter for a view: the render over black and its confidence map."""
     render = rasterizer.render(drawn.gaussians, camera)
     return render, measure_confidence(rasterizer, drawn, facts, camera, spread=spread)
 
 
 def prepare_to_look(drawn: DrawnScene, facts: SceneFacts, *, spread: bool) -> None:
-    """Do now what looking at a scene for the first time needs besides the rasterizer."""
+    """Compute now what the first `look_at_scene` of `drawn` needs besides the rasterizer."""
     missing = _missing(drawn, facts)
     if _has_gaps(missing, facts):
-        widened(drawn, missing, spread=spread)
+        widened_leaves(drawn, missing, spread=spread)
 
 
 def _missing(drawn: DrawnScene, facts: SceneFacts) -> float:
@@ -86,8 +89,8 @@ def _has_gaps(missing: float, facts: SceneFacts) -> bool:
 
 
 def _stretches(facts: SceneFacts) -> bool:
-    """Whether leaves are drawn larger than they are while others are missing.
+    """Whether leaves are amplified while others are missing, as in files without proxies.
 
-    Files without proxies do so; then a leaf counts as one that stands for the missing, too.
+    An amplified leaf counts partly as a stand-in for missing leaves.
     """
     return any(layer.amplification != 1 for layer in facts.layers)

@@ -1,7 +1,7 @@
-"""How much a painter helps: figures per byte budget, over the picture and inside the mask.
+"""Measures painters: picture quality per byte budget, over whole pictures and inside the mask.
 
-Painted frames are compared with the pictures of the whole scene. The mask is where the gate is
-more than half open: gaps, proxies, and leaves that lack detail.
+Painted pictures are compared with pictures of the whole scene. The mask consists of the pixels
+where the gate is more than half open.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ from exgs.scene.metrics import Mask, psnr, ssim
 from exgs.scene.rasterizer import Rasterizer, Render
 
 _MASKED = 0.5
-_PSNR_LIMIT_DB = 60.0  # equal pictures count as this, so that means exist
+_PSNR_LIMIT_DB = 60.0  # PSNR of equal pictures, so that means are finite
 
 
 @dataclass(frozen=True, slots=True)
 class PaintedQuality:
-    """Means over the views. FLIP is NaN where flip-evaluator is not installed, what concerns the
-    mask where no view has one, flicker where no path was given."""
+    """Means over the views.
+
+    NaN: FLIP if flip-evaluator is not installed, figures of the mask if no view has a mask, flicker
+    if no walk was given.
+    """
 
     budget_bytes: int
     painter: str
@@ -41,8 +44,8 @@ class PaintedQuality:
     ssim: float
     flip: float
     masked_psnr_db: float
-    masked_share: float  # of the pixels
-    flicker: float  # mean change between frames after warping by depth, [0, 1]
+    masked_share: float  # share of the pixels in the mask
+    flicker: float  # mean change between pictures after warping by depth, [0, 1]
 
 
 COLUMNS = tuple(field.name for field in fields(PaintedQuality))
@@ -58,9 +61,9 @@ def evaluate(
     walk: Sequence[Camera] = (),
     begin: Callable[[int], None] = lambda _: None,
 ) -> list[PaintedQuality]:
-    """Rows by budget and painter for the file at `path`; budgets that hold nothing are left out.
+    """Measure each painter at each budget of the file at `path`. Skips budgets that are too small.
 
-    `walk` are neighbouring cameras for the flicker. `begin` is told the number of each budget
+    `walk` are consecutive cameras for the flicker. `begin` is called with the number of each budget
     before it is measured. Raises FormatError, OSError.
     """
     facts = read_facts(path)
@@ -119,7 +122,7 @@ def _means(figures: Sequence[tuple[float, ...]]) -> list[float]:
 
 
 def _flip(picture: FloatArray, target: FloatArray) -> float:
-    """LDR-FLIP at 67 pixels a degree (Andersson et al. 2020)."""
+    """LDR-FLIP at 67 pixels per degree (Andersson et al. 2020)."""
     if importlib.util.find_spec("flip_evaluator") is None:
         return float("nan")
     import flip_evaluator

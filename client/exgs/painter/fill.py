@@ -1,6 +1,6 @@
-"""The honest fill: gaps take the colours of the leaves around them, what has come stays.
+"""Fills gaps with the colours of the surrounding leaves.
 
-For files without proxies; where there are some, nothing is open that is not open in the scene.
+For files without proxies. In files with proxies no gaps occur.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from exgs.scene.rasterizer import Render
 
 
 class FillPainter:
-    """Fills what is missing; proxies and leaves stay as rendered."""
+    """Fills gaps. Proxies and leaves stay as rendered."""
 
     slow = False
     spreads = False

@@ -1,4 +1,4 @@
-"""Flicker: how much a picture changes between neighbouring frames that motion doesn't explain."""
+"""Flicker: the change between consecutive pictures that camera motion does not explain."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 
-_DEPTH_TOLERANCE = 0.02  # relative: beyond, a pixel sees another surface than it did before
+_DEPTH_TOLERANCE = 0.02  # relative; a larger difference means that the surface has changed
 
 
 def flicker(
     frames: Sequence[FloatArray], depths: Sequence[FloatArray], cameras: Sequence[Camera]
 ) -> float:
-    """Mean absolute difference of each frame [H, W, 3] and its predecessor, warped onto it.
+    """Mean absolute difference between each picture [H, W, 3] and its warped predecessor.
 
-    `depths` [H, W] are those of the whole scene. Pixels whose surface the predecessor did not see
-    don't count; NaN where none is left.
+    `depths` [H, W] are those of the whole scene. Only surfaces that both pictures show count.
+    Returns NaN if there are none.
     """
     differences = []
     for now in range(1, len(frames)):
@@ -33,7 +33,7 @@ def flicker(
 def warp(
     frame: FloatArray, depth: FloatArray, camera: Camera, new_depth: FloatArray, new_camera: Camera
 ) -> tuple[FloatArray, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
-    """`frame` as `new_camera` sees it [H, W, 3], and where both see the same surface [H, W]."""
+    """Warp `frame` to `new_camera` [H, W, 3]; also return where both show one surface [H, W]."""
     height, width = new_depth.shape
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(new_camera.K).T

@@ -1,10 +1,13 @@
-"""Gaps: which of the pixels where nothing is should show something, and what.
+"""Finds gaps: pixels that show background only because leaves are missing.
 
-Leaves stretched to their neighbours reach over the gaps between them, but also beyond the outline
-of a thing before nothing. How far to believe them follows from the picture: where leaves already
-cover most of what lies deep within the stretched ones, the rest is open; and a picture that the
-stretched ones leave open nowhere is one from inside a closed scene, so that all of it is missing.
-When most leaves have come, what is still open stays so: real scenes are seldom quite closed.
+Stretched leaves cover the gaps between leaves. They also extend beyond the outline of an object in
+front of empty background, so three rules decide how far to trust them:
+
+- If leaves already cover most of the interior of the stretched leaves, the remaining background
+  belongs to the scene.
+- If the stretched leaves cover the whole picture, the camera is inside a closed scene, and all
+  background is a gap.
+- If few leaves are missing, nothing is a gap, since real scenes are seldom completely closed.
 """
 
 from __future__ import annotations
@@ -17,34 +20,34 @@ import numpy as np
 from exgs.codec.decoding.build import DrawnScene
 from exgs.painter.push_pull import push_pull
 from exgs.painter.spread import shipped
-from exgs.painter.stretch import candidates, stretched
+from exgs.painter.stretch import find_candidates, stretched
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer, Render
 
-# Set on scenes and views of their own: `python -m bench.painter_gaps`.
-_DEEP = 8  # power of the stretched leaves' alpha that leaves only what lies deep within them
-_SPARSE, _DENSE = 0.5, 0.8  # cover deep within: gaps are believed below, not at all above
-_OUTLINE = 0.5  # alpha of the stretched leaves at which a believed gap begins
-_OPEN_ALPHA = 0.1  # of the stretched leaves: below, a pixel is surely open
-_OPEN_SHARE = 0.04  # of the pixels surely open: the scene is
-FEW, _MANY = 0.3, 0.35  # share of the leaves missing: with few, what is open may well be so
+# Tuned on separate scenes and views: `python -m bench.painter.gaps`.
+_INTERIOR_POWER = 8  # power of the stretched leaves' alpha that selects their interior
+_SPARSE, _DENSE = 0.5, 0.8  # coverage of the interior: all gaps below, no gaps above
+_OUTLINE = 0.5  # alpha of the stretched leaves at which a gap begins
+_OPEN_ALPHA = 0.1  # alpha of the stretched leaves below which a pixel is certainly background
+_OPEN_SHARE = 0.04  # share of such pixels from which the scene is not closed
+FEW, _MANY = 0.3, 0.35  # share of missing leaves: no gaps below FEW, full weight above _MANY
 
 
-_WIDENED: WeakKeyDictionary[DrawnScene, dict[bool, tuple[Gaussians, Gaussians | None]]] = (
+_CACHE: WeakKeyDictionary[DrawnScene, dict[bool, tuple[Gaussians, Gaussians | None]]] = (
     WeakKeyDictionary()
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What is missing in one picture, float32."""
+    """The gaps of one picture, float32. Layers hold premultiplied RGB and alpha."""
 
-    weight: FloatArray  # [H, W] in [0, 1], the part of a pixel that should be filled
-    reach: FloatArray  # [H, W] in [0, 1], that where something may be missing; at least `weight`
-    colors: FloatArray  # [H, W, 3] what the leaves around would show there
-    wide: FloatArray  # [H, W, 4] of leaves stretched to their neighbours, RGB times A, and A
-    spread: FloatArray | None  # [H, W, 4] of leaves spread by a network, where that was asked for
+    weight: FloatArray  # [H, W] in [0, 1], the share of a pixel that should be filled
+    reach: FloatArray  # [H, W] in [0, 1], the share that may be a gap; at least `weight`
+    colors: FloatArray  # [H, W, 3] colours of the surrounding leaves
+    stretched: FloatArray  # [H, W, 4] layer of leaves stretched to their neighbours
+    spread: FloatArray | None  # [H, W, 4] layer of leaves that a network has spread, if requested
 
 
 def find_gaps(
@@ -56,23 +59,23 @@ def find_gaps(
     *,
     spread: bool = False,
 ) -> Gaps:
-    """The gaps of a picture of which `nothing` [H, W] shines through to the background.
+    """Find the gaps of a picture whose background has the weights `nothing` [H, W].
 
-    `missing` is the share of the scene's leaves that has not come; `spread` asks for that layer.
+    `missing` is the share of leaves that have not arrived. `spread` requests the layer `spread`.
     """
-    stretched_leaves, spread_leaves = widened(drawn, missing, spread=spread)
+    stretched_leaves, spread_leaves = widened_leaves(drawn, missing, spread=spread)
     over = rasterizer.render(stretched_leaves, camera)
     cover = 1 - nothing
     alpha = np.maximum(over.alpha, cover)
     open_share = float((alpha < _OPEN_ALPHA).mean())
     closed = max(1 - open_share / _OPEN_SHARE, 0.0)
-    deep = alpha**_DEEP
-    dense = float((cover * deep).sum() / max(deep.sum(), 1e-6))
-    believed = np.clip((_DENSE - dense) / (_DENSE - _SPARSE), 0.0, 1.0)
+    interior = alpha**_INTERIOR_POWER
+    density = float((cover * interior).sum() / max(interior.sum(), 1e-6))
+    trust = np.clip((_DENSE - density) / (_DENSE - _SPARSE), 0.0, 1.0)
     within = np.clip((alpha - _OUTLINE) / (1 - _OUTLINE), 0.0, 1.0)
-    open_to = nothing * np.clip((missing - FEW) / (_MANY - FEW), 0.0, 1.0)
-    weight = open_to * np.maximum(believed * within, closed)
-    reach = open_to * np.maximum(alpha, closed)
+    background = nothing * np.clip((missing - FEW) / (_MANY - FEW), 0.0, 1.0)
+    weight = background * np.maximum(trust * within, closed)
+    reach = background * np.maximum(alpha, closed)
     colors = push_pull(np.clip(over.rgb, 0.0, 1.0), np.clip(over.alpha, 0.0, 1.0))
     return Gaps(
         weight.astype(np.float32),
@@ -88,17 +91,18 @@ def _layer(render: Render) -> FloatArray:
     return layer.clip(0.0, 1.0)
 
 
-def widened(
+def widened_leaves(
     drawn: DrawnScene, missing: float, *, spread: bool
 ) -> tuple[Gaussians, Gaussians | None]:
-    """The leaves stretched to their neighbours, and spread by the network if that is asked for.
+    """Return the stretched leaves, and with `spread` also the leaves spread by the network.
 
-    Kept as long as `drawn` lives: a scene is looked at from many places before more of it comes.
+    The result is cached for the lifetime of `drawn`, since a scene is usually drawn from many
+    cameras before more of it arrives.
     """
-    kept = _WIDENED.setdefault(drawn, {})
+    kept = _CACHE.setdefault(drawn, {})
     if spread not in kept:
         leaves = drawn.gaussians
-        near_by = candidates(leaves.means) if len(leaves) else None
-        further = shipped()(leaves, missing, near_by) if spread else None
-        kept[spread] = stretched(leaves, near_by), further
+        candidates = find_candidates(leaves.means) if len(leaves) else None
+        spread_leaves = shipped()(leaves, missing, candidates) if spread else None
+        kept[spread] = stretched(leaves, candidates), spread_leaves
     return kept[spread]

@@ -1,7 +1,7 @@
-"""GaussPainter: what is missing or weak is restored by a network, what is certain stays.
+"""GaussPainter: a network restores gaps and uncertain pixels. Other pixels stay as rendered.
 
-Frames whose confidence is full come back as they were, bit for bit. Others are painted at the
-largest resolution that the frame budget allows, judged by the time that the last one took.
+A picture without gaps is returned bit for bit. Other pictures are painted at the largest resolution
+that the time budget allows. The time of the previous picture is the estimate.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render
 
 _SCALES = (1.0, 0.5, 0.25)
-_RETRY = 40  # pictures, after which a scale that was too slow is tried again
+_RETRY = 40  # pictures after which scales that were too slow are tried again
 
 
 class GaussPainter:
     """Paints with the network of a model folder; see Painter.
 
-    With `budget_s`, pictures are painted at half or a quarter of their size where the whole would
-    take longer; only what the network adds to the picture of the spread leaves is enlarged.
+    If a picture of full size would take longer than `budget_s`, it is painted at half or a quarter
+    of its size. Only the difference from the picture of the spread leaves is then enlarged.
     """
 
     slow = True
@@ -40,27 +40,27 @@ class GaussPainter:
         self._precision = GPU_PRECISION if self._device == "cuda" else torch.float32
         self._network: Network = load_network(folder or SHIPPED, self._precision)
         self._budget_s = budget_s
-        self._pixel_s: dict[float, float] = {}  # of the last picture at each scale
+        self._pixel_s: dict[float, float] = {}  # seconds per pixel of the last picture, by scale
         self._pictures = 0
         if self._device == "cuda":
             self._network.to(self._device)
             side = self._network.multiple
-            self._run(torch.zeros(1, PLANES, side, side))  # a first picture takes seconds
+            self._run(torch.zeros(1, PLANES, side, side))  # the first picture takes seconds
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-        """See Painter; raises PainterError where the network's answer is no number."""
+        """See Painter. Raises PainterError if the network's output is not finite."""
         gaps, opened = confidence.gaps, gate(confidence)
         if gaps is None or not opened.any():
             return render.rgb
         stack = planes(render, confidence, gaps)
         restored = self._restore(stack, self._scale(opened.size))
         if not np.isfinite(restored).all():
-            raise PainterError("the painter's network answers with what is no number")
+            raise PainterError("the output of the painter's network is not finite")
         painted = render.rgb + opened[..., None] * (restored - render.rgb)
         return np.where(opened[..., None] > 0, painted, render.rgb).astype(np.float32)
 
     def _scale(self, pixels: int) -> float:
-        """The largest scale that fits the budget, as far as is known."""
+        """The largest scale that fits the budget according to earlier pictures."""
         if self._budget_s is None:
             return _SCALES[0]
         self._pictures += 1
@@ -92,7 +92,7 @@ class GaussPainter:
         return np.ascontiguousarray(picture.numpy(), np.float32)
 
     def _run(self, stack: Tensor) -> Tensor:
-        """The network on a picture of any size: its edges are repeated up to a multiple."""
+        """Run the network on a stack of any size. Its edges are repeated to a valid size."""
         height, width = stack.shape[2:]
         step = self._network.multiple
         padding = (0, -width % step, 0, -height % step)

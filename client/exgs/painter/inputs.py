@@ -1,7 +1,8 @@
-"""What the network sees of a frame: the render, the colours for its gaps, and the confidence map.
+"""The input of the network and the gate, the same for training and painting.
 
-One stack of planes [PLANES, H, W] in [0, 1], the same for training and for painting; and the gate
-that says how much of the network's answer each pixel takes.
+The input is one stack of planes [PLANES, H, W] in [0, 1]: the render, colours for its gaps, the
+confidence map, and layers of spread and stretched leaves. The gate is the share of the network's
+output in each pixel.
 """
 
 from __future__ import annotations
@@ -20,34 +21,33 @@ if TYPE_CHECKING:
 
 Values = TypeVar("Values", FloatArray, "Tensor")
 
-# RGB as rendered, RGB for gaps; leaves, proxies, SH pending, gaps by weight and by reach; then
-# premultiplied RGB and alpha of leaves spread by a network, and stretched to their neighbours.
+# Planes: rendered RGB, RGB for gaps; leaves, proxies, pending SH, weight and reach of gaps; then
+# premultiplied RGB and alpha of the spread leaves and of the stretched leaves.
 PLANES = 19
-RAW, GAPS, MAP, SPREAD, WIDE = (
+RAW, GAPS, MAP, SPREAD, STRETCHED = (
     slice(0, 3),
     slice(3, 6),
     slice(6, 11),
     slice(11, 14),
     slice(15, 18),
 )
-COLORS = RAW, GAPS, SPREAD, WIDE
+COLORS = RAW, GAPS, SPREAD, STRETCHED
 LEAVES, PROXIES, REACH = 6, 7, 10
 
-# From which weight on the gate opens, and from which it is open: for what may be a gap, and for
-# leaves that stand for others. Where fewer are missing there is next to nothing left to gain, and
-# no pairs to learn it from.
-_REACH_OPENS = 1.0 - COVERED_WEIGHT, 0.1
-_DOUBT_OPENS = 0.3, 0.4
+# The gate opens linearly between two weights: of possible gaps (reach), and of stand-ins (the plane
+# `proxies`). Below these weights there is little to gain, and training has no examples.
+_REACH_RAMP = 1.0 - COVERED_WEIGHT, 0.1
+_STAND_IN_RAMP = 0.3, 0.4
 
 
 def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
-    """The network's input of one frame with these gaps, clamped to [0, 1].
+    """The network's input [PLANES, H, W] for one picture, clamped to [0, 1].
 
-    Raises ValueError where the gaps lack the layer of spread leaves.
+    Raises ValueError if `gaps` has no layer of spread leaves.
     """
     if gaps.spread is None:
         raise ValueError("the leaves have not been spread")
-    near = gaps.reach > 1 - COVERED_WEIGHT  # colours elsewhere mean nothing
+    near = gaps.reach > 1 - COVERED_WEIGHT  # colours are meaningless elsewhere
     stack = np.concatenate(
         [
             np.moveaxis(render.rgb, 2, 0),
@@ -58,27 +58,27 @@ def planes(render: Render, confidence: Confidence, gaps: Gaps) -> FloatArray:
             gaps.weight[None],
             gaps.reach[None],
             np.moveaxis(gaps.spread, 2, 0),
-            np.moveaxis(gaps.wide, 2, 0),
+            np.moveaxis(gaps.stretched, 2, 0),
         ]
     )
     return np.asarray(np.clip(stack, 0.0, 1.0), np.float32)
 
 
 def gate(confidence: Confidence) -> FloatArray:
-    """How far each pixel [H, W] is painted: 0 leaves it as rendered, bit for bit.
+    """The share of the network's output in each pixel [H, W]; 0 keeps the render bit for bit.
 
-    Closed where leaves cover, where the empty background shows, and all over where proxies stand
-    for what is missing: those were fitted to the whole scene's pictures, and painting over them
-    gains nothing. Nor does it over leaves of which only SH is still to come.
+    The gate is closed where leaves cover a pixel and where the scene has empty background. It is
+    closed everywhere in files with proxies: proxies are fitted to pictures of the whole scene, so
+    painting over them does not reduce the error. Pending SH does not open it either.
     """
     if confidence.gaps is None:
         return np.zeros_like(confidence.nothing)
     return np.asarray(gate_of(confidence.proxies, confidence.gaps.reach), np.float32)
 
 
-def gate_of(doubt: Values, reach: Values) -> Values:
-    """The gate, from the weights of leaves that stand for others and of what may be a gap."""
-    return (_ramp(doubt, *_DOUBT_OPENS) + _ramp(reach, *_REACH_OPENS)).clip(0.0, 1.0)
+def gate_of(stand_ins: Values, reach: Values) -> Values:
+    """The gate, from the weights of stand-ins and of possible gaps."""
+    return (_ramp(stand_ins, *_STAND_IN_RAMP) + _ramp(reach, *_REACH_RAMP)).clip(0.0, 1.0)
 
 
 def _ramp(values: Values, low: float, high: float) -> Values:

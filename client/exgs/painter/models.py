@@ -1,7 +1,7 @@
-"""Model folders: read without a download, and without running anything that lies in them.
+"""Reads model folders without downloads and without running code from them.
 
-A folder is JSON and safetensors. Which classes it may name is decided here; code files, pickles
-and names of other modules are never looked at.
+A folder holds JSON and safetensors files. It may name only the classes that are listed here. Code
+files, pickles and names of other modules are ignored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from exgs.painter.turbo import TurboPainterPipeline
 from exgs.painter.vae import PixelVae
 
 SHIPPED = Path(__file__).parent / "weights"
-GPU_PRECISION = torch.bfloat16  # half precision ends at 65,504, and activations do not
+GPU_PRECISION = torch.bfloat16  # activations exceed 65,504, the largest float16
 
 PROMPT_FILE = "prompt.safetensors"
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
@@ -46,20 +46,20 @@ class Network(Protocol):
         ...
 
     def __call__(self, stack: Tensor) -> Tensor:
-        """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W], both of its precision."""
+        """Restore pictures [B, 3, H, W] from stacks [B, PLANES, H, W] in its precision."""
         ...
 
     def to(self, device: str) -> Self:
-        """Move it there, for good."""
+        """Move the network to `device`, in place."""
         ...
 
 
 def load_network(folder: Path = SHIPPED, precision: torch.dtype = torch.float32) -> Network:
-    """The network of a model folder, on the CPU.
+    """Load the network of a model folder on the CPU.
 
-    It is GaussPainter's own layout, or that of a one-step Stable Diffusion such as SD-Turbo, with
-    the embedding of its prompt in prompt.safetensors. It has painted a small picture before it is
-    handed out. Raises PainterError.
+    The folder has GaussPainter's layout, or that of a one-step Stable Diffusion model such as
+    SD-Turbo, with the embedding of its prompt in prompt.safetensors. The network has to paint a
+    small picture first. Raises PainterError.
     """
     index = _json(folder / "model_index.json")
     name = index.get("_class_name")
@@ -79,7 +79,7 @@ def load_network(folder: Path = SHIPPED, precision: torch.dtype = torch.float32)
         )
     else:
         raise PainterError(
-            f"{folder}: {name!r} is no pipeline that paints; expected"
+            f"{folder}: {name!r} is not a pipeline for painting; expected"
             f" {GaussPainterPipeline.__name__} or {_TURBO[0]}"
         )
     _try(pipeline, folder, precision)
@@ -87,14 +87,17 @@ def load_network(folder: Path = SHIPPED, precision: torch.dtype = torch.float32)
 
 
 def _try(network: Network, folder: Path, precision: torch.dtype) -> None:
-    """Raise PainterError unless `network` paints: not all that is wrong shows in the folder."""
+    """Raise PainterError unless `network` paints a small picture.
+
+    Some errors in a folder show only when the network runs.
+    """
     side = network.multiple
     try:
         picture = network(torch.zeros(1, PLANES, side, side, dtype=precision))
-    except Exception as error:  # a configuration can break anything in the library that follows it
+    except Exception as error:  # a bad configuration can raise anything inside the library
         raise PainterError(f"{folder}: its network can't paint: {_line(error)}") from error
     if picture.shape != (1, 3, side, side):
-        raise PainterError(f"{folder}: its network gives {list(picture.shape)} for a picture")
+        raise PainterError(f"{folder}: its network returns shape {list(picture.shape)}")
 
 
 def _line(error: Exception) -> str:
@@ -102,7 +105,7 @@ def _line(error: Exception) -> str:
 
 
 def _module(kind: type[Any], folder: Path, precision: torch.dtype) -> Any:
-    """The module of a folder's config.json and safetensors."""
+    """Load the module of a folder's config.json and safetensors."""
     config = _json(folder / "config.json")
     if config.get("_class_name") != kind.__name__:
         raise PainterError(
@@ -123,11 +126,11 @@ def _module(kind: type[Any], folder: Path, precision: torch.dtype) -> Any:
             output_loading_info=True,
             **half,
         )
-    except Exception as error:  # whatever the library meets on such a configuration
+    except Exception as error:  # a bad configuration can raise anything inside the library
         raise PainterError(
             f"{folder}: configuration and weights do not fit: {_line(error)}"
         ) from error
-    for fault, names in loading.items():  # the library would make up what is missing
+    for fault, names in loading.items():  # the library would initialise missing weights at random
         if names:
             raise PainterError(
                 f"{folder}: configuration and weights do not fit: {fault} {sorted(names)[0]!r}"
@@ -136,16 +139,16 @@ def _module(kind: type[Any], folder: Path, precision: torch.dtype) -> Any:
 
 
 def _scheduler(kind: type[Any], folder: Path) -> Any:
-    """The scheduler of a folder; the layouts share their fields, so any Euler one's will do."""
+    """Load the scheduler of a folder. All Euler schedulers share the fields of their layout."""
     config = {k: v for k, v in _json(folder / "scheduler_config.json").items() if k[0] != "_"}
     try:
         return kind.from_config(config)
     except Exception as error:
-        raise PainterError(f"{folder}: no configuration of a scheduler: {_line(error)}") from error
+        raise PainterError(f"{folder}: not a scheduler configuration: {_line(error)}") from error
 
 
 def _prompt(path: Path) -> Tensor:
-    """The embedding [1, T, D] of the prompt that a text-conditioned network is given."""
+    """Read the embedding [1, T, D] of the prompt for a text-conditioned network."""
     if not path.is_file():
         raise PainterError(
             f"{path}: not found; save the text encoder's output for an empty prompt there,"
@@ -154,7 +157,7 @@ def _prompt(path: Path) -> Tensor:
     _require_safetensors(path)
     prompt = load_file(path).get("prompt_embeds")
     if prompt is None or prompt.ndim != 3 or len(prompt) != 1:
-        raise PainterError(f"{path}: no tensor prompt_embeds [1, tokens, width]")
+        raise PainterError(f"{path}: has no tensor prompt_embeds [1, tokens, width]")
     return prompt.float()
 
 

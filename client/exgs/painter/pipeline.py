@@ -1,7 +1,7 @@
-"""GaussPainter as a `diffusers` pipeline: encode what is there, one step, decode.
+"""GaussPainter as a `diffusers` pipeline: encode, one step of the U-Net, decode.
 
-One step of flow matching from sigma 1 to 0 without noise is z - v: the U-Net's velocity is the
-residual from the degraded to the restored latent. Nothing in it is random.
+One step of flow matching from sigma 1 to 0 without noise is z - v. The velocity v of the U-Net is
+the residual from the degraded to the restored latent. The pipeline is deterministic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exgs.painter.vae import LATENT_STRIDE, PixelVae
 
 
 class GaussPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
-    """Restores pictures from stacks of planes (see `inputs.planes`)."""
+    """Restores pictures from stacks of planes; see `inputs.planes`."""
 
     vae: PixelVae
     unet: UNet2DModel
@@ -37,11 +37,11 @@ class GaussPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @torch.inference_mode()
     def __call__(self, stack: Tensor) -> Tensor:
-        """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W]."""
+        """Restore pictures [B, 3, H, W] from stacks [B, PLANES, H, W]."""
         return self.restore(stack)[0]
 
     def restore(self, stack: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures and their latents, with gradients, for training."""
+        """Restore pictures; also return their latents. Keeps gradients, for training."""
         latent, features = self.vae.encode(stack)
         confidence = functional.avg_pool2d(stack[:, MAP], LATENT_STRIDE)
         self.scheduler.set_timesteps(sigmas=[1.0], device=stack.device)
@@ -52,7 +52,7 @@ class GaussPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
 
 
 def build_pipeline(vae: dict[str, Any], unet: dict[str, Any]) -> GaussPainterPipeline:
-    """A new pipeline of these configurations; untrained it answers with the spread leaves."""
+    """Build an untrained pipeline. Its output is the picture of the spread leaves."""
     autoencoder = PixelVae(**vae)
     latent_channels = autoencoder.config.latent_channels
     network = UNet2DModel(
@@ -66,10 +66,10 @@ def build_pipeline(vae: dict[str, Any], unet: dict[str, Any]) -> GaussPainterPip
 
 @torch.no_grad()
 def bound_shortcuts(unet: UNet2DModel) -> None:
-    """Scale down what lies beside the residual blocks, until none of it makes anything larger.
+    """Scale down the convolutions outside the residual blocks so that their gain is at most 1.
 
-    What passes there is normalised only in the end, so nothing that is learned holds its size: it
-    grows by itself, tenfold from block to block, and what the blocks add is lost in it.
+    Activations on this path are normalised only at the end, so training does not bound them.
+    Without the limit they grow tenfold per block and hide what the residual blocks add.
     """
     for name, module in unet.named_modules():
         beside = name.endswith("conv_shortcut") or "sampler" in name

@@ -1,6 +1,7 @@
-"""Push-pull: colours everywhere from colours somewhere, smoothly (Gortler et al. 1996, The
-Lumigraph, section 3.4.2): averages are pulled up until every hole has some colour, then pushed
-down into the holes.
+"""Push-pull interpolation (Gortler et al. 1996, The Lumigraph, section 3.4.2).
+
+The pull step averages colours into ever coarser pictures until every hole has a colour. The push
+step interpolates these colours back into the holes.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ _TINY = np.float32(1e-12)
 
 
 def push_pull(premultiplied: FloatArray, weight: FloatArray) -> FloatArray:
-    """Colours [H, W, 3] everywhere, from colours times weight [H, W, 3] and weight [H, W].
+    """Fill a picture: colours [H, W, 3] from premultiplied colours [H, W, 3] and weights [H, W].
 
-    A pixel of weight 1 keeps its colour, one of weight 0 takes that of its surroundings, others
-    mix. Where every weight is 0 the result is black.
+    A pixel of weight 1 keeps its colour, a pixel of weight 0 takes the colour of its surroundings,
+    other pixels mix both. The result is black if all weights are 0.
     """
     height, width = weight.shape
     if max(height, width) == 1:
         return np.divide(premultiplied, np.maximum(weight, _TINY)[..., None], dtype=np.float32)
     coarse_weight = _sum_quads(weight[..., None])
     coarse = _sum_quads(premultiplied)
-    # Weight saturates: a coarse pixel that is full as a whole needs no help from coarser ones.
+    # Weights saturate at 1: a full coarse pixel needs no colour from coarser levels.
     saturated = np.minimum(coarse_weight, 1.0)
     coarse *= saturated / np.maximum(coarse_weight, _TINY)
     around = _double(push_pull(coarse, saturated[..., 0]), height, width)
@@ -32,7 +33,7 @@ def push_pull(premultiplied: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def _sum_quads(image: FloatArray) -> FloatArray:
-    """Sums over blocks of 2 x 2 pixels; a missing last row or column counts as zero."""
+    """Sums over blocks of 2 x 2 pixels. A missing last row or column counts as zero."""
     height, width, channels = image.shape
     even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
     quads: FloatArray = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, channels).sum(
@@ -42,7 +43,7 @@ def _sum_quads(image: FloatArray) -> FloatArray:
 
 
 def _double(image: FloatArray, height: int, width: int) -> FloatArray:
-    """Twice the size by linear interpolation between pixel centres, cut to [height, width]."""
+    """Double the size by linear interpolation between pixel centres; crop to [height, width]."""
     tall = _double_rows(image)[:height]
     return _double_rows(tall.swapaxes(0, 1))[:width].swapaxes(0, 1)
 

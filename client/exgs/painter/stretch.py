@@ -1,7 +1,7 @@
-"""Leaves stretched until they reach their neighbours: where matter lies that has not come yet.
+"""Stretches leaves until they reach their neighbours, to show where leaves are missing.
 
-Layers without proxies keep a leaf in every occupied voxel, so what is missing lies between leaves
-that are here. Each is stretched along its own axes, a flat one within its surface.
+Layers without proxies have a leaf in every occupied voxel, so missing leaves lie between those that
+have arrived. Each leaf is stretched along its own axes; a flat leaf stays flat.
 """
 
 from __future__ import annotations
@@ -19,64 +19,67 @@ from exgs.scene.rotations import rotation_matrices
 Ints = npt.NDArray[np.int64]
 
 NEIGHBOURS = 6
-SLAB = 1 << 14  # leaves at a time
-_CURVES = 3  # space-filling curves, turned and moved, along which neighbours are sought
-_WINDOW = 5  # steps along each curve, either way
-_FAR = 2.0  # median distances: neighbours beyond lie on something else and count as if so near
+SLAB = 1 << 14  # leaves processed at a time
+_CURVES = 3  # rotated and shifted Morton curves along which neighbours are searched
+_WINDOW = 5  # positions along each curve, in each direction
+_FAR = 2.0  # times the median distance; farther neighbours count as if they were this near
 _GRID_BITS = 20
 _TINY = 1e-30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Near:
-    """What lies near n leaves; of more than 6 leaves in all."""
+class Neighbours:
+    """The neighbours of n leaves, among more than 6 leaves."""
 
-    around: Ints  # [n, 6] the nearest leaves, nearest first
-    distance: DoubleArray  # [n, 6] to them
-    close: DoubleArray  # [n, 6, 3] the way to them, cut where one lies far beyond the others
-    wider: DoubleArray  # [n, c, 3] the way to all that were found; 0 for one that was found before
-    found: Ints  # [n, 1] how many these are
+    nearest: Ints  # [n, 6] indices of the nearest leaves, nearest first
+    distances: DoubleArray  # [n, 6] to the nearest leaves
+    offsets: DoubleArray  # [n, 6, 3] to the nearest leaves, shortened for outliers
+    all_offsets: DoubleArray  # [n, c, 3] to all candidates; 0 for repeated candidates
+    count: Ints  # [n, 1] number of different candidates
 
 
-def stretched(leaves: Gaussians, near_by: Ints | None = None) -> Gaussians:
-    """`leaves` [N], each scale at least the mean square reach to its neighbours along that axis.
+def stretched(leaves: Gaussians, candidates: Ints | None = None) -> Gaussians:
+    """Enlarge each scale to at least the root mean square offset of the neighbours along its axis.
 
-    `near_by` are their `candidates`, where these are known already.
+    Returns `leaves` itself if there are 6 or fewer. `candidates` is the result of
+    `find_candidates`, if it is known already.
     """
     count = len(leaves)
     if count <= NEIGHBOURS:
         return leaves
-    if near_by is None:
-        near_by = candidates(leaves.means)
+    if candidates is None:
+        candidates = find_candidates(leaves.means)
     reach = np.empty((count, 3), np.float32)
     for start in range(0, count, SLAB):
         rows = slice(start, start + SLAB)
-        along = near(leaves.means, near_by, rows).close @ rotation_matrices(leaves.quats[rows])
+        offsets = find_neighbours(leaves.means, candidates, rows).offsets
+        along = offsets @ rotation_matrices(leaves.quats[rows])
         reach[rows] = np.sqrt(np.square(along).mean(axis=1))
     return replace(leaves, scales=np.maximum(leaves.scales, reach))
 
 
-def near(means: FloatArray, near_by: Ints, rows: slice) -> Near:
-    """What lies near the leaves of `rows`, of those at `means` [N, 3] with `near_by` [N, c]."""
-    found_at = near_by[rows]
-    wider = means[found_at].astype(np.float64) - means[rows, None]
-    distance = np.linalg.norm(wider, axis=2)
-    again = np.zeros(distance.shape, bool)
-    again[:, 1:] = found_at[:, 1:] == found_at[:, :-1]  # along several curves
-    distance[again], wider[again] = np.inf, 0
-    nearest = np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-    order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1, kind="stable")
-    nearest = np.take_along_axis(nearest, order, axis=1)
-    distance = np.take_along_axis(distance, nearest, axis=1)
-    close = np.take_along_axis(wider, nearest[..., None], axis=1)
-    middle = np.median(distance, axis=1, keepdims=True)
-    close = close * np.minimum(1, _FAR * middle / np.maximum(distance, _TINY))[..., None]
-    around = np.take_along_axis(found_at, nearest, axis=1)
-    return Near(around, distance, close, wider, (~again).sum(axis=1, keepdims=True))
+def find_neighbours(means: FloatArray, candidates: Ints, rows: slice) -> Neighbours:
+    """Find the neighbours of the leaves of `rows`, from `means` [N, 3] and `candidates` [N, c]."""
+    own = candidates[rows]
+    all_offsets = means[own].astype(np.float64) - means[rows, None]
+    distances = np.linalg.norm(all_offsets, axis=2)
+    repeated = np.zeros(distances.shape, bool)
+    repeated[:, 1:] = own[:, 1:] == own[:, :-1]  # found along several curves
+    distances[repeated], all_offsets[repeated] = np.inf, 0
+    columns = np.argpartition(distances, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    order = np.argsort(np.take_along_axis(distances, columns, axis=1), axis=1, kind="stable")
+    columns = np.take_along_axis(columns, order, axis=1)
+    distances = np.take_along_axis(distances, columns, axis=1)
+    offsets = np.take_along_axis(all_offsets, columns[..., None], axis=1)
+    median = np.median(distances, axis=1, keepdims=True)
+    offsets = offsets * np.minimum(1, _FAR * median / np.maximum(distances, _TINY))[..., None]
+    nearest = np.take_along_axis(own, columns, axis=1)
+    count = (~repeated).sum(axis=1, keepdims=True)
+    return Neighbours(nearest, distances, offsets, all_offsets, count)
 
 
-def candidates(means: FloatArray) -> Ints:
-    """Indices [N, c], ascending, of leaves that lie close along some space-filling curve."""
+def find_candidates(means: FloatArray) -> Ints:
+    """Indices [N, c], ascending, of leaves that are close along one of the Morton curves."""
     rng = np.random.default_rng(0)
     low, high = np.percentile(means, [0.5, 99.5], axis=0)
     extent = 3 * max(float((high - low).max()), 1e-30)

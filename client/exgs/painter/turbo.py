@@ -1,8 +1,8 @@
-"""A one-step Stable Diffusion (SD-Turbo's layout) as the painter's network.
+"""A one-step Stable Diffusion model (layout of SD-Turbo) as the painter's network.
 
-The picture of the spread leaves is encoded and taken, without noise, for what a sample looks like
-late in the diffusion; one prediction of the noise gives the clean latent (as Difix3D+ does, Wu et
-al. 2025). It knows nothing of the confidence map: the gate alone keeps what is certain.
+The picture of the spread leaves is encoded and treated as a sample late in the diffusion, without
+added noise. One prediction of the noise gives the clean latent, as in Difix3D+ (Wu et al. 2025).
+The network does not see the confidence map; only the gate protects certain pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIMESTEP = 199  # of 1000: the noise level that such renders resemble
 
 
 class TurboPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
-    """Restores pictures by one step of a text-conditioned latent diffusion model."""
+    """Restores pictures with one step of a text-conditioned latent diffusion model."""
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
@@ -47,7 +47,7 @@ class TurboPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @torch.inference_mode()
     def __call__(self, stack: Tensor) -> Tensor:
-        """The restored pictures [B, 3, H, W] of stacks [B, PLANES, H, W]."""
+        """Restore pictures [B, 3, H, W] from stacks [B, PLANES, H, W]."""
         scale = self.vae.config.scaling_factor
         noisy = self.vae.encode(2 * stack[:, SPREAD].clamp(0, 1) - 1).latent_dist.mode() * scale
         kept = float(self.scheduler.alphas_cumprod[TIMESTEP])

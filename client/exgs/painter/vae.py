@@ -1,10 +1,11 @@
-"""The lightweight autoencoder of GaussPainter: cheap where pictures are large.
+"""The lightweight autoencoder of GaussPainter.
 
-All convolutions run at a quarter of the picture's resolution or below (PixelUnshuffle 4), the
-latent lies at an eighth. Features of the quarter are handed past the latent to the decoder, which
-answers pixel by pixel with how much of the spread leaves' picture gives way to each of its
-alternatives (the bare render, the same before the spread leaves, more of what may be a gap) and
-with a residual: an untrained decoder answers with the spread leaves.
+All convolutions run at a quarter of the picture's resolution or less (PixelUnshuffle 4). The latent
+has an eighth of the resolution. Features at a quarter bypass the latent and enter the decoder.
+
+The decoder starts from the picture of the spread leaves. For each pixel it returns a residual and
+the shares of three alternatives: the bare render, the render in front of the spread leaves, and
+more of the colours for gaps. An untrained decoder returns the picture of the spread leaves.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from exgs.painter.inputs import (
 
 _UNSHUFFLE = 4
 LATENT_STRIDE = 8  # pixels
-_ANSWERS = 6  # RGB of the residual, and the shares of three alternatives
+_OUTPUTS = 6  # RGB of the residual, and the shares of three alternatives
 
 
 class _Residual(nn.Module):
@@ -43,7 +44,7 @@ class _Residual(nn.Module):
 
 
 class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Stack of planes [B, PLANES, H, W] to latent [B, C, H/8, W/8] and features, and back."""
+    """Encodes stacks of planes [B, PLANES, H, W] to latents and features, and decodes pictures."""
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -62,17 +63,17 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.from_latent = nn.Conv2d(latent_channels, 4 * width, 3, padding=1)
         self.join = nn.Conv2d(2 * width, width, 1)
         self.decoder = nn.Sequential(*(_Residual(width) for _ in range(decoder_blocks)))
-        self.leave = nn.Conv2d(width, _ANSWERS * pixels, 3, padding=1)
+        self.leave = nn.Conv2d(width, _OUTPUTS * pixels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def encode(self, stack: Tensor) -> tuple[Tensor, Tensor]:
-        """Latent [B, C, H/8, W/8] and features [B, width, H/4, W/4]."""
+        """Return the latent [B, C, H/8, W/8] and the features [B, width, H/4, W/4]."""
         features = self.encoder(self.enter(functional.pixel_unshuffle(stack - 0.5, _UNSHUFFLE)))
         return self.to_latent(functional.silu(features)), features
 
     def decode(self, latent: Tensor, features: Tensor, stack: Tensor) -> Tensor:
-        """The picture [B, 3, H, W]: that of the spread leaves of `stack`, corrected."""
+        """Return the picture [B, 3, H, W]: the spread leaves of `stack` with corrections."""
         context = functional.pixel_shuffle(self.from_latent(latent), 2)
         joined = self.join(torch.cat([context, features], dim=1))
         answer = self.leave(functional.silu(self.decoder(joined)))
@@ -87,6 +88,6 @@ class PixelVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return picture + planes[:, :3]
 
     def forward(self, stack: Tensor) -> Tensor:
-        """Encode and decode, without restoring."""
+        """Encode and decode without the U-Net."""
         latent, features = self.encode(stack)
         return self.decode(latent, features, stack)

@@ -1,7 +1,7 @@
-"""A thread that paints, so that frames never wait: the newest frame wins, older ones stay raw.
+"""A thread that paints pictures, so that drawing never waits for a painter.
 
-Looking at a scene as a painter does takes several renders, so that is done here too, and only for
-frames that will be painted.
+The thread paints the newest submitted picture; older waiting ones are dropped. The confidence map
+takes several renders, so it is computed on this thread too, only for pictures that are painted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Show = Callable[[FloatArray, Confidence], None]
 
 
 class PaintWorker:
-    """Paints submitted frames on a thread of its own and hands each picture to its `show`.
+    """Paints submitted pictures on its own thread and passes each result to `show`.
 
-    While it is busy only the newest submitted frame waits. `close` paints that one too. What goes
-    wrong on the thread ends it, and is raised by the next call.
+    While the thread is busy, only the newest submitted picture waits. `close` paints that one too.
+    An exception on the thread ends it; the next call raises the exception.
     """
 
     def __init__(self, painter: Painter) -> None:
@@ -35,24 +35,24 @@ class PaintWorker:
         self._thread.start()
 
     def submit(self, look: Look, show: Show) -> None:
-        """Paint what `look` gives next; a frame that still waits is dropped. Never blocks."""
+        """Paint the result of `look` next. Drops the picture that waits, if any. Never blocks."""
         with self._changed:
             self._raise_fault()
             self._waiting = look, show
             self._changed.notify()
 
     def drop(self) -> None:
-        """Forget the frame that waits: a newer one needs no painting."""
+        """Drop the picture that waits, because a newer one needs no painting."""
         with self._changed:
             self._waiting = None
 
     def close(self) -> None:
-        """Wait until nothing waits."""
+        """Paint the picture that waits, then end the thread. Raises its exception, if any."""
         self.stop()
         self._raise_fault()
 
     def stop(self) -> None:
-        """The same, whatever has gone wrong."""
+        """End the thread like `close`, but raise nothing."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -73,5 +73,5 @@ class PaintWorker:
                 look, show = frame
                 render, confidence = look()
                 show(self._painter.paint(render, confidence), confidence)
-        except Exception as fault:  # the thread's end: it is raised where it can be seen
+        except Exception as fault:  # raised by the next call
             self._fault = fault

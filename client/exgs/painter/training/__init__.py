@@ -1,1 +1,1 @@
-"""Training GaussPainter: scenes, pairs of pictures, losses, and the loop, driven by a recipe."""
+"""Training of the painter's networks: recipes, training scenes and pairs, losses, loops."""

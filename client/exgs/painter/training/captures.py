@@ -1,7 +1,7 @@
-"""A part of a scene as a hand-held camera takes it: what no picture has shown is not there.
+"""Simulates a capture with a hand-held camera: only Gaussians that some picture shows remain.
 
-Scenes trained from photographs end where those end, with few and ragged Gaussians at the rim. Who
-looks there sees the scene fade into nothing, and that is no gap.
+Scenes trained from photographs end where the photographs end, with sparse Gaussians at the border.
+There the scene fades into empty background, which is not a gap.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 from exgs.scene.views.made_up import SceneViews
 
-_ROAM = 0.1  # of the scene's size, from the first place to any other
-_AIM = 0.06  # of the scene's size, from the first thing looked at to any other
-_TRIES = 40  # at a place that is free
-_LEAST_WEIGHT = 2.0  # pixels, over all pictures: what shows less has not been seen
+_ROAM = 0.1  # largest distance from the first position, relative to the size of the scene
+_AIM = 0.06  # largest distance from the first target, relative to the size of the scene
+_TRIES = 40  # attempts to find a free position
+_LEAST_WEIGHT = 2.0  # least blending weight over all pictures, in pixels, to keep a Gaussian
 
 
 class Capture:
-    """One photographer's place in a scene, and where they look from there."""
+    """The position and target of a photographer in a scene, drawn from `seed`."""
 
     def __init__(self, scene: Gaussians, seed: int) -> None:
-        """Raises SceneError where the scene has no Gaussian."""
+        """Raises SceneError if the scene is empty."""
         made = SceneViews(scene)
         self._layout = made.layout
         [first] = made.views(1, seed)
@@ -34,7 +34,7 @@ class Capture:
         self._target: Array = self._eye + distance * first.viewmat[2, :3]
 
     def cameras(self, count: int, size: tuple[int, int], fov_y_deg: float) -> tuple[Camera, ...]:
-        """`count` cameras of `size` (width, height), from free places all about."""
+        """`count` cameras of `size` (width, height) at free positions near the photographer."""
         width, height = size
         layout, K = self._layout, pinhole(width, height, fov_y_deg)
         made = []
@@ -55,6 +55,6 @@ class Capture:
 
 
 def seen_from(scene: Gaussians, cameras: tuple[Camera, ...], rasterizer: Rasterizer) -> Gaussians:
-    """What of `scene` shows in the pictures of `cameras`."""
+    """Select the Gaussians of `scene` that are visible in the pictures of `cameras`."""
     weights = sum(rasterizer.contributions(scene, camera).sum for camera in cameras)
     return scene.select(np.asarray(weights >= _LEAST_WEIGHT))

@@ -1,7 +1,7 @@
-"""The training loop: pairs in, weights out, able to stop and go on at any checkpoint.
+"""The training loop of GaussPainter: training pairs in, weights out. It continues at a checkpoint.
 
-Each step's batch follows from the seed and the step's number alone, so that on a CPU a resumed run
-gives what an uninterrupted one would.
+Each batch depends only on the seed and the number of the step. So on a CPU, a resumed run gives the
+same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,19 +19,20 @@ from torch import Tensor, nn
 
 from exgs.codec.encoding.encode import Progress
 from exgs.codec.threads import ahead
-from exgs.painter.inputs import COLORS, GAPS, LEAVES, PROXIES, RAW, REACH, SPREAD, WIDE
+from exgs.painter.inputs import LEAVES, RAW, SPREAD
 from exgs.painter.models import SHIPPED, load_network
 from exgs.painter.pipeline import (
     GaussPainterPipeline,
     bound_shortcuts,
     build_pipeline,
 )
+from exgs.painter.training.batches import Batch, draw_batch
 from exgs.painter.training.checkpoints import read_checkpoint, write_checkpoint
-from exgs.painter.training.losses import loss_of, painted, similarity
+from exgs.painter.training.losses import loss_of, mean_ssim, painted
 from exgs.painter.training.pairs import (
     Bytes,
-    Lessons,
     Pairs,
+    TrainingPairs,
     make_pairs,
     read_shard,
     write_shard,
@@ -39,11 +40,10 @@ from exgs.painter.training.pairs import (
 from exgs.painter.training.recipe import Recipe
 from exgs.painter.training.scenes import RecipeError, TrainingScene
 from exgs.painter.training.schedule import (
-    Course,
-    Steps,
-    average,
-    rate_at,
-    set_rate,
+    DivergenceCheck,
+    learning_rate_at,
+    set_learning_rate,
+    update_average,
     write_curve,
 )
 from exgs.painter.training.shards import make_missing, shard_paths
@@ -62,18 +62,16 @@ CURVE_COLUMNS = (
     "rate",
     "time_s",
 )
-_JUDGED = 8  # pairs at a time
-_DIM = 0.5  # the least light in which a crop is shown
-_MOST_SLOPE = 0.1  # norm of a step's gradient
-_NEGATIVES = 0.3  # of the crops
+_VALIDATION_BATCH = 8  # pairs
+_MOST_GRADIENT_NORM = 0.1  # larger gradients are clipped
 
 
 def train(
     recipe: Recipe, data: Path, folder: Path, progress: Progress, note: Callable[[str], None]
 ) -> Path:
-    """Follow `recipe` in `folder`, from where a former run stopped; returns the model's folder.
+    """Train by `recipe` and return the model folder. Continues an earlier run in `folder`.
 
-    The folder keeps pairs/*.npy, checkpoint.pt, curve.csv and, at the end, model/. Raises
+    Writes pairs/*.npy, checkpoint.pt, curve.csv and at the end model/ to `folder`. Raises
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,24 +86,25 @@ def train(
     def shards(sources: Sequence[str]) -> list[Pairs]:
         return [read_shard(paths[source]) for source in sources]
 
-    lessons = Lessons(shards(recipe.sources))
-    if not len(lessons):
-        raise RecipeError(f"{folder / 'pairs'}: no pair is worth learning from; add sources")
+    pairs = TrainingPairs(shards(recipe.sources))
+    if not len(pairs):
+        raise RecipeError(f"{folder / 'pairs'}: no pair is useful for training; add sources")
     validation = [shard for shard in shards(recipe.validation) if len(shard)]
-    note(f"{len(lessons)} pairs from {len(recipe.sources)} sources")
+    note(f"{len(pairs)} pairs from {len(recipe.sources)} sources")
     run = _Run(recipe, folder, validation)
     run.resume()
-    steps = recipe.steps
-    for batch in ahead(draw_batch(lessons, steps, step) for step in range(run.step, steps.count)):
+    optimiser = recipe.optimiser
+    left = range(run.step, optimiser.steps)
+    for batch in ahead(draw_batch(pairs, optimiser, step) for step in left):
         run.advance(batch)
-        progress("training", run.step / steps.count)
-        if run.step % steps.checkpoint == 0 or run.step == steps.count:
+        progress("training", run.step / optimiser.steps)
+        if run.step % optimiser.checkpoint == 0 or run.step == optimiser.steps:
             note(run.checkpoint())
     return run.save()
 
 
 class _Run:
-    """The state of the optimiser."""
+    """The state of a training run."""
 
     def __init__(self, recipe: Recipe, folder: Path, validation: Sequence[Pairs]) -> None:
         self.step = 0
@@ -113,7 +112,7 @@ class _Run:
         self._folder = folder
         self._validation = validation
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(recipe.steps.seed)
+        torch.manual_seed(recipe.optimiser.seed)
         self._live = _modules(build_pipeline(dict(recipe.vae), dict(recipe.unet)), self._device)
         if recipe.start:
             self._live.load_state_dict(_weights(recipe.start, self._live))
@@ -125,34 +124,36 @@ class _Run:
             cast(PixelVae, self._live["vae"]), self._live["unet"], self._pipeline.scheduler
         )
         self._optimiser = torch.optim.AdamW(
-            self._live.parameters(), weight_decay=recipe.steps.weight_decay
+            self._live.parameters(), weight_decay=recipe.optimiser.weight_decay
         )
         self._rows: list[dict[str, float]] = []
-        self._sums = torch.zeros(3, device=self._device)  # of loss and squares, since _summed was 0
+        self._sums = torch.zeros(
+            3, device=self._device
+        )  # of loss and squared errors over _summed steps
         self._summed = 0
-        self._course = Course()
+        self._divergence = DivergenceCheck()
         self._start_s = time.perf_counter()
 
     def advance(self, batch: Batch) -> None:
-        """One step; raises RecipeError where no step has led anywhere for long."""
-        steps = self._recipe.steps
-        stack, target = batch.lit(self._device)
-        set_rate(self._optimiser, self.step, steps)
+        """Do one step. Raises RecipeError if the run has diverged."""
+        options = self._recipe.optimiser
+        stack, target = batch.scaled(self._device)
+        set_learning_rate(self._optimiser, self.step, options)
         with self._precision():
             restored, latent = self._trained.restore(stack)
             with torch.no_grad():
-                wanted, _ = self._trained.vae.encode(_certain(target, stack))
+                wanted, _ = self._trained.vae.encode(_complete(target, stack))
         shown = painted(stack, restored.float())
         loss = loss_of(shown, target, latent.float(), wanted.float(), self._recipe.loss)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.step += 1
-        slope = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
-        if self._course.is_lost(self.step, slope):
+        gradient_norm = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_GRADIENT_NORM)
+        if self._divergence.skips(self.step, gradient_norm):
             return
         self._optimiser.step()
         bound_shortcuts(self._live["unet"])
-        average(self._ema, self._live, self.step, steps)
+        update_average(self._ema, self._live, self.step, options)
         with torch.no_grad():
             before = (stack[:, RAW] - target).square().mean()
             after = (shown.clamp(0, 1) - target).square().mean()
@@ -160,15 +161,15 @@ class _Run:
         self._summed += 1
 
     def checkpoint(self) -> str:
-        """Write the state and the curve; returns a line on how it goes."""
+        """Write the state and the training curve. Returns one line about the progress."""
         mean = (self._sums / max(self._summed, 1)).tolist()
         self._sums.zero_()
         self._summed = 0
         elapsed_s = time.perf_counter() - self._start_s
         before, after = (-10 * math.log10(max(value, 1e-10)) for value in mean[1:])
-        judged = self._judge()
-        rate = rate_at(self.step, self._recipe.steps)
-        numbers = (self.step, mean[0], before, after, *judged, rate, elapsed_s)
+        figures = self._validate()
+        rate = learning_rate_at(self.step, self._recipe.optimiser)
+        numbers = (self.step, mean[0], before, after, *figures, rate, elapsed_s)
         self._rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         state = {
             "step": self.step,
@@ -177,17 +178,21 @@ class _Run:
             "optimiser": self._optimiser.state_dict(),
             "rows": self._rows,
         }
-        write_checkpoint(self._folder / "checkpoint.pt", self._recipe, state)
+        write_checkpoint(self._folder / "checkpoint.pt", self._recipe.identity, state)
         write_curve(self._folder / "curve.csv", self._rows)
         return (
             f"step {self.step}: loss {mean[0]:.4f}, raw {before:.2f} dB,"
-            f" painted {after:.2f} dB; validation: raw {judged[0]:.2f} dB, {judged[2]:.4f},"
-            f" painted {judged[1]:.2f} dB, {judged[3]:.4f}; {elapsed_s:.0f} s"
+            f" painted {after:.2f} dB; validation: raw {figures[0]:.2f} dB, {figures[2]:.4f},"
+            f" painted {figures[1]:.2f} dB, {figures[3]:.4f}; {elapsed_s:.0f} s"
         )
 
     def resume(self) -> None:
-        """Go on from a checkpoint, if there is one; raises RecipeError where it is another's."""
-        state = read_checkpoint(self._folder / "checkpoint.pt", self._recipe, self._device)
+        """Continue from the checkpoint, if there is one.
+
+        Raises RecipeError if it belongs to another recipe.
+        """
+        path = self._folder / "checkpoint.pt"
+        state = read_checkpoint(path, self._recipe.identity, self._device)
         if state is None:
             return
         self._live.load_state_dict(state["live"])
@@ -198,31 +203,31 @@ class _Run:
             self._start_s -= self._rows[-1]["time_s"]
 
     def save(self) -> Path:
-        """Write the averaged weights as a model folder, half precision."""
+        """Write the averaged weights as a model folder in half precision."""
         model = self._folder / "model"
         self._ema.cpu().half()
         self._pipeline.save_pretrained(model, safe_serialization=True)
         return model
 
     @torch.inference_mode()
-    def _judge(self) -> list[float]:
-        """Mean PSNR in dB and SSIM of the validation pairs, raw and painted by the averages."""
+    def _validate(self) -> list[float]:
+        """Mean PSNR in dB (raw, painted) and SSIM (raw, painted) of the validation pairs."""
         if not self._validation:
             return [math.nan] * 4
         figures, counts = [], []
         for shard in self._validation:
             side = shard.inputs.shape[-1]
             side -= side % self._pipeline.multiple
-            for start in range(0, len(shard), _JUDGED):
-                window = np.s_[start : start + _JUDGED, :, :side, :side]
+            for start in range(0, len(shard), _VALIDATION_BATCH):
+                window = np.s_[start : start + _VALIDATION_BATCH, :, :side, :side]
                 inputs, targets = shard.inputs[window], shard.targets[window]
                 stack, target = (_to_tensor(x, self._device) for x in (inputs, targets))
                 raw = stack[:, RAW]
                 shown = painted(stack, self._pipeline.restore(stack)[0]).clamp(0, 1)
-                squares = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
-                decibels = [-10 * (square + 1e-6).log10().mean().item() for square in squares]
-                likeness = [similarity(x, target).item() for x in (raw, shown)]
-                figures.append((*decibels, *likeness))
+                mse = [(x - target).square().mean(dim=(1, 2, 3)) for x in (raw, shown)]
+                psnr_db = [-10 * (x + 1e-6).log10().mean().item() for x in mse]
+                ssim_values = [mean_ssim(x, target).item() for x in (raw, shown)]
+                figures.append((*psnr_db, *ssim_values))
                 counts.append(len(stack))
         means: list[float] = np.average(figures, axis=0, weights=counts).tolist()
         return means
@@ -230,75 +235,17 @@ class _Run:
     @contextmanager
     def _precision(self) -> Iterator[None]:
         kind = self._device.type
-        enabled = kind == "cuda" or self._recipe.steps.half
+        enabled = kind == "cuda" or self._recipe.optimiser.bfloat16
         with torch.autocast(kind, torch.bfloat16, enabled=enabled):
             yield
-
-
-class Batch(NamedTuple):
-    """B crops as 8-bit values, and the light in which each is shown."""
-
-    stacks: Tensor  # [B, PLANES, s, s]
-    targets: Tensor  # [B, 3, s, s]
-    light: Tensor  # [B, 3, 1, 1] factors of colours
-
-    def lit(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Inputs [B, PLANES, s, s] and targets [B, 3, s, s], floats on `device`."""
-        light = self.light.to(device)
-        inputs, targets = (x.to(device) / 255 for x in (self.stacks, self.targets))
-        for colors in COLORS:
-            inputs[:, colors] *= light
-        return inputs, targets * light
-
-
-def draw_batch(lessons: Lessons, steps: Steps, step: int) -> Batch:
-    """The crops of a step, varied at random."""
-    rng = np.random.default_rng([steps.seed, step])
-    stacks, targets, light = [], [], np.ones((steps.batch, 3, 1, 1), np.float32)
-    for number, index in enumerate(rng.integers(0, len(lessons), steps.batch)):
-        stack, target, alpha = lessons[index]
-        free = stack.shape[-1] - steps.crop
-        top, left = rng.integers(0, free + 1, 2)
-        window = np.s_[:, top : top + steps.crop, left : left + steps.crop]
-        stack, target = stack[window], target[window]
-        if rng.random() < _NEGATIVES:
-            stack, target = negative(stack, target, alpha[window[1:]])
-        if rng.random() < 0.5:
-            stack, target = stack[:, :, ::-1], target[:, :, ::-1]
-        if rng.random() < 0.5:
-            stack, target = stack.swapaxes(1, 2), target.swapaxes(1, 2)
-        if rng.random() < 0.5:  # other colours
-            order = rng.permutation(3)
-            stack = stack.copy()
-            for colors in COLORS:
-                stack[colors] = stack[colors][order]
-            target = target[order]
-            light[number] = rng.uniform(_DIM, 1, (3, 1, 1))
-        stacks.append(stack)
-        targets.append(target)
-    return Batch(*map(torch.from_numpy, (np.stack(stacks), np.stack(targets), light)))
-
-
-def negative(stack: Bytes, target: Bytes, alpha: Bytes) -> tuple[Bytes, Bytes]:
-    """A crop as if every Gaussian had the opposite colour: else what is dark is nearly a gap."""
-
-    def turned(colors: Bytes, weight: Bytes) -> Bytes:
-        return (weight.astype(np.int16) - colors).clip(0, 255).astype(np.uint8)
-
-    other = stack.copy()
-    other[RAW] = turned(stack[RAW], (stack[LEAVES].astype(np.int16) + stack[PROXIES]).clip(0, 255))
-    other[GAPS] = turned(stack[GAPS], np.where(stack[REACH] > 0, 255, 0))
-    other[SPREAD] = turned(stack[SPREAD], stack[SPREAD.stop])
-    other[WIDE] = turned(stack[WIDE], stack[WIDE.stop])
-    return other, turned(target, alpha)
 
 
 def _to_tensor(values: Bytes, device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.float32) / 255).to(device)
 
 
-def _certain(target: Tensor, stack: Tensor) -> Tensor:
-    """The stack of planes of a whole scene's picture: nothing added, all leaves."""
+def _complete(target: Tensor, stack: Tensor) -> Tensor:
+    """The stack of planes of a picture of the whole scene: leaves everywhere, no gaps."""
     planes = torch.zeros_like(stack)
     planes[:, RAW] = planes[:, SPREAD] = target
     planes[:, LEAVES] = planes[:, SPREAD.stop] = 1
@@ -306,7 +253,7 @@ def _certain(target: Tensor, stack: Tensor) -> Tensor:
 
 
 def _weights(start: str, live: nn.ModuleDict) -> dict[str, Tensor]:
-    """Those of a model folder; raises RecipeError where they don't fit, PainterError."""
+    """Read the weights of a model folder. Raises RecipeError if they don't fit, PainterError."""
     model = load_network(SHIPPED if start == "shipped" else Path(start))
     if isinstance(model, GaussPainterPipeline):
         weights: dict[str, Tensor] = _modules(model, torch.device("cpu")).state_dict()

@@ -1,8 +1,8 @@
-"""Pairs to learn from: crops of what a file's first bytes show, and of what the whole shows.
+"""Training pairs: crops of pictures of file prefixes, and the same crops of the whole scene.
 
-Each source is encoded by our own encoder, without proxies, and cut at random prefixes; the crops
-are kept as 8-bit planes in one .npy shard a source, so that a run can stop and go on. Shards are
-mapped, not read: there may be more of them than memory.
+Each source is encoded without proxies and cut at random prefixes. The crops are stored as 8-bit
+planes in one .npy shard per source, so a run can stop and continue. Shards are memory-mapped,
+because they may be larger than memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from exgs.painter.confidence import look_at_scene
 from exgs.painter.inputs import PLANES, RAW, planes
-from exgs.painter.training.prefixes import judged_cameras, random_prefixes
+from exgs.painter.training.prefixes import random_prefixes, resized_views
 from exgs.painter.training.scenes import RecipeError, TrainingScene
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray
@@ -25,46 +25,46 @@ from exgs.scene.rasterizer import Rasterizer
 
 Bytes = npt.NDArray[np.uint8]
 
-_EMPTY = 0.02  # mean value below which a crop shows next to nothing
-_TRIES = 4  # at a crop that shows something
-# Mean squares: 44 and 9 dB. Crops outside teach nothing, or noise.
+_EMPTY = 0.02  # mean value below which a crop counts as empty
+_TRIES = 4  # attempts to find a crop that is not empty
+# Mean squared errors of 44 and 9 dB. Training on crops outside this range is useless or harmful.
 _LEAST_ERROR, _MOST_ERROR = 10**-4.4, 10**-0.9
 
 
 @dataclass(frozen=True, slots=True)
 class PairOptions:
-    """How many pairs a source gives, and of what size."""
+    """Number and size of the pairs of a source."""
 
-    crop: int = 192  # pixels
+    crop: int = 192  # side of a crop in pixels
     prefixes: int = 8
-    views: int = 6
-    encode_views: int = 16
-    heights: tuple[int, ...] = (200, 270, 360, 480)  # of the pictures that crops are cut from
+    views: int = 6  # training views
+    encode_views: int = 16  # views for the encoder
+    heights: tuple[int, ...] = (200, 270, 360, 480)  # of the pictures before cropping, in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """n crops of side s, as 8-bit values."""
+    """n pairs of crops of side s, as 8-bit values."""
 
     inputs: Bytes  # [n, PLANES, s, s], see `inputs.planes`
     targets: Bytes  # [n, 3, s, s]
-    alphas: Bytes  # [n, s, s] of the targets
+    alphas: Bytes  # [n, s, s] alpha of the targets
 
     def __len__(self) -> int:
         return len(self.inputs)
 
 
-class Lessons:
-    """The pairs of many shards that are worth learning from, one after another."""
+class TrainingPairs:
+    """A sequence of the useful pairs of many shards."""
 
     def __init__(self, shards: Sequence[Pairs]) -> None:
-        self._places = [(shard, row) for shard in shards for row in worth_learning(shard)]
+        self._places = [(shard, row) for shard in shards for row in useful_pairs(shard)]
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, number: int) -> tuple[Bytes, Bytes, Bytes]:
-        """Input [PLANES, s, s], target [3, s, s] and alpha [s, s] of a pair."""
+        """Return input [PLANES, s, s], target [3, s, s] and alpha [s, s] of a pair."""
         shard, row = self._places[number]
         return shard.inputs[row], shard.targets[row], shard.alphas[row]
 
@@ -75,11 +75,14 @@ def make_pairs(
     options: PairOptions,
     rng: np.random.Generator,
 ) -> Pairs:
-    """Encode `scene`, cut it at random prefixes, look at it, keep crops; raises as `encode`."""
-    cameras = judged_cameras(scene.cameras[: options.views], options.heights, rng)
+    """Encode `scene`, cut it at random prefixes and render pairs of crops.
+
+    Raises the errors of `encode`.
+    """
+    cameras = resized_views(scene.cameras[: options.views], options.heights, rng)
     targets = [rasterizer.render(scene.gaussians, camera) for camera in cameras]
     inputs, wanted, alphas = [], [], []
-    others = scene.cameras[options.views :]  # the encoder never sees the judged views
+    others = scene.cameras[options.views :]  # the encoder never sees the training views
     prefixes = random_prefixes(scene.gaussians, others, options.prefixes, rasterizer, rng)
     for drawn, facts in prefixes:
         for camera, target in zip(cameras, targets, strict=True):
@@ -100,8 +103,8 @@ def make_pairs(
     )
 
 
-def worth_learning(pairs: Pairs) -> list[int]:
-    """Which are neither right already nor without a trace of what they should show."""
+def useful_pairs(pairs: Pairs) -> list[int]:
+    """Indices of pairs whose error is neither too small nor too large for training."""
     kept = []
     for number, (stack, target) in enumerate(zip(pairs.inputs, pairs.targets, strict=True)):
         error = (stack[RAW].astype(np.float32) - target) / 255
@@ -111,25 +114,25 @@ def worth_learning(pairs: Pairs) -> list[int]:
 
 
 def write_shard(path: Path, pairs: Pairs) -> None:
-    """Write a shard, all or nothing."""
+    """Write a shard atomically."""
     planes = np.concatenate([pairs.inputs, pairs.targets, pairs.alphas[:, None]], axis=1)
     with atomic_write(path) as file:
         np.save(file, planes)
 
 
 def read_shard(path: Path) -> Pairs:
-    """Map a shard; raises RecipeError where it is none."""
+    """Map a shard into memory. Raises RecipeError if the file is not a shard."""
     try:
         planes = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
-        raise RecipeError(f"{path}: no shard of pairs; delete it") from error
+        raise RecipeError(f"{path}: not a shard of pairs; delete it") from error
     if planes.ndim != 4 or planes.shape[1] != PLANES + 4 or planes.dtype != np.uint8:
-        raise RecipeError(f"{path}: no shard of pairs; delete it")
+        raise RecipeError(f"{path}: not a shard of pairs; delete it")
     return Pairs(planes[:, :PLANES], planes[:, PLANES:-1], planes[:, -1])
 
 
 def _place(target: FloatArray, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """The corner of a random crop that shows something, if a few tries find one."""
+    """Top and left of a random crop that is not empty, if a few attempts find one."""
     height, width = target.shape[:2]
     top = left = 0
     for _ in range(_TRIES):

@@ -1,7 +1,7 @@
-"""Rooms papered with photographs: closed, many things deep, with the textures of real ones.
+"""Closed rooms covered with photographs, which have occlusion and the textures of real scenes.
 
-Walls, floor and ceiling and some boxes in between, each face a photograph lifted into flat
-Gaussians over a closed layer, as in `photographs`.
+Walls, floor, ceiling and some boxes. Each face shows a photograph as flat Gaussians in front of an
+opaque layer, as in `photographs`.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from exgs.painter.training.photographs import (
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rotations import quats_from_matrices
 
-_ROOM_SIDES = (2.5, 5.0)
-_ROOM_HEIGHTS = (2.2, 3.2)
-_BOXES = (4, 9)
-_BOX_SIDES = (0.3, 1.2)
-_BACK_SHARE = 0.2  # of the Gaussians lie in the closed layer behind
-_LIGHT = (0.5, 1.1)  # on a face
+_ROOM_SIDES = (2.5, 5.0)  # metres
+_ROOM_HEIGHTS = (2.2, 3.2)  # metres
+_BOXES = (4, 9)  # number of boxes
+_BOX_SIDES = (0.3, 1.2)  # metres
+_BACK_SHARE = 0.2  # share of the Gaussians in the opaque layer behind
+_LIGHT = (0.5, 1.1)  # brightness of a face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Face:
-    """A rectangle in the world; y points down."""
+    """A rectangle in world coordinates; y points down."""
 
     corner: Array  # [3]
-    across: Array  # [3] along the picture's rows
+    across: Array  # [3] along the rows of the photograph
     down: Array  # [3] along its columns
-    outward: Array  # [3] unit, away from who looks at it
+    outward: Array  # [3] unit vector away from the viewer
 
 
 def photo_room(photographs: Sequence[FloatArray], count: int, seed: int) -> Gaussians:
-    """About `count` Gaussians, without SH: a room papered with `photographs` [H, W, 3]."""
+    """A room of about `count` Gaussians without SH, covered with `photographs` [H, W, 3]."""
     rng = np.random.default_rng([seed, 0x900])
     faces = _room_and_boxes(rng)
     areas = np.array([np.linalg.norm(np.cross(face.across, face.down)) for face in faces])
@@ -68,7 +68,7 @@ def _room_and_boxes(rng: np.random.Generator) -> list[_Face]:
 
 
 def _box_faces(middle: Array, size: Array, turn: float, *, inward: bool) -> list[_Face]:
-    """The six faces of a box of `size` that is turned about the vertical, seen from one side."""
+    """The six faces of a box of `size`, turned about the vertical; seen from inside if `inward`."""
     turned = np.array(
         [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
     )
@@ -87,13 +87,13 @@ def _box_faces(middle: Array, size: Array, turn: float, *, inward: bool) -> list
 
 
 def _paper(face: _Face, photograph: FloatArray, count: int, rng: np.random.Generator) -> Gaussians:
-    """`photograph` on a face."""
+    """Gaussians that show `photograph` on `face`."""
     height, width = photograph.shape[:2]
     places = marks(photograph, count, _BACK_SHARE, rng)
     right, low = places.x[:, None] / width, places.y[:, None] / height
     means = face.corner + right * face.across + low * face.down
     means[~places.front] += BACK_DEPTH * face.outward
-    # As wide as spaced, in a unit that both directions share.
+    # The size follows the spacing, with one unit for both directions.
     pixel = np.array([np.linalg.norm(face.across) / width, np.linalg.norm(face.down) / height])
     sizes = COVER * np.sqrt(pixel.prod()) * places.spacing
     light = rng.uniform(*_LIGHT)
@@ -103,7 +103,7 @@ def _paper(face: _Face, photograph: FloatArray, count: int, rng: np.random.Gener
 
 
 def _lying(face: _Face, angle: Array) -> Array:
-    """Unit quaternions [n, 4] whose first axis lies in the face, at `angle` from its rows."""
+    """Unit quaternions [n, 4] whose first axis lies in the face at `angle` to its rows."""
     u = face.across / np.linalg.norm(face.across)
     v = face.down / np.linalg.norm(face.down)
     along = np.cos(angle)[:, None] * u + np.sin(angle)[:, None] * v

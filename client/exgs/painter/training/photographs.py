@@ -1,7 +1,7 @@
-"""Photographs lifted into Gaussians: a relief that can be encoded and seen from moved cameras.
+"""Converts photographs to Gaussians on a relief that can be viewed from several cameras.
 
-The depth is made up (a tilted, smoothly waved sheet), so the scene is only as true as its
-textures; those are what the painter has to learn, and rooms and real scenes give the rest.
+The depth is invented: a tilted sheet with smooth waves. These scenes teach the painter textures of
+real photographs. Rooms and captured scenes teach it geometry.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 _FOV_Y_DEG = 50.0
 _DISTANCE = 2.0
 _UP = (0.0, -1.0, 0.0)
-_DETAIL_SHARE = 0.75  # of the Gaussians lie where the picture has detail, the rest anywhere
-_BACK_SHARE = 0.25  # of the Gaussians lie in the closed layer behind
-BACK_DEPTH = 0.02
-COVER = 0.62  # standard deviation of a Gaussian, in distances to its neighbours
-_STRETCH = 2.2  # along an edge, at most
-THICKNESS = 0.3  # of a Gaussian's size, towards who looks at it
+_DETAIL_SHARE = 0.75  # share of the Gaussians at details; the others are placed uniformly
+_BACK_SHARE = 0.25  # share of the Gaussians in the opaque layer behind
+BACK_DEPTH = 0.02  # distance of that layer
+COVER = 0.62  # standard deviation of a Gaussian, relative to the distance of its neighbours
+_STRETCH = 2.2  # largest elongation along an edge
+THICKNESS = 0.3  # along the viewing direction, relative to the size
 OPACITIES, BACK_OPACITY = (0.5, 0.98), 0.99
 
 Array = npt.NDArray[np.float64]
 
 
 def read_photograph(path: str | os.PathLike[str]) -> FloatArray:
-    """Pixels [H, W, 3] in [0, 1]; raises OSError."""
+    """Read pixels [H, W, 3] in [0, 1]. Raises OSError."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """Places in a photograph for a Gaussian each: dense where there is detail, long along edges.
+    """Positions and shapes of n Gaussians in a photograph: dense at details, long along edges.
 
-    Behind those lie others, round and on a grid: a closed layer, so that nothing shines through.
+    Round Gaussians on a grid lie behind the others. They form an opaque layer.
     """
 
     x: Array  # [n] pixels
     y: Array  # [n]
-    spacing: Array  # [n] pixels to the neighbours
-    stretch: Array  # [n] by which the Gaussian is longer, and thinner, than round
-    angle: Array  # [n] radians, of its long side against the rows
+    spacing: Array  # [n] distance to the neighbours in pixels
+    stretch: Array  # [n] factor of the longer axis; the shorter axis is divided by it
+    angle: Array  # [n] radians between the longer axis and the rows
     colors: FloatArray  # [n, 3] of the photograph
-    front: npt.NDArray[np.bool_]  # [n] not of the closed layer
+    front: npt.NDArray[np.bool_]  # [n] False for the opaque layer
 
     def gaussians(
         self,
@@ -60,7 +60,10 @@ class Marks:
         opacities: Array,
         light: float = 1.0,
     ) -> Gaussians:
-        """Gaussians without SH, of `sizes` [n] where round and `thickness` of that along z."""
+        """Gaussians without SH, with radius `sizes` [n] before stretching.
+
+        `thickness` is the scale along z, relative to the size.
+        """
         count = len(self.x)
         flat = np.stack([self.stretch, 1 / self.stretch, np.broadcast_to(thickness, count)], axis=1)
         colors = np.clip(self.colors * light, 0, 1)
@@ -70,7 +73,7 @@ class Marks:
 def without_sh(
     means: Array, quats: Array, scales: Array, opacities: Array, colors: Array | FloatArray
 ) -> Gaussians:
-    """Gaussians that show `colors` [n, 3] in [0, 1] from everywhere."""
+    """Gaussians with view-independent `colors` [n, 3] in [0, 1]."""
     return Gaussians(
         means.astype(np.float32),
         quats.astype(np.float32),
@@ -82,7 +85,10 @@ def without_sh(
 
 
 def marks(photograph: FloatArray, count: int, back_share: float, rng: np.random.Generator) -> Marks:
-    """About `count` places in `photograph` [H, W, 3], `back_share` of them in the layer behind."""
+    """Place about `count` Gaussians in `photograph` [H, W, 3].
+
+    `back_share` of them are in the opaque layer behind.
+    """
     height, width = photograph.shape[:2]
     gray = _blur(photograph.mean(axis=2).astype(np.float64), 1)
     dy, dx = np.gradient(gray)
@@ -109,10 +115,10 @@ def marks(photograph: FloatArray, count: int, back_share: float, rng: np.random.
 
 
 def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False) -> Gaussians:
-    """About `count` Gaussians, without SH, that show `photograph` [H, W, 3] from the origin.
+    """About `count` Gaussians without SH that show `photograph` [H, W, 3] from the origin.
 
-    They are dense where there is detail and stretched along edges, as trained ones are.
-    `cut_out` keeps an oval before nothing, so that there are outlines against empty background.
+    Like trained Gaussians, they are dense at details and elongated along edges. `cut_out` keeps an
+    oval in front of empty background.
     """
     rng = np.random.default_rng([seed, 0x1F7])
     height, width = photograph.shape[:2]
@@ -143,7 +149,7 @@ def lift(photograph: FloatArray, count: int, seed: int, *, cut_out: bool = False
 def _grid(
     height: int, width: int, count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
-    """Rows and columns of pixels on a grid of about `count`, and what to take for its spacing."""
+    """Rows and columns of about `count` pixels on a grid, and its nominal spacing in pixels."""
     step = np.sqrt(height * width / max(count, 1))
     rows = np.arange(step / 2, height, step).astype(np.int64)
     columns = np.arange(step / 2, width, step).astype(np.int64)
@@ -152,7 +158,7 @@ def _grid(
 
 
 def relief_cameras(width: int, height: int, count: int, seed: int) -> tuple[Camera, ...]:
-    """Views of a lifted photograph from moved places; the relief fills most of them."""
+    """Views of a relief from different positions. The relief fills most of each picture."""
     rng = np.random.default_rng([seed, 0xCA3])
     cameras = []
     for _ in range(count):
@@ -164,7 +170,7 @@ def relief_cameras(width: int, height: int, count: int, seed: int) -> tuple[Came
 
 
 def _sheet(x: Array, y: Array, rng: np.random.Generator) -> Array:
-    """Depths of a waved sheet at places in [-0.5, 0.5]^2."""
+    """Depths of a waved sheet at positions in [-0.5, 0.5]^2."""
     tilt = rng.uniform(-0.5, 0.5, 2)
     depth = _DISTANCE + tilt[0] * x + tilt[1] * y
     for wave in range(1, 4):
@@ -175,7 +181,7 @@ def _sheet(x: Array, y: Array, rng: np.random.Generator) -> Array:
 
 
 def _blur(image: Array, radius: int) -> Array:
-    """The mean over (2 radius + 1)^2 pixels, edges repeated."""
+    """The mean over (2 radius + 1)^2 pixels. Edge pixels are repeated."""
     kernel = np.ones(2 * radius + 1) / (2 * radius + 1)
     padded = np.pad(image, radius, mode="edge")
     rows = np.apply_along_axis(np.convolve, 0, padded, kernel, mode="valid")

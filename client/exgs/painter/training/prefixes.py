@@ -1,4 +1,4 @@
-"""What random prefixes of a scene's file show: what a painter learns from."""
+"""Decodes random prefixes of a scene's file, the training inputs of the painter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-_MOST_SHARE = 0.85  # of a file: above, there is little left to learn
-_HEAD_SHARE = 1.3  # of the bytes with which the first Gaussians show: the least prefix
+_MOST_SHARE = 0.85  # largest prefix, relative to the file; longer ones have hardly any gaps
+_HEAD_SHARE = 1.3  # smallest prefix, relative to the bytes that show the first Gaussians
 
 
-def judged_cameras(
+def resized_views(
     cameras: Sequence[Camera], heights: Sequence[int], rng: np.random.Generator
 ) -> list[Camera]:
-    """The same views, each of one of these heights at random."""
+    """The same views, each resized to one of `heights` (pixels) at random."""
     return [
         camera.resized(round(height * camera.width / camera.height), height)
         for camera, height in zip(cameras, rng.choice(heights, len(cameras)), strict=True)
@@ -39,9 +39,9 @@ def random_prefixes(
     rasterizer: Rasterizer,
     rng: np.random.Generator,
 ) -> Iterator[tuple[DrawnScene, SceneFacts]]:
-    """At most `count` of them, of the scene as our encoder makes it for `cameras`, without proxies.
+    """Encode `scene` for `cameras` without proxies and decode up to `count` random prefixes.
 
-    Their lengths are random, shorter ones as often as longer ones. Raises as `encode`.
+    The logarithms of the prefix lengths are uniform. Raises the errors of `encode`.
     """
     with tempfile.TemporaryDirectory(prefix="exgs-prefixes-") as folder:
         path = Path(folder) / "scene.exgs"
@@ -57,6 +57,6 @@ def random_prefixes(
 
 
 def _first_drawn(path: Path, file: ExgsFile) -> int:
-    """The length of the shortest prefix, of whole chunks, that shows something."""
+    """The length in bytes of the shortest prefix that ends with a chunk and shows a Gaussian."""
     ends = sorted(chunk.offset + chunk.packed_bytes for chunk in file.table.values())
     return next(end for end in ends if len(decode(path, max_bytes=end).gaussians))

@@ -1,9 +1,9 @@
-"""The scenes that training learns from: rooms, lifted photographs, and files that a recipe names.
+"""The scenes that training uses: rooms, photographs as Gaussians, solids, and scene files.
 
-A source is a line of text, so that recipes, shards and logs can name it: room:SEED, cutout:SEED,
+A source is a text that recipes, shards and logs use as a name: room:SEED, cutout:SEED,
 photo:NUMBER, photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER,
-photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these
-with -densified behind its kind, the name of a scene file, or that and :SEED for a part of it.
+photo-room-trained:NUMBER, photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, any of these
+with -densified after the kind, the name of a scene file, or NAME.ply:SEED for a part of a file.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from exgs.scene.views.made_up import synthesise_views
 
 _FOV_Y_DEG = 45.0
 _PART_SIZES = 20_000, 40_000  # Gaussians
-_PAPERS = 8  # photographs to a room
-_START_SIZE, _START_ASTRAY = 1.3, 0.4  # of what covers a surface just so: several deep
+_PAPERS = 8  # photographs per room
+_START_SIZE, _START_ASTRAY = 1.3, 0.4  # size relative to spacing, shift relative to size
 _START_OPACITIES = 0.1, 0.9
-_LESSONS, _LESSON_STEPS, _LESSON_SIZE = 40, 400, (400, 270)
-_UPRIGHT, _UPRIGHT_FOV_Y_DEG = (270, 400), 50.0  # of lessons held upright: the rim shows beside
+_TRAINING_VIEWS, _TRAINING_STEPS, _TRAINING_SIZE = 40, 400, (400, 270)
+_UPRIGHT, _UPRIGHT_FOV_Y_DEG = (270, 400), 50.0  # portrait; wide views show the border
 _DENSIFIED = "-densified"
 _DENSIFIED_SIZES = 15_000, 40_000  # Gaussians
-_DENSIFIED_WIDTH = 400  # pixels, of lessons
+_DENSIFIED_WIDTH = 400  # pixels, of the training views
 
 
 class RecipeError(ExgsError):
-    """A recipe that can't be followed as it stands."""
+    """A recipe is invalid or can't be followed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class TrainingScene:
 
 
 def check_source(source: str, data: Path) -> None:
-    """Raise RecipeError where `load_source` would for want of a file."""
+    """Raise RecipeError if a file that `load_source` needs is missing."""
     kind, _, number = source.partition(":")
     if kind.startswith("photo"):
         _photograph_paths(data, source, int(number) if number.isdecimal() else 0)
@@ -62,17 +62,17 @@ def check_source(source: str, data: Path) -> None:
 
 
 def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> TrainingScene:
-    """The scene that `source` names, with `views` cameras of `size` (width, height).
+    """Load the scene called `source`, with `views` cameras of `size` (width, height).
 
-    Photographs are the files of `data`/photos in order of name; scene files lie in `data`. Raises
-    RecipeError, SceneError, OSError.
+    Photographs are the .jpg files of `data`/photos, sorted by name. Scene files are in `data`.
+    Raises RecipeError, SceneError, OSError.
     """
     kind, _, number = source.partition(":")
     if not number:
         scene = read_scene(data / source).gaussians
         return TrainingScene(scene, synthesise_views(scene, views, width=size[0], height=size[1]))
     if not number.isdecimal():
-        raise RecipeError(f"{source!r} is no source: {number!r} is not a number")
+        raise RecipeError(f"{source!r} is not a source: {number!r} is not a number")
     seed = int(number)
     rng = np.random.default_rng([seed, 0x5E])
     match kind:
@@ -93,8 +93,10 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
         case "photo-trained":
             [photograph] = _photographs(data, source, seed)
             relief = lift(photograph, int(rng.integers(40_000, 60_000)), seed)
-            lessons = relief_cameras(*_LESSON_SIZE, _LESSONS, int(rng.integers(1 << 31)))
-            trained = _trained(relief, int(rng.integers(8_000, 20_000)), lessons, rng)
+            train_views = relief_cameras(
+                *_TRAINING_SIZE, _TRAINING_VIEWS, int(rng.integers(1 << 31))
+            )
+            trained = _trained(relief, int(rng.integers(8_000, 20_000)), train_views, rng)
             return TrainingScene(trained, relief_cameras(*size, views, seed))
         case "photo-room" | "photo-room-trained" | "photo-room-captured":
             papers = _photographs(data, source, seed, _PAPERS)
@@ -104,32 +106,34 @@ def load_source(source: str, data: Path, views: int, size: tuple[int, int]) -> T
             cameras = synthesise_views(room, views, width=size[0], height=size[1])
             if kind == "photo-room":
                 return TrainingScene(room, cameras)
-            width, height = _LESSON_SIZE
-            lessons = synthesise_views(room, _LESSONS, width=width, height=height, seed=1)
-            trained = _trained(room, int(rng.integers(20_000, 40_000)), lessons, rng)
+            width, height = _TRAINING_SIZE
+            train_views = synthesise_views(
+                room, _TRAINING_VIEWS, width=width, height=height, seed=1
+            )
+            trained = _trained(room, int(rng.integers(20_000, 40_000)), train_views, rng)
             return TrainingScene(trained, cameras)
         case _ if kind.endswith(_DENSIFIED):
             base = f"{kind.removesuffix(_DENSIFIED)}:{seed}"
-            made = load_source(base, data, _LESSONS + views, size)
+            made = load_source(base, data, _TRAINING_VIEWS + views, size)
             return _densified(made, views, seed, rng, held="room" in kind)
         case _ if kind.endswith(".ply"):
             return _part(read_scene(data / kind).gaussians, views, size, rng)
     raise RecipeError(
-        f"{source!r} is no source: use room:SEED, cutout:SEED, photo:NUMBER, photo-cutout:NUMBER,"
-        " photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"
-        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, one of these with -densified"
-        " behind its kind, the name of a scene file, or a .ply's and :SEED for a part of it"
+        f"{source!r} is not a source: use room:SEED, cutout:SEED, photo:NUMBER,"
+        " photo-cutout:NUMBER, photo-trained:NUMBER, photo-room:NUMBER, photo-room-trained:NUMBER,"
+        " photo-room-captured:NUMBER, solids:SEED, loose-solids:SEED, any of these with -densified"
+        " after the kind, the name of a scene file, or NAME.ply:SEED for a part of a file"
     )
 
 
 def _photographs(data: Path, source: str, first: int, count: int = 1) -> list[FloatArray]:
-    """Photograph `first` and those after it, at most `count`."""
+    """Read at most `count` photographs, starting with number `first`."""
     paths = _photograph_paths(data, source, first)
     return [read_photograph(path) for path in paths[first : first + count]]
 
 
 def _photograph_paths(data: Path, source: str, first: int) -> list[Path]:
-    """All photographs; raises RecipeError unless there are more than `first`."""
+    """The paths of all photographs. Raises RecipeError if there is no number `first`."""
     paths = sorted((data / "photos").glob("*.jpg"))
     if first >= len(paths):
         raise RecipeError(f"{source!r}: {data / 'photos'} holds {len(paths)} photographs")
@@ -137,11 +141,11 @@ def _photograph_paths(data: Path, source: str, first: int) -> list[Path]:
 
 
 def _trained(
-    scene: Gaussians, count: int, lessons: Sequence[Camera], rng: np.random.Generator
+    scene: Gaussians, count: int, train_views: Sequence[Camera], rng: np.random.Generator
 ) -> Gaussians:
-    """`count` Gaussians that show `scene`, fitted to its pictures as real scenes are to theirs.
+    """Fit `count` Gaussians to pictures of `scene`, like scenes trained on photographs.
 
-    Training leaves few large and many small Gaussians, of all opacities, as no lifting does.
+    Such scenes have few large and many small Gaussians of all opacities.
     """
     start = scene.select(np.sort(rng.choice(len(scene), count, replace=False)))
     scales = start.scales * np.float32(_START_SIZE * np.sqrt(len(scene) / count))
@@ -151,50 +155,54 @@ def _trained(
         start, means=start.means + astray.astype(np.float32), scales=scales, opacities=faint
     )
     rasterizer = default_rasterizer()
-    pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in lessons]
+    pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in train_views]
     nothing = Gaussians.empty(0)
-    return distill(nothing, start, lessons, pictures, rasterizer, steps=_LESSON_STEPS)
+    return distill(nothing, start, train_views, pictures, rasterizer, steps=_TRAINING_STEPS)
 
 
 def _captured(
     room: Gaussians, views: int, size: tuple[int, int], seed: int, rng: np.random.Generator
 ) -> TrainingScene:
-    """What upright pictures from about one place show of a room, seen in wide ones from there."""
-    lessons, cameras = _held_by_hand(room, views, size, seed)
-    seen = seen_from(room, lessons, default_rasterizer())
+    """The part of a room that portrait pictures from one position show, with wide views of it."""
+    train_views, cameras = _held_by_hand(room, views, size, seed)
+    seen = seen_from(room, train_views, default_rasterizer())
     count = min(int(rng.integers(20_000, 40_000)), len(seen))
-    trained = _trained(seen, count, lessons, rng)
+    trained = _trained(seen, count, train_views, rng)
     return TrainingScene(trained, cameras)
 
 
 def _held_by_hand(
     room: Gaussians, views: int, size: tuple[int, int], seed: int
 ) -> tuple[tuple[Camera, ...], tuple[Camera, ...]]:
-    """Upright cameras from about one place, to take pictures with, and wide ones to look from."""
+    """Cameras near one position: in portrait format for training views, and wide ones."""
     capture = Capture(room, seed)
-    lessons = capture.cameras(_LESSONS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
-    return lessons, capture.cameras(views, size, _FOV_Y_DEG)
+    train_views = capture.cameras(_TRAINING_VIEWS, _UPRIGHT, _UPRIGHT_FOV_Y_DEG)
+    return train_views, capture.cameras(views, size, _FOV_Y_DEG)
 
 
 def _densified(
     made: TrainingScene, views: int, seed: int, rng: np.random.Generator, *, held: bool
 ) -> TrainingScene:
-    """A made up scene fitted from a cloud of points; `held` ones half the time as `_captured`."""
+    """A procedural scene fitted from a point cloud; with `held`, half of them are captures."""
     rasterizer, count = default_rasterizer(), int(rng.integers(*_DENSIFIED_SIZES))
-    lessons, cameras, scene = made.cameras[:_LESSONS], made.cameras[_LESSONS:], made.gaussians
+    train_views, cameras, scene = (
+        made.cameras[:_TRAINING_VIEWS],
+        made.cameras[_TRAINING_VIEWS:],
+        made.gaussians,
+    )
     size = cameras[0].width, cameras[0].height
     if held and rng.random() < 0.5:
-        lessons, cameras = _held_by_hand(scene, views, size, seed)
+        train_views, cameras = _held_by_hand(scene, views, size, seed)
     else:
         height = round(_DENSIFIED_WIDTH * size[1] / size[0])
-        lessons = tuple(camera.resized(_DENSIFIED_WIDTH, height) for camera in lessons)
-    return TrainingScene(densified(scene, count, lessons, rasterizer, rng), cameras)
+        train_views = tuple(camera.resized(_DENSIFIED_WIDTH, height) for camera in train_views)
+    return TrainingScene(densified(scene, count, train_views, rasterizer, rng), cameras)
 
 
 def _cut_out(
     room: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
 ) -> TrainingScene:
-    """What stands in the middle of a room, before nothing, seen from around."""
+    """The content of the centre of a room in front of empty background, viewed from around it."""
     low, high = (np.quantile(room.means.astype(np.float64), q, axis=0) for q in (0.02, 0.98))
     middle = (low + high) / 2
     radius = 0.3 * float((high - low)[[0, 2]].min())
@@ -205,7 +213,7 @@ def _cut_out(
 def _part(
     scene: Gaussians, views: int, size: tuple[int, int], rng: np.random.Generator
 ) -> TrainingScene:
-    """A ball's content anywhere in a scene, before nothing, seen from around."""
+    """The content of a random ball in a scene, in front of empty background."""
     middle = scene.means[rng.integers(len(scene))].astype(np.float64)
     distance = np.linalg.norm(scene.means - middle, axis=1)
     count = min(int(rng.integers(*_PART_SIZES)), len(scene))

@@ -1,4 +1,4 @@
-"""A run of the optimiser: its options, its learning rate, and the curve that it leaves."""
+"""Options of the optimiser, its learning rate, averages of weights, and the training curve."""
 
 from __future__ import annotations
 
@@ -14,69 +14,69 @@ from torch.optim import Optimizer
 
 from exgs.painter.training.scenes import RecipeError
 
-_MOST_LOST = 20  # steps without a finite gradient, one after another
+_MOST_SKIPPED = 20  # consecutive steps without a finite gradient
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """The run of the optimiser (AdamW; the rate rises, stays, and falls to zero at the end)."""
+class OptimiserOptions:
+    """Options of AdamW. The learning rate rises linearly, stays, and falls linearly to zero."""
 
-    count: int = 1000
+    steps: int = 1000
     batch: int = 6
-    crop: int = 128  # pixels, cut anew from the pairs' crops at each step
-    rate: float = 1.5e-3
-    warm_up: int = 50
-    decay: int = 400
-    weight_decay: float = 0.1  # without it the weights before a norm grow for ever
-    ema: float = 0.995
-    checkpoint: int = 100
+    crop: int = 128  # side in pixels of the random crop from each pair, drawn at each step
+    learning_rate: float = 1.5e-3
+    warm_up: int = 50  # steps
+    decay: int = 400  # steps
+    weight_decay: float = 0.1  # without it, weights in front of a normalisation grow without bound
+    ema: float = 0.995  # decay of the moving average of the weights
+    checkpoint: int = 100  # steps between checkpoints
     seed: int = 0
-    half: bool = False  # bfloat16 on a CPU too; on a GPU always
+    bfloat16: bool = False  # on a CPU; a GPU always uses bfloat16
 
 
-class Course:
-    """Tells when a run has gone astray."""
+class DivergenceCheck:
+    """Detects a run that has diverged."""
 
     def __init__(self) -> None:
-        self._lost = 0
+        self._skipped = 0
 
-    def is_lost(self, step: int, slope: Tensor) -> bool:
-        """Whether a step must not be taken, since the norm of its gradient is no number.
+    def skips(self, step: int, gradient_norm: Tensor) -> bool:
+        """Whether to skip a step because its gradient is not finite.
 
-        Raises RecipeError when many in a row were such.
+        Raises RecipeError after many consecutive steps of this kind.
         """
-        self._lost = 0 if slope.isfinite() else self._lost + 1
-        if self._lost == _MOST_LOST:
+        self._skipped = 0 if gradient_norm.isfinite() else self._skipped + 1
+        if self._skipped == _MOST_SKIPPED:
             raise RecipeError(
-                f"step {step}: the loss is no number any more; go on from the last checkpoint's"
-                " weights with a lower rate"
+                f"step {step}: the loss is not finite any more; continue from the weights of the"
+                " last checkpoint with a lower learning rate"
             )
-        return self._lost > 0
+        return self._skipped > 0
 
 
-def rate_at(step: int, steps: Steps) -> float:
-    """The learning rate: linear up, flat, linear down to zero."""
-    rising = (step + 1) / max(steps.warm_up, 1)
-    falling = (steps.count - step) / max(steps.decay, 1)
-    return steps.rate * min(1.0, rising, falling)
+def learning_rate_at(step: int, options: OptimiserOptions) -> float:
+    """The learning rate at `step`: it rises linearly, stays, and falls linearly to zero."""
+    rising = (step + 1) / max(options.warm_up, 1)
+    falling = (options.steps - step) / max(options.decay, 1)
+    return options.learning_rate * min(1.0, rising, falling)
 
 
-def set_rate(optimiser: Optimizer, step: int, steps: Steps) -> None:
-    """Give `optimiser` the learning rate of this step."""
+def set_learning_rate(optimiser: Optimizer, step: int, options: OptimiserOptions) -> None:
+    """Set the learning rate of `optimiser` for `step`."""
     for group in optimiser.param_groups:
-        group["lr"] = rate_at(step, steps)
+        group["lr"] = learning_rate_at(step, options)
 
 
 @torch.no_grad()
-def average(means: Module, values: Module, step: int, steps: Steps) -> None:
-    """Draw the moving averages of the weights towards them, faster in the first of the steps."""
-    keep = min(steps.ema, step / (step + 10))
+def update_average(means: Module, values: Module, step: int, options: OptimiserOptions) -> None:
+    """Update the exponential moving average of the weights; it adapts faster in the first steps."""
+    keep = min(options.ema, step / (step + 10))
     for mean, value in zip(means.parameters(), values.parameters(), strict=True):
         mean.lerp_(value, 1 - keep)
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write figures by step, all rows with the same columns, as CSV."""
+    """Write the training curve as CSV. All rows have the same columns."""
     with path.open("w", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(rows[0])

@@ -1,4 +1,4 @@
-"""What is made of a recipe's sources once and kept in files, so that a run can stop and go on."""
+"""Prepares the training data of a recipe's sources once and keeps it in files (shards)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from exgs.codec.encoding.encode import Progress
 from exgs.painter.training.pairs import PairOptions
 from exgs.painter.training.recipe import Recipe
 from exgs.painter.training.scenes import TrainingScene, check_source, load_source
-from exgs.painter.training.training_views import SpreadOptions
+from exgs.painter.training.spread_examples import SpreadOptions
 
-_VIEW_SIZE = (320, 180)  # of the encoder's views; pictures to learn from have sizes of their own
+_VIEW_SIZE = (320, 180)  # of the views for the encoder; training views are resized
 
 
 def shard_paths(
     recipe: Recipe, options: PairOptions | SpreadOptions, folder: Path, ending: str
 ) -> dict[str, Path]:
-    """The file of each source. Other options and seeds have others: none is taken for another."""
+    """The shard of each source. The name contains a hash of the options and the seed."""
     made_by = hashlib.sha256(repr((recipe.seed, options)).encode()).hexdigest()[:8]
     return {
         source: folder / f"{source.replace(':', '-').replace('/', '-')}-{made_by}{ending}"
@@ -37,7 +37,7 @@ def make_missing(
     make: Callable[[Path, TrainingScene, np.random.Generator], None],
     progress: Progress,
 ) -> None:
-    """`make` those of `paths` that do not exist, each with random numbers of its own.
+    """Call `make` for each of `paths` that does not exist, with a random generator per source.
 
     Raises RecipeError, SceneError, OSError.
     """

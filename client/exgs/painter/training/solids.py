@@ -1,6 +1,7 @@
-"""Solids with hard-edged patterns before nothing: spots, stripes and cells, dark and light.
+"""Solids with sharp patterns of spots, stripes and checks in front of empty background.
 
-In such scenes a dark spot on a light face is no gap, and a gap between two things is nothing.
+They teach that a dark spot on a bright surface is not a gap, and that the space between two objects
+may be empty.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ _SPREAD = np.array([1.0, 0.6, 1.0])
 _PATTERN_SIZES = (0.04, 0.25)
 _FLOOR = np.array([1.2, 0.02, 1.2])
 _FLOOR_Y = 0.55  # y points down
-_EDGE_WEIGHTS = (1.0, 5.0)  # how many times as dense Gaussians lie along edges of a pattern
-_CANDIDATES = 3  # to choose from, for each Gaussian
-_LOOSE_COVERS = (0.36, 0.56)  # instead of COVER
+_EDGE_WEIGHTS = (1.0, 5.0)  # density of Gaussians at the edges of a pattern, relative to elsewhere
+_CANDIDATES = 3  # candidate positions per Gaussian
+_LOOSE_COVERS = (0.36, 0.56)  # replaces COVER in loose solids
 _OPACITIES = (0.6, 0.99)
 _AMBIENT = (0.3, 0.8)
 
-Pattern = Callable[[Array], Array]  # places [n, 3] to colours [n, 3]
+Pattern = Callable[[Array], Array]  # positions [n, 3] -> colours [n, 3]
 
 
 def solids_scene(count: int, seed: int, *, loose: bool = False) -> Gaussians:
-    """About `count` Gaussians, without SH: solids around the origin, every second time on a floor.
+    """About `count` Gaussians without SH: boxes, ellipsoids and tubes around the origin.
 
-    Boxes, ellipsoids and tubes at any angle, each in a pattern of its own. Where they are `loose`,
-    Gaussians are too small to close their faces: the whole scene has holes that are to stay.
+    Each solid has a random rotation and pattern. Scenes with an odd seed have a floor. `loose`
+    Gaussians are too small to cover their surfaces, so the whole scene has holes that must remain.
     """
     rng = np.random.default_rng([seed, 0x501])
     number = int(rng.integers(*_SOLIDS))
@@ -68,7 +69,7 @@ def solids_scene(count: int, seed: int, *, loose: bool = False) -> Gaussians:
 def _flat(
     means: Array, normals: Array, sizes: Array, colors: Array, rng: np.random.Generator
 ) -> Gaussians:
-    """Flat Gaussians of `sizes` that face along `normals`."""
+    """Flat Gaussians of `sizes` [n] that face along `normals` [n, 3]."""
     along = np.cross(normals, rng.normal(size=normals.shape))
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     frames = np.stack([along, np.cross(normals, along), normals], axis=2)
@@ -84,7 +85,7 @@ def _area(half: Array) -> float:
 
 
 def _box(half: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Places [n, 3] on a box and the normals there."""
+    """Random points [n, 3] on a box and their normals [n, 3]."""
     faces = np.array([half[1] * half[2], half[0] * half[2], half[0] * half[1]])
     axis = rng.choice(3, count, p=faces / faces.sum())
     normals = np.zeros((count, 3))
@@ -93,7 +94,7 @@ def _box(half: Array, count: int, rng: np.random.Generator) -> tuple[Array, Arra
 
 
 def _ellipsoid(half: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """As `_box`; denser where it is narrow, which does no harm."""
+    """Like `_box` for an ellipsoid. Points are denser at its narrow ends."""
     unit = rng.normal(size=(count, 3))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     normals = unit / half
@@ -101,7 +102,7 @@ def _ellipsoid(half: Array, count: int, rng: np.random.Generator) -> tuple[Array
 
 
 def _tube(half: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """As `_box`; open at both ends, its wall seen from outside and from within."""
+    """Like `_box` for a tube that is open at both ends."""
     turn, along = rng.uniform(0, 2 * np.pi, count), rng.uniform(-1, 1, count)
     ring = np.stack([np.cos(turn), np.zeros(count), np.sin(turn)], axis=1)
     places = ring * half[0]
@@ -113,7 +114,7 @@ _SURFACES = _box, _ellipsoid, _tube
 
 
 def _pattern(rng: np.random.Generator) -> Pattern:
-    """A pattern of two colours, or of one for each cell, at random."""
+    """A random pattern of two colours, or of one colour per cube of a grid."""
     size = np.exp(rng.uniform(*np.log(_PATTERN_SIZES)))
     first, second = rng.uniform(0, 1, 3), rng.uniform(0, 1, 3)
     match rng.integers(4):
@@ -134,7 +135,7 @@ def _pattern(rng: np.random.Generator) -> Pattern:
             inside = np.linalg.norm(x - cell - 0.5, axis=1) < 0.35 + 0.3 * share
         elif kind == 2:  # checks
             inside = cell.sum(axis=1) % 2 < 1
-        else:  # a colour for each cell, some much like the next
+        else:  # one colour per cube
             tone = np.sin(cell @ [12.9898, 78.233, 37.719])[:, None] * 43758.5453 % 1
             return np.asarray(first + (second - first) * tone)
         return np.where(inside[:, None], first, second)
@@ -143,7 +144,7 @@ def _pattern(rng: np.random.Generator) -> Pattern:
 
 
 def _on_edge(pattern: Pattern, places: Array, rng: np.random.Generator) -> Array:
-    """Where a step aside shows another colour [n]."""
+    """Whether the colour changes near each position, [n]."""
     aside = places + rng.normal(0, 0.1 * _PATTERN_SIZES[0], places.shape)
     return np.asarray(np.abs(pattern(places) - pattern(aside)).max(axis=1) > 0.1)
 

@@ -1,8 +1,8 @@
-"""Training the network that spreads leaves: through the rasterizer's gradients, picture by picture.
+"""Trains the network that spreads leaves, through the gradients of the rasterizer.
 
-What the network makes of a prefix's leaves is drawn and compared with the whole scene's picture.
-The slopes with respect to Gaussians come from the rasterizer; from there to the network's answers
-the chain rule is written out, and torch does the rest.
+The network spreads the leaves of a prefix. The picture of the result is compared with the picture
+of the whole scene. The rasterizer returns gradients by Gaussian values; `output_gradients` converts
+them to gradients by the outputs of the network, and torch does the rest.
 """
 
 from __future__ import annotations
@@ -21,40 +21,46 @@ from torch.nn import functional
 
 from exgs.codec.encoding.encode import Progress
 from exgs.painter.spread import (
-    ANSWERS,
-    ASKING,
     FEATURES,
-    LARGEST,
     LAYERS,
-    SMALLEST,
+    LEAST_LOG_SCALE,
+    MOST_LOG_SCALE,
+    NEIGHBOUR_LAYERS,
+    OUTPUTS,
+    LeafInputs,
     Spread,
-    Surroundings,
-    spread_by,
+    apply_outputs,
 )
 from exgs.painter.training.checkpoints import (
     read_checkpoint,
     write_arrays,
     write_checkpoint,
 )
-from exgs.painter.training.losses import similarity, unlikeness
+from exgs.painter.training.losses import mean_ssim, picture_loss
 from exgs.painter.training.recipe import Recipe
 from exgs.painter.training.scenes import RecipeError, TrainingScene
-from exgs.painter.training.schedule import Course, average, rate_at, set_rate, write_curve
+from exgs.painter.training.schedule import (
+    DivergenceCheck,
+    learning_rate_at,
+    set_learning_rate,
+    update_average,
+    write_curve,
+)
 from exgs.painter.training.shards import make_missing, shard_paths
-from exgs.painter.training.training_views import (
-    SpreadLesson,
+from exgs.painter.training.spread_examples import (
+    SpreadExample,
     SpreadOptions,
-    make_lesson,
-    read_lesson,
-    write_lesson,
+    make_example,
+    read_example,
+    write_example,
 )
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Gradients, Rasterizer
 
-_MOST_SLOPE = 0.3  # norm of a step's gradient
-_NEGATIVES = 0.5  # of the pictures
-_JUDGED = 2  # views of a validation scene
+_MOST_GRADIENT_NORM = 0.3  # larger gradients are clipped
+_NEGATIVES = 0.5  # share of the pictures that are inverted
+_VALIDATION_VIEWS = 2  # per validation scene
 CURVE_COLUMNS = (
     "step",
     "loss",
@@ -67,23 +73,25 @@ CURVE_COLUMNS = (
 
 
 class SpreadNetwork(nn.ModuleList):
-    """`spread.Spread` with gradients."""
+    """The network of `spread.Spread`, with gradients."""
 
     def __init__(self, hidden: int) -> None:
-        widths = [FEATURES] + [hidden] * (LAYERS - 1) + [ANSWERS]
+        widths = [FEATURES] + [hidden] * (LAYERS - 1) + [OUTPUTS]
         super().__init__(
-            nn.Linear(before * (2 if number in ASKING else 1), after)
+            nn.Linear(before * (2 if number in NEIGHBOUR_LAYERS else 1), after)
             for number, (before, after) in enumerate(pairwise(widths))
         )
         for weight in self[LAYERS - 1].parameters():
-            nn.init.zeros_(weight)  # leaves stay as they are, nearly
+            nn.init.zeros_(weight)  # the untrained network changes almost nothing
 
-    def forward(self, features: Tensor, around: Tensor) -> Tensor:
-        """Answers [N, ANSWERS] from features [N, FEATURES] and the nearest leaves [N, 6]."""
+    def forward(self, features: Tensor, nearest: Tensor) -> Tensor:
+        """Outputs [N, OUTPUTS] from features [N, FEATURES] and indices of nearest leaves [N, 6]."""
         x = features
         for number, layer in enumerate(self):
-            if number in ASKING:
-                others = functional.embedding(around, x).mean(dim=1)  # adds up in one order
+            if number in NEIGHBOUR_LAYERS:
+                others = functional.embedding(nearest, x).mean(
+                    dim=1
+                )  # its gradient is deterministic
                 x = torch.cat([x, others], dim=1)
             x = layer(x)
             if number < LAYERS - 1:
@@ -91,105 +99,110 @@ class SpreadNetwork(nn.ModuleList):
         return x
 
     def arrays(self) -> dict[str, FloatArray]:
-        """The weights, as `Spread` takes them."""
+        """The weights in the form that `Spread` takes."""
         return {name: value.numpy() for name, value in self.state_dict().items()}
 
 
-def slopes_of_answers(
-    slopes: Gradients,
-    answers: FloatArray,
+def output_gradients(
+    gradients: Gradients,
+    outputs: FloatArray,
     spread: Gaussians,
     leaves: Gaussians,
-    seen: Surroundings,
+    inputs: LeafInputs,
 ) -> FloatArray:
-    """How a loss moves with the answers that made `spread` of `leaves`; see `spread_by`."""
-    scales = np.take_along_axis(slopes.scales * spread.scales, seen.axes, axis=1)
-    logs = answers[:, :3]
-    scales[((logs <= SMALLEST) & (scales > 0)) | ((logs >= LARGEST) & (scales < 0))] = 0
+    """Convert gradients of a loss by Gaussian values to gradients by the network's outputs.
+
+    `spread` is the result of `apply_outputs(outputs, leaves, inputs)`.
+    """
+    scales = np.take_along_axis(gradients.scales * spread.scales, inputs.axes, axis=1)
+    logs = outputs[:, :3]
+    scales[(logs <= LEAST_LOG_SCALE) & (scales > 0)] = 0  # no step further beyond the limits
+    scales[(logs >= MOST_LOG_SCALE) & (scales < 0)] = 0
     rest = [
-        2 * slopes.opacities * spread.opacities * (1 - spread.opacities),
-        (slopes.sh0 * (seen.color - leaves.sh0)).sum(axis=1),
-        (slopes.means * seen.middle).sum(axis=1),
+        2 * gradients.opacities * spread.opacities * (1 - spread.opacities),
+        (gradients.sh0 * (inputs.color - leaves.sh0)).sum(axis=1),
+        (gradients.means * inputs.offset).sum(axis=1),
     ]
     return np.concatenate([scales, np.stack(rest, axis=1)], axis=1).astype(np.float32)
 
 
 class SpreadTraining:
-    """The state of the optimiser."""
+    """The state of a training run."""
 
     def __init__(
         self,
         recipe: Recipe,
         options: SpreadOptions,
-        lessons: Sequence[SpreadLesson],
-        validation: Sequence[SpreadLesson],
+        examples: Sequence[SpreadExample],
+        validation: Sequence[SpreadExample],
         rasterizer: Rasterizer,
     ) -> None:
-        torch.manual_seed(recipe.steps.seed)
+        torch.manual_seed(recipe.optimiser.seed)
         self.step = 0
         self.rows: list[dict[str, float]] = []
         self._recipe = recipe
-        self._lessons = [lesson for lesson in lessons if lesson.prefixes]
-        if not self._lessons:
-            raise RecipeError("no source has a prefix to learn from; add sources")
+        self._examples = [example for example in examples if example.prefixes]
+        if not self._examples:
+            raise RecipeError("no source has a usable prefix; add sources")
         self._validation = validation
         self._rasterizer = rasterizer
         self._live = SpreadNetwork(options.hidden)
         self._mean = SpreadNetwork(options.hidden).requires_grad_(False)
         self._mean.load_state_dict(self._live.state_dict())
         self._optimiser = torch.optim.AdamW(
-            self._live.parameters(), weight_decay=recipe.steps.weight_decay
+            self._live.parameters(), weight_decay=recipe.optimiser.weight_decay
         )
         self._losses: list[float] = []
-        self._course = Course()
+        self._divergence = DivergenceCheck()
 
     def advance(self) -> None:
-        """One step."""
-        steps = self._recipe.steps
-        rng = np.random.default_rng([steps.seed, self.step])
-        set_rate(self._optimiser, self.step, steps)
+        """Do one step. Raises RecipeError if the run has diverged."""
+        options = self._recipe.optimiser
+        rng = np.random.default_rng([options.seed, self.step])
+        set_learning_rate(self._optimiser, self.step, options)
         self._optimiser.zero_grad(set_to_none=True)
-        for _ in range(steps.batch):
-            self._learn(self._lessons[rng.integers(len(self._lessons))], rng)
-        slope = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_SLOPE)
+        for _ in range(options.batch):
+            self._add_gradients(self._examples[rng.integers(len(self._examples))], rng)
+        gradient_norm = nn.utils.clip_grad_norm_(self._live.parameters(), _MOST_GRADIENT_NORM)
         self.step += 1
-        if self._course.is_lost(self.step, slope):
+        if self._divergence.skips(self.step, gradient_norm):
             return
         self._optimiser.step()
-        average(self._mean, self._live, self.step, steps)
+        update_average(self._mean, self._live, self.step, options)
 
-    def _learn(self, lesson: SpreadLesson, rng: np.random.Generator) -> None:
-        """Add the slopes of one picture."""
-        prefix = lesson.prefixes[rng.integers(len(lesson.prefixes))]
-        view = int(rng.integers(len(lesson.cameras)))
-        picture = lesson.pictures[view].astype(np.float32) / 255
-        leaves, seen, target = prefix.leaves, prefix.seen, picture[..., :3]
+    def _add_gradients(self, example: SpreadExample, rng: np.random.Generator) -> None:
+        """Add the gradients of the loss of one random view and prefix."""
+        prefix = example.prefixes[rng.integers(len(example.prefixes))]
+        view = int(rng.integers(len(example.cameras)))
+        picture = example.pictures[view].astype(np.float32) / 255
+        leaves, inputs, target = prefix.leaves, prefix.inputs, picture[..., :3]
         if rng.random() < _NEGATIVES:
-            leaves, seen = _negative(leaves, seen)
+            leaves, inputs = _negative(leaves, inputs)
             target = np.clip(picture[..., 3:] - target, 0, 1)
-        answer = self._live(torch.from_numpy(seen.features), torch.from_numpy(seen.around))
-        answers = answer.detach().numpy()
-        spread = spread_by(answers, leaves, seen)
+        output = self._live(torch.from_numpy(inputs.features), torch.from_numpy(inputs.nearest))
+        outputs = output.detach().numpy()
+        spread = apply_outputs(outputs, leaves, inputs)
 
-        def slope(drawn: FloatArray) -> FloatArray:
-            # The slope passes through the clamp: what is too bright has to learn as well.
+        def gradient(drawn: FloatArray) -> FloatArray:
+            # The gradient ignores the clamp, so that pixels that are too bright are corrected too.
             shown = _tensor(np.clip(drawn, 0, 1)).requires_grad_(True)
-            loss = unlikeness(shown, _tensor(target), self._recipe.loss)
+            loss = picture_loss(shown, _tensor(target), self._recipe.loss)
             loss.backward()  # type: ignore[no-untyped-call]
             self._losses.append(loss.item())
             assert shown.grad is not None
             return np.ascontiguousarray(shown.grad[0].permute(1, 2, 0).numpy())
 
-        slopes = self._rasterizer.render_gradients(spread, lesson.cameras[view], slope)
-        answer.backward(torch.from_numpy(slopes_of_answers(slopes, answers, spread, leaves, seen)))
+        gradients = self._rasterizer.render_gradients(spread, example.cameras[view], gradient)
+        by_output = output_gradients(gradients, outputs, spread, leaves, inputs)
+        output.backward(torch.from_numpy(by_output))
 
     def checkpoint(self, path: Path) -> str:
-        """Write the state; returns a line on how it goes."""
-        steps = self._recipe.steps
+        """Write the state. Returns one line about the progress."""
         loss = float(np.mean(self._losses))
         self._losses.clear()
-        figures = self._judge()
-        numbers = (self.step, loss, *figures, rate_at(self.step, steps))
+        figures = self._validate()
+        rate = learning_rate_at(self.step, self._recipe.optimiser)
+        numbers = (self.step, loss, *figures, rate)
         self.rows.append(dict(zip(CURVE_COLUMNS, numbers, strict=True)))
         state = {
             "step": self.step,
@@ -198,15 +211,18 @@ class SpreadTraining:
             "optimiser": self._optimiser.state_dict(),
             "rows": self.rows,
         }
-        write_checkpoint(path, self._recipe, state)
+        write_checkpoint(path, self._recipe.identity, state)
         return (
             f"step {self.step}: loss {loss:.4f}; validation: raw {figures[0]:.2f} dB,"
             f" {figures[2]:.4f}, spread {figures[1]:.2f} dB, {figures[3]:.4f}"
         )
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one; raises RecipeError where it is another's."""
-        state = read_checkpoint(path, self._recipe, torch.device("cpu"))
+        """Continue from the checkpoint, if there is one.
+
+        Raises RecipeError if it belongs to another recipe.
+        """
+        state = read_checkpoint(path, self._recipe.identity, torch.device("cpu"))
         if state is None:
             return
         self._live.load_state_dict(state["live"])
@@ -215,37 +231,37 @@ class SpreadTraining:
         self.step, self.rows = state["step"], state["rows"]
 
     def save(self, path: Path) -> None:
-        """Write the averaged weights, in half precision."""
+        """Write the averaged weights in half precision."""
         weights = self._mean.arrays().items()
         write_arrays(path, {name: value.astype(np.float16) for name, value in weights})
 
     @torch.inference_mode()
-    def _judge(self) -> list[float]:
-        """Means of the validation lessons: PSNR in dB raw and spread, SSIM raw and spread."""
+    def _validate(self) -> list[float]:
+        """Mean PSNR in dB (raw, spread) and SSIM (raw, spread) of the validation examples."""
         spread = Spread(self._mean.arrays())
         figures = []
-        for lesson in self._validation:
-            for prefix in lesson.prefixes:
-                scenes = prefix.leaves, spread.of(prefix.leaves, prefix.seen)
-                views = list(zip(lesson.cameras, lesson.pictures, strict=True))[:_JUDGED]
-                for camera, picture in views:
+        for example in self._validation:
+            for prefix in example.prefixes:
+                scenes = prefix.leaves, spread.apply(prefix.leaves, prefix.inputs)
+                views = list(zip(example.cameras, example.pictures, strict=True))
+                for camera, picture in views[:_VALIDATION_VIEWS]:
                     target = _tensor(picture[..., :3].astype(np.float32) / 255)
                     drawn = (self._rasterizer.render(scene, camera).rgb for scene in scenes)
                     shown = [_tensor(rgb).clamp(0, 1) for rgb in drawn]
-                    squares = [(x - target).square().mean().item() for x in shown]
-                    likeness = [similarity(x, target).item() for x in shown]
-                    figures.append([*(-10 * math.log10(x + 1e-6) for x in squares), *likeness])
+                    mse = [(x - target).square().mean().item() for x in shown]
+                    ssim_values = [mean_ssim(x, target).item() for x in shown]
+                    figures.append([*(-10 * math.log10(x + 1e-6) for x in mse), *ssim_values])
         means: list[float] = np.mean(figures, axis=0).tolist() if figures else [math.nan] * 4
         return means
 
 
-def _negative(leaves: Gaussians, seen: Surroundings) -> tuple[Gaussians, Surroundings]:
-    """As if every Gaussian had the opposite colour: else what is dark is nearly a gap."""
-    return replace(leaves, sh0=-leaves.sh0, shN=-leaves.shN), replace(seen, color=-seen.color)
+def _negative(leaves: Gaussians, inputs: LeafInputs) -> tuple[Gaussians, LeafInputs]:
+    """Invert the colours of all Gaussians; otherwise dark areas would imply gaps."""
+    return replace(leaves, sh0=-leaves.sh0, shN=-leaves.shN), replace(inputs, color=-inputs.color)
 
 
 def _tensor(picture: npt.NDArray[np.floating]) -> Tensor:
-    """[1, 3, H, W] of [H, W, 3]."""
+    """Convert a picture [H, W, 3] to a tensor [1, 3, H, W]."""
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0), np.float32))[None]
 
 
@@ -257,30 +273,30 @@ def train_spread(
     progress: Progress,
     note: Callable[[str], None],
 ) -> Path:
-    """Follow `recipe` in `folder`, from where a former run stopped; returns the weights' file.
+    """Train by `recipe` and return the file of weights. Continues an earlier run in `folder`.
 
-    The folder keeps lessons/*.npz, checkpoint.pt, curve.csv and, at the end, spread.npz. Raises
+    Writes examples/*.npz, checkpoint.pt, curve.csv and at the end spread.npz to `folder`. Raises
     RecipeError, SceneError, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rasterizer = default_rasterizer()
-    of_any_width = replace(options, hidden=0)  # lessons do not depend on it
-    paths = shard_paths(recipe, of_any_width, folder / "lessons", ".npz")
+    without_width = replace(options, hidden=0)  # examples do not depend on it
+    paths = shard_paths(recipe, without_width, folder / "examples", ".npz")
 
     def make(path: Path, scene: TrainingScene, rng: np.random.Generator) -> None:
-        write_lesson(path, make_lesson(scene, rasterizer, options, rng))
+        write_example(path, make_example(scene, rasterizer, options, rng))
 
     make_missing(paths, recipe, options, data, make, progress)
-    lessons = [read_lesson(paths[source]) for source in recipe.sources]
-    validation = [read_lesson(paths[source]) for source in recipe.validation]
-    training = SpreadTraining(recipe, options, lessons, validation, rasterizer)
-    state, steps = folder / "checkpoint.pt", recipe.steps
-    training.resume(state)
-    while training.step < steps.count:
+    examples = [read_example(paths[source]) for source in recipe.sources]
+    validation = [read_example(paths[source]) for source in recipe.validation]
+    training = SpreadTraining(recipe, options, examples, validation, rasterizer)
+    checkpoint, optimiser = folder / "checkpoint.pt", recipe.optimiser
+    training.resume(checkpoint)
+    while training.step < optimiser.steps:
         training.advance()
-        progress("training", training.step / steps.count)
-        if training.step % steps.checkpoint == 0 or training.step == steps.count:
-            note(training.checkpoint(state))
+        progress("training", training.step / optimiser.steps)
+        if training.step % optimiser.checkpoint == 0 or training.step == optimiser.steps:
+            note(training.checkpoint(checkpoint))
             write_curve(folder / "curve.csv", training.rows)
     training.save(folder / "spread.npz")
     return folder / "spread.npz"

@@ -1,7 +1,7 @@
-"""A procedural town under the sky, for judging the painter: a family that no recipe trains on.
+"""A procedural town, the held-out scene `blocks` of the painter benchmark.
 
-Blocks with windows, balls and a striped ground, sampled into flat Gaussians; nothing is shared
-with the sample rooms: no module, no texture, no layout.
+Blocks with windows, balls and a striped ground, sampled as flat Gaussians. It shares no code,
+texture or layout with the sample rooms, and no recipe trains on it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import SH_C0, Gaussians
 
 _SUN = np.array([0.5, -0.75, 0.43])  # y points down
-_SIDES = 4  # of a block, and its roof
+_SIDES = 4  # of a block, besides its roof
 _UP = (0.0, -1.0, 0.0)
 
 
 def blocks_scene(count: int = 40_000, seed: int = 0) -> Gaussians:
-    """About `count` Gaussians: 14 blocks and 8 balls on a ground of 12 by 12."""
+    """About `count` Gaussians: 14 blocks and 8 balls on a ground of 12 by 12 units."""
     rng = np.random.default_rng([seed, 0xB10C])
     parts = [_ground(count // 4, rng)]
     parts += [_block(count // 24, rng) for _ in range(14)]
@@ -37,7 +37,7 @@ def blocks_scene(count: int = 40_000, seed: int = 0) -> Gaussians:
 
 
 def blocks_cameras(count: int, seed: int, width: int, height: int) -> tuple[Camera, ...]:
-    """Views from around and above the town."""
+    """`count` views from around and above the town."""
     rng = np.random.default_rng([seed, 0xCA])
     cameras = []
     for number in range(count):
@@ -92,7 +92,7 @@ def _ball(count: int, rng: np.random.Generator) -> Part:
 
 
 def _facing(normals: np.ndarray) -> np.ndarray:
-    """Unit quaternions [N, 4] that turn z into the normals."""
+    """Unit quaternions [N, 4] that rotate z to the normals."""
     quats = np.concatenate(
         [1 + normals[:, 2:], -normals[:, 1:2], normals[:, :1], 0 * normals[:, :1]], 1
     )

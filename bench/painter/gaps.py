@@ -1,10 +1,11 @@
-"""How well gaps are told from the open, in files without proxies: `python -m bench.painter_gaps`.
+"""Measures how well gaps are separated from empty background: `python -m bench.painter.gaps`.
 
-    python -m bench.painter_gaps [--held-out]
+    python -m bench.painter.gaps [--held-out]
 
-Raw, filled, and filled by an oracle that knows the whole scene's alpha, at shares of each file.
-The constants of exgs.painter.gaps are set on these sources: the recipe's validation ones
-and more like them, of kinds that training knows. The held-out scenes only show what is left.
+Prints the PSNR of raw pictures of files without proxies, the gain of filling, and the gain of an
+oracle that knows the alpha of the whole scene. The constants of exgs.painter.gaps are tuned on
+these sources, which are validation sources of the recipe and similar ones. `--held-out` prints the
+figures of the held-out scenes, which are not used for tuning.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.encoded import encoded
-from bench.painter import BUDGETS, SCENES, held_out_file, load
+from bench.painter.held_out import BUDGETS, SCENES, held_out_file, load
 from bench.scenes import data_dir
 from exgs.codec.decoding.decode import decode, open_scene
 from exgs.codec.encoding.encode import EncodeOptions
@@ -39,7 +40,7 @@ SOURCES = (
     "room:24",
     "photo:195",
 )
-_SHARES = (0.06, 0.12, 0.25, 0.5, 0.85)  # of a file
+_SHARES = (0.06, 0.12, 0.25, 0.5, 0.85)  # of a file's bytes
 _VIEWS = 3
 _ENCODE_VIEWS = 16
 _HEIGHT = 216
@@ -48,7 +49,7 @@ _HEIGHT = 216
 def measure(
     name: str, path: Path, scene: Gaussians, cameras: tuple[Camera, ...], budgets: list[int]
 ) -> None:
-    """Print raw, fill and oracle in dB at each budget."""
+    """Print the PSNR of raw pictures and the gains of fill and oracle in dB, for each budget."""
     rasterizer, painter = default_rasterizer(), FillPainter()
     facts = open_scene(path).facts
     whole = [rasterizer.render(scene, camera) for camera in cameras]
@@ -59,7 +60,7 @@ def measure(
         figures = []
         for camera, full in zip(cameras, whole, strict=True):
             render, confidence = look_at_scene(rasterizer, drawn, facts, camera)
-            if confidence.gaps is None:  # few leaves are missing, or none
+            if confidence.gaps is None:  # few or no leaves are missing
                 continue
             missing = np.clip(full.alpha - render.alpha, 0, 1)[..., None]
             pictures = (
@@ -88,7 +89,7 @@ def main() -> None:
             held_out = load(name)
             path = held_out_file(name, "plain", held_out)
             budgets = [budget for budget in BUDGETS if budget < path.stat().st_size]
-            measure(name, path, held_out.gaussians, held_out.judges, budgets)
+            measure(name, path, held_out.gaussians, held_out.views, budgets)
         return
     for source in SOURCES:
         scene = load_source(source, data_dir(), _VIEWS + _ENCODE_VIEWS, (320, 180))

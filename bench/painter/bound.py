@@ -1,8 +1,8 @@
-"""What a small network could gain at best: `python -m bench.painter_bound fox`.
+"""An upper bound for a small network on files with proxies: `python -m bench.painter.bound fox`.
 
-A network fitted to one scene at one prefix of its file with proxies, and judged on other views of
-that scene. It sees the picture alone; one of its size that has to serve all scenes will hardly gain
-more.
+Fits a network to one scene at one prefix of its file with proxies, and measures it on held-out
+views of that scene. Its input is the picture alone. A network of this size for all scenes will
+hardly gain more.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
 _WIDTH, _HEIGHT = 480, 270
-_FIT_VIEWS, _JUDGE_VIEWS = 40, 8
-_SEED = 77  # of no encoder
+_TRAINING_VIEWS, _HELD_OUT_VIEWS = 40, 8
+_SEED = 77  # not used by the encoder
 _STEPS, _BATCH, _CROP, _RATE = 4000, 4, 128, 2e-3
 _CHANNELS = 20
 
-Pair = tuple[Tensor, Tensor]  # [3, H, W] of the prefix, and of the whole
+Pair = tuple[Tensor, Tensor]  # pictures [3, H, W] of the prefix and of the whole scene
 
 
 class _Network(nn.Module):
-    """Two resolutions, from half the picture's down; answers with a residual."""
+    """Works at a half and a quarter of the resolution and returns the picture plus a residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class _Network(nn.Module):
 
 
 def pairs(scene: Gaussians, drawn: Gaussians, cameras: tuple[Camera, ...]) -> list[Pair]:
-    """What a prefix shows beside what the whole shows."""
+    """Pictures of a prefix and of the whole scene."""
     rasterizer = default_rasterizer()
     found = []
     for camera in (c.resized(_WIDTH, round(_WIDTH * c.height / c.width)) for c in cameras):
@@ -76,7 +76,7 @@ def pairs(scene: Gaussians, drawn: Gaussians, cameras: tuple[Camera, ...]) -> li
 
 
 def fit(network: nn.Module, examples: list[Pair]) -> None:
-    """Adam on squares of random crops, the rate falling to nothing."""
+    """Minimise squared errors of random crops with Adam; the learning rate falls to zero."""
     rng = np.random.default_rng(0)
     optimiser = torch.optim.Adam(network.parameters(), _RATE)
     for step in range(_STEPS):
@@ -96,8 +96,8 @@ def fit(network: nn.Module, examples: list[Pair]) -> None:
 
 
 @torch.inference_mode()
-def judge(network: nn.Module, examples: list[Pair]) -> tuple[float, float]:
-    """Mean PSNR in dB before and after."""
+def evaluate(network: nn.Module, examples: list[Pair]) -> tuple[float, float]:
+    """Mean PSNR in dB before and after the network."""
     squares = [
         [(x - wanted).square().mean() for x in (given, network(given[None])[0].clamp(0, 1))]
         for given, wanted in examples
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scene", choices=SCENES)
     parser.add_argument("--bytes", type=int, default=64_000)
-    parser.add_argument("--file", type=Path, help="its .exgs file; default: encoded once")
+    parser.add_argument("--file", type=Path, help="its .exgs file; default: encode once and cache")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     bench = load_scene(options.scene, CACHE)
@@ -118,15 +118,18 @@ def main() -> None:
     path = options.file or encoded(options.scene, bench.gaussians, choice)
     drawn = decode(path, max_bytes=options.bytes).gaussians
     if bench.cameras is None:
-        count = _FIT_VIEWS + _JUDGE_VIEWS
+        count = _TRAINING_VIEWS + _HELD_OUT_VIEWS
         views = synthesise_views(bench.gaussians, count, width=_WIDTH, height=_HEIGHT, seed=_SEED)
-        fitted, judged = views[_JUDGE_VIEWS:], views[:_JUDGE_VIEWS]
+        training_views, held_out = views[_HELD_OUT_VIEWS:], views[:_HELD_OUT_VIEWS]
     else:
-        fitted, judged = bench.cameras.fit[:_FIT_VIEWS], bench.cameras.judge[:_JUDGE_VIEWS]
+        training_views, held_out = (
+            bench.cameras.fit[:_TRAINING_VIEWS],
+            bench.cameras.judge[:_HELD_OUT_VIEWS],
+        )
     torch.manual_seed(0)
     network = _Network(_CHANNELS)
-    fit(network, pairs(bench.gaussians, drawn, fitted))
-    before, after = judge(network, pairs(bench.gaussians, drawn, judged))
+    fit(network, pairs(bench.gaussians, drawn, training_views))
+    before, after = evaluate(network, pairs(bench.gaussians, drawn, held_out))
     weights = sum(p.numel() for p in network.parameters())
     print(
         f"{options.scene}, first {options.bytes:,} bytes: raw {before:.2f} dB, after a network of"

@@ -1,0 +1,1 @@
+"""Benchmarks of the painter on held-out scenes: `python -m bench.painter`."""
