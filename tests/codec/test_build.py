@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.errors import DamagedError, UnsupportedError
+from exgs.codec.format.container import unpack_chunk
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.rows import ChunkRef
+from exgs.codec.payload.geometry import unpack_geometry
 from tests.codec.drawing import draw, fingerprint, parts_of
-from tests.codec.forge import assemble, chunk, random_file
+from tests.codec.forge import assemble, chunk, divided_file, random_file
 
 DATA = assemble(
     random_file(
@@ -36,10 +38,11 @@ def builder_of(data: bytes) -> tuple[SceneBuilder, list[tuple[ChunkRef, bytes]]]
     return SceneBuilder(pusher.head.root.facts, pusher.table), arrived
 
 
+@pytest.mark.parametrize("data", [DATA, assemble(divided_file())], ids=["pages", "regions"])
 @settings(deadline=None, max_examples=40)
-@given(st.randoms(use_true_random=False))
-def test_any_order_of_chunks_gives_the_same_scene(random: object) -> None:
-    builder, arrived = builder_of(DATA)
+@given(random=st.randoms(use_true_random=False))
+def test_any_order_of_chunks_gives_the_same_scene(data: bytes, random: object) -> None:
+    builder, arrived = builder_of(data)
     shuffled = list(arrived)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     for number, (ref, packed) in enumerate(shuffled):
@@ -49,7 +52,7 @@ def test_any_order_of_chunks_gives_the_same_scene(random: object) -> None:
         if number % 3 == 0:
             scene = builder.drawn()
             assert scene is builder.drawn()
-    assert fingerprint(builder.drawn()) == fingerprint(draw(DATA))
+    assert fingerprint(builder.drawn()) == fingerprint(draw(data))
     assert builder.layer == 2
 
 
@@ -77,6 +80,35 @@ def test_leaves_are_amplified_by_the_top_layer_of_their_tile() -> None:
     assert len(leaves) == 4
     np.testing.assert_allclose(leaves.scales, whole.scales[:4] * np.float32(1.5), rtol=1e-6)
     assert not drawn.sh_pending.any()
+
+
+def test_a_child_is_amplified_by_the_highest_layer_that_all_of_it_has() -> None:
+    data = assemble(
+        random_file(
+            counts=(8, 8, 16),
+            proxies=(0, 0, 0),
+            levels=(0, 1, 3),
+            amplification=(4.0, 2.0, 1.0),
+            sh_degree=0,
+            fine=False,
+            seed=23,
+            rows_per_page=100,
+        )
+    )
+    builder, arrived = builder_of(data)
+    plain = draw(data).gaussians.scales[:8]
+    payload = unpack_chunk(*arrived[0])
+    _, (first, second) = unpack_geometry(payload, count=8, child_count=2, section="test")
+    assert first and second
+    factors = []
+    for ref, packed in arrived:
+        builder.add(ref, packed)
+        scales = builder.drawn().gaussians.scales[:8] / plain
+        np.testing.assert_allclose(scales[:first], scales[0, 0], rtol=1e-6)
+        np.testing.assert_allclose(scales[first:], scales[-1, 0], rtol=1e-6)
+        factors.append((round(float(scales[0, 0])), round(float(scales[-1, 0]))))
+    # The cell, its children, then the four cells of the last layer in each of these.
+    assert factors == [(4, 4), (2, 4), *[(2, 2)] * 4, *[(1, 2)] * 4, (1, 1)]
 
 
 def test_leaves_are_drawn_with_the_sh_joined_to_them_and_pend_until_all_have_come() -> None:

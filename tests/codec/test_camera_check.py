@@ -98,7 +98,7 @@ def psnr_db(first: Gaussians, second: Gaussians) -> float:
     return float(-10 * np.log10(error))
 
 
-@pytest.mark.parametrize("change", [times(10), transposed, away], ids=["far", "turned", "away"])
+@pytest.mark.parametrize("change", [times(10), transposed], ids=["far", "turned"])
 def test_no_cameras_make_the_whole_file_much_worse(tmp_path: Path, change: Any) -> None:
     scene, path = blob(), tmp_path / "a.exgs"
     encode(scene, path)

@@ -10,14 +10,19 @@ import pytest
 from exgs.codec.errors import DamagedError, FormatError, TruncatedError
 from exgs.codec.format.container import FilePusher
 from tests.codec.drawing import draw, fingerprint, parts_of
-from tests.codec.forge import assemble, random_file
+from tests.codec.forge import JPEG, assemble, paired_file, random_file
 
 FILES = 10
+IN_SPACE = (8, 9)  # pages of a group, whose chunks lie between each other; 9 has a poster
 FAULTS = 3000  # for each file
 
 
 @cache
 def file(seed: int) -> bytes:
+    if seed in IN_SPACE:
+        parts = paired_file()
+        parts.poster = JPEG if seed == 9 else b""
+        return assemble(parts)
     return assemble(
         random_file(
             counts=(2, 3),
@@ -80,7 +85,7 @@ def test_a_damaged_file_gives_an_error_or_a_sound_prefix(seed: int) -> None:
     assert refused
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 2, *IN_SPACE])
 def test_a_file_cut_at_any_byte_shows_ever_more(seed: int) -> None:
     data = file(seed)
     pusher, arrived = parts_of(data)
@@ -106,7 +111,7 @@ def test_a_file_cut_at_any_byte_shows_ever_more(seed: int) -> None:
     assert leaves == pusher.head.root.facts.leaf_count
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 2, *IN_SPACE])
 def test_every_single_bit_counts(seed: int) -> None:
     data = file(seed)
     whole = fingerprint(draw(data))
