@@ -119,6 +119,15 @@ test('files, bytes and functions at hand', async () => {
   }
 });
 
+test('a local file that is cut is shown as far as it goes, and said to be cut', async () => {
+  const bytes = FILE.slice(0, 2820);
+  const run = open({ source: { kind: 'bytes', bytes } });
+  await expect(run.complete()).rejects.toThrow('before it is complete');
+  expect(run.scene.drawn()).toEqual(await drawnOf(bytes));
+  const stub = open({ source: { kind: 'bytes', bytes: FILE.slice(0, 100) } });
+  await expect(stub.complete()).rejects.toThrow('before it is complete');
+});
+
 test('a budget keeps some of the scene, and a new view other parts', async () => {
   const view = (x: number): View => ({
     viewmat: Float64Array.of(1, 0, 0, -x, 0, 1, 0, 0, 0, 0, 1, 3, 0, 0, 0, 1),

@@ -107,6 +107,12 @@ export class RangeReader {
     for (const range of [...this.onTheWay]) this.finish(range);
   }
 
+  /** The source ends at `size`: what lies behind is not asked for any more. */
+  giveUp(size: number): void {
+    const lost = this.places.filter(({ ref }) => ref.offset + ref.packedBytes > size);
+    this.receiver.scheduler?.cancel(lost.filter(({ part }) => !isPage(part)).map(({ part }) => part));
+  }
+
   /** These chunks are to be fetched again from their first byte. */
   forget(chunks: Iterable<number>): void {
     for (const chunk of chunks) this.whole.delete(chunk);

@@ -26,6 +26,7 @@ export function readBytes(bytes: Uint8Array): ReadRange {
 /** Receives a scene from a source at hand. */
 export class LocalTransport {
   private readonly news = new Bell();
+  private size = Infinity; // of the source, as far as it is known
 
   constructor(
     private readonly receiver: Receiver,
@@ -51,12 +52,15 @@ export class LocalTransport {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     });
     aborted.catch(() => {});
+    let cut: TruncatedError | null = null;
     try {
       for (;;) {
         signal.throwIfAborted();
         const most = Math.min(BLOCK_BYTES, this.throttle.window);
         const range = this.reader.claim(most, Math.min(most, FRONT_BYTES));
         if (!range) {
+          // What is there of a file that is cut has been shown: now it is said.
+          if (cut) throw cut;
           await Promise.race([this.news.rung, aborted]);
           continue;
         }
@@ -65,12 +69,15 @@ export class LocalTransport {
         const delay = this.throttle.delay(data.length, nowS());
         if (delay > 0) await sleep(delay, signal);
         await this.reader.take(range.start, data);
-        this.reader.finish(range);
         const fileBytes = this.receiver.head?.header.fileBytes ?? Infinity;
-        if (data.length < Math.min(range.end, fileBytes) - range.start) {
-          const end = range.start + data.length;
-          throw new TruncatedError(`the file ends at byte ${end}, before it is complete`, 'file', fileBytes);
+        const end = range.start + data.length;
+        if (end < Math.min(range.end, fileBytes)) {
+          cut ??= new TruncatedError(`it ends at byte ${end}, before it is complete`, 'file', fileBytes);
+          if (data.length === 0 || fileBytes === Infinity) throw cut;
+          this.size = Math.min(this.size, end);
         }
+        this.reader.giveUp(this.size);
+        this.reader.finish(range);
       }
     } finally {
       this.reader.release();
