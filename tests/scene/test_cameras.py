@@ -323,3 +323,36 @@ def test_a_resized_camera_still_reads_back(tmp_path: Path) -> None:
     camera = Camera(VIEW.viewmat, pinhole(640, 360, 50), 640, 360).resized(320, 180)
     write_cameras(tmp_path / "cameras.json", [camera])
     assert_same(one(tmp_path / "cameras.json"), camera)
+
+
+def test_cameras_are_taken_into_the_frame_of_nerfstudios_training(tmp_path: Path) -> None:
+    turn = np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]])
+    move, scale = np.array([1.0, 2, 3]), 0.25
+    save(tmp_path / "transforms.json", transforms(VIEW))
+    parser = {"transform": np.column_stack([turn, move]).tolist(), "scale": scale}
+    save(tmp_path / "dataparser_transforms.json", parser)
+    for name in ("transforms.json", "dataparser_transforms.json"):
+        with pytest.warns(SceneWarning, match="taken into the frame that it describes"):
+            got = one(tmp_path / name)
+        assert np.allclose(got.position, scale * (turn @ VIEW.position + move))
+        place = np.array([0.3, -0.2, 5.0])
+        moved = scale * (turn @ place + move)
+        before = VIEW.viewmat[:3, :3] @ place + VIEW.viewmat[:3, 3]
+        after = got.viewmat[:3, :3] @ moved + got.viewmat[:3, 3]
+        assert np.allclose(after, scale * before)  # the same picture
+
+
+@pytest.mark.parametrize(
+    "data", [[], {}, {"transform": [[1, 0, 0, 0]] * 3, "scale": 1}, {"scale": 0}]
+)
+def test_a_senseless_dataparser_file_is_refused(tmp_path: Path, data: Any) -> None:
+    save(tmp_path / "transforms.json", transforms(VIEW))
+    save(tmp_path / "dataparser_transforms.json", data)
+    with pytest.raises(SceneError, match=r"dataparser_transforms\.json: .*; export"):
+        read_cameras(tmp_path / "transforms.json")
+
+
+def test_cameras_of_a_far_scene_are_taken_to_its_origin() -> None:
+    origin = (2.6e6, 1.2e6, 450.0)
+    far = look_at(np.add((1, 2, -3), origin), np.add((0, 0.5, 0), origin), (0, -1, 0), K, 640, 360)
+    assert_same(CameraSet((far,)).relative_to(origin).cameras[0], VIEW, atol=1e-8)

@@ -36,6 +36,12 @@ class Camera:
         """Vertical field of view in radians."""
         return float(2 * np.arctan2(self.height, 2 * self.K[1, 1]))
 
+    def relative_to(self, origin: npt.ArrayLike) -> Camera:
+        """The same view of a scene whose positions are given from `origin` [3] on."""
+        viewmat = self.viewmat.copy()
+        viewmat[:3, 3] += viewmat[:3, :3] @ np.asarray(origin, np.float64)
+        return replace(self, viewmat=viewmat)
+
     def resized(self, width: int, height: int) -> Camera:
         """The same view on another raster; the field of view along the height is kept, pixels stay
         square and the principal point moves with the centre."""

@@ -1,7 +1,8 @@
 """Camera files in and out: where the photographs of a scene were taken.
 
 Three forms of JSON are told apart by their shape: the list of INRIA's trainer, nerfstudio's and
-instant-ngp's transforms.json, and world-to-camera matrices (R, t) with shared intrinsics.
+instant-ngp's transforms.json, and world-to-camera matrices (R, t) with shared intrinsics. COLMAP's
+sparse/0 is read by `exgs.scene.colmap`.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from exgs.scene.camera import Camera, Matrix
+from exgs.scene.colmap import find_colmap, read_colmap
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 
 _HOLD_OUT = 8  # every 8th camera judges, as in Mip-NeRF 360 and INRIA's evaluation
 
+_DATAPARSER = "dataparser_transforms.json"  # beside a transforms.json
 _MAX_SIDE = 1 << 16  # pixels
 _MAX_LENGTH = 1e12  # world units
 _ROTATION_TOLERANCE = 1e-3
@@ -50,24 +54,41 @@ class CameraSet:
         """Every 8th, from the first."""
         return self.cameras[::_HOLD_OUT]
 
+    def relative_to(self, origin: npt.ArrayLike) -> CameraSet:
+        """The same views of a scene whose positions are given from `origin` [3] on."""
+        return CameraSet(tuple(camera.relative_to(origin) for camera in self.cameras))
+
 
 def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
-    """The cameras of a cameras.json or transforms.json, in the order of the file, one or more.
+    """The cameras of a cameras.json, a transforms.json or a COLMAP folder, one or more.
 
-    The poses are taken as they are, in the frame of the scene that was trained from them. Lens
-    distortion is left out with a SceneWarning. Raises SceneError where the file is none of the
-    known forms or holds no usable camera; OSError.
+    They come in the order of the file, those of COLMAP by the names of the photographs. The poses
+    are taken as they are, in the frame of the scene that was trained from them; where nerfstudio's
+    dataparser_transforms.json stands beside a transforms.json they are taken into that frame, which
+    a SceneWarning says. So it does of lens distortion, which is left out. Raises SceneError where
+    the file is none of the known forms or holds no usable camera; OSError.
     """
     name = str(path)
+    path = Path(path)
+    if path.name == _DATAPARSER:
+        path = path.with_name("transforms.json")
+    if (folder := find_colmap(path)) is not None:
+        colmap, distorted = read_colmap(folder)
+        if not colmap:
+            raise SceneError(f"{folder}: the model holds no camera")
+        _warn_of_distortion(name, distorted)
+        return CameraSet(tuple(colmap))
+    if path.is_dir():
+        raise SceneError(f"{name}: a folder without a COLMAP model (sparse/0); name a camera file")
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise SceneError(f"{name}: not a JSON file: {_one_line(error)}") from error
     read: Callable[[Json], Camera]
     if isinstance(data, list):
         frames, read = data, _inria
     elif isinstance(data, dict) and isinstance(data.get("frames"), list):
-        frames, read = data["frames"], _transforms_reader(_given(data), Path(path))
+        frames, read = data["frames"], _transforms_reader(_given(data), path)
     elif isinstance(data, dict) and isinstance(data.get("cameras"), list):
         frames, read = data["cameras"], _world_to_camera_reader(_given(data))
     else:
@@ -85,7 +106,10 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
             cameras.append(read(_given(frame)))
         except _Fault as fault:
             raise SceneError(f"{name}: camera {index}: {fault}") from fault
-    _warn_of_distortion(name, [data, *frames] if isinstance(data, dict) else frames)
+    sources = [data, *frames] if isinstance(data, dict) else frames
+    _warn_of_distortion(name, any(map(_is_distorted, sources)))
+    if isinstance(data, dict) and "frames" in data:
+        cameras = _in_frame_of_training(cameras, path.with_name(_DATAPARSER))
     return CameraSet(tuple(cameras))
 
 
@@ -265,8 +289,36 @@ def _is_distorted(source: Json) -> bool:
     )
 
 
-def _warn_of_distortion(name: str, sources: Iterable[Json]) -> None:
-    if any(map(_is_distorted, sources)):
+def _in_frame_of_training(cameras: list[Camera], path: Path) -> list[Camera]:
+    """Cameras after what nerfstudio's data parser did to them, where its file is at `path`."""
+    if not path.is_file():
+        return cameras
+    try:
+        data = json.loads(path.read_bytes())
+        if not isinstance(data, dict):
+            raise _Fault("not an object")
+        transform = _array(data, "transform", (3, 4), (4, 4))[:3]
+        scale = _positive(data, "scale")
+        _require_rotation(transform[:, :3], "transform")
+    except (ValueError, RecursionError, _Fault) as error:
+        raise SceneError(f"{path}: {_one_line(error)}; export the scene again") from error
+    warnings.warn(
+        f"{path}: the cameras are taken into the frame that it describes",
+        SceneWarning,
+        stacklevel=3,
+    )
+    moved = []
+    for camera in cameras:
+        viewmat = camera.viewmat.copy()
+        viewmat[:3, :3] = camera.viewmat[:3, :3] @ transform[:, :3].T
+        position = scale * (transform[:, :3] @ camera.position + transform[:, 3])
+        viewmat[:3, 3] = -viewmat[:3, :3] @ position
+        moved.append(replace(camera, viewmat=viewmat))
+    return moved
+
+
+def _warn_of_distortion(name: str, distorted: bool) -> None:
+    if distorted:
         warnings.warn(
             f"{name}: lens distortion is left out; the cameras are taken as plain pinholes",
             SceneWarning,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from exgs.codec.encoding.layer_plan import LayerPlan
 from exgs.codec.encoding.tiles import Cut, TileTree
 from exgs.codec.measuring.importance import Importance
+from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.scene.gaussians import Gaussians
 
 Index = npt.NDArray[np.int64]
@@ -23,6 +24,7 @@ class LayeredScene:
 
     scene: Gaussians
     importance: Importance
+    sensitivity: Sensitivity
     plan: Sequence[LayerPlan]
     tiles: TileTree
     fine_tile: Index  # [N] of `tiles`

@@ -104,13 +104,13 @@ def _pack_layers(
     layered: LayeredScene, effort: Effort
 ) -> tuple[list[PackedLayer], ShTransform | None]:
     """The leaves of every layer, without proxies, and the SH bases if there are SH."""
-    scene, importance = layered.scene, layered.importance
-    floor = _ENERGY_FLOOR * importance.energy.mean() + 1e-12
-    energy, contrast = importance.energy + floor, importance.contrast + floor
+    scene, importance, costs = layered.scene, layered.importance, layered.sensitivity
+    floor = _ENERGY_FLOOR * costs.energy.mean() + 1e-12
+    energy, contrast = costs.energy + floor, costs.contrast + floor
     transform = None
     if scene.sh_degree:
         vectors = residual_vectors(scene, importance.base_color)
-        transform = fit_transform(vectors, energy, importance.regions, importance.seen)
+        transform = fit_transform(vectors, energy, importance.regions, costs.seen)
     packed = [
         _pack_leaves(layered, number, energy, contrast, transform, effort)
         for number in range(len(layered.plan))
@@ -140,7 +140,7 @@ def _pack_leaves(
         return PackedLayer([], [], [], {}, layer_precision(len(scene), 0.0, sh=False), [])
     shown = replace(layered.plain.select(index), sh0=importance.base_color[index])
     own_energy, own_contrast = energy[index], contrast[index]
-    pixel_size = importance.pixel_size[index]
+    pixel_size = layered.sensitivity.pixel_size[index]
 
     arrived = (len(scene) - len(rest)) / len(scene)
     precision = layer_precision(len(scene), arrived, sh=transform is not None)

@@ -19,6 +19,7 @@ from exgs.scene.views.made_up import SceneViews
 _WIDTH = 640  # pixels: larger cameras are scaled down to it
 _LEAST_SIDE = 16
 _ENOUGH_LESSONS = 80
+_FLOOR_VIEWS = 16
 _LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
 
 
@@ -65,6 +66,11 @@ def made_up_viewpoints(
         made.views(count, 3 * seed + kind) for kind, count in enumerate((views, judges, lessons))
     )
     return _viewpoints(scoring, [zoomed(camera, _LESSON_ZOOM) for camera in teaching], judging)
+
+
+def floor_views(scene: Gaussians, seed: int) -> list[Camera]:
+    """Views that no camera file has a say in: they bound how coarsely a scene may be coded."""
+    return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_FLOOR_VIEWS, 3 * seed)]
 
 
 def _viewpoints(
