@@ -1,0 +1,81 @@
+// The picture in the browser against the CPU rasterizer, at the same camera and the same bytes.
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Browser, findChromium, reached, settled, SMALL, type Viewer } from './support/browser.ts';
+import { outFolder, SAMPLE, scenesFolder } from './support/scenes.ts';
+import { PYTHON, serveExgs, serveFront, type Running } from './support/servers.ts';
+
+const FRONTS = [64_000, 300_000, Infinity];
+const SIDE = [0.45, 0.1]; // of the way to the focus, to the right and down: a second view
+
+describe.skipIf(!findChromium())('pictures', () => {
+  let server: Running;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    server = await serveExgs(scenesFolder());
+    browser = await Browser.launch({ viewport: SMALL });
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.stop();
+  });
+
+  test.each([
+    ['float', 50],
+    ['fixed', 45],
+  ])('are those of the CPU rasterizer with a %s target, to %d dB', async (target, least) => {
+    const pairs = [];
+    for (const bytes of target === 'float' ? FRONTS : FRONTS.slice(0, 1)) {
+      const front = await serveFront(SAMPLE, bytes);
+      const { page } = browser;
+      await page.goto('about:blank');
+      await page.goto(`${server.url}/?noui&target=${target}&content=${front.url}/sample.exgs`);
+      await reached(page, 'firstpicture');
+      for (const view of [0, 1]) {
+        if (view === 1) await page.evaluate(lookAside, SIDE);
+        await settled(page);
+        const shown = await page.evaluate(snapshot);
+        expect(shown.target).toBe(target);
+        const picture = path.join(outFolder(), `picture-${target}-${bytes}-${view}.png`);
+        fs.writeFileSync(picture, Buffer.from(shown.png, 'base64'));
+        const length = Math.min(bytes, fs.statSync(SAMPLE).size);
+        pairs.push({ file: SAMPLE, bytes: length, view: shown.view, picture });
+      }
+      await front.stop();
+    }
+    const script = path.join(import.meta.dirname, 'support/compare.py');
+    const psnr: number[] = JSON.parse(
+      execFileSync(PYTHON, [script], { input: JSON.stringify(pairs), encoding: 'utf8' }),
+    );
+    console.log(`${target}: ${psnr.join(', ')} dB`);
+    for (const value of psnr) expect(value).toBeGreaterThan(least);
+  });
+});
+
+/** Turns the camera of the page's viewer aside. */
+function lookAside([right, down]: number[]): void {
+  const viewer = document.querySelector('exgs-viewer') as unknown as Viewer;
+  const values = viewer.camera.split(',').map(Number);
+  const [x = 0, y = 0, z = 0, fx = 0, fy = 0, fz = 0] = values;
+  const shift = [right! * (fz - z), down! * Math.hypot(fx - x, fz - z), -right! * (fx - x)];
+  const eye = [x + shift[0]!, y + shift[1]!, z + shift[2]!];
+  viewer.look([...eye, fx, fy, fz, values[8]].join(','));
+}
+
+/** What the page's viewer shows. */
+async function snapshot(): Promise<{ png: string; target: string; view: object }> {
+  const viewer = document.querySelector('exgs-viewer') as unknown as Viewer;
+  const blob = await viewer.snapshot();
+  const url = await new Promise<string>((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.readAsDataURL(blob);
+  });
+  const { viewmat, K, width, height } = viewer.view!;
+  const view = { viewmat: [...viewmat], K: [...K], width, height };
+  return { png: url.split(',')[1]!, target: viewer.stats!.target, view };
+}
