@@ -1,4 +1,4 @@
-"""Frames with a known confidence, and the smallest models, for tests of the painter."""
+"""Renders with a known confidence map, and small models, for tests of the painter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNET: dict[str, Any] = {
 
 
 def frame(height: int = 40, width: int = 56, seed: int = 0) -> tuple[Render, Confidence]:
-    """A noisy render: the left third leaves, the middle proxies, the right a gap in grey."""
+    """A noisy render: leaves in the left third, proxies in the middle, a grey gap on the right."""
     rng = np.random.default_rng(seed)
     kind = np.minimum(3 * np.arange(width) // width, 2)
     leaves, proxies, nothing = (
@@ -39,7 +39,7 @@ def frame(height: int = 40, width: int = 56, seed: int = 0) -> tuple[Render, Con
 
 
 def small_pipeline(seed: int = 0, *, untrained: bool = False) -> GaussPainterPipeline:
-    """A pipeline of a few thousand weights: those of a new one, or random in all layers."""
+    """A pipeline of a few thousand weights, untrained or random in all layers."""
     torch.manual_seed(seed)
     pipeline = build_pipeline(VAE, UNET)
     if not untrained:

@@ -54,7 +54,7 @@ class _Grey:
         return np.full_like(render.rgb, 0.5)
 
 
-def test_figures_are_those_of_what_a_painter_gives(tmp_path: Path) -> None:
+def test_figures_are_computed_from_the_pictures_of_the_painter(tmp_path: Path) -> None:
     path = tmp_path / "box.exgs"
     scene = write_box(path, 2000, proxies=False)
     rasterizer, budget = default_rasterizer(), path.stat().st_size // 4
@@ -77,7 +77,7 @@ def test_figures_are_those_of_what_a_painter_gives(tmp_path: Path) -> None:
         assert row.masked_share == pytest.approx(np.mean([m.mean() for _, _, m in pairs]))
 
 
-def test_budgets_that_hold_nothing_are_said_to(
+def test_budgets_that_are_too_small_give_a_clear_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "box.exgs"
@@ -87,7 +87,7 @@ def test_budgets_that_hold_nothing_are_said_to(
     assert "larger --budgets" in capsys.readouterr().err
 
 
-def test_training_without_a_recipe_says_so(
+def test_a_missing_recipe_gives_a_clear_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["painter", "train", str(tmp_path / "none.toml"), "-o", str(tmp_path)]) == 1

@@ -1,4 +1,4 @@
-"""Flicker counts what motion doesn't explain, and only that."""
+"""Flicker measures changes that camera motion does not explain, and only those."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_same_view_warps_onto_itself() -> None:
     np.testing.assert_allclose(warped[seen], picture[seen], atol=1e-4)
 
 
-def test_motion_of_a_plane_is_no_flicker_and_noise_is() -> None:
+def test_noise_is_flicker_and_motion_of_a_plane_is_not() -> None:
     rng = np.random.default_rng(0)
     picture = rng.uniform(0, 1, (48, 70, 3)).astype(np.float32)
     cameras = [CAMERA, replace(CAMERA, viewmat=_moved(3.0))]
@@ -37,7 +37,7 @@ def test_motion_of_a_plane_is_no_flicker_and_noise_is() -> None:
     assert flicker(noisy, [DEPTH, DEPTH], cameras) == pytest.approx(0.1, abs=1e-3)
 
 
-def test_what_the_last_frame_did_not_see_does_not_count() -> None:
+def test_surfaces_that_were_hidden_before_do_not_count() -> None:
     nearer = DEPTH.copy()
     nearer[:, :32] = 2
     picture = np.zeros((48, 64, 3), np.float32)

@@ -1,4 +1,4 @@
-"""GaussPainter paints gaps and weak pixels, and nothing else."""
+"""GaussPainter paints gaps and uncertain pixels, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.painter.frames import frame, small_pipeline
 
 
 def _none(like: FloatArray) -> Gaps:
-    """No gaps, in a file without proxies."""
+    """Gaps of weight 0, as in a file without proxies."""
     colors, layer = (np.zeros((*like.shape, channels), np.float32) for channels in (3, 4))
     return Gaps(0 * like, 0 * like, colors, layer, layer)
 
@@ -29,13 +29,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_where_proxies_stand_for_the_rest_a_frame_comes_back_bit_for_bit(model: Path) -> None:
+def test_pictures_of_files_with_proxies_are_returned_bit_for_bit(model: Path) -> None:
     render, confidence = frame()
     painted = GaussPainter(model).paint(render, replace(confidence, gaps=None))
     assert painted.tobytes() == render.rgb.tobytes()
 
 
-def test_leaves_stand_and_everything_else_is_painted(model: Path) -> None:
+def test_leaves_stay_as_rendered_and_everything_else_is_painted(model: Path) -> None:
     render, confidence = frame()
     painted = GaussPainter(model).paint(render, confidence)
     leaves = confidence.leaves == 1
@@ -50,22 +50,22 @@ def test_the_open_background_is_not_painted(model: Path) -> None:
     assert painted[open_].tobytes() == render.rgb[open_].tobytes()
 
 
-def test_the_gate_closes_smoothly_as_gaps_and_the_need_to_stand_for_others_shrink() -> None:
+def test_the_gate_closes_smoothly_as_gaps_and_stand_ins_become_fewer() -> None:
     _, confidence = frame(4, 100)
     falling = np.broadcast_to(np.linspace(1, 0, 100, dtype=np.float32), (4, 100))
     none = _none(falling)
-    doubted = gate(replace(confidence, proxies=falling, gaps=none))[0]
-    reached = gate(replace(confidence, proxies=0 * falling, gaps=replace(none, reach=falling)))[0]
-    for opened in (doubted, reached):
+    by_stand_ins = gate(replace(confidence, proxies=falling, gaps=none))[0]
+    by_reach = gate(replace(confidence, proxies=0 * falling, gaps=replace(none, reach=falling)))[0]
+    for opened in (by_stand_ins, by_reach):
         assert opened[0] == 1
         assert opened[-1] == 0
         assert (np.diff(opened) <= 0).all()
         assert np.abs(np.diff(opened)).max() < 0.15
-    few = np.full_like(falling, 0.2)  # of a scene's leaves, the rest has come
+    few = np.full_like(falling, 0.2)  # of the pixel; leaves cover the rest
     assert not gate(replace(confidence, proxies=few, gaps=none)).any()
 
 
-def test_leaves_whose_sh_is_still_to_come_stand_as_rendered(model: Path) -> None:
+def test_leaves_with_pending_sh_stay_as_rendered(model: Path) -> None:
     render, confidence = frame()
     none = np.zeros_like(confidence.leaves)
     pending = replace(
@@ -79,7 +79,7 @@ def test_leaves_whose_sh_is_still_to_come_stand_as_rendered(model: Path) -> None
     assert GaussPainter(model).paint(render, pending).tobytes() == render.rgb.tobytes()
 
 
-def test_planes_hold_the_render_and_what_fills_its_gaps() -> None:
+def test_planes_hold_the_render_and_the_colours_for_its_gaps() -> None:
     render, confidence = frame()
     assert confidence.gaps is not None
     half = replace(confidence.gaps, weight=0.5 * confidence.nothing)
@@ -88,7 +88,7 @@ def test_planes_hold_the_render_and_what_fills_its_gaps() -> None:
     assert stack.min() >= 0
     assert stack.max() <= 1
     np.testing.assert_allclose(stack[RAW], np.moveaxis(render.rgb, 2, 0), atol=1e-6)
-    assert not stack[GAPS, :, 0].any()  # colours where no gap is
+    assert not stack[GAPS, :, 0].any()  # no colours outside gaps
     shown = stack[RAW] + stack[9] * stack[GAPS]
     np.testing.assert_allclose(shown[:, :, -1], 0.25, atol=1e-6)
     np.testing.assert_allclose(shown[:, :, 0], stack[RAW, :, 0], atol=1e-6)
@@ -101,7 +101,7 @@ def test_pictures_of_any_size_are_painted(model: Path, size: tuple[int, int]) ->
     assert np.isfinite(painted).all()
 
 
-def test_it_steps_down_in_resolution_to_hold_the_frame_budget(model: Path) -> None:
+def test_it_lowers_the_resolution_to_keep_the_time_budget(model: Path) -> None:
     render, confidence = frame(64, 96)
     painter = GaussPainter(model, budget_s=1e-9)
     first = painter.paint(render, confidence)
@@ -112,7 +112,7 @@ def test_it_steps_down_in_resolution_to_hold_the_frame_budget(model: Path) -> No
     assert second[leaves].tobytes() == render.rgb[leaves].tobytes()
 
 
-def test_it_is_had_by_name() -> None:
+def test_it_can_be_chosen_by_name() -> None:
     painter = painter_named("gauss")
     assert painter is not None
     render, confidence = frame(32, 48)

@@ -1,4 +1,4 @@
-"""GaussPainter's network: one step without noise, and model folders that can't do harm."""
+"""GaussPainter's network: one step without noise, and safe loading of model folders."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def _stack(seed: int = 0) -> torch.Tensor:
 
 
 def _frame(height: int, width: int) -> torch.Tensor:
-    """As smooth as frames are: most of the picture is missing, leaves are spread over it."""
+    """A smooth stack, like real ones: most of the picture is missing, spread leaves cover it."""
     coarse = torch.rand((1, 3, 6, 8), generator=torch.Generator().manual_seed(0))
     whole = functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
-    stack = torch.full((1, PLANES, height, width), 0.4)  # the map: proxies, and gaps
+    stack = torch.full((1, PLANES, height, width), 0.4)  # the confidence map: proxies and gaps
     stack[:, LEAVES], stack[:, 8] = 0.2, 0
     stack[:, RAW], stack[:, GAPS] = 0.6 * whole, whole
     for colors, cover in ((SPREAD, 0.95), (STRETCHED, 0.9)):
@@ -42,12 +42,12 @@ def _frame(height: int, width: int) -> torch.Tensor:
     return stack
 
 
-def test_an_untrained_network_shows_the_leaves_as_they_are_spread() -> None:
+def test_an_untrained_network_returns_the_picture_of_the_spread_leaves() -> None:
     stack = _stack()
     assert torch.equal(small_pipeline(untrained=True)(stack), stack[:, SPREAD])
 
 
-def test_the_decoder_can_answer_with_any_of_its_alternatives() -> None:
+def test_the_decoder_can_return_each_of_its_alternatives() -> None:
     stack = _stack()
     spread = stack[:, SPREAD]
     nothing = 1 - stack[:, LEAVES, None] - stack[:, PROXIES, None]
@@ -56,14 +56,16 @@ def test_the_decoder_can_answer_with_any_of_its_alternatives() -> None:
         stack[:, RAW] + nothing * spread,
         spread + stack[:, REACH, None] * stack[:, GAPS],
     ]
-    for number, wanted in enumerate(alternatives, start=3):  # behind the residual's colours
+    for number, wanted in enumerate(
+        alternatives, start=3
+    ):  # after the three channels of the residual
         pipeline = small_pipeline(untrained=True)
         with torch.no_grad():
             pipeline.vae.leave.bias[16 * number : 16 * number + 16] = 1
         torch.testing.assert_close(pipeline(stack), wanted)
 
 
-def test_the_one_step_takes_the_velocity_from_the_latent() -> None:
+def test_the_step_subtracts_the_velocity_from_the_latent() -> None:
     pipeline, stack = small_pipeline(), _stack()
     with torch.inference_mode():
         latent, features = pipeline.vae.encode(stack)
@@ -79,7 +81,7 @@ def test_painting_is_deterministic() -> None:
     assert torch.equal(pipeline(stack), pipeline(stack))
 
 
-def test_a_saved_model_is_the_same_when_read_again(tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same_pictures_when_loaded(tmp_path: Path) -> None:
     pipeline, stack = small_pipeline(), _stack()
     pipeline.save_pretrained(tmp_path, safe_serialization=True)
     torch.testing.assert_close(load_network(tmp_path)(stack), pipeline(stack))
@@ -90,7 +92,7 @@ def test_a_saved_model_is_the_same_when_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", [torch.float32, GPU_PRECISION])
-def test_the_shipped_weights_paint_in_every_precision_that_is_used(precision: torch.dtype) -> None:
+def test_the_shipped_weights_paint_in_every_supported_precision(precision: torch.dtype) -> None:
     stack = _frame(96, 128)
     whole = load_network()(stack)
     painted = load_network(precision=precision)(stack.to(precision)).float()
@@ -115,7 +117,7 @@ def test_the_shipped_weights_are_small_and_half_precision() -> None:
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("model_index.json", {"_class_name": "os"}, "no pipeline that paints"),
+        ("model_index.json", {"_class_name": "os"}, "not a pipeline for painting"),
         ("vae/config.json", {"_class_name": "UNet2DModel"}, "expected PixelVae"),
         ("unet/config.json", {"in_channels": 7}, "do not fit"),
         ("unet/config.json", {"act_fn": "none such"}, "do not fit"),
@@ -125,7 +127,7 @@ def test_the_shipped_weights_are_small_and_half_precision() -> None:
         ("scheduler/scheduler_config.json", {"use_dynamic_shifting": True}, "can't paint"),
     ],
 )
-def test_a_folder_decides_nothing_about_what_runs(
+def test_a_model_folder_can_not_choose_what_runs(
     tmp_path: Path, file: str, change: dict[str, object], message: str
 ) -> None:
     small_pipeline().save_pretrained(tmp_path)
@@ -135,7 +137,7 @@ def test_a_folder_decides_nothing_about_what_runs(
         load_network(tmp_path)
 
 
-def test_code_and_pickles_in_a_folder_are_never_read(tmp_path: Path) -> None:
+def test_code_and_pickles_in_a_folder_are_ignored(tmp_path: Path) -> None:
     small_pipeline().save_pretrained(tmp_path)
     for name in ("pipeline.py", "vae/vae.py", "unet/modeling.py"):
         (tmp_path / name).write_text("raise SystemExit('code of the folder was run')")
@@ -147,7 +149,7 @@ def test_code_and_pickles_in_a_folder_are_never_read(tmp_path: Path) -> None:
         load_network(tmp_path)
 
 
-def test_what_is_no_model_folder_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_gives_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(PainterError, match="is this a model folder"):
         load_network(tmp_path)
     (tmp_path / "model_index.json").write_text("[1")

@@ -1,4 +1,4 @@
-"""A one-step Stable Diffusion model paints through the same interface."""
+"""A one-step Stable Diffusion model works through the same interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.painter.frames import frame
 
 
 def _write_model(folder: Path, prediction: str = "epsilon") -> None:
-    """SD-Turbo's layout with a few thousand random weights."""
+    """Write a folder with the layout of SD-Turbo and a few thousand random weights."""
     torch.manual_seed(0)
     AutoencoderKL(
         block_out_channels=(8, 8),
@@ -49,7 +49,7 @@ def _write_model(folder: Path, prediction: str = "epsilon") -> None:
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
-def test_it_paints_gaps_and_keeps_what_is_certain(tmp_path: Path, prediction: str) -> None:
+def test_it_paints_gaps_and_keeps_certain_pixels(tmp_path: Path, prediction: str) -> None:
     _write_model(tmp_path, prediction)
     painter = painter_named("gauss", tmp_path)
     assert painter is not None
@@ -61,7 +61,7 @@ def test_it_paints_gaps_and_keeps_what_is_certain(tmp_path: Path, prediction: st
     assert painted.tobytes() == painter.paint(render, confidence).tobytes()
 
 
-def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture_back(tmp_path: Path) -> None:
+def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture(tmp_path: Path) -> None:
     _write_model(tmp_path)
     network = load_network(tmp_path)
     stack = torch.rand((1, PLANES, 32, 32), generator=torch.Generator().manual_seed(1))
@@ -82,7 +82,7 @@ def test_a_perfect_prediction_of_the_noise_gives_the_clean_picture_back(tmp_path
     torch.testing.assert_close(network(stack), wanted.clamp(0, 1), atol=1e-4, rtol=1e-4)
 
 
-def test_a_model_without_its_prompt_says_what_to_do(tmp_path: Path) -> None:
+def test_a_model_without_prompt_gives_a_clear_error(tmp_path: Path) -> None:
     _write_model(tmp_path)
     (tmp_path / PROMPT_FILE).unlink()
     with pytest.raises(PainterError, match="empty prompt"):

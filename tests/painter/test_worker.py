@@ -1,4 +1,4 @@
-"""Painting happens on a thread of its own: frames never wait, the newest one is painted."""
+"""Painting runs on its own thread: drawing never waits, and the newest picture is painted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEADLINE_S = 20.0
 
 
 class _Slow:
-    """Paints red once it is let."""
+    """Paints red after `let` is set."""
 
     slow = True
     spreads = False
@@ -48,7 +48,7 @@ def _note(shown: list[int], number: int, *_: object) -> None:
     shown.append(number)
 
 
-def test_while_it_paints_only_the_newest_frame_waits() -> None:
+def test_only_the_newest_picture_waits_while_the_thread_is_busy() -> None:
     painter = _Slow()
     worker = PaintWorker(painter)
     shown: list[int] = []
@@ -60,7 +60,7 @@ def test_while_it_paints_only_the_newest_frame_waits() -> None:
     assert shown == [0, 4]
 
 
-def test_a_frame_that_needs_no_painting_drops_the_one_that_waits() -> None:
+def test_drop_removes_the_waiting_picture() -> None:
     painter = _Slow()
     worker = PaintWorker(painter)
     shown: list[int] = []
@@ -79,7 +79,7 @@ class _Broken(_Slow):
         raise RuntimeError("no colours left")
 
 
-def test_what_goes_wrong_while_painting_is_raised_by_the_next_call() -> None:
+def test_an_exception_while_painting_is_raised_by_the_next_call() -> None:
     worker = PaintWorker(_Broken())
     worker.submit(frame, partial(_note, [], 0))
     with pytest.raises(RuntimeError, match="no colours"):
@@ -89,7 +89,7 @@ def test_what_goes_wrong_while_painting_is_raised_by_the_next_call() -> None:
     worker.stop()
 
 
-def test_only_frames_that_are_painted_are_looked_at() -> None:
+def test_confidence_is_measured_only_for_painted_pictures() -> None:
     painter = _Slow()
     worker = PaintWorker(painter)
     looked: list[int] = []
@@ -106,7 +106,7 @@ def test_only_frames_that_are_painted_are_looked_at() -> None:
     assert looked == [0, 4]
 
 
-def test_a_painter_that_breaks_ends_the_screen_with_its_own_fault(tmp_path: Path) -> None:
+def test_the_screen_raises_the_exception_of_its_painter(tmp_path: Path) -> None:
     write_box(tmp_path / "box.exgs")
     data = (tmp_path / "box.exgs").read_bytes()
     screen = Screen(
@@ -121,7 +121,7 @@ def test_a_painter_that_breaks_ends_the_screen_with_its_own_fault(tmp_path: Path
     assert not any(thread.name == "painter" for thread in threading.enumerate())
 
 
-def test_the_raw_frame_shows_first_and_the_painted_one_replaces_it(tmp_path: Path) -> None:
+def test_the_raw_picture_is_shown_first_and_then_replaced(tmp_path: Path) -> None:
     write_box(tmp_path / "box.exgs")
     data = (tmp_path / "box.exgs").read_bytes()
     painter = _Slow()

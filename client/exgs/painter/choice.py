@@ -54,7 +54,7 @@ def painter_named(
     that one picture may take; "gauss" lowers its resolution to keep it. Raises PainterError.
     """
     if model is not None and name != "gauss":
-        raise PainterError(f"{model}: painter {name} has no model; use painter gauss")
+        raise PainterError(f"{model}: painter {name} takes no model; use painter gauss")
     match name:
         case "none":
             return None
