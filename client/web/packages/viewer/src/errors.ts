@@ -1,7 +1,10 @@
 // What can go wrong in the viewer itself; errors of a scene come from @exgs/client.
 
-/** `webgl`: no WebGL 2, or it fails; `memory`: the textures are full; `argument`: a bad value. */
-export type ViewerErrorCode = 'webgl' | 'memory' | 'argument';
+/**
+ * `webgl`: no WebGL 2, or it fails; `worker`: its script does not run; `memory`: the textures are full;
+ * `argument`: a bad value.
+ */
+export type ViewerErrorCode = 'webgl' | 'worker' | 'memory' | 'argument';
 
 export class ViewerError extends Error {
   readonly code: ViewerErrorCode;

@@ -1,7 +1,7 @@
 // The renderer: takes transactions and cameras, draws frames when asked to. It owns the GPU's copy of
 // the scene and one worker. Nothing happens between frames but messages of the worker.
 
-import type { GroupState, Progress, SceneUpdate, View } from '@exgs/client/update';
+import type { PartAdded, Progress, SceneUpdate, View } from '@exgs/client/update';
 import { ViewerError } from './errors.ts';
 import { FADE_MS, Fades, type Change, type Look } from './fades.ts';
 import { GroupTable } from './gl/group_table.ts';
@@ -11,7 +11,7 @@ import type { Measured, Packed, Plane, Reply, Request, Sorted } from './sort/mes
 import { FreeList } from './splats/free_list.ts';
 import { BLOCK_ROWS, type ShPrecision } from './splats/layout.ts';
 import { Slots } from './splats/slots.ts';
-import { groupsOf, stageOf, type Part, type Stage } from './stage.ts';
+import { groupsOf, type NextState, type Part, type Stage } from './stage.ts';
 
 const UPLOAD_MS = 5; // of a frame
 const HIDDEN: Look = { opacity: 0, amplification: 1, harmonics: 0 };
@@ -107,7 +107,7 @@ export class SplatRenderer {
     this.#slots = new Slots(Math.floor(size / BLOCK_ROWS));
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#receive(data);
     worker.onerror = (event) => {
-      this.#events.failed(new ViewerError('webgl', `The sorting worker failed: ${event.message}`));
+      this.#events.failed(new ViewerError('worker', `The viewer's worker failed: ${event.message ?? 'it could not be loaded'}`));
     };
     this.#post({ type: 'open', shDegree, precision });
   }
@@ -132,32 +132,28 @@ export class SplatRenderer {
 
   /** Takes a transaction; the arrays in it are gone after this. */
   apply(update: SceneUpdate): void {
-    const stage = stageOf(update);
-    for (const added of update.added) {
-      const spans = this.#slots.take(added.count);
-      if (!spans) {
-        const message = `No room for ${added.count} more splats on this GPU.`;
-        this.#events.failed(new ViewerError('memory', message));
-        continue;
-      }
-      const { key, children, data } = added;
-      const firstGroup = this.#takeGroups(children.length);
-      const id = this.#nextId++;
-      const hasSh = data.shN !== null;
-      const groupCount = children.length;
-      const part: Part = { id, spans, firstGroup, groupCount, hasSh, dying: false, dead: false };
-      this.#parts.set(key, part);
-      for (const group of groupsOf(part)) this.#partOfGroup.set(group, part);
-      this.#expect(stage, part);
-      this.#post({ type: 'add', key: id, spans, groups: firstGroup, children, data });
-    }
+    const dropped = update.dropped.flatMap((key) => this.#parts.get(key) ?? []);
+    for (const key of update.dropped) this.#parts.delete(key);
+    const touched = update.added.flatMap((added) => this.#add(added) ?? []);
+    const newSh: Part[] = [];
     for (const { key, data } of update.refined) {
       const part = this.#parts.get(key);
       if (!part) continue;
-      if (data.shN && !part.hasSh) stage.newSh.add(part);
-      this.#expect(stage, part);
+      if (data.shN && !part.hasSh) newSh.push(part);
+      touched.push(part);
       this.#post({ type: 'refine', key: part.id, data });
     }
+    const states = update.groups.flatMap(({ key, child, visible, amplification }) => {
+      const part = this.#parts.get(key);
+      if (!part || child >= part.groupCount) return [];
+      return { group: part.firstGroup + child, visible, amplification };
+    });
+    const coming = new Set(states.filter(({ visible }) => visible).map(({ group }) => group));
+    const { progress } = update;
+    const reorders = update.refined.some(({ data }) => data.means);
+    const uploads = touched.length;
+    const stage: Stage = { progress, states, dropped, newSh, coming, reorders, uploads, sort: null };
+    for (const part of touched) this.#expected.push({ stage, part });
     this.#stages.push(stage);
     this.#proceed();
   }
@@ -284,9 +280,22 @@ export class SplatRenderer {
     this.#proceed();
   }
 
-  #expect(stage: Stage, part: Part): void {
-    stage.uploads++;
-    this.#expected.push({ stage, part });
+  /** Gives a new part slots and groups, or tells that there is no room. */
+  #add({ key, count, children, data }: PartAdded): Part | null {
+    const spans = this.#slots.take(count);
+    if (!spans) {
+      const message = `No room for ${count} more splats on this GPU.`;
+      this.#events.failed(new ViewerError('memory', message));
+      return null;
+    }
+    const [id, groupCount] = [this.#nextId++, children.length];
+    const firstGroup = this.#takeGroups(groupCount);
+    const hasSh = data.shN !== null;
+    const part: Part = { id, spans, firstGroup, groupCount, hasSh, dying: false, dead: false };
+    this.#parts.set(key, part);
+    for (const group of groupsOf(part)) this.#partOfGroup.set(group, part);
+    this.#post({ type: 'add', key: id, spans, groups: firstGroup, children, data });
+    return part;
   }
 
   #post(request: Request): void {
@@ -311,56 +320,41 @@ export class SplatRenderer {
 
   /** All of a transaction is uploaded: have its groups sorted in. */
   #order(stage: Stage): void {
-    const coming = stage.update.groups
-      .filter(({ visible }) => visible)
-      .map((state) => this.#groupOf(state))
-      .filter((group) => group !== null && !this.#active.has(group)) as number[];
+    const missing = [...stage.coming].filter((group) => !this.#active.has(group));
+    this.#setActive(missing, true);
     stage.sort = this.#sorted;
-    if (coming.length === 0 && stage.update.refined.length === 0) return;
-    this.#setActive(coming, true);
+    if (missing.length === 0 && !stage.reorders) return;
     this.#sortWanted = true;
     stage.sort = this.#serial + 1;
   }
 
   /** All of a transaction is in the order: let it fade in. */
-  #commit({ update, newSh }: Stage): void {
-    const changes: Change[] = [];
-    const told = new Set<number>();
+  #commit({ progress, states, dropped, newSh }: Stage): void {
     for (const part of newSh) part.hasSh = true;
-    for (const state of update.groups) {
-      const group = this.#groupOf(state);
-      if (group === null) continue;
-      told.add(group);
-      const change = this.#changeOf(group, state);
-      if (change) changes.push(change);
+    const changes = states.flatMap((state) => this.#changeOf(state) ?? []);
+    const told = new Set(states.map(({ group }) => group));
+    for (const group of newSh.flatMap(groupsOf)) {
+      if (told.has(group)) continue;
+      const to = { ...this.#fades.target(group), harmonics: 1 };
+      if (to.opacity > 0) changes.push({ group, to });
     }
-    for (const part of newSh) {
-      for (const group of groupsOf(part)) {
-        if (told.has(group)) continue;
-        const to = { ...this.#fades.target(group), harmonics: 1 };
-        if (to.opacity > 0) changes.push({ group, to });
-      }
-    }
-    for (const key of update.dropped) {
-      const part = this.#parts.get(key);
-      if (!part) continue;
-      this.#parts.delete(key);
+    for (const part of dropped) {
       part.dying = true;
-      const groups = groupsOf(part).filter((group) => this.#table.get(group).opacity > 0);
-      if (groups.length === 0) this.#bury(part);
-      for (const group of groups) {
+      const shown = groupsOf(part).filter((group) => this.#table.get(group).opacity > 0);
+      if (shown.length === 0) this.#bury(part);
+      for (const group of shown) {
         changes.push({ group, to: { ...this.#fades.target(group), opacity: 0 } });
       }
     }
     this.#fades.begin(changes);
     if (!this.#shown) this.#arrive(this.#fades.step(0, 0)); // nothing to fade from
     this.#shown ||= changes.length > 0;
-    this.#events.committed(update.progress);
+    this.#events.committed(progress);
     this.#events.needFrame();
   }
 
   /** What becomes of a group, or null where it is hidden and stays so. */
-  #changeOf(group: number, { visible, amplification }: GroupState): Change | null {
+  #changeOf({ group, visible, amplification }: NextState): Change | null {
     const now = this.#table.get(group);
     if (!visible) {
       if (now.opacity === 0 && this.#fades.target(group).opacity === 0) return null;
@@ -378,7 +372,8 @@ export class SplatRenderer {
   /** Groups that have faded out leave the order; their parts, once dropped, leave for good. */
   #arrive(groups: readonly number[]): void {
     const gone = groups.filter((group) => this.#table.get(group).opacity === 0);
-    this.#setActive(gone, false);
+    const coming = (group: number): boolean => this.#stages.some((stage) => stage.coming.has(group));
+    this.#setActive(gone.filter((group) => !coming(group)), false);
     for (const group of gone) {
       const part = this.#partOfGroup.get(group);
       if (!part?.dying || part.dead) continue;
@@ -398,11 +393,6 @@ export class SplatRenderer {
     this.#post({ type: 'drop', key: part.id });
     this.#slots.give(part.spans);
     this.#groupIds.give(part.firstGroup, part.groupCount);
-  }
-
-  #groupOf({ key, child }: GroupState): number | null {
-    const part = this.#parts.get(key);
-    return part && child < part.groupCount ? part.firstGroup + child : null;
   }
 
   #takeGroups(count: number): number {

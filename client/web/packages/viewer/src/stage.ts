@@ -1,7 +1,7 @@
 // The parts of a scene on the way to the screen: which slots and groups each has, and transactions
 // that wait until all of their splats are uploaded and in the order. Then they fade in together.
 
-import type { SceneUpdate } from '@exgs/client/update';
+import type { GroupState, Progress } from '@exgs/client/update';
 import type { Span } from './splats/layout.ts';
 
 /** A part that has slots. */
@@ -15,16 +15,21 @@ export interface Part {
   dead: boolean; // its slots may be others' by now
 }
 
-/** One transaction. */
-export interface Stage {
-  readonly update: SceneUpdate;
-  readonly newSh: Set<Part>; // got their first harmonics here
-  uploads: number; // that are still to come
-  sort: number | null; // serial of the order it waits for; null before all is uploaded
+/** What becomes of a group, by its number. */
+export interface NextState extends Pick<GroupState, 'visible' | 'amplification'> {
+  readonly group: number;
 }
 
-export function stageOf(update: SceneUpdate): Stage {
-  return { update, newSh: new Set(), uploads: 0, sort: null };
+/** One transaction. Keys are looked up when it comes: later they may name other parts. */
+export interface Stage {
+  readonly progress: Progress;
+  readonly states: readonly NextState[];
+  readonly dropped: readonly Part[];
+  readonly newSh: readonly Part[]; // get their first harmonics here
+  readonly coming: ReadonlySet<number>; // groups that it shows
+  readonly reorders: boolean; // means may have changed
+  uploads: number; // that are still to come
+  sort: number | null; // serial of the order it waits for; null before all is uploaded
 }
 
 /** The numbers of a part's groups. */

@@ -200,12 +200,20 @@ export class ExgsViewer extends HTMLElement {
     this.#session?.setPass(pass);
   }
 
+  /** Draws once more, for a pass that has something new to show. */
+  redraw(): void {
+    this.#session?.renderer?.redraw();
+  }
+
   // What is so
 
   /** The camera as text, for the attribute and for links; empty before the event `open`. */
   get camera(): string {
     const pose = this.#session?.rig?.pose;
     return pose ? formatPose(pose) : '';
+  }
+  set camera(camera: string) {
+    this.look(camera);
   }
 
   /** What is drawn: matrices and size in device pixels. */

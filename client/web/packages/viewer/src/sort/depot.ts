@@ -103,8 +103,8 @@ export class Depot {
   /** Slots of active groups by falling depth; written to `into` where it is long enough. */
   sort(plane: Plane, into: Uint32Array | null): { order: Uint32Array; count: number } {
     this.#runs ??= [...this.#parts.values()]
-      .flatMap((part) => part.runs)
-      .sort((p, q) => p.start - q.start);
+      .sort((p, q) => (p.spans[0]?.start ?? 0) - (q.spans[0]?.start ?? 0))
+      .flatMap((part) => part.runs);
     let most = 0;
     for (const run of this.#runs) if (this.#active[run.group]) most += run.count;
     const radix = this.#radix;
