@@ -248,10 +248,21 @@ function sourceOf(source: SceneSource, transport: 'auto' | 'static' | 'streaming
     const [, folder, name] = found as unknown as [string, string, string];
     const fileUrl = atPath(url, 'http', `${folder}${name}.exgs`);
     const streamUrl = atPath(url, 'ws', `${folder}${name}/stream`);
-    return { kind: 'stream', url: streamUrl, scene: decodeURIComponent(name), fileUrl };
+    return {
+      kind: 'stream',
+      url: streamUrl,
+      scene: decodeURIComponent(name),
+      fileUrl,
+      mayFallBack: transport === 'auto',
+      sendsIfMatch: isSameOrigin(fileUrl),
+    };
   }
   const href = isStream && found ? atPath(url, 'http', `${found[1]}${found[2]}.exgs`) : url.href;
-  return { kind: 'http', url: href, sendsIfMatch: new URL(href).origin === globalThis.location?.origin };
+  return { kind: 'http', url: href, sendsIfMatch: isSameOrigin(href) };
+}
+
+function isSameOrigin(href: string): boolean {
+  return new URL(href).origin === globalThis.location?.origin;
 }
 
 function atPath(url: URL, protocol: 'http' | 'ws', path: string): string {

@@ -4,8 +4,10 @@ import { expect, test } from 'vitest';
 import { toHex } from '../src/bytes/hash.ts';
 import { ClientSession, type PartialParts, type SessionEvent } from '../src/wire/session.ts';
 import { ProtocolFault } from '../src/wire/fault.ts';
+import { FormatError } from '../src/errors.ts';
 import { quietReceiver } from './support/receiver.ts';
 import { readJson, readVector } from './support/samples.ts';
+import { randomFrom } from './support/random.ts';
 import { serverMakes } from './support/server_side.ts';
 
 interface RecordedSession {
@@ -82,3 +84,20 @@ for (const record of readJson<RecordedSession[]>('sessions/index.json')) {
     });
   }
 }
+
+test('changed bytes of a server give typed errors and nothing else', async () => {
+  const random = randomFrom(9);
+  const data = readVector('sessions/whole.bin');
+  for (let i = 0; i < 300; i++) {
+    const changed = data.slice();
+    const end = random() < 0.5 ? 2500 : data.length;
+    for (let k = 0; k <= random() * 3; k++) changed[Math.floor(random() * end)]! ^= 1 << (random() * 8);
+    const session = new ClientSession('box', quietReceiver(), new Map(), { credit: CREDIT });
+    try {
+      await session.receive(changed, () => {});
+      session.end();
+    } catch (error) {
+      if (!(error instanceof FormatError)) expect(error).toBeInstanceOf(ProtocolFault);
+    }
+  }
+});

@@ -2,11 +2,13 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { ErrorCode, FrameType } from '../src/constants.ts';
+import { decodeFile } from '../src/decoder.ts';
 import type { Socket } from '../src/net/streaming.ts';
 import { packFrame } from '../src/wire/frames.ts';
 import { packError } from '../src/wire/messages.ts';
 import { Run } from './support/run.ts';
 import { readVector } from './support/samples.ts';
+import { serve } from './support/server.ts';
 import { serverMakes } from './support/server_side.ts';
 
 const SOURCE = {
@@ -14,6 +16,8 @@ const SOURCE = {
   url: 'ws://server/scenes/box/stream',
   scene: 'box',
   fileUrl: 'http://127.0.0.1:9/scenes/box.exgs',
+  mayFallBack: false,
+  sendsIfMatch: false,
 } as const;
 
 /** Answers HELLO by recorded bytes, then ends or stays. */
@@ -110,6 +114,25 @@ test('what the server refuses ends the scene', async () => {
   const unauthorized = packError({ code: ErrorCode.UNAUTHORIZED, message: 'no', fatal: true });
   const { run: other } = play([packFrame(FrameType.ERROR, unauthorized), true]);
   await expect(other.complete()).rejects.toThrow('token');
+});
+
+test('where no stream can be opened the file is read by ranges, if that may be', async () => {
+  const file = readVector('valid/full.exgs');
+  const server = await serve(file);
+  const connect = (): Socket => {
+    const socket = new Playing(new Uint8Array(0), false);
+    socket.onopen = null;
+    setTimeout(() => socket.onclose?.call(socket as never, new Event('close') as CloseEvent), 1);
+    return socket as unknown as Socket;
+  };
+  const run = new Run({ source: { ...SOURCE, fileUrl: server.url, mayFallBack: true } }, { connect });
+  runs.push(run);
+  await run.complete();
+  expect(run.scene.drawn()).toEqual((await decodeFile(file)).scene.drawn());
+  await server.close();
+  const other = new Run({ source: SOURCE }, { connect });
+  runs.push(other);
+  await expect(other.complete()).rejects.toThrow('connect');
 });
 
 test('a scene that has changed is dropped and read anew', async () => {

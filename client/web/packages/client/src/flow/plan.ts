@@ -122,12 +122,15 @@ export class PartPlan {
       const unit = this.units[number]!;
       unit.chunks.push(row.id);
       unit.chunks.sort((a, b) => a - b);
-      unit.gain += row.gain;
       unit.packedBytes += row.packedBytes;
       this.unitOf.set(row.id, number);
       touched.add(number);
     }
-    for (const number of [...touched].sort((a, b) => a - b)) this.link(number);
+    for (const number of [...touched].sort((a, b) => a - b)) {
+      const unit = this.units[number]!;
+      unit.gain = unit.chunks.reduce((sum, chunk) => sum + this.table.row(chunk)!.gain, 0);
+      this.link(number);
+    }
     return touched;
   }
 

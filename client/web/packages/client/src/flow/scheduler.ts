@@ -82,7 +82,9 @@ export class Scheduler {
   /** Sets how many bytes of a part have gone: more as it comes, fewer after a failure. */
   mark(part: number, sentBytes: number): void {
     const length = this.plan.length(part);
-    this.missingBytes += this.sentBytes(part) - sentBytes;
+    const before = this.sentBytes(part);
+    this.missingBytes += before - sentBytes;
+    if (sentBytes < before) this.units = this.pages = null;
     this.begun.delete(part);
     if (sentBytes === length) this.whole.add(part);
     else {
@@ -207,7 +209,7 @@ export class Scheduler {
     const page = this.unknownPage(eye);
     for (let first = this.units.first; first; first = this.units.first) {
       const chunk = this.frontier.has(first.item) ? this.firstMissing(first.item) : null;
-      if (chunk === null) {
+      if (chunk === null || !this.canGo(chunk)) {
         this.units.pop();
         continue;
       }
@@ -215,6 +217,15 @@ export class Scheduler {
       return this.withBasis(chunk);
     }
     return page ? page.item : null;
+  }
+
+  /** Whether the BASIS that an SH needs has gone, or can go before it. */
+  private canGo(chunk: number): boolean {
+    const { plan } = this;
+    if (plan.table.row(chunk)?.kind !== ChunkKind.SH) return true;
+    if (plan.basis === null) return false;
+    const unit = plan.units[plan.basis]!;
+    return this.isDone(unit) || !unit.chunks.some((basis) => this.cancelled.has(basis));
   }
 
   private withBasis(chunk: number): number {

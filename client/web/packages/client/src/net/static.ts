@@ -159,7 +159,7 @@ export class StaticTransport {
       const { first } = this;
       this.first = null;
       const answer =
-        (await first?.catch(() => null)) ??
+        (first && (await Promise.race([first.catch(() => null), untilAborted(timer.signal)]))) ??
         (await this.options.get({
           first: 0,
           last: range.end - 1,

@@ -12,6 +12,9 @@ export type WorkerSource =
       readonly scene: string;
       /** The file itself: a stream has no poster. */
       readonly fileUrl: string;
+      /** Whether ranges of the file may be read where no WebSocket can be opened. */
+      readonly mayFallBack: boolean;
+      readonly sendsIfMatch: boolean;
     }
   | { readonly kind: 'blob'; readonly blob: Blob }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }

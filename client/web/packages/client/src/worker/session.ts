@@ -7,7 +7,7 @@ import { Receiver } from '../flow/receiver.ts';
 import { NO_REVISION, type Budget, type Revision } from '../flow/residency.ts';
 import { Backoff } from '../net/backoff.ts';
 import { nowS, sleep } from '../net/clock.ts';
-import { SceneChangedError, StreamError } from '../net/errors.ts';
+import { ConnectionLostError, SceneChangedError, StreamError } from '../net/errors.ts';
 import { fetchFrom, type Answer } from '../net/http.ts';
 import { LocalTransport, readBlob, readBytes, type ReadRange } from '../net/local.ts';
 import { StaticTransport } from '../net/static.ts';
@@ -16,7 +16,7 @@ import { Throttle } from '../net/throttle.ts';
 import type { View } from '../update.ts';
 import type { Disk } from '../disk/store.ts';
 import { Keeper } from './keeper.ts';
-import type { Report, Request, SentError } from './messages.ts';
+import type { Report, Request, SentError, WorkerSource } from './messages.ts';
 
 const FLUSH_S = 0.03; // between updates
 const REVISE_S = 0.2; // between changes of what is held for a budget
@@ -51,6 +51,7 @@ export class Session {
   private readonly stopping = new AbortController();
   private readonly throttle: Throttle;
   private readonly backoff = new Backoff();
+  private source: WorkerSource;
   private receiver: Receiver;
   private transport: Transport | null = null;
   private waiting = new AbortController(); // for a new attempt
@@ -64,6 +65,7 @@ export class Session {
     private readonly request: OpenRequest,
     private readonly host: Host,
   ) {
+    this.source = request.source;
     this.throttle = new Throttle(request.rate);
     this.receiver = this.newReceiver(request.budget, request.view);
   }
@@ -102,6 +104,7 @@ export class Session {
           error instanceof StreamError
             ? this.backoff.wait(error, brought, this.receiver.head !== null)
             : null;
+        if (wait === null && this.fallBack(error)) continue;
         if (wait === null) {
           this.host.report({ type: 'error', error: sent(error) });
           return;
@@ -146,9 +149,20 @@ export class Session {
     this.stopping.abort(new ExgsError('the scene was disposed of'));
   }
 
+  /** Reads ranges of the file where no stream can be opened; false where that is not to be. */
+  private fallBack(error: unknown): boolean {
+    const { source, receiver } = this;
+    if (source.kind !== 'stream' || !source.mayFallBack || receiver.head !== null) return false;
+    if (!(error instanceof ConnectionLostError)) return false;
+    this.source = { kind: 'http', url: source.fileUrl, sendsIfMatch: source.sendsIfMatch };
+    this.transport = null;
+    this.backoff.reset();
+    return true;
+  }
+
   private connect(first: Promise<Answer> | null): Transport {
-    const { source, token } = this.request;
-    const { receiver, throttle } = this;
+    const { token } = this.request;
+    const { receiver, source, throttle } = this;
     const keep = (offset: number, bytes: Uint8Array): void => this.keeper?.keep(offset, bytes);
     const reader = new RangeReader(receiver, keep);
     switch (source.kind) {
@@ -203,7 +217,8 @@ export class Session {
 
   /** A stream brings no poster: it is read from the file beside it. */
   private async fetchPoster({ posterBytes, rootEnd, posterEnd }: Header): Promise<void> {
-    const { source, token } = this.request;
+    const { source } = this;
+    const { token } = this.request;
     if (source.kind !== 'stream' || posterBytes === 0) return;
     const { signal } = this.stopping;
     try {
