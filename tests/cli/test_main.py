@@ -17,7 +17,7 @@ from exgs.cli.main import main
 from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import SceneError
-from exgs.painter import LEFT_ALONE
+from exgs.painter.choice import LEFT_ALONE
 from exgs.sample import sample_scene
 from exgs.scene.formats.ply import write_ply
 from exgs.server.config import Quota, ServerConfig

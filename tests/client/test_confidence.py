@@ -10,7 +10,7 @@ import pytest
 
 from exgs.codec.decoding.build import DrawnScene, SceneBuilder, is_complete
 from exgs.codec.format.container import FileHead, FilePusher
-from exgs.painter import PainterError, painter_named
+from exgs.painter.choice import PainterError, painter_named
 from exgs.painter.confidence import measure_confidence
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer

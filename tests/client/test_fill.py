@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exgs.painter import painter_named
+from exgs.painter.choice import painter_named
 from exgs.painter.confidence import Confidence
 from exgs.painter.fill import FillPainter
 from exgs.painter.gaps import Gaps
