@@ -1,10 +1,10 @@
-"""How much what lands changes the picture at once: `python -m bench.popping FILE.exgs`.
+"""Measures popping: how much arriving chunks change the picture in one frame.
 
     python -m bench.popping FILE.exgs [--rate 250000] [--fade 0.02]
 
-The camera flies along a path of its own while the file comes in at `--rate` bytes a second. The
-change that arriving chunks cause in a frame is the RMS difference, white being 1, of the pictures
-with and without them from the frame's camera. Figures go to bench/results/popping.md.
+The camera follows a fixed path while the file arrives at `--rate` bytes per second. The change in a
+frame is the RMS difference (white is 1) between the pictures with and without the new chunks, from
+the camera of that frame. Figures go to bench/results/popping.md.
 """
 
 from __future__ import annotations
@@ -105,13 +105,14 @@ def main() -> None:
     _REPORT.write_text(
         "\n".join(
             [
-                "# What landing chunks change at once",
+                "# Popping: changes by arriving chunks",
                 "",
-                f"`python -m bench.popping {options.file.name}`: {options.rate / 1000:g} kB/s along"
-                f" a path of {_PATH} cameras of {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames a"
-                " second; RMS change of a frame by what landed since the one before, white is 1.",
+                f"`python -m bench.popping {options.file.name}`: {options.rate / 1000:g} kB/s, a path"
+                f" of {_PATH} cameras of {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames per second."
+                " RMS change of a frame by the chunks that arrived since the frame before; white is"
+                " 1.",
                 "",
-                "| chunks are shown | frames | median | 95% | largest |",
+                "| display of chunks | frames | median | 95% | largest |",
                 "|---|---:|---:|---:|---:|",
                 *rows,
                 "",

@@ -1,11 +1,11 @@
-"""Quality against bytes, for exgs and for what else there is: `make bench-rd`.
+"""Measures rate-distortion of exgs and of other formats: `make bench-rd`.
 
     python -m bench.rd [--scenes playbot fox] [--peers exgs SPZ] [--budgets 64000 ...] [--quick]
 
-Every candidate is drawn by the same rasterizer from the same judging views and compared with the
-pictures of the source scene (and with photographs where there are some). Results go to
-bench/results/rd.csv and rd.md and to docs/rate-distortion.png; a run over some scenes or peers
-replaces their rows only. Tools and files that take long to make are kept in ~/.cache/exgs-bench.
+All files are drawn by the same rasterizer from the same held-out views and compared with pictures
+of the source scene, and with photographs if there are any. Results go to bench/results/rd.csv and
+rd.md and to docs/rate-distortion.png. A run over some scenes or formats replaces only their rows.
+Tools and encoded files are cached in ~/.cache/exgs-bench.
 """
 
 from __future__ import annotations
@@ -109,21 +109,21 @@ def tables(rows: Sequence[Row]) -> str:
     parts = [
         "# Quality against bytes",
         "",
-        "Made by `make bench-rd`; every point is in rd.csv. A cell is the best picture that a peer"
-        " gives for at most that many bytes ('-': nothing fits), drawn by our rasterizer and"
-        " compared with the source scene's own pictures; means over the views.",
+        "Written by `make bench-rd`. All points are in rd.csv. Each figure is the best quality that"
+        " a format reaches with at most this many bytes ('-': no picture). All pictures are drawn by"
+        " the rasterizer of exgs and compared with pictures of the source scene. Figures are means"
+        " over held-out views.",
         "",
-        "- Views: playbot and donut 8 of 640x360 on orbits of their own, sample 8 made up with a"
-        " seed of their own, fox the 7 cameras that neither its training nor any fit has seen.",
-        "- exgs: prefixes of one file, encoded at `--quality default`, or `high`;"
-        " 'without proxies': plain pruned layers, as in ExGS; 'views known' (playbot):"
-        " `--cameras` with 210 orbits of the judging kind and another seed. Of fox all know the"
-        " cameras that it was trained with; of the other scenes they have to do with views that"
-        " they made up.",
+        "- Held-out views: playbot and donut 8 orbit views of 640x360, sample 8 generated views"
+        " with a separate seed, fox the 7 cameras that neither its training nor any fit has used.",
+        "- exgs: prefixes of one file, encoded with `--quality default` or `high`."
+        " 'without proxies': plain pruned layers, as in ExGS. 'views known' (playbot): `--cameras`"
+        " with 210 orbit views like the held-out ones, with another seed. For fox, all variants get"
+        " the cameras of its training. For other scenes, the encoder generates its views.",
         f"- SPZ, compressed PLY, SOG and decimation: @playcanvas/splat-transform {VERSION}."
-        " Streamed SOG: the files that PlayCanvas ships; 'level' counts the bytes of one level"
-        " only, 'cumulative' those of all coarser ones too.",
-        "- .splat prefix: largest volume times opacity first, no SH.",
+        " Streamed SOG: the files that PlayCanvas publishes. 'level' counts the bytes of one level,"
+        " 'cumulative' also those of all coarser levels.",
+        "- .splat prefix: sorted by volume times opacity, largest first; no SH.",
     ]
     for scene in dict.fromkeys(row.scene for row in rows):
         own = [row for row in rows if row.scene == scene]
