@@ -110,9 +110,9 @@ def tables(rows: Sequence[Row]) -> str:
         "# Quality against bytes",
         "",
         "Written by `make bench-rd`. All points are in rd.csv. Each figure is the best quality that"
-        " a format reaches with at most this many bytes ('-': no picture). All pictures are drawn by"
-        " the rasterizer of exgs and compared with pictures of the source scene. Figures are means"
-        " over held-out views.",
+        " a format reaches with at most this many bytes ('-': no picture). All pictures are drawn"
+        " by the rasterizer of exgs and compared with pictures of the source scene. Figures are"
+        " means over held-out views.",
         "",
         "- Held-out views: playbot and donut 8 orbit views of 640x360, sample 8 generated views"
         " with a separate seed, fox the 7 cameras that neither its training nor any fit has used.",
