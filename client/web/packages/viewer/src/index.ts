@@ -3,7 +3,7 @@
 
 export { ViewerError, type ViewerErrorCode } from './errors.ts';
 export { ExgsViewer, setOpener } from './element/viewer.ts';
-export type { LookAt, ViewerEvents, ViewerStats } from './element/viewer.ts';
+export type { LookAt, ViewerEvents, ViewerStats } from './element/types.ts';
 export type { OpenOptions } from '@exgs/client';
 export type { Budget, Opener, SceneSource, SourceEvents } from './source.ts';
 export { SplatRenderer } from './renderer.ts';

@@ -29,7 +29,7 @@ export interface Stage {
   readonly coming: ReadonlySet<number>; // groups that it shows
   readonly reorders: boolean; // means may have changed
   uploads: number; // that are still to come
-  sort: number | null; // serial of the order it waits for; null before all is uploaded
+  order: number | null; // serial of the one it waits for; null before all is uploaded
 }
 
 /** The numbers of a part's groups. */

@@ -1,15 +1,13 @@
 // <exgs-viewer>: attributes and methods, what is shown around the picture, and the life of its parts.
 // The README lists all of it.
 
-import type { Progress, SceneFacts, View } from '@exgs/client/update';
+import type { Poster, SceneFacts, View, Progress } from '@exgs/client/update';
 import type { Mode } from '../camera/moves.ts';
-import { formatPose, parsePose, poseAlong, worldOf, type Pose, type World } from '../camera/pose.ts';
+import { formatPose, parsePose, worldOf, type Pose } from '../camera/pose.ts';
 import type { Gesture } from '../camera/gestures.ts';
-import { distance, type Vec3 } from '../camera/vec.ts';
 import { ViewerError } from '../errors.ts';
 import { openContext } from '../gl/context.ts';
 import type { PicturePass } from '../gl/passes.ts';
-import type { RendererStats } from '../renderer.ts';
 import type { OpenOptions } from '@exgs/client';
 import type { Opener, SceneSource } from '../source.ts';
 import { Chrome } from './chrome.ts';
@@ -17,36 +15,10 @@ import { control } from './controls.ts';
 import type { Command } from './keys.ts';
 import { Loop } from './loop.ts';
 import { Session } from './session.ts';
+import { posterFrom, posterOf } from './poster.ts';
 import { watchSize } from './size.ts';
+import { poseOf, type LookAt, type ViewerEvents, type ViewerStats } from './types.ts';
 import { budgetOf, isPhone } from './start.ts';
-
-/** Where to look from. */
-export interface LookAt {
-  readonly eye: Vec3;
-  readonly forward: Vec3;
-  /** Vertical field of view, radians; as it is where left out. */
-  readonly fovY?: number;
-}
-
-export interface ViewerStats extends RendererStats {
-  /** Time between frames while something moves, ms; 0 at rest. */
-  readonly frameMs: number;
-  readonly progress: Progress | null;
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Types of `detail` by event; all are CustomEvents and do not bubble. */
-export interface ViewerEvents {
-  open: SceneFacts;
-  progress: Progress;
-  firstpicture: null;
-  ready: null;
-  complete: null;
-  error: Error;
-  camera: { readonly camera: string; readonly view: View; readonly mode: Mode };
-  panel: null;
-}
 
 let opener: Opener | null = null;
 
@@ -265,7 +237,7 @@ export class ExgsViewer extends HTMLElement {
     const session = new Session(gl, source, { budget, phone, target, calm, begin }, {
       needFrame: () => this.#needFrame(),
       opened: (facts) => this.#opened(facts),
-      poster: ({ type, bytes }) => void this.#setPosterBytes(type, bytes),
+      poster: (poster) => void this.#setPosterBytes(poster),
       progress: (progress) => this.#progress(progress),
       firstPicture: () => {
         this.#chrome.fadePoster();
@@ -401,24 +373,14 @@ export class ExgsViewer extends HTMLElement {
   }
 
   #setPosterUrl(url: string | null): void {
-    if (!url || this.#session?.renderer) return;
-    const image = document.createElement('img');
-    image.alt = '';
-    image.decoding = 'async';
-    image.src = url;
-    this.#chrome.setPoster(image);
+    if (url && !this.#session?.renderer) this.#chrome.setPoster(posterFrom(url));
   }
 
-  /** By way of a canvas: a policy on images need not know of blobs. */
-  async #setPosterBytes(type: string, bytes: Uint8Array): Promise<void> {
+  async #setPosterBytes(poster: Poster): Promise<void> {
     const session = this.#session;
     if (this.#chrome.hasPoster) return;
-    const bitmap = await createImageBitmap(new Blob([bytes as BlobPart], { type })).catch(() => null);
-    if (!bitmap || this.#session !== session || session?.progress?.splats) return;
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(bitmap);
-    this.#chrome.setPoster(canvas);
+    const picture = await posterOf(poster);
+    if (picture && this.#session === session && !session?.progress?.splats) this.#chrome.setPoster(picture);
   }
 
   get #rate(): number | null {
@@ -434,10 +396,4 @@ export class ExgsViewer extends HTMLElement {
   #emit<T extends keyof ViewerEvents>(type: T, detail: ViewerEvents[T]): void {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-function poseOf(camera: string | LookAt, world: World, now: Pose): Pose | null {
-  if (typeof camera === 'string') return parsePose(camera, world, now.fovY);
-  const away = distance(now.eye, now.focus);
-  return poseAlong(camera.eye, camera.forward, away, camera.fovY ?? now.fovY, world);
 }
