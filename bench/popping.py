@@ -108,7 +108,8 @@ def main() -> None:
                 "# Popping: changes by arriving chunks",
                 "",
                 f"`python -m bench.popping {options.file.name}`: {options.rate / 1000:g} kB/s,"
-                f" a path of {_PATH} cameras of {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames per second."
+                f" a path of {_PATH} cameras of {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames per"
+                " second."
                 " RMS change of a frame by the chunks that arrived since the frame before; white is"
                 " 1.",
                 "",

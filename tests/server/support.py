@@ -1,4 +1,4 @@
-"""A real server on a real socket, for the length of a test."""
+"""Runs a real server on a real socket during a test."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Site:
     http: aiohttp.ClientSession
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """One request; header names with underscores for dashes."""
+        """Send one request. Header names have underscores instead of dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.server.url}{path}"
         async with self.http.request(method, url, headers=named) as response:
             return Answer(response.status, dict(response.headers), await response.read())
 
     async def metric(self, line: str) -> float:
-        """The value of one line of /metrics, 0 where it is not there."""
+        """The value of one line of /metrics, 0 if it is missing."""
         text = (await self.get("/metrics")).body.decode()
         found = [row for row in text.splitlines() if row.startswith(f"{line} ")]
         return float(found[0].split()[-1]) if found else 0.0
 
     async def raw(self, data: bytes) -> bytes:
-        """What comes back for these bytes until the server closes."""
+        """Send bytes and return the answer until the server closes the connection."""
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
         try:
             writer.write(data)
@@ -67,7 +67,7 @@ async def serving(root: Path | str, **options: Any) -> AsyncIterator[Site]:
 
 
 def on_site(root: Path, main: Callable[[Site], Coroutine[Any, Any, None]], **options: Any) -> None:
-    """Run a test's coroutine against a server."""
+    """Run the coroutine of a test against a server."""
 
     async def run() -> None:
         async with asyncio.timeout(30), serving(root, **options) as site:
@@ -77,14 +77,14 @@ def on_site(root: Path, main: Callable[[Site], Coroutine[Any, Any, None]], **opt
 
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 5.0) -> None:
-    """Wait for something to become true."""
+    """Wait until `condition` is true."""
     async with asyncio.timeout(timeout_s):
         while not await condition():
             await asyncio.sleep(0.02)
 
 
 class StreamClient:
-    """A ClientSession on a WebSocket, step by step."""
+    """A ClientSession on a WebSocket that a test advances step by step."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: ClientSession) -> None:
         self.socket = socket
@@ -96,7 +96,7 @@ class StreamClient:
             await self.socket.send_bytes(frame)
 
     async def step(self) -> bool:
-        """Take one message; False at the end."""
+        """Receive one message. Returns False at the end."""
         message = await self.socket.receive(timeout=10)
         if message.type is not aiohttp.WSMsgType.BINARY:
             return False
@@ -104,7 +104,7 @@ class StreamClient:
         return True
 
     async def finish(self) -> None:
-        """Take all until the scene is complete or the server ends it."""
+        """Receive messages until the scene is complete or the server ends the stream."""
         while self.session.missing_bytes != 0:
             if not await self.step():
                 return
@@ -133,7 +133,7 @@ async def streaming(
     resume: Resume | None = None,
     headers: dict[str, str] | None = None,
 ) -> AsyncIterator[StreamClient]:
-    """A stream that has said HELLO."""
+    """A stream whose HELLO has been sent."""
     url = f"{site.server.url}/scenes/{scene}/stream"
     async with site.http.ws_connect(url, compress=0, max_msg_size=0, headers=headers) as socket:
         session = ClientSession(
@@ -145,5 +145,5 @@ async def streaming(
 
 
 def camera_at(x: float, y: float, z: float) -> Camera:
-    """A small camera that looks at the middle of the box."""
+    """A small camera that looks at the centre of the box."""
     return look_at((x, y, z), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)

@@ -1,4 +1,4 @@
-"""The examples in deploy/ do what they say: real nginx, and what of systemd needs no systemd."""
+"""The examples in deploy/ work: with a real nginx, and the parts of the unit that can be tested."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def nginx(example: str, folder: Path, changes: dict[str, str]) -> Iterator[int]:
-    """nginx with an example of deploy/, in which only places are other ones; gives its port."""
+    """Run nginx with an example of deploy/ and other paths; yields its port."""
     port = _free_port()
     text = (DEPLOY / example).read_text("utf-8")
     for old, new in {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", **changes}.items():
@@ -92,7 +92,7 @@ def nginx(example: str, folder: Path, changes: dict[str, str]) -> Iterator[int]:
 async def behind_nginx(
     server: RunningServer, folder: Path, certificate: Path
 ) -> AsyncIterator[Site]:
-    """A server as clients see it through nginx."""
+    """A server, accessed through nginx."""
     folder.mkdir()
     trust = ssl.create_default_context(cafile=str(certificate / "fullchain.pem"))
     changes = {
@@ -104,14 +104,14 @@ async def behind_nginx(
     with nginx("nginx.conf", folder, changes) as port:
         async with aiohttp.ClientSession(connector=connector) as http:
             yield Site(RunningServer("127.0.0.1", port, "https"), http)
-        await asyncio.sleep(0.1)  # TLS connections that were broken off still say goodbye
+        await asyncio.sleep(0.1)  # aborted TLS connections still shut down
 
 
 @contextlib.asynccontextmanager
 async def proxied(
     root: Path, folder: Path, certificate: Path, *, token: str | None = None
 ) -> AsyncIterator[tuple[Site, Site]]:
-    """An exgs server behind nginx; and the same server without it."""
+    """An exgs server behind nginx, and the same server without nginx."""
     async with (
         start(ServerConfig(root=root, port=0, token=token)) as server,
         behind_nginx(server, folder, certificate) as front,
@@ -126,7 +126,7 @@ async def _hashed_path(site: Site, **headers: str) -> str:
 
 
 @needs_nginx
-def test_behind_nginx_files_streams_and_refusals_are_as_without(
+def test_files_streams_and_errors_are_the_same_behind_nginx(
     root: Path, tmp_path: Path, certificate: Path, box_bytes: bytes
 ) -> None:
     async def main() -> None:
@@ -150,7 +150,7 @@ def test_behind_nginx_files_streams_and_refusals_are_as_without(
 
 
 @needs_nginx
-def test_nginx_keeps_the_hashed_name_and_serves_it_alone(
+def test_nginx_caches_names_with_a_hash_and_serves_them_without_the_server(
     root: Path, tmp_path: Path, certificate: Path, box_bytes: bytes
 ) -> None:
     async def main() -> None:
@@ -173,7 +173,7 @@ def test_nginx_keeps_the_hashed_name_and_serves_it_alone(
 
 
 @needs_nginx
-def test_nginx_keeps_nothing_that_needs_a_token(
+def test_nginx_does_not_cache_what_needs_a_token(
     root: Path, tmp_path: Path, certificate: Path, box_bytes: bytes
 ) -> None:
     async def main() -> None:
@@ -237,7 +237,7 @@ def test_plain_nginx_serves_the_static_profile(
             stopped.lift_limit()
             with pytest.raises(SceneChangedError):
                 await receive(http, f"{base}/box.exgs", stopped)
-        await asyncio.sleep(0.3)  # TLS connections that were broken off still say goodbye
+        await asyncio.sleep(0.3)  # aborted TLS connections still shut down
 
     with nginx("nginx-static.conf", folder, changes) as port:
         asyncio.run(main(port))
@@ -250,7 +250,7 @@ def _setting(name: str) -> str:
 
 
 @needs_systemd
-def test_systemd_takes_the_unit_and_calls_it_safe(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path: Path) -> None:
     unit = tmp_path / "exgs.service"
     text = (DEPLOY / "exgs.service").read_text("utf-8")
     unit.write_text(text.replace("/opt/exgs/bin/exgs", "/bin/true"))
@@ -265,7 +265,7 @@ def test_systemd_takes_the_unit_and_calls_it_safe(tmp_path: Path) -> None:
         text=True,
     )
     if "unrecognized option" in judged.stderr:
-        pytest.skip("this systemd-analyze can't judge a file")
+        pytest.skip("this systemd-analyze can't check a file")
     assert judged.returncode == 0, judged.stdout[-300:] + judged.stderr
 
 
@@ -276,7 +276,7 @@ def test_the_command_of_the_unit_serves_and_stops_in_time(root: Path, tmp_path: 
     places = {"/srv/exgs": str(root), "8080": str(port)}
     command = [places.get(word, word) for word in arguments]
     assert set(places.values()) <= set(command)
-    home = tmp_path / "home"  # a dynamic user has none to write to
+    home = tmp_path / "home"  # a dynamic user has no writable home
     home.mkdir(mode=0o500)
     process = subprocess.Popen(
         [sys.executable, "-m", "exgs.cli.main", *command],
@@ -300,5 +300,7 @@ def test_the_command_of_the_unit_serves_and_stops_in_time(root: Path, tmp_path: 
         finally:
             process.kill()
     quota = ServerConfig(root=root).quota
-    assert _setting("SystemCallErrorNumber") == "EPERM"  # else numpy's mbind would end it
+    assert (
+        _setting("SystemCallErrorNumber") == "EPERM"
+    )  # otherwise numpy's mbind would kill the process
     assert int(_setting("LimitNOFILE")) > quota.connections + quota.streams

@@ -1,4 +1,4 @@
-"""Requests that are answered without the framework get what the framework would have said."""
+"""Requests that bypass the framework get the same answers as with the framework."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def _answer(reader: asyncio.StreamReader, has_body: bool) -> Answer:
 
 
 async def _ask(site: Site, *pieces: bytes, answers: int = 1) -> list[Answer]:
-    """The answers to what comes in these pieces over one connection."""
+    """Send `pieces` over one connection and return the answers."""
     reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
     try:
         async with asyncio.timeout(5):
@@ -98,7 +98,7 @@ async def _ask(site: Site, *pieces: bytes, answers: int = 1) -> list[Answer]:
 
 
 class _Counted:
-    """`express`, and how often it answered."""
+    """Calls `express` and counts its answers."""
 
     def __init__(self) -> None:
         self.answered = 0
@@ -119,7 +119,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> _Counted:
 def _compared(
     root: Path, monkeypatch: pytest.MonkeyPatch, requests: list[bytes], **options: Any
 ) -> int:
-    """Hold the answers with and without the short way together; how often it was taken."""
+    """Compare the answers with and without the fast path; return how often it was used."""
     counter = _Counted()
 
     async def main() -> None:
@@ -134,7 +134,7 @@ def _compared(
     return counter.answered
 
 
-def test_plain_requests_are_answered_the_short_way_and_alike(
+def test_plain_requests_use_the_fast_path_with_equal_answers(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _compared(root, monkeypatch, PLAIN) == len(PLAIN)
@@ -142,14 +142,14 @@ def test_plain_requests_are_answered_the_short_way_and_alike(
     assert _compared(root, monkeypatch, PLAIN[:1], **with_origins) == 1
 
 
-def test_all_others_go_the_long_way(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_requests_use_the_framework(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _compared(root, monkeypatch, OTHERS) == 0
     with_origins = {"cors_origins": ("https://a.example",)}
     assert _compared(root, monkeypatch, OTHERS[13:14], **with_origins) == 0
     assert _compared(root, monkeypatch, PLAIN[:2], token="secret") == 0
 
 
-def test_the_hook_is_asked_whatever_way(root: Path, counted: _Counted) -> None:
+def test_the_hook_is_called_on_both_paths(root: Path, counted: _Counted) -> None:
     async def refuse(*_: object) -> bool:
         return False
 
@@ -182,7 +182,7 @@ def test_answers_come_in_the_order_of_requests(
     assert counted.answered == 2
 
 
-def test_quotas_and_metrics_hold_on_the_short_way(root: Path, counted: _Counted) -> None:
+def test_quotas_and_metrics_work_on_the_fast_path(root: Path, counted: _Counted) -> None:
     async def main(site: Site) -> None:
         for _ in range(6):
             await _ask(site, PLAIN[0])
@@ -196,10 +196,10 @@ def test_quotas_and_metrics_hold_on_the_short_way(root: Path, counted: _Counted)
     assert counted.answered == 6
 
 
-def test_a_request_that_is_passed_on_counts_once(
+def test_a_request_passed_to_the_framework_counts_once(
     root: Path, counted: _Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where what it asks for lies in an object store, and has to be waited for."""
+    """As with an object store, whose reads are asynchronous."""
     monkeypatch.setattr(Scene, "read_at_once", lambda *_: None)
 
     async def main(site: Site) -> None:
@@ -218,8 +218,8 @@ def test_a_request_that_is_passed_on_counts_once(
     st.lists(st.tuples(st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3)), max_size=3),
 )
 @settings(max_examples=300, deadline=None)
-def test_only_what_is_plain_matches(plain: bytes, changes: list[tuple[int, bytes, int]]) -> None:
-    """Whatever is changed, a match has one line of each header, a range, and nothing behind."""
+def test_only_plain_requests_match(plain: bytes, changes: list[tuple[int, bytes, int]]) -> None:
+    """After any change, a match has each header once, a range, and nothing after the head."""
     from exgs.server.express import _REQUEST
 
     data = plain

@@ -31,11 +31,11 @@ def test_a_file_is_served_whole_and_by_ranges(root: Path, box_bytes: bytes) -> N
         assert beyond.status == 416
         assert beyond.headers["Content-Range"] == f"bytes */{len(box_bytes)}"
 
-    assert len(box_bytes) > 70_000  # more than goes out at once
+    assert len(box_bytes) > 70_000  # more than one write
     on_site(root, main)
 
 
-def test_head_says_what_get_would_send(root: Path, box_bytes: bytes) -> None:
+def test_head_has_the_headers_of_get(root: Path, box_bytes: bytes) -> None:
     async def main(site: Site) -> None:
         head = await site.get("/scenes/box.exgs", method="HEAD")
         assert (head.status, head.body) == (200, b"")
@@ -45,7 +45,7 @@ def test_head_says_what_get_would_send(root: Path, box_bytes: bytes) -> None:
     on_site(root, main)
 
 
-def test_the_etag_is_strong_and_names_the_bytes(root: Path) -> None:
+def test_the_etag_is_strong_and_depends_on_the_bytes(root: Path) -> None:
     async def main(site: Site) -> None:
         etag = (await site.get("/scenes/box.exgs", method="HEAD")).headers["Etag"]
         assert len(etag) == 34
@@ -58,7 +58,7 @@ def test_the_etag_is_strong_and_names_the_bytes(root: Path) -> None:
     on_site(root, main)
 
 
-def test_the_hashed_name_is_immutable_and_ends_with_its_bytes(root: Path) -> None:
+def test_a_name_with_a_hash_is_immutable_and_gone_when_the_bytes_change(root: Path) -> None:
     async def main(site: Site) -> None:
         plain = await site.get("/scenes/box.exgs")
         digest = plain.headers["Etag"].strip('"')
@@ -72,7 +72,7 @@ def test_the_hashed_name_is_immutable_and_ends_with_its_bytes(root: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["{", "a{b}c", "}.x", "{name}", "a b%2f+&?#;=ä"])
-def test_whatever_is_listed_is_served(root: Path, box_bytes: bytes, name: str) -> None:
+def test_every_listed_scene_is_served(root: Path, box_bytes: bytes, name: str) -> None:
     shutil.copy(root / "box.exgs", root / f"{name}.exgs")
 
     async def main(site: Site) -> None:
@@ -94,7 +94,7 @@ def test_whatever_is_listed_is_served(root: Path, box_bytes: bytes, name: str) -
     on_site(root, main)
 
 
-def test_the_list_names_every_scene(root: Path, box_bytes: bytes) -> None:
+def test_the_list_contains_every_scene(root: Path, box_bytes: bytes) -> None:
     write_box(root / "a b%2f.exgs", 400)
 
     async def main(site: Site) -> None:
@@ -203,7 +203,7 @@ async def _lacks(site: Site, path: str) -> bool:
     return not await _has(site, path)
 
 
-def test_damaged_and_cut_files_are_left_out_until_they_are_whole(
+def test_damaged_and_truncated_files_are_not_served_until_they_are_whole(
     root: Path, box_bytes: bytes
 ) -> None:
     (root / "cut.exgs").write_bytes(box_bytes[:-1])
@@ -220,7 +220,7 @@ def test_damaged_and_cut_files_are_left_out_until_they_are_whole(
     on_site(root, main, reload_s=0.05)
 
 
-def test_a_name_that_no_url_can_hold_is_left_out(root: Path, box_bytes: bytes) -> None:
+def test_a_file_name_that_is_not_valid_in_a_url_is_not_served(root: Path, box_bytes: bytes) -> None:
     (root / "caf\udce9.exgs").write_bytes(box_bytes)
 
     async def main(site: Site) -> None:
@@ -231,7 +231,7 @@ def test_a_name_that_no_url_can_hold_is_left_out(root: Path, box_bytes: bytes) -
     on_site(root, main)
 
 
-def test_a_file_cut_short_in_place_ends_the_answer_not_the_server(
+def test_truncating_a_file_in_place_ends_the_answer_not_the_server(
     root: Path, box_bytes: bytes
 ) -> None:
     async def main(site: Site) -> None:
@@ -249,7 +249,7 @@ def test_a_file_cut_short_in_place_ends_the_answer_not_the_server(
     on_site(root, quietly, reload_s=60.0)
 
 
-def test_who_reads_a_replaced_file_gets_the_old_one_to_the_end(
+def test_a_reader_of_a_replaced_file_gets_the_old_file_to_the_end(
     root: Path, box_bytes: bytes
 ) -> None:
     async def main(site: Site) -> None:
@@ -263,7 +263,7 @@ def test_who_reads_a_replaced_file_gets_the_old_one_to_the_end(
     on_site(root, main, reload_s=0.02)
 
 
-def test_the_token_is_asked_for(root: Path) -> None:
+def test_the_token_is_required(root: Path) -> None:
     async def main(site: Site) -> None:
         for path in ("/scenes", "/scenes/box.exgs", "/scenes/none.exgs", "/metrics"):
             assert (await site.get(path)).status == 401
@@ -299,7 +299,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, r
     assert compared == [(b"a", b"secret"), (b"", b"secret")]
 
 
-def test_the_hook_decides_scene_by_scene(root: Path) -> None:
+def test_the_hook_decides_for_each_scene(root: Path) -> None:
     write_box(root / "mine.exgs", 400)
 
     async def authorize(request: web.Request, scene: str) -> bool:

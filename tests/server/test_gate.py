@@ -1,4 +1,4 @@
-"""Connections that take too long, read too little, or are too many."""
+"""Limits for connections that are too slow or too many."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMITED = frozenset[str]()
 
 @pytest.fixture(scope="module")
 def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scene larger than the kernel's buffers for a reader that takes nothing."""
+    """A scene that is larger than the kernel's buffers for a reader that reads nothing."""
     folder = tmp_path_factory.mktemp("large")
     write_box(folder / "box.exgs", 150_000)
     return folder
@@ -38,7 +38,7 @@ async def _is_closed_within(reader: asyncio.StreamReader, timeout_s: float) -> b
 
 
 @pytest.mark.parametrize("drip", [b"", b"GET /scenes HT", b"GET /scenes HTTP/1.1\r\nX: y\r\n"])
-def test_a_head_that_does_not_come_is_not_awaited(root: Path, drip: bytes) -> None:
+def test_a_missing_request_head_closes_the_connection(root: Path, drip: bytes) -> None:
     async def main(site: Site) -> None:
         reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
         writer.write(drip)
@@ -49,7 +49,7 @@ def test_a_head_that_does_not_come_is_not_awaited(root: Path, drip: bytes) -> No
     on_site(root, main, patience=Patience(head_s=0.3))
 
 
-def test_a_dripping_head_is_not_awaited(root: Path) -> None:
+def test_a_dripping_request_head_closes_the_connection(root: Path) -> None:
     async def main(site: Site) -> None:
         reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
         closed = asyncio.create_task(_is_closed_within(reader, 4))
@@ -64,7 +64,7 @@ def test_a_dripping_head_is_not_awaited(root: Path) -> None:
     on_site(root, main, patience=Patience(head_s=0.3))
 
 
-def test_a_quiet_connection_is_kept_between_requests_for_a_while(root: Path) -> None:
+def test_an_idle_connection_is_kept_between_requests_for_some_time(root: Path) -> None:
     async def main(site: Site) -> None:
         reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
         for pause_s in (0.0, 1.5):
@@ -78,7 +78,7 @@ def test_a_quiet_connection_is_kept_between_requests_for_a_while(root: Path) -> 
 
 
 def _small_socket(site: Site) -> socket.socket:
-    """A connection whose receiver takes next to nothing."""
+    """A connection with a very small receive buffer."""
     end = socket.socket()
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     end.connect((site.server.host, site.server.port))
@@ -101,7 +101,7 @@ def _hello() -> bytes:
 
 ASKING = {
     "file": RANGE.format(last=(1 << 20) - 1).encode(),
-    "kernel": RANGE.format(last=40_000).encode(),  # the answer leaves the process at once
+    "kernel": RANGE.format(last=40_000).encode(),  # the kernel takes the whole answer at once
     "stream": STREAM + _hello(),
 }
 
@@ -123,8 +123,8 @@ def test_a_reader_that_stalls_is_dropped(
     on_site(large_root, main, patience=Patience(piece_s=0.5))
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel does not tell")
-def test_an_answer_that_is_not_taken_is_no_rest_between_requests(large_root: Path) -> None:
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs TCP_INFO")
+def test_an_unread_answer_does_not_count_as_idle_time(large_root: Path) -> None:
     async def main(site: Site) -> None:
         with _small_socket(site) as end:
             end.sendall(ASKING["kernel"])
@@ -134,7 +134,7 @@ def test_an_answer_that_is_not_taken_is_no_rest_between_requests(large_root: Pat
 
 
 async def _read_at(site: Site, asked: str, piece_bytes: int, pause_s: float, while_s: float) -> int:
-    """Bytes that come to a reader that takes so many at a time; raises ConnectionError."""
+    """Read `piece_bytes` at a time for `while_s`; return the bytes read. Raises ConnectionError."""
     loop = asyncio.get_running_loop()
     end_s, taken_bytes = loop.time() + while_s, 0
     with _small_socket(site) as end:
@@ -149,10 +149,12 @@ async def _read_at(site: Site, asked: str, piece_bytes: int, pause_s: float, whi
     return taken_bytes
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel does not tell")
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs TCP_INFO")
 @pytest.mark.parametrize("asked", ["file", "stream"])
-def test_a_slow_reader_is_not_cut_while_it_gets_on(large_root: Path, asked: str) -> None:
-    """A link of 100 kbit/s that six requests share, eight times as fast, as is the patience."""
+def test_a_slow_reader_stays_connected_while_it_makes_progress(
+    large_root: Path, asked: str
+) -> None:
+    """A link of 100 kbit/s shared by six requests. Rate and timeout are both scaled by eight."""
 
     async def main(site: Site) -> None:
         assert await _read_at(site, asked, 1700, 0.1, 3.0) > 25_000
@@ -161,9 +163,9 @@ def test_a_slow_reader_is_not_cut_while_it_gets_on(large_root: Path, asked: str)
 
 
 @pytest.mark.parametrize("asked", ["file", "stream"])
-def test_a_reader_that_takes_a_drip_is_dropped(large_root: Path, asked: str) -> None:
+def test_a_reader_that_reads_almost_nothing_is_dropped(large_root: Path, asked: str) -> None:
     async def main(site: Site) -> None:
-        # (What lies in its own kernel already, the reader can take for long.)
+        # The reader can go on reading what is in its own kernel buffer.
         reading = asyncio.create_task(_read_at(site, asked, 50, 0.1, 6.0))
         await until(lambda: _is_dropped(site))
         reading.cancel()
@@ -188,7 +190,7 @@ async def _is_dropped(site: Site) -> bool:
     return await site.metric('exgs_dropped_connections_total{reason="slow reader"}') == 1
 
 
-def test_a_reader_that_leaves_is_no_fault_of_the_server(
+def test_a_reader_that_disconnects_is_not_logged_as_an_error(
     large_root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main(site: Site) -> None:
@@ -209,7 +211,7 @@ def test_a_reader_that_leaves_is_no_fault_of_the_server(
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
 
 
-def test_a_malformed_request_costs_one_line_of_log(
+def test_a_malformed_request_gives_one_log_line(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main(site: Site) -> None:
@@ -272,7 +274,7 @@ def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) ->
     on_site(root, main, patience=Patience(piece_s=0.5))
 
 
-def test_one_address_gets_its_share_of_connections(root: Path) -> None:
+def test_connections_per_address_are_limited(root: Path) -> None:
     async def main(site: Site) -> None:
         await site.http.close()
         held = [await asyncio.open_connection(site.server.host, site.server.port) for _ in range(3)]
@@ -290,7 +292,7 @@ def test_one_address_gets_its_share_of_connections(root: Path) -> None:
     on_site(root, main, quota=quota)
 
 
-def test_all_addresses_together_have_a_limit(root: Path) -> None:
+def test_the_total_of_connections_is_limited(root: Path) -> None:
     async def main(site: Site) -> None:
         _, writer = await asyncio.open_connection(site.server.host, site.server.port)
         await asyncio.sleep(0.05)
@@ -300,7 +302,7 @@ def test_all_addresses_together_have_a_limit(root: Path) -> None:
     on_site(root, main, quota=Quota(connections=1))
 
 
-def test_one_address_gets_its_share_of_requests(root: Path) -> None:
+def test_requests_per_address_are_limited(root: Path) -> None:
     async def main(site: Site) -> None:
         answers = [await site.get("/healthz") for _ in range(12)]
         assert [answer.status for answer in answers[:10]] == [200] * 10

@@ -1,4 +1,4 @@
-"""What an operator relies on: the process as a whole."""
+"""Operation of the server process: start, shutdown, metrics, logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.server.support import Site, on_site, streaming
 
 @contextmanager
 def process(root: Path) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
-    """`exgs serve` in a process of its own."""
+    """Run `exgs serve` in its own process."""
     command = [sys.executable, "-m", "exgs.cli.main", "serve", str(root), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -42,7 +42,7 @@ def process(root: Path) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_streams_are_told_before_the_process_ends(root: Path, number: int) -> None:
+def test_all_streams_get_goaway_before_the_process_ends(root: Path, number: int) -> None:
     with process(root) as (server, host, port):
 
         async def main() -> float:
@@ -68,7 +68,7 @@ def test_all_streams_are_told_before_the_process_ends(root: Path, number: int) -
         assert server.returncode == 0
 
 
-def test_the_process_ends_in_time_although_readers_stall(root: Path, box_bytes: bytes) -> None:
+def test_stalled_readers_do_not_delay_the_shutdown(root: Path, box_bytes: bytes) -> None:
     (root / "long.exgs").write_bytes(box_bytes)
     with process(root) as (server, host, port):
 
@@ -100,7 +100,7 @@ def test_the_server_needs_no_torch(root: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_in_the_error(tmp_path: Path) -> None:
     async def main() -> None:
         async with start(ServerConfig(root=tmp_path / "none", port=0)):
             pass
@@ -109,7 +109,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         asyncio.run(main())
 
 
-def test_metrics_are_for_prometheus(root: Path) -> None:
+def test_metrics_have_the_format_of_prometheus(root: Path) -> None:
     async def main(site: Site) -> None:
         await site.get("/scenes/box.exgs", Range="bytes=0-99")
         answer = await site.get("/metrics")
@@ -140,7 +140,7 @@ def test_log_lines_are_json() -> None:
     assert "ValueError: no" in second["trace"]
 
 
-def test_every_answer_is_a_line_of_log(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_answer_gives_one_log_line(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "exgs.server")
     asked = [
         ("GET", "/scenes/box.exgs", {"Range": "bytes=0-99"}, 206, 100),
@@ -161,7 +161,7 @@ def test_every_answer_is_a_line_of_log(root: Path, caplog: pytest.LogCaptureFixt
     ]
 
 
-def test_the_application_can_be_mounted_elsewhere(root: Path) -> None:
+def test_the_application_can_be_mounted_in_another_one(root: Path) -> None:
     async def main() -> None:
         runner = aiohttp.web.AppRunner(create_app(ServerConfig(root=root)))
         await runner.setup()
@@ -177,7 +177,7 @@ def test_the_application_can_be_mounted_elsewhere(root: Path) -> None:
     asyncio.run(main())
 
 
-def test_streams_go_over_tls(root: Path, tmp_path: Path) -> None:
+def test_streams_work_over_tls(root: Path, tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]

@@ -1,4 +1,4 @@
-"""A stream fills its link and hardly more: what it chooses next does not wait behind the last."""
+"""The pacer fills the link without building a queue, so new chunks do not wait behind old ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ STEP_S = 0.001
 
 
 class Link:
-    """A bottleneck with a delay behind it, seen as the kernel of the sender sees it."""
+    """A bottleneck followed by a delay, as the kernel of the sender observes it."""
 
     def __init__(self, rate: float, trip_s: float) -> None:
         self.rate = rate
         self.trip_s = trip_s
         self.now_s = 0.0
         self.waiting_bytes = 0.0  # at the bottleneck
-        self.delivered_bytes = 0.0  # and acknowledged
-        self._answers: deque[tuple[float, float]] = deque()  # when they come, bytes
+        self.delivered_bytes = 0.0  # acknowledged too
+        self._answers: deque[tuple[float, float]] = deque()  # time of arrival, bytes
 
     def step(self) -> None:
         self.now_s += STEP_S
@@ -51,7 +51,7 @@ class Link:
         )
 
     def fill(self, until_s: float, pacer: Pacer) -> tuple[float, float]:
-        """Send what `pacer` lets through; returns the share of the link used, the worst wait."""
+        """Send what `pacer` allows. Returns the used share of the link and the longest wait."""
         before_bytes, start_s, worst_s, again_s = self.delivered_bytes, self.now_s, 0.0, self.now_s
         while self.now_s < until_s:
             while self.now_s >= again_s:
@@ -69,16 +69,16 @@ class Link:
 @pytest.mark.parametrize(
     ("rate", "trip_s"), [(250e3, 0.2), (250e3, 0.1), (2.5e6, 0.04), (12.5e6, 0.02), (25e6, 0.2)]
 )
-def test_a_link_is_filled_and_no_queue_stands(rate: float, trip_s: float) -> None:
+def test_a_link_is_filled_without_a_standing_queue(rate: float, trip_s: float) -> None:
     link = Link(rate, trip_s)
     pacer = Pacer(0.0)
-    link.fill(6.0, pacer)  # it finds out
+    link.fill(6.0, pacer)  # it measures the rate
     share, wait_s = link.fill(12.0, pacer)
     assert share > 0.97
     assert wait_s < 0.2 * trip_s + 0.05
 
 
-def test_a_link_that_changes_its_rate_is_followed() -> None:
+def test_the_pacer_follows_changes_of_the_rate() -> None:
     link = Link(250e3, 0.1)
     pacer = Pacer(0.0)
     link.fill(5.0, pacer)
@@ -93,7 +93,7 @@ def test_a_link_that_changes_its_rate_is_followed() -> None:
     assert wait_s < 0.08
 
 
-def test_fragments_are_small_where_the_link_is_slow() -> None:
+def test_fragments_are_small_on_slow_links() -> None:
     sizes = []
     for rate in (50e3, 250e3, 500e3, 5e6):
         link = Link(rate, 0.05)
@@ -105,13 +105,13 @@ def test_fragments_are_small_where_the_link_is_slow() -> None:
     assert sizes[3] == MAX_FRAGMENT_BYTES
 
 
-def test_where_the_kernel_does_not_tell_nothing_waits() -> None:
+def test_without_kernel_information_nothing_waits() -> None:
     pacer = Pacer(0.0)
     assert pacer.next_look_s(1.0, None, 0.5) is None
     assert pacer.fragment_bytes == MAX_FRAGMENT_BYTES
 
 
-def test_a_slow_reader_is_asked_seldom() -> None:
+def test_the_socket_of_a_slow_reader_is_polled_rarely() -> None:
     link, pacer = Link(250e3, 0.1), Pacer(0.0)
     link.waiting_bytes = 40e3
     looks_s = [0.0]
@@ -124,8 +124,8 @@ def test_a_slow_reader_is_asked_seldom() -> None:
     assert pauses_s[-1] > pauses_s[0]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-def test_linux_tells_what_is_under_way() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_linux_reports_bytes_in_flight() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with socket.create_connection(server.getsockname()) as one, server.accept()[0] as other:
             before = delivery_of(one)

@@ -1,4 +1,4 @@
-"""The page for people: what it says, what it lets in, what it is served with; and posters."""
+"""The viewer page: its content, its content security policy, its headers; and posters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEMPLATE = """<!doctype html>
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with a scene that has a poster, and one that has none."""
+    """A folder with one scene with a poster and one without."""
     folder = tmp_path / "scenes"
     folder.mkdir()
     parts = small_file()
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A built page, as far as the server looks."""
+    """The parts of a built page that the server reads."""
     folder = tmp_path / "page"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text(_TEMPLATE)
@@ -61,7 +61,7 @@ def policy_of(page: Answer) -> dict[str, list[str]]:
     return {name: values for name, *values in (rule.split() for rule in rules)}
 
 
-def test_without_a_built_page_one_line_says_how_to_build_it(
+def test_without_a_built_page_the_answer_explains_how_to_build_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exgs.server.app.load_page", lambda: None)
@@ -77,7 +77,7 @@ def test_without_a_built_page_one_line_says_how_to_build_it(
     on_site(root, main)
 
 
-def test_the_catalogue_comes_with_the_page(root: Path, built: Path) -> None:
+def test_the_page_contains_the_catalogue(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         page = await site.get("/")
         assert page.status == 200
@@ -90,7 +90,7 @@ def test_the_catalogue_comes_with_the_page(root: Path, built: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/scenes/posed/", "/?content=/scenes/posed.exgs"])
-def test_a_scene_comes_with_its_poster(root: Path, built: Path, path: str) -> None:
+def test_the_page_of_a_scene_contains_its_poster(root: Path, built: Path, path: str) -> None:
     async def main(site: Site) -> None:
         page = await site.get(path)
         data = data_of(page)
@@ -114,7 +114,7 @@ def test_the_address_of_a_scene_ends_with_a_slash(root: Path, built: Path) -> No
     on_site(root, main)
 
 
-def test_posters_are_served_and_kept_until_they_change(root: Path, built: Path) -> None:
+def test_posters_are_served_and_cached_until_they_change(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         poster = await site.get("/scenes/posed/poster")
         assert (poster.status, poster.body) == (200, JPEG)
@@ -142,7 +142,7 @@ def test_a_damaged_poster_does_not_hide_its_scene(root: Path) -> None:
     on_site(root, main)
 
 
-def test_behind_a_token_the_page_tells_nothing_of_scenes(root: Path, built: Path) -> None:
+def test_with_a_token_the_page_reveals_no_scenes(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         assert data_of(await site.get("/")) == {"token": True}
         for name in ("posed", "none"):
@@ -157,7 +157,7 @@ def test_behind_a_token_the_page_tells_nothing_of_scenes(root: Path, built: Path
     on_site(root, main, token="secret")
 
 
-def test_the_operators_hook_decides_over_pages_too(root: Path, built: Path) -> None:
+def test_the_hook_decides_about_pages_too(root: Path, built: Path) -> None:
     async def nobody(_request: object, name: str) -> bool:
         return name == "plain"
 
@@ -169,7 +169,7 @@ def test_the_operators_hook_decides_over_pages_too(root: Path, built: Path) -> N
     on_site(root, main, authorize=nobody)
 
 
-def test_the_page_may_load_nothing_but_itself(root: Path, built: Path) -> None:
+def test_the_page_may_load_only_its_own_files(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         page = await site.get("/")
         policy = policy_of(page)
@@ -196,7 +196,7 @@ def test_the_page_may_load_nothing_but_itself(root: Path, built: Path) -> None:
         ("https://*/a.exgs", []),
     ],
 )
-def test_a_scene_elsewhere_lets_in_its_origin_alone(
+def test_a_scene_on_another_host_allows_only_its_origin(
     root: Path, built: Path, content: str, origin: list[str]
 ) -> None:
     async def main(site: Site) -> None:
@@ -230,7 +230,7 @@ def test_no_text_of_a_request_becomes_markup(root: Path, built: Path, text: str)
         ("br;q=0, gzip;q=0.5", "gzip", "main-1.js.gz"),
     ],
 )
-def test_assets_are_packed_ahead_and_never_change(
+def test_assets_are_compressed_in_advance_and_immutable(
     root: Path, built: Path, accepted: str, encoding: str | None, body: str
 ) -> None:
     async def main(site: Site) -> None:
@@ -246,7 +246,7 @@ def test_assets_are_packed_ahead_and_never_change(
     on_site(root, main, cors_origins=("*",))
 
 
-def test_the_page_itself_is_packed_for_who_takes_that(root: Path, built: Path) -> None:
+def test_the_page_is_compressed_for_clients_that_accept_it(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         url = f"{site.server.url}/"
         headers = {"Accept-Encoding": "gzip"}
@@ -257,7 +257,7 @@ def test_the_page_itself_is_packed_for_who_takes_that(root: Path, built: Path) -
     on_site(root, main)
 
 
-def test_one_file_is_served_without_its_neighbours(root: Path, built: Path) -> None:
+def test_a_single_file_is_served_without_other_files_of_its_folder(root: Path, built: Path) -> None:
     async def main(site: Site) -> None:
         listed = json.loads((await site.get("/scenes")).body)["scenes"]
         assert [entry["name"] for entry in listed] == ["posed"]
@@ -267,7 +267,7 @@ def test_one_file_is_served_without_its_neighbours(root: Path, built: Path) -> N
     on_site(root / "posed.exgs", main)
 
 
-def test_the_single_page_holds_its_policy(built: Path) -> None:
+def test_the_single_file_page_contains_its_policy(built: Path) -> None:
     script = '<script type="module" async>let all = 1;</script>'
     template = _TEMPLATE.replace('<script type="module" src="/assets/main-1.js"></script>', script)
     (built / "single.html").write_text(template)

@@ -1,4 +1,4 @@
-"""Scenes in S3, as a local S3 server gives it."""
+"""Scenes in S3, with a local S3 server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     conf.update(before)
 
 
-def test_scenes_in_s3_are_served_and_followed(
+def test_scenes_in_s3_are_served_and_updated(
     endpoint: str, tmp_path: Path, box_bytes: bytes
 ) -> None:
     import s3fs

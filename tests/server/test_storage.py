@@ -1,4 +1,4 @@
-"""Scenes in an object store, as in a folder."""
+"""Scenes in an object store work like scenes in a folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _on_bucket(main, **options) -> None:  # type: ignore[no-untyped-def]
     asyncio.run(run())
 
 
-def test_objects_are_served_by_ranges_and_as_streams(
+def test_objects_are_served_by_range_and_as_streams(
     bucket: fsspec.AbstractFileSystem, box_bytes: bytes
 ) -> None:
     async def main(site: Site) -> None:
@@ -57,7 +57,7 @@ def test_objects_are_served_by_ranges_and_as_streams(
 @pytest.mark.parametrize(
     "name", ["notes", "other", "deeper%2fother", "secret", "..%2fsecret", "%2e%2e%2fsecret"]
 )
-def test_only_scenes_right_below_the_prefix_are_served(
+def test_only_scenes_directly_below_the_prefix_are_served(
     bucket: fsspec.AbstractFileSystem, name: str
 ) -> None:
     async def main(site: Site) -> None:
@@ -66,7 +66,7 @@ def test_only_scenes_right_below_the_prefix_are_served(
     _on_bucket(main)
 
 
-def test_an_object_that_is_replaced_is_never_mixed(
+def test_bytes_of_a_replaced_object_are_never_mixed(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path, box_bytes: bytes
 ) -> None:
     write_box(tmp_path / "next.exgs", 9000, seed=3)
@@ -79,7 +79,7 @@ def test_an_object_that_is_replaced_is_never_mixed(
         async def is_new() -> bool:
             answer = await site.get("/scenes/box.exgs")
             if answer.headers["Etag"] == before.headers["Etag"]:
-                assert answer.body == box_bytes  # from what was read before
+                assert answer.body == box_bytes  # from the blocks that were read before
                 return False
             assert answer.body == other
             return True
@@ -95,12 +95,12 @@ def test_a_read_notices_that_the_object_has_changed(
     source = ObjectStore(URL).open("box")
     assert asyncio.run(source.read(5, 10)) == box_bytes[5:15]
     bucket.pipe("/scenes/of/this/box.exgs", box_bytes[::-1])
-    assert asyncio.run(source.read(5, 10)) == box_bytes[5:15]  # is held
+    assert asyncio.run(source.read(5, 10)) == box_bytes[5:15]  # from the cache
     with pytest.raises(UnreadableError, match="has changed"):
         source.read_now(5, 10)
 
 
-def test_many_readers_of_a_block_fetch_it_once(
+def test_many_readers_of_a_block_read_it_once(
     bucket: fsspec.AbstractFileSystem, box_bytes: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ObjectStore(URL)
@@ -119,7 +119,7 @@ def test_many_readers_of_a_block_fetch_it_once(
 
 
 @pytest.mark.parametrize("url", ["nosuchstore://bucket", "memory://not/there"])
-def test_a_store_that_is_not_there_is_named(url: str) -> None:
+def test_a_missing_store_is_named_in_the_error(url: str) -> None:
     async def main() -> None:
         async with start(ServerConfig(root=url, port=0)):
             pass

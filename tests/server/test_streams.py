@@ -24,13 +24,13 @@ CLOSE_BASE = 4000
 
 
 async def _code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
-    """What the server closes with."""
+    """The close code of the server."""
     while (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.BINARY:
         pass
     return socket.close_code
 
 
-def test_a_stream_brings_every_byte_once(root: Path, box_bytes: bytes) -> None:
+def test_a_stream_delivers_every_byte_once(root: Path, box_bytes: bytes) -> None:
     async def main(site: Site) -> None:
         async with streaming(site, camera=camera_at(0, 0, -3)) as client:
             await client.finish()
@@ -47,7 +47,7 @@ def test_a_stream_brings_every_byte_once(root: Path, box_bytes: bytes) -> None:
     on_site(root, main)
 
 
-def test_a_hello_of_the_greatest_length_is_taken(root: Path) -> None:
+def test_a_hello_of_the_largest_size_is_accepted(root: Path) -> None:
     async def main(site: Site) -> None:
         session = ClientSession("box", credit_bytes=CREDIT_BYTES)
         (hello,) = session.data_to_send()
@@ -97,7 +97,7 @@ def test_a_resumed_stream_sends_only_the_rest(root: Path, box_bytes: bytes) -> N
     on_site(root, main)
 
 
-def test_a_new_view_turns_the_stream_within_one_fragment_of_credit(root: Path) -> None:
+def test_a_new_view_takes_effect_within_one_fragment_of_credit(root: Path) -> None:
     async def main(site: Site) -> None:
         async with streaming(site, camera=camera_at(0, 0, -3), credit_bytes=20_000) as client:
             while client.session.credit_bytes:
@@ -136,7 +136,7 @@ def test_a_have_set_of_other_bytes_is_refused(root: Path) -> None:
     on_site(root, main, reload_s=0.05)
 
 
-def test_a_scene_that_is_not_there_is_said_so(root: Path) -> None:
+def test_a_missing_scene_gives_an_error(root: Path) -> None:
     async def main(site: Site) -> None:
         for name in ("none", "%2e%2e%2fbox", "box%00"):
             async with streaming(site, name) as client:
@@ -147,7 +147,7 @@ def test_a_scene_that_is_not_there_is_said_so(root: Path) -> None:
     on_site(root, main)
 
 
-def test_the_token_may_come_by_header_or_by_hello(root: Path) -> None:
+def test_the_token_may_be_in_a_header_or_in_hello(root: Path) -> None:
     async def main(site: Site) -> None:
         async with streaming(site, token="right") as client:
             await client.finish()
@@ -199,7 +199,7 @@ def test_only_pages_of_allowed_origins_may_stream(root: Path) -> None:
         (b"\x01\x00\x00\x00\xff\xff\xff\xff", ErrorCode.LIMIT),
     ],
 )
-def test_what_breaks_the_rules_is_told_so_and_closed(
+def test_protocol_faults_get_an_error_and_close_the_stream(
     root: Path, message: bytes, code: ErrorCode
 ) -> None:
     async def main(site: Site) -> None:
@@ -218,7 +218,7 @@ def test_what_breaks_the_rules_is_told_so_and_closed(
     on_site(root, main)
 
 
-def test_who_goes_with_the_hello_is_let_go(root: Path) -> None:
+def test_a_client_may_disconnect_right_after_hello(root: Path) -> None:
     hello = pack_frame(FrameType.HELLO, pack_hello(Hello((1,), "box", credit_bytes=100)))
     goaway = pack_frame(FrameType.GOAWAY, pack_goaway(GoAway(ErrorCode.NONE, "", 0.0)))
     error = pack_frame(FrameType.ERROR, pack_error(Error(ErrorCode.INTERNAL, "no", True)))
@@ -250,7 +250,7 @@ def test_a_message_larger_than_any_hello_is_refused(root: Path) -> None:
     on_site(root, main)
 
 
-def test_a_client_that_says_no_hello_is_closed(root: Path) -> None:
+def test_a_client_without_hello_is_disconnected(root: Path) -> None:
     async def main(site: Site) -> None:
         async with site.http.ws_connect(f"{site.server.url}/scenes/box/stream") as socket:
             for byte in b"\x01\x00\x00\x00\x40":
@@ -268,7 +268,7 @@ def test_a_plain_request_to_a_stream_is_told_to_upgrade(root: Path) -> None:
     on_site(root, main)
 
 
-def test_one_stream_too_many_is_told_to_come_back(root: Path) -> None:
+def test_a_stream_beyond_the_limit_is_asked_to_retry_later(root: Path) -> None:
     async def main(site: Site) -> None:
         async with streaming(site) as first:
             await first.step()
@@ -282,7 +282,7 @@ def test_one_stream_too_many_is_told_to_come_back(root: Path) -> None:
     on_site(root, main, quota=Quota(streams=1))
 
 
-def test_a_file_cut_short_in_place_ends_the_stream_not_the_server(root: Path) -> None:
+def test_truncating_a_file_in_place_ends_the_stream_not_the_server(root: Path) -> None:
     async def main(site: Site) -> None:
         async with streaming(site, credit_bytes=5000) as client:
             while client.session.credit_bytes:
