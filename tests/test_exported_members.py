@@ -13,6 +13,8 @@ PUBLIC = {
     "exgs.scene": 21,
     "exgs.codec": 29,
     "exgs.painter": 8,
+    "exgs.client": 11,
+    "exgs.server": 8,
 }
 
 

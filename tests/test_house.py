@@ -85,8 +85,39 @@ def test_floors_import_only_downward() -> None:
 def test_the_codec_never_names_the_network(floor: str) -> None:
     for path in modules():
         if floor_of(path) == floor:
-            roots = {name.split(".")[0] for _, name in imports(path)}
-            assert not roots & {"aiohttp", "asyncio", "socket"}, path
+            assert not _roots(path) & {"aiohttp", "asyncio", "socket"}, path
+
+
+# What is told the time and given bytes, so that a simulator can drive it: clocks, threads and
+# sockets belong to the shells around it.
+TOLD_THE_TIME = (
+    "codec/exgs/wire",
+    "client/exgs/client/flow",
+    "client/exgs/client/decoding.py",
+    "client/exgs/client/delivery.py",
+    "client/exgs/client/link.py",
+    "client/exgs/client/profiles/exchange.py",
+    "client/exgs/client/profiles/ranges.py",
+    "client/exgs/client/readiness.py",
+    "client/exgs/client/residency.py",
+    "client/exgs/lab",
+    "server/exgs/server/flow",
+)
+SHELLS_ONLY = {"aiohttp", "asyncio", "concurrent", "select", "socket", "threading", "time"}
+DRAWS_FROM_A_SEED = ("client/exgs/client/link.py", "client/exgs/lab")
+
+
+@pytest.mark.parametrize("place", TOLD_THE_TIME)
+def test_policies_read_no_clock(place: str) -> None:
+    found = [path for path in modules() if path.is_relative_to(ROOT / place)]
+    assert found, place
+    for path in found:
+        forbidden = SHELLS_ONLY | (set() if place in DRAWS_FROM_A_SEED else {"random"})
+        assert not _roots(path) & forbidden, path
+
+
+def _roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for _, name in imports(path)}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
-from exgs.client.errors import DamagedOnTheWayError
+from exgs.client.errors import DamagedAtServerError
 from exgs.client.profiles.ranges import ByteRange, RangeReader
 from exgs.codec.errors import FormatError
 from exgs.codec.format.container import FilePusher
@@ -146,19 +146,46 @@ def test_a_server_that_sends_the_whole_file_is_asked_once(
     assert reader.is_done
 
 
-def test_a_flipped_bit_is_a_typed_error(box: bytes) -> None:
-    for position in (3, 30, 500, 5000, len(box) - 5):
-        reader = RangeReader(Delivery(_Arrivals()))
-        damaged = bytearray(box)
-        damaged[position] ^= 1
-        front = reader.claim(1000)
-        assert front is not None
-        reader.claim_all(front)
-        with pytest.raises((FormatError, DamagedOnTheWayError)) as caught:
-            reader.take(0, bytes(damaged))
-        reader.release()
-        if isinstance(caught.value, DamagedOnTheWayError):
-            assert reader.claim(1) is not None
+@pytest.mark.parametrize("position", [3, 30, 500])
+def test_a_flipped_bit_in_the_head_is_a_typed_error(box: bytes, position: int) -> None:
+    reader = RangeReader(Delivery(_Arrivals()))
+    front = reader.claim(1000)
+    assert front is not None
+    with pytest.raises(FormatError):
+        reader.take(0, box[:position] + bytes([box[position] ^ 1]) + box[position + 1 :])
+
+
+def test_a_part_that_comes_damaged_is_asked_for_again_and_nothing_else_is(
+    box: bytes, whole: dict[int, bytes]
+) -> None:
+    arrivals = _Arrivals()
+    reader = RangeReader(Delivery(arrivals))
+    front = reader.claim(1000)
+    assert front is not None
+    everything = reader.claim_all(front)
+    assert everything is not None
+    reader.take(0, box[:-5] + bytes([box[-5] ^ 1]) + box[-4:])
+    reader.finish(everything)
+    again = reader.claim(1 << 20)
+    assert again is not None
+    assert reader.came_damaged(again)
+    assert box[again.start : again.end] == whole[max(whole)]
+    reader.take(again.start, box[again.start : again.end])
+    reader.finish(again)
+    assert reader.is_done
+    assert arrivals.chunks == whole
+
+
+def test_a_part_that_is_damaged_on_the_server_is_given_up(box: bytes) -> None:
+    reader = RangeReader(Delivery(_Arrivals()))
+    damaged = box[:-5] + bytes([box[-5] ^ 1]) + box[-4:]
+    asked = 0
+    with pytest.raises(DamagedAtServerError, match="upload the file again"):
+        while (wanted := reader.claim(1 << 20)) is not None:
+            asked += 1
+            reader.take(wanted.start, damaged[wanted.start : wanted.end])
+            reader.finish(wanted)
+    assert asked < 20
 
 
 def test_what_a_camera_sees_comes_first(tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def test_a_damaged_part_is_asked_for_past_the_cache_that_holds_it(
         site.alter = alter
         report = stream(f"{site.url}/box.exgs", tmp_path, OPTIONS)
     assert report.rows[-1].psnr_db == float("inf")
+    assert report.reconnections == 0  # nothing else had to wait for it
     assert 0 < len(fresh) < len(site.ranges) - 1
 
 

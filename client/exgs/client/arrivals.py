@@ -67,6 +67,7 @@ class Arrivals:
         self._arrived: list[Arrival] = []
         self._head: FileHead | None = None
         self._is_ready = False
+        self._is_looking = False  # a new view has not been judged yet
         self._reconnections = 0
         self._trouble: str | None = None
         self._is_over = False
@@ -109,10 +110,16 @@ class Arrivals:
 
     def set_ready(self, is_ready: bool) -> None:
         """Whether all that the newest view sees has been handed over."""
-        if is_ready != self._is_ready:
+        if is_ready != self._is_ready or self._is_looking:
             with self._changed:
                 self._is_ready = is_ready
                 self._tell()
+
+    def view_taken(self) -> None:
+        """The newest view is the one that `set_ready` has judged."""
+        with self._changed:
+            self._is_looking = False
+            self._tell()
 
     def lost(self, reason: str) -> None:
         """The connection has ended; another one follows."""
@@ -140,6 +147,11 @@ class Arrivals:
         """Why nothing more will come, if that is a fault."""
         return self._fault
 
+    def view_changes(self) -> None:
+        """Nothing is ready for a new view until it has been judged."""
+        with self._changed:
+            self._is_looking = True
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for news; False where there are none in time."""
         with self._changed:
@@ -154,7 +166,7 @@ class Arrivals:
                 arrived,
                 self._head,
                 self.received_bytes,
-                self._is_ready,
+                self._is_ready and not self._is_looking,
                 self._reconnections,
                 self._trouble,
                 self._is_over,

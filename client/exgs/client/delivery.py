@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from exgs.client.arrivals import Arrivals
 from exgs.client.cache import Cache, Stored
 from exgs.client.errors import SceneChangedError
+from exgs.client.readiness import Readiness
 from exgs.client.residency import Residency, Revision
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.scene.camera import Camera
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES
@@ -34,6 +36,7 @@ class Delivery:
         self._cache = cache
         self._stored = stored
         self._residency = Residency(memory_bytes) if memory_bytes is not None else None
+        self._readiness = Readiness()
 
     @property
     def received_bytes(self) -> int:
@@ -71,19 +74,46 @@ class Delivery:
         if self._cache is not None:
             self._cache.add(part, offset, data)
 
+    def follow(self, plan: PartPlan) -> None:
+        """This is what is known of the file, in this connection; pages are added to it first."""
+        self._readiness.follow(plan)
+        self._tell()
+
+    def look(self, camera: Camera) -> None:
+        """What this camera sees counts for being ready."""
+        self._readiness.look(camera)
+        self._tell()
+
     def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
         """A page of the chunk table is whole and verified."""
         self.arrivals.add_page(rows)
+        self._readiness.page_known(page.id)
+        self._tell()
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
         """A chunk is whole and its hash is right."""
         if self._residency is None or self._residency.arrived(chunk.id):
             self.arrivals.add_chunk(chunk, packed)
+            self._readiness.arrived(chunk.id)
+            self._tell()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that the newest view sees is here, or all of it that fits into memory."""
+        return self._readiness.is_ready or self.is_settled
+
+    def _tell(self) -> None:
+        self.arrivals.set_ready(self.is_ready)
 
     @property
     def has_budget(self) -> bool:
         """Whether `revise` has to be asked what to receive."""
         return self._residency is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something is left out for want of memory: another view may call for it."""
+        return self._residency is not None and self._residency.is_full
 
     @property
     def is_settled(self) -> bool:
@@ -103,6 +133,8 @@ class Delivery:
         revision = self._residency.revise(plan, view)
         if revision.drop:
             self.arrivals.drop([plan.table[chunk] for chunk in revision.drop])
+            self._readiness.dropped(revision.drop)
+        self._tell()
         return revision
 
     def lift_budget(self) -> None:

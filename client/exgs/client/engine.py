@@ -73,6 +73,7 @@ class Engine:
         """Look from here from now on; of views in quick succession the newest counts."""
         with self._lock:
             self._camera = camera
+            self.arrivals.view_changes()
             if self._loop is not None and not self._is_looking:
                 self._is_looking = True
                 self._loop.call_soon_threadsafe(self._look)
@@ -80,9 +81,9 @@ class Engine:
     def stop(self) -> None:
         """Receive nothing more."""
         with self._lock:
-            self._is_stopped = True
-            if self._loop is not None and self._task is not None:
+            if not self._is_stopped and self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
+            self._is_stopped = True
 
     def join(self) -> None:
         """Wait until the thread has ended."""
@@ -97,8 +98,10 @@ class Engine:
             self._cache.close()
 
     def fetch_rest(self) -> None:
-        """After the end: receive, over no link, what limits have left out."""
+        """Stop, and receive, over no link, what limits have left out."""
+        self.stop()
         self.join()
+        self._is_stopped = False
         if self._profile is not None:
             self._profile.lift_limit()
         if self._delivery is not None:
@@ -170,6 +173,9 @@ class Engine:
             camera, self._is_looking = self._camera, False
         if camera is not None and self._profile is not None:
             self._profile.look(camera)
+            with self._lock:
+                if camera is self._camera:
+                    self.arrivals.view_taken()
 
     def _lost(self, reason: str) -> None:
         self.arrivals.lost(reason)

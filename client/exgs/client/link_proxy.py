@@ -72,9 +72,11 @@ class LinkProxy:
         tasks = [*self._connections, *([self._accepting] if self._accepting else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            self._listener.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            if self._listener is not None:
+                self._listener.close()
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:

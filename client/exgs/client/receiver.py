@@ -55,8 +55,9 @@ def receive(
     thread.
 
     Raises StreamError for a source that is none. Iterating raises StreamError, FormatError,
-    RemoteProtocolError; it ends when everything is here, or all that the limits allow. Leaving the
-    `async with` stops receiving at once.
+    RemoteProtocolError; it ends when everything is here, or `max_bytes` have come. Where memory is
+    full it goes on, since another view may bring other cells. Leaving the `async with` stops
+    receiving at once.
     """
     return AsyncReceiver(
         _source(source),
@@ -128,9 +129,9 @@ class _Receiver:
         return self._engine.arrivals.received_at_s
 
     def fetch_rest(self) -> None:
-        """When iterating has ended: receive what `max_bytes` and `memory_bytes` have left out.
+        """Receive also what `max_bytes` and `memory_bytes` have left out, and not over `link`.
 
-        Updates go on then. It waits a moment for the network's thread to end.
+        Updates go on. It waits a moment for the network's thread to begin anew.
         """
         self._engine.fetch_rest()
         self._is_ending = self._is_over = False
@@ -138,7 +139,11 @@ class _Receiver:
     def _advance(self) -> Update | None:
         """Take what has come and decode it; the update that it gives, if any."""
         batch = self._engine.arrivals.take()
-        update = self._live.advance(batch)
+        try:
+            update = self._live.advance(batch)
+        except Exception:
+            self._is_over = True
+            raise
         self._is_ending = batch.is_over and not self._live.has_left
         return update
 
@@ -188,6 +193,7 @@ class Receiver(_Receiver):
 
     def close(self) -> None:
         """Stop receiving, and wait until nothing of it is left; iterating ends."""
+        self._is_over = True
         self._engine.close()
 
 
@@ -243,12 +249,14 @@ class AsyncReceiver(_Receiver):
                 loop = asyncio.get_running_loop()
                 self._decoding = loop.run_in_executor(self._decoder, self._advance)
             # Whoever is cancelled here finds the same update at the next call.
-            decoding = self._decoding
             try:
-                update = await asyncio.shield(decoding)
-            finally:
-                if decoding.done():
-                    self._decoding = None
+                update = await asyncio.shield(self._decoding)
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                self._decoding = None
+                raise
+            self._decoding = None
             if update is not None:
                 return update
         raise StopAsyncIteration

@@ -157,6 +157,8 @@ class _Run:
                 self._last = update
                 self._reconnections = update.reconnections
                 self._screen.show(update)
+                if update.is_ready and self._options.memory_bytes is not None:
+                    break  # what else there is has no room
         self._received_s = scene.received_at_s - self._start_s
         self._received_bytes = scene.received_bytes
         self._screen.finish()

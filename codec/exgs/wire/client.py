@@ -184,7 +184,7 @@ class ClientSession(Session):
         if self.table is None:
             self.head, self.table = welcome.head, ChunkTable(welcome.head.root)
             header = welcome.head.header
-            self._missing_bytes = header.file_bytes - header.root_end
+            self._missing_bytes = header.file_bytes - header.poster_end
         return welcome
 
     def _receive_fragment(self, fragment: Fragment) -> list[Event]:
@@ -264,4 +264,4 @@ def _missing_bytes(held: Resume) -> int:
         + sum(pages[number - 1].packed_bytes for number in held.have.pages)
         + sum(len(data) for data in held.partial.values())
     )
-    return header.file_bytes - header.root_end - held_bytes
+    return header.file_bytes - header.poster_end - held_bytes

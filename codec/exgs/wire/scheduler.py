@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
 from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.scene.camera import Camera
 from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_part, part_name
-from exgs.wire.plan import PartPlan, Unit, share_of_coverage
+from exgs.wire.plan import PartPlan, Unit, UnitArrays, share_of_coverage
 from exgs.wire.visibility import box_weights
 
 ENDLESS_BYTES = 1 << 62  # more than any file has: no limit
@@ -324,13 +325,7 @@ class Scheduler:
         arrays = self.plan.arrays
         units = np.asarray(numbers, np.int64)
         sent = np.array([self._unit_sent.get(int(unit), 0) for unit in units], np.int64)
-        missing_bytes = np.maximum(arrays.packed_bytes[units] - sent, 1)
-        density = np.maximum(arrays.gain[units], _SMALLEST_GAIN) / missing_bytes
-        weights = box_weights(arrays.low[units], arrays.high[units], self.view.camera)
-        # SH calls for the BASIS; on its own it shows nothing.
-        coverage = np.where(arrays.is_basis[units], 0.0, weights.coverage * arrays.share[units])
-        around = np.where(arrays.is_basis[units], 1.0, weights.around * arrays.share[units])
-        scores = _scores(density, coverage, around)
+        scores = unit_scores(arrays, self.view.camera, units, sent)
         chunks = arrays.first_chunk[units]
         return list(zip(scores.tolist(), chunks.tolist(), units.tolist(), strict=True))
 
@@ -387,6 +382,25 @@ class Scheduler:
             return None
         parts = (page_part(page.id) for page in self.plan.pages)
         return next((part for part in parts if part not in self._whole_pages), None)
+
+
+def unit_scores(
+    arrays: UnitArrays,
+    camera: Camera,
+    units: npt.NDArray[np.int64] | slice = slice(None),
+    sent_bytes: npt.NDArray[np.int64] | int = 0,
+) -> Doubles:
+    """How soon these units come in this view: the least first.
+
+    `sent_bytes` of each have gone. What a unit needs comes before it, whatever the scores.
+    """
+    missing_bytes = np.maximum(arrays.packed_bytes[units] - sent_bytes, 1)
+    density = np.maximum(arrays.gain[units], _SMALLEST_GAIN) / missing_bytes
+    weights = box_weights(arrays.low[units], arrays.high[units], camera)
+    # SH calls for the BASIS; on its own it shows nothing.
+    coverage = np.where(arrays.is_basis[units], 0.0, weights.coverage * arrays.share[units])
+    around = np.where(arrays.is_basis[units], 1.0, weights.around * arrays.share[units])
+    return _scores(density, coverage, around)
 
 
 def _scores(density: Doubles, coverage: Doubles, around: Doubles) -> Doubles:

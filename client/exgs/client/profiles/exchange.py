@@ -61,20 +61,29 @@ class Exchange:
         self._credit = credit
         self._is_stale = False  # what was held came from a cache, and is of another file
         self._view = View(1, camera) if camera is not None else None
-        self._plan: PartPlan | None = None  # only where there is a memory budget
+        if camera is not None:
+            delivery.look(camera)
+        self._plan: PartPlan | None = None
         self._session = ClientSession(
             name, credit_bytes=self._more_credit(0), token=token, camera=camera, resume=resume
         )
 
     @property
     def is_done(self) -> bool:
-        """Whether all that is wanted is here."""
+        """Whether everything is here, or all that the byte limit allows.
+
+        Where memory is full another view may call for what has come and found no room.
+        """
         if not self._delivery.is_open:
             return False
         session = self._session
-        spent = session.credit_bytes == 0 and self._more_credit(0) == 0
-        settled = self._plan is not None and self._delivery.is_settled
-        return session.missing_bytes == 0 or spent or settled
+        is_spent = session.credit_bytes == 0 and self._more_credit(0) == 0
+        return is_spent or (session.missing_bytes == 0 and not self._delivery.is_full)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing more is to come for now: another view may change that."""
+        return self._delivery.is_settled
 
     def resume(self) -> Resume | None:
         """What the next connection needs to go on from here; None: begin anew."""
@@ -91,6 +100,7 @@ class Exchange:
         if self._session.closed:
             return
         self._view = View(self._session.send_view(camera), camera)
+        self._delivery.look(camera)
         if self._plan is not None:
             self._revise(self._plan)
 
@@ -124,16 +134,16 @@ class Exchange:
         match event:
             case Welcome(head=head):
                 self._delivery.open(head)
-                if self._delivery.has_budget and self._session.table is not None:
+                if self._session.table is not None:
                     self._plan = PartPlan(head, self._session.table)
+                    self._delivery.follow(self._plan)
                     self._revise(self._plan, anew=True)
             case Fragment(part, offset, data):
                 self._delivery.add_fragment(part, offset, data)
-            case PageArrived(page, rows):
+            case PageArrived(page, rows) if self._plan is not None:
+                self._plan.add_page(page, rows)
                 self._delivery.add_page(page, rows)
-                if self._plan is not None:
-                    self._plan.add_page(page, rows)
-                    self._revise(self._plan)
+                self._revise(self._plan)
             case ChunkArrived(chunk, packed):
                 self._delivery.add_chunk(chunk, packed)
             case GoAway(message=message, retry_after_s=retry_after_s):
@@ -146,7 +156,7 @@ class Exchange:
     def _revise(self, plan: PartPlan, *, anew: bool = False) -> None:
         """Tell the server what fits into memory."""
         session = self._session
-        if session.closed:
+        if session.closed or not self._delivery.has_budget:
             return
         revision = self._delivery.revise(plan, self._view, anew=anew)
         session.send_cancel(revision.leave_out)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import DamagedOnTheWayError, StreamError
+from exgs.client.errors import DamagedAtServerError, StreamError
 from exgs.client.profiles.ranges import RangeReader
 from exgs.codec.errors import DamagedError
 from exgs.scene.camera import Camera
@@ -22,10 +22,12 @@ class LocalProfile:
         self._delivery = delivery
         self._reader = RangeReader(delivery)
         self._limit_bytes = limit_bytes
+        self._news = asyncio.Event()  # a new view has come
 
     def look(self, camera: Camera) -> None:
         """Look from here from now on; to be called on the event loop."""
         self._reader.look(camera)
+        self._news.set()
 
     def lift_limit(self) -> None:
         """Read everything from the next `receive` on."""
@@ -34,13 +36,18 @@ class LocalProfile:
     async def receive(self) -> None:
         """Read until everything is here; raises StreamError, FormatError."""
         loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
         self._reader.revise()
         try:
             with self._path.open("rb") as file:
-                while not self._reader.is_done and (size_bytes := self._size_bytes()):
+                while size_bytes := self._size_bytes():
                     wanted = self._reader.claim(size_bytes, most_bytes=size_bytes)
-                    if wanted is None:
+                    if wanted is None and not self._delivery.is_full:
                         break
+                    if wanted is None:
+                        self._news.clear()
+                        await self._news.wait()
+                        continue
                     file.seek(wanted.start)
                     data = file.read(wanted.end - wanted.start)
                     self._delivery.count(len(data), loop.time())
@@ -54,7 +61,7 @@ class LocalProfile:
                     await asyncio.sleep(0)  # a new view may have come
         except OSError as error:
             raise StreamError(f"{self._path}: {error.strerror}") from error
-        except DamagedOnTheWayError as error:
+        except DamagedAtServerError as error:
             raise DamagedError(str(error), section=str(self._path)) from error
         finally:
             self._reader.release()

@@ -7,11 +7,12 @@ is handed over from its front on. Like the wire core, this knows no sockets and 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exgs.client.delivery import Delivery
-from exgs.client.errors import DamagedOnTheWayError
+from exgs.client.errors import DamagedAtServerError
 from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import FileHead, parse_head
 from exgs.codec.format.frame import content_hash
@@ -25,6 +26,7 @@ from exgs.wire.parts import page_part
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES, Scheduler
 
+_ATTEMPTS = 4  # to get a part unharmed
 _FRONT_BYTES = 64 << 10  # the first range: holds the head and as a rule the first picture
 
 
@@ -54,7 +56,7 @@ class RangeReader:
         self._whole: set[int] = set()  # parts
         self._held: dict[int, bytearray] = {}  # the first bytes of the others
         self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
-        self._damaged: set[int] = set()  # parts that came with a wrong hash, and not yet anew
+        self._damaged: Counter[int] = Counter()  # how often parts came that are not here unharmed
         self._starts: list[int] = []  # where the known parts begin, and which they are
         self._parts: list[tuple[int, ChunkRef | PageRef]] = []
 
@@ -118,6 +120,7 @@ class RangeReader:
     def look(self, camera: Camera) -> None:
         """Ask first for what this camera sees."""
         self._view = View((self._view.serial if self._view else 0) + 1, camera)
+        self._delivery.look(camera)
         if self._scheduler is not None:
             self._scheduler.set_view(self._view)
             self._revise(self._scheduler)
@@ -129,7 +132,9 @@ class RangeReader:
 
     def came_damaged(self, asked: ByteRange) -> bool:
         """Whether this range touches a part that has come with a wrong hash."""
-        return any(part in self._damaged for part, _ in self._touched_by(asked))
+        return bool(self._damaged) and any(
+            part in self._damaged for part, _ in self._touched_by(asked)
+        )
 
     def finish(self, asked: ByteRange) -> None:
         """A range has brought all that it will."""
@@ -197,7 +202,8 @@ class RangeReader:
     def take(self, position: int, data: bytes) -> None:
         """Bytes of the file from `position` on have come.
 
-        Raises DamagedOnTheWayError, after which that part is asked for again; FormatError.
+        A part whose hash is wrong is asked for again, a few times. Raises DamagedAtServerError
+        then; FormatError.
         """
         if self._scheduler is None:
             fresh = data[len(self._front) - position :]
@@ -235,6 +241,7 @@ class RangeReader:
             self._held = {part: bytearray(data) for part, data in resume.partial.items()}
             self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
         self._scheduler.set_view(self._view)
+        self._delivery.follow(self._scheduler.plan)
         self._list(self._scheduler.plan.table.values())
         self._count(self._on_the_way)
         self._revise(self._scheduler)
@@ -278,10 +285,15 @@ class RangeReader:
             return
         if content_hash(packed) != ref.hash:
             self._scheduler.mark(part, 0)
-            self._damaged.add(part)
-            raise DamagedOnTheWayError(f"{ref.section} at byte {ref.offset}: the hash is wrong")
+            self._damaged[part] += 1
+            if self._damaged[part] >= _ATTEMPTS:
+                raise DamagedAtServerError(
+                    f"{ref.section} at byte {ref.offset}: the hash is wrong each of"
+                    f" {_ATTEMPTS} times; upload the file again"
+                )
+            return
         self._whole.add(part)
-        self._damaged.discard(part)
+        del self._damaged[part]
         self._scheduler.mark(part, len(packed))
         if isinstance(ref, PageRef):
             rows = parse_page(packed, ref, self._scheduler.plan.facts)

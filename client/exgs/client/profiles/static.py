@@ -91,7 +91,9 @@ class StaticProfile:
             self._reader.release()
 
     def _is_done(self) -> bool:
-        return self._window.left_bytes(self._delivery.received_bytes) == 0 or self._reader.is_done
+        if self._window.left_bytes(self._delivery.received_bytes) == 0:
+            return True
+        return self._reader.is_done and not self._delivery.is_full  # else a view may want more
 
     def _claim(self) -> ByteRange | None:
         size = self._window.next_size(self._delivery.received_bytes)

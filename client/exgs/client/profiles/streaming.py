@@ -55,9 +55,11 @@ class StreamingProfile:
     def look(self, camera: Camera) -> None:
         """Look from here from now on; to be called on the event loop."""
         self._camera = camera
-        if self._exchange is not None:
-            self._exchange.look(camera)
-            self._news.set()
+        if self._exchange is None:
+            self._delivery.look(camera)
+            return
+        self._exchange.look(camera)
+        self._news.set()
 
     def lift_limit(self) -> None:
         """Receive everything from the next `receive` on."""
@@ -120,10 +122,12 @@ class StreamingProfile:
                     return data
                 case aiohttp.WSMsgType.PING:
                     await socket.pong(message.data)
-                case aiohttp.WSMsgType.PONG if self._silence.is_over(now_s()):
+                case aiohttp.WSMsgType.PONG if (
+                    self._silence.is_over(now_s()) and not exchange.is_idle
+                ):
                     raise TimeoutError
                 case aiohttp.WSMsgType.PONG:
-                    pass  # behind a message that has come after all
+                    pass  # behind a message that has come after all, or nothing is awaited
                 case aiohttp.WSMsgType.ERROR if isinstance(message.data, TimeoutError):
                     raise message.data
                 case _:

@@ -16,13 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from exgs.sample import sample_scene
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
-from PIL import Image
 
 WIDTH, HEIGHT, VIEWS = 640, 360, 2
 BLUR = 0.3  # squared pixels
@@ -81,7 +82,9 @@ def _compensated(scene: Gaussians, camera: Camera) -> Gaussians:
     p = scene.means.astype(np.float64) @ R.T + t
     z = np.where(p[:, 2] > 1e-6, p[:, 2], 1e-6)
     margin = 0.15 * size / focal
-    toward = np.clip(p[:, :2] / z[:, None], -center / focal - margin, (size - center) / focal + margin)
+    toward = np.clip(
+        p[:, :2] / z[:, None], -center / focal - margin, (size - center) / focal + margin
+    )
     w, x, y, zq = scene.quats.astype(np.float64).T
     axes = np.array(
         [
@@ -91,9 +94,7 @@ def _compensated(scene: Gaussians, camera: Camera) -> Gaussians:
         ]
     ).transpose(2, 0, 1)
     axes = np.einsum("ij,njk->nik", R, axes) * scene.scales[:, None, :].astype(np.float64)
-    on_screen = (focal / z[:, None])[:, :, None] * (
-        axes[:, :2] - toward[:, :, None] * axes[:, 2:3]
-    )
+    on_screen = (focal / z[:, None])[:, :, None] * (axes[:, :2] - toward[:, :, None] * axes[:, 2:3])
     covariance = on_screen @ on_screen.transpose(0, 2, 1)
     bare = np.maximum(np.linalg.det(covariance), 0)
     factor = np.sqrt(bare / np.linalg.det(covariance + BLUR * np.eye(2)))

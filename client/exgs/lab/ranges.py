@@ -1,0 +1,114 @@
+"""The static profile in virtual time: ranges of a file, over several connections at once.
+
+The server is as plain as can be: it answers each request at once, on the connection that asks.
+"""
+
+from __future__ import annotations
+
+from exgs.client.arrivals import Arrivals
+from exgs.client.delivery import Delivery
+from exgs.client.flow.ahead import REQUESTS, AheadWindow, Flight
+from exgs.client.profiles.ranges import ByteRange, RangeReader
+from exgs.lab.pipe import Pipe
+from exgs.lab.streaming import Path
+from exgs.lab.world import World
+from exgs.scene.camera import Camera
+from exgs.wire.scheduler import ENDLESS_BYTES
+
+_REQUEST_BYTES = 300  # of a request's head, or an answer's
+
+
+class StaticSession:
+    """One client that reads one file over a path, from `start_s` on."""
+
+    def __init__(
+        self, path: Path, data: bytes, *, start_s: float = 0.0, camera: Camera | None = None
+    ) -> None:
+        self.asked: list[tuple[float, ByteRange]] = []  # when, and which
+        self.arrivals = Arrivals()
+        self.done_s: float | None = None  # when everything was here
+        self._world: World = path.world
+        self._delivery = Delivery(self.arrivals)
+        self._reader = RangeReader(self._delivery)
+        self._window = AheadWindow()
+        self._connections = [_Connection(self, path, data) for _ in range(REQUESTS)]
+        if camera is not None:
+            self._reader.look(camera)
+        path.world.at(start_s, self.ask)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that the newest view sees is here."""
+        return self._delivery.is_ready
+
+    def look(self, camera: Camera) -> None:
+        """The client looks from here from now on."""
+        self._reader.look(camera)
+        self.ask()
+
+    def ask(self) -> None:
+        """Send requests as far as the window lets."""
+        if self.done_s is None and self._reader.is_done:
+            self.done_s = self._world.now_s
+        for connection in self._connections:
+            if connection.wanted is not None:
+                continue
+            size = self._window.next_size(self._delivery.received_bytes)
+            wanted = size and self._reader.claim(
+                size.size_bytes,
+                least_bytes=size.least_bytes,
+                most_bytes=ENDLESS_BYTES if size.most_bytes is None else size.most_bytes,
+            )
+            if not wanted:
+                return
+            self.asked.append((self._world.now_s, wanted))
+            flight = self._window.asked(self._world.now_s, wanted.end - wanted.start)
+            connection.ask(wanted, flight)
+
+    def came(self, connection: _Connection, data: bytes) -> None:
+        """Bytes of an answer have come."""
+        now_s, wanted, flight = self._world.now_s, connection.wanted, connection.flight
+        if wanted is None or flight is None:
+            return
+        self._window.answered(now_s, flight)
+        self._delivery.count(len(data), now_s)
+        self._window.came(flight, len(data))
+        self._reader.take(connection.position, data)
+        connection.position += len(data)
+        if connection.position >= connection.end:
+            self._reader.finish(wanted)
+            self._window.finished(now_s, flight, connection.end - wanted.start)
+            self._window.ended(flight)
+            connection.wanted = None
+        self.ask()
+
+
+class _Connection:
+    """One connection: a request at a time, and its answer."""
+
+    def __init__(self, session: StaticSession, path: Path, data: bytes) -> None:
+        self.wanted: ByteRange | None = None
+        self.flight: Flight | None = None
+        self.position = self.end = 0
+        self._session = session
+        self._data = data
+        self._heads_bytes = 0  # of an answer's head that are still to come
+        self._up = Pipe(path.world, path.link, path.up, path.rng, self._to_server)
+        self._down = Pipe(path.world, path.link, path.down, path.rng, self._to_client)
+
+    def ask(self, wanted: ByteRange, flight: Flight) -> None:
+        """Send a request."""
+        self.wanted, self.flight = wanted, flight
+        self.position, self.end = wanted.start, min(wanted.end, len(self._data))
+        self._heads_bytes = _REQUEST_BYTES
+        self._up.send(bytes(_REQUEST_BYTES))
+
+    def _to_server(self, _: bytes) -> None:
+        if self.wanted is not None:
+            self._down.send(bytes(_REQUEST_BYTES) + self._data[self.wanted.start : self.end])
+
+    def _to_client(self, data: bytes) -> None:
+        head_bytes = min(self._heads_bytes, len(data))
+        self._heads_bytes -= head_bytes
+        if data[head_bytes:]:
+            self._session.came(self, data[head_bytes:])

@@ -1,0 +1,146 @@
+"""The streaming profile in virtual time: both cores, with the policies of the real shells."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from exgs.client.arrivals import Arrivals
+from exgs.client.delivery import Delivery
+from exgs.client.flow.credit import CreditWindow
+from exgs.client.link import Bottleneck, Link
+from exgs.client.profiles.exchange import Exchange
+from exgs.codec.format.container import open_table
+from exgs.lab.pipe import Pipe
+from exgs.lab.world import World
+from exgs.scene.camera import Camera
+from exgs.server.flow.pacing import Pacer
+from exgs.wire.events import Hello
+from exgs.wire.plan import PartPlan
+from exgs.wire.server import ServerSession
+
+_SPREAD = 0.5  # of the looks of a crowd: all alike here
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A frame that one side has handed to its connection."""
+
+    at_s: float
+    by_server: bool
+    frame: bytes = field(repr=False)
+
+
+class Path:
+    """A modelled link between a server and its clients, which share its rate."""
+
+    def __init__(self, world: World, link: Link, *, seed: int = 0) -> None:
+        self.world = world
+        self.link = link
+        self.rng = random.Random(seed)
+        self.down, self.up = Bottleneck(link), Bottleneck(link)
+
+
+class StreamingSession:
+    """One client that streams one file over a path, from `start_s` on."""
+
+    def __init__(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        start_s: float = 0.0,
+        camera: Camera | None = None,
+        memory_bytes: int | None = None,
+        limit_bytes: int | None = None,
+    ) -> None:
+        self.sent: list[Sent] = []  # by both sides, in order of time
+        self.arrivals = Arrivals()  # to take updates from
+        self.done_s: float | None = None  # when all that is wanted was here
+        self._world = path.world
+        self._delivery = Delivery(self.arrivals, memory_bytes=memory_bytes)
+        self._server = _Server(data)
+        self._down = Pipe(path.world, path.link, path.down, path.rng, self._to_client)
+        self._up = Pipe(path.world, path.link, path.up, path.rng, self._to_server)
+        self._is_looking = False  # the server will ask its pacer again
+        self._pacer = Pacer(start_s)
+        self._exchange = Exchange("scene", self._delivery, CreditWindow(limit_bytes), camera=camera)
+        path.world.at(start_s, self._client_sends)
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that the client has received."""
+        return self._delivery.received_bytes
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that the newest view sees is here."""
+        return self._delivery.is_ready
+
+    def look(self, camera: Camera) -> None:
+        """The client looks from here from now on."""
+        self._exchange.look(camera)
+        self._client_sends()
+
+    def _client_sends(self) -> None:
+        for frame in self._exchange.data_to_send():
+            self.sent.append(Sent(self._world.now_s, False, frame))
+            self._up.send(frame)
+
+    def _to_client(self, data: bytes) -> None:
+        if self.done_s is not None:
+            return
+        self._exchange.receive_data(data, self._world.now_s)
+        self._client_sends()
+        if self._exchange.is_done:
+            self.done_s = self._world.now_s
+
+    def _to_server(self, data: bytes) -> None:
+        self._server.receive(data)
+        self._server_sends()
+
+    def _server_sends(self) -> None:
+        """What the writer of a stream does, up to where it would wait."""
+        session = self._server.session
+        while True:
+            for frame in session.data_to_send():
+                self.sent.append(Sent(self._world.now_s, True, frame))
+                self._down.send(frame)
+            if self._is_looking or session.closed:
+                return
+            look_s = self._pacer.next_look_s(self._world.now_s, self._down.delivery(), _SPREAD)
+            if look_s is not None:
+                self._is_looking = True
+                self._world.at(look_s, self._look_again)
+                return
+            if not self._server.send_next(self._pacer.fragment_bytes):
+                return
+
+    def _look_again(self) -> None:
+        self._is_looking = False
+        self._server_sends()
+
+
+class _Server:
+    """The server's core, with a file in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.session = ServerSession()
+        self._data = data
+        self._plan = PartPlan(*open_table(self._read))
+
+    def receive(self, data: bytes) -> None:
+        for event in self.session.receive_data(data):
+            if isinstance(event, Hello):
+                self.session.send_welcome(self._plan)
+
+    def send_next(self, most_bytes: int) -> bool:
+        """Choose a fragment and send it; False where there is nothing to send."""
+        piece = self.session.next_fragment(most_bytes)
+        if piece is None:
+            return False
+        self.session.send_fragment(piece, self._read(piece.file_offset, piece.length))
+        return True
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
