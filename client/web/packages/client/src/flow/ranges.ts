@@ -4,6 +4,7 @@
 import { checkHash } from '../format/frame.ts';
 import { DamagedError, FormatError, TruncatedError } from '../errors.ts';
 import { HEAD_BYTES, readHead } from '../format/head.ts';
+import type { ChunkRow, PageRow } from '../format/rows.ts';
 import { isPage, pageId, pagePart, type PartRef } from './parts.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -45,7 +46,7 @@ export class RangeReader {
     /** Told each part that has passed its checks, with the head first. */
     private readonly keep: (offset: number, bytes: Uint8Array) => void = () => {},
   ) {
-    if (receiver.head) this.list();
+    if (receiver.plan) this.list(receiver.plan.table.rows(), receiver.plan.pages);
   }
 
   /** Whether nothing is on the way and nothing that is wanted is missing. */
@@ -176,7 +177,8 @@ export class RangeReader {
       if (error instanceof TruncatedError && this.front.length < HEAD_BYTES) return false;
       throw error;
     }
-    this.list();
+    const { table, pages } = this.receiver.plan!;
+    this.list(table.rows(), pages);
     return true;
   }
 
@@ -239,8 +241,7 @@ export class RangeReader {
     this.keep(ref.offset, bytes);
     if (isPage(part)) {
       const page = this.receiver.head!.root.pages[pageId(part) - 1]!;
-      this.receiver.addPage(page, bytes);
-      this.list();
+      this.list(this.receiver.addPage(page, bytes).rows);
       return;
     }
     const row = this.receiver.plan!.table.row(part)!;
@@ -263,15 +264,20 @@ export class RangeReader {
     this.receiver.scheduler!.mark(part, 0);
   }
 
-  /** Lists the places of the parts that are known, and counts what is on the way of them. */
-  private list(): void {
-    const { plan } = this.receiver;
-    if (!plan) return;
-    const places: Place[] = [];
-    for (const row of plan.table.rows()) places.push({ part: row.id, ref: row });
-    for (const page of plan.pages) places.push({ part: pagePart(page.id), ref: page });
-    places.sort((a, b) => a.ref.offset - b.ref.offset);
-    this.places = places;
+  /** Lists the places of parts that have become known, and counts what is on the way of them. */
+  private list(rows: Iterable<ChunkRow>, pages: Iterable<PageRow> = []): void {
+    const added: Place[] = [];
+    for (const row of rows) added.push({ part: row.id, ref: row });
+    for (const page of pages) added.push({ part: pagePart(page.id), ref: page });
+    added.sort((a, b) => a.ref.offset - b.ref.offset);
+    const merged: Place[] = [];
+    let next = 0;
+    for (const place of this.places) {
+      while (next < added.length && added[next]!.ref.offset < place.ref.offset) merged.push(added[next++]!);
+      merged.push(place);
+    }
+    for (; next < added.length; next++) merged.push(added[next]!);
+    this.places = merged;
     for (const range of this.onTheWay) this.count(this.touched(range));
   }
 

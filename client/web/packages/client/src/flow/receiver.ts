@@ -106,7 +106,7 @@ export class Receiver {
   revise(): void {
     const { plan, scheduler, builder } = this;
     if (!plan || !scheduler || !builder) return;
-    const revision = this.residency.revise(plan, this.view);
+    const revision = this.residency.revise(scheduler);
     const cells = new Map<number, ChunkRow>();
     for (const chunk of revision.drop) {
       const row = plan.table.row(chunk)!;

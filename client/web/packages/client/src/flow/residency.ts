@@ -4,10 +4,9 @@
 
 import { ChunkKind } from '../constants.ts';
 import { isGeometry } from '../format/rows.ts';
-import type { View } from '../update.ts';
 import { isPage } from './parts.ts';
 import type { PartPlan } from './plan.ts';
-import { Scheduler } from './scheduler.ts';
+import type { Scheduler } from './scheduler.ts';
 
 const COMING_SHARE = 0.8; // of the budget, into which a cell must fit to be fetched
 const GEOMETRY_BYTES = 14 * 4; // of a splat: mean, quaternion, scales, opacity, colour
@@ -68,12 +67,13 @@ export class Residency {
     this.leftOut.clear();
   }
 
-  /** Makes room for what this view needs, as far as the chunk table is known. */
-  revise(plan: PartPlan, view: View | null): Revision {
+  /** Makes room for what the scheduler's view needs, as far as the chunk table is known. */
+  revise(scheduler: Scheduler): Revision {
+    const { plan } = scheduler;
     if (!this.isFull && fitsWhole(plan, this.budget)) return NO_REVISION;
     const coming = new Set<number>();
     const staying = new Set<number>();
-    firstChunks(plan, view, this.budget, coming, staying);
+    firstChunks(scheduler.fresh(), this.budget, coming, staying);
     const going = new Set<string>();
     for (const chunk of this.held) {
       const row = plan.table.row(chunk)!;
@@ -112,12 +112,12 @@ function fitsWhole(plan: PartPlan, budget: Budget): boolean {
 
 /** Fills in the chunks that come first and fit, by whole units, and those of the first layer. */
 function firstChunks(
-  plan: PartPlan,
-  view: View | null,
+  scheduler: Scheduler,
   budget: Budget,
   coming: Set<number>,
   staying: Set<number>,
 ): void {
+  const { plan } = scheduler;
   let bytes = 0;
   let splats = 0;
   const take = (chunk: number): void => {
@@ -135,8 +135,6 @@ function firstChunks(
       }
     }
   }
-  const scheduler = new Scheduler(plan);
-  scheduler.setView(view);
   const begun = new Set<number>();
   for (let slice = scheduler.next(); slice; slice = scheduler.next()) {
     scheduler.record(slice);

@@ -35,12 +35,21 @@ export class Scheduler {
   private nextPlace = 0; // places in file order below it have gone or are cancelled
   private units: Heap | null = null;
   private pages: Heap | null = null;
+  private lacking: Unit | null = null; // something that the view lacks
   private weights = new Map<number, BoxWeight>(); // of cells
 
   constructor(readonly plan: PartPlan) {
     const { header } = plan.head;
     this.missingBytes = header.fileBytes - header.posterEnd;
     this.open(plan.roots);
+  }
+
+  /** A scheduler of the same plan and view for which nothing has gone yet. */
+  fresh(): Scheduler {
+    const other = new Scheduler(this.plan);
+    other.eye = this.eye;
+    other.weights = this.weights;
+    return other;
   }
 
   /** The bytes to fetch now, at most `most`; null when nothing that is wanted is left. */
@@ -61,10 +70,14 @@ export class Scheduler {
   /** Whether nothing is missing of what the view shows, of what is known. */
   isReadyForView(isHere: (chunk: number) => boolean, isFull: boolean): boolean {
     const { eye } = this;
-    for (const unit of this.plan.units) {
-      if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) continue;
-      if (!eye || unit.kind === ChunkKind.BASIS || this.weigh(unit, eye).coverage > 0) return false;
-    }
+    const isMissing = (unit: Unit): boolean => {
+      if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) return false;
+      return !eye || unit.kind === ChunkKind.BASIS || this.weigh(unit, eye).coverage > 0;
+    };
+    // What was missing before is missing still, as a rule.
+    if (this.lacking && isMissing(this.lacking)) return false;
+    this.lacking = this.plan.units.find(isMissing) ?? null;
+    if (this.lacking) return false;
     // Where there is no more room, pages may never come.
     for (const page of isFull ? [] : this.plan.table.missingPages) {
       if (!eye || boxWeight(page.box, eye).coverage > 0) return false;
@@ -75,7 +88,7 @@ export class Scheduler {
   /** Looks from here from now on. */
   setView(view: View | null): void {
     this.eye = view && eyeOf(view);
-    this.weights.clear();
+    this.weights = new Map();
     this.units = this.pages = null;
   }
 

@@ -7,7 +7,6 @@ import { toHex, contentHash } from '../bytes/hash.ts';
 import { FormatError } from '../errors.ts';
 import { isPage, pageId, pagePart } from '../flow/parts.ts';
 import type { Receiver } from '../flow/receiver.ts';
-import { Scheduler } from '../flow/scheduler.ts';
 import { SceneStore, recall, remember, type Disk } from '../disk/store.ts';
 
 const BREATH_PARTS = 4; // that are fed before others get their turn
@@ -58,8 +57,7 @@ export class Keeper {
     const { plan } = receiver;
     if (!plan || !this.store) return;
     for (const { id } of plan.pages) await this.give(receiver, pagePart(id));
-    const order = new Scheduler(plan);
-    order.setView(receiver.view);
+    const order = receiver.scheduler!.fresh();
     const parts: number[] = [];
     for (let slice = order.next(); slice; slice = order.next()) {
       order.record(slice);
