@@ -20,6 +20,9 @@ import { watchSize } from './size.ts';
 import { poseOf, type LookAt, type ViewerEvents, type ViewerStats } from './types.ts';
 import { budgetOf, isPhone } from './start.ts';
 
+const SNAPSHOT_TRIES = 100;
+const SNAPSHOT_WAIT_MS = 50; // from one to the next
+
 let opener: Opener | null = null;
 
 /** Sets how an address or a file becomes a scene; `@exgs/viewer/define` sets @exgs/client's. */
@@ -142,18 +145,15 @@ export class ExgsViewer extends HTMLElement {
   }
 
   /** The picture as it is now. Rejects with ViewerError where there is none. */
-  snapshot(type = 'image/png', quality?: number): Promise<Blob> {
-    const renderer = this.#session?.renderer;
-    if (!renderer) return Promise.reject(new ViewerError('argument', 'There is no picture yet.'));
-    renderer.redraw();
-    renderer.frame(performance.now()); // a canvas is read in the task that drew it
-    return new Promise((resolve, reject) => {
-      const done = (blob: Blob | null): void => {
-        if (blob) resolve(blob);
-        else reject(new ViewerError('webgl', 'The picture could not be read.'));
-      };
-      this.#chrome.canvas.toBlob(done, type, quality);
-    });
+  async snapshot(type = 'image/png', quality?: number): Promise<Blob> {
+    for (let tries = 0; tries < SNAPSHOT_TRIES; tries++) {
+      const renderer = this.#session?.renderer;
+      if (!renderer) break;
+      renderer.redraw();
+      if (renderer.frame(performance.now()).drew) return blobOf(this.#chrome.canvas, type, quality);
+      await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_WAIT_MS)); // the camera has jumped
+    }
+    throw new ViewerError('argument', 'There is no picture yet.');
   }
 
   /** Lets everything go: network, workers, textures, listeners. The element shows nothing after this. */
@@ -396,4 +396,15 @@ export class ExgsViewer extends HTMLElement {
   #emit<T extends keyof ViewerEvents>(type: T, detail: ViewerEvents[T]): void {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** What a canvas shows: to be called in the task that drew it. */
+function blobOf(canvas: HTMLCanvasElement, type: string, quality?: number): Promise<Blob> {
+  return new Promise((resolve, reject) => {
+    const done = (blob: Blob | null): void => {
+      if (blob) resolve(blob);
+      else reject(new ViewerError('webgl', 'The picture could not be read.'));
+    };
+    canvas.toBlob(done, type, quality);
+  });
 }
