@@ -117,8 +117,10 @@ def test_groups_grow_and_are_cut_by_region() -> None:
     for page in root.pages:
         rows[page.group] = rows.get(page.group, 0) + page.chunk_count
     assert [len(root.chunks), *rows.values()] == [16, 64, 256, 512, 1201]
+    assert [page.region for page in root.pages if page.group < 2] == [Region(), Region()]
     last = [page for page in root.pages if page.group == 3]
-    assert [page.region for page in last] == [Region(2, tile) for tile in range(4)]
+    assert [page.region for page in last] == [Region(4, tile) for tile in range(16)]
+    assert all(page.chunk_count <= 64 for page in root.pages if page.group == 2)
     position = pusher.head.header.root_end
     parts = sorted([*root.pages, *(chunk for chunk, _ in arrived)], key=lambda part: part.offset)
     for part in parts:
@@ -287,15 +289,15 @@ def test_rows_are_judged_however_late_the_first_page_comes() -> None:
 def test_pages_of_one_corner_are_enough_to_judge_it() -> None:
     """A fault in another corner is not found before its page comes."""
     count, chunks = many_chunks()
-    # Of the last group: a cell of the first quarter twice, another of it never.
-    late = [n for n, c in enumerate(chunks) if n > 900 and c.layer and c.tile < 512]
+    # Of the last group: a cell of the first region twice, another of it never.
+    late = [n for n, c in enumerate(chunks) if n > 900 and c.layer and c.tile < 128]
     chunks[late[1]] = chunks[late[0]]
     data = build(count, chunks)
     head = parse_head(data)
     table = ChunkTable(head.root)
     bad, *others = [page for page in head.root.pages if page.group == 3]
     early = [page for page in head.root.pages if page.group < 3]
-    assert bad.region == Region(2, 0)
+    assert bad.region == Region(4, 0)
     for page in [*early, *others]:
         table.add_page(page, parse_page(data[page.offset : page.end], page, head.root.facts))
     with pytest.raises(DamagedError, match="LEAF already"):

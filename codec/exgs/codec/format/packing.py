@@ -12,12 +12,12 @@ from exgs.codec.errors import LimitError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.index_io import pack_page, pack_root
-from exgs.codec.format.paging import PAGE_ROWS, PagePlan, plan_groups, plan_root
+from exgs.codec.format.paging import PAGE_ROWS, PagePlan, Pager
 from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, union
 
 BoxOf = Callable[[int, int], Box]  # (level, tile) -> the box of that tile
 
-_PAGE_ROW_BYTES = 48  # of the root index for each page, about
+_PAGE_ROW_BYTES = 46  # of the root index for each page, about
 _GROWTH = 1.2  # of pages, where the root index turns out too long
 
 
@@ -60,13 +60,13 @@ def pack_index(
 ) -> PackedIndex:
     """Pack the tables of a file with `chunks` in this order; raises LimitError."""
     rows = _Rows(facts, chunks, box_of)
-    root_count = plan_root(chunks)
-    root_rows = rows.consecutive(range(root_count))
+    pager = Pager(chunks, facts.layers)
+    root_rows = rows.consecutive(range(pager.root_count))
     bare, _ = pack_root(facts, root_rows, [], 0)
     most_pages = min((MAX_ROOT_PACKED_BYTES - len(bare)) // _PAGE_ROW_BYTES, MAX_PAGES)
     page_rows = PAGE_ROWS
     while True:
-        plans = plan_groups(chunks, facts.layers, page_rows)
+        plans = pager.groups(page_rows)
         if sum(map(len, plans)) <= most_pages or page_rows > len(chunks):
             frames, pages = _pack_pages(rows, plans, thorough=thorough)
             root, root_raw_bytes = pack_root(facts, root_rows, pages, 0)
@@ -80,7 +80,7 @@ def pack_index(
     return PackedIndex(
         root=root,
         root_raw_bytes=root_raw_bytes,
-        root_count=root_count,
+        root_count=pager.root_count,
         pages=frames,
         counts=[sum(len(page.members) for page in group) for group in plans],
         plans=plans,
