@@ -1,4 +1,4 @@
-"""The container, without files or sockets: writing a whole file, reading from any source.
+"""The container, without files or sockets: writes a whole file, reads from any source.
 
 `FilePusher` is the push side (bytes in, chunks out: streams, prefixes, truncated files);
 `open_table` and `read_chunk` are the pull side (byte ranges on demand).
@@ -59,10 +59,10 @@ def build_file(
     box_of: BoxOf,
     poster: bytes = b"",
 ) -> Iterator[bytes]:
-    """The bytes of a whole file, piece by piece, with `chunks` in this order.
+    """Yield the bytes of a whole file with `chunks` in this order.
 
-    `box_of` gives the box of a tile by its level and number. `facts` name the poster's hash.
-    Raises LimitError where the root index is too long for the head of a file.
+    `box_of` returns the box of a tile by its level and number. `facts` contain the hash of the
+    poster. Raises LimitError if the root index does not fit in the head of a file.
     """
     index = pack_index(facts, chunks, box_of)
     header = Header(
@@ -86,7 +86,7 @@ def build_file(
 
 @dataclass(frozen=True, slots=True)
 class FileHead:
-    """Header and root index of a file, and the bytes that they came from."""
+    """Header and root index of a file, and their bytes."""
 
     header: Header
     root: RootIndex
@@ -94,11 +94,11 @@ class FileHead:
 
     @property
     def scene_hash(self) -> bytes:
-        """128 bits that name the file: the hash of header and root index, hence of every byte."""
+        """The hash of header and root index, 16 bytes. It identifies every byte of the file."""
         return hashlib.sha256(self.packed).digest()[:16]
 
     def check_poster(self, poster: Buffer) -> None:
-        """Raise DamagedError unless `poster` is the one that the root index names."""
+        """Raise DamagedError unless `poster` has the hash in the root index."""
         check_hash(
             poster,
             self.root.facts.poster_hash,
@@ -108,9 +108,9 @@ class FileHead:
 
 
 def parse_head(data: Buffer) -> FileHead:
-    """Header and root index from the first bytes of a file.
+    """Read header and root index from the first bytes of a file.
 
-    Raises TruncatedError with the length that is needed, and the other FormatErrors.
+    Raises TruncatedError with the needed length, and the other FormatErrors.
     """
     header = parse_header(data)
     if len(data) < header.root_end:
@@ -125,12 +125,12 @@ def parse_head(data: Buffer) -> FileHead:
 
 
 def open_head(read: ReadRange) -> FileHead:
-    """Header and root index through `read`, in one request."""
+    """Read header and root index with one call of `read`."""
     return parse_head(read(0, HEAD_BYTES))
 
 
 def read_poster(read: ReadRange) -> bytes:
-    """The poster of a file, a JPEG or WebP; empty where it has none."""
+    """Read the poster of a file, a JPEG or WebP; empty if there is none."""
     head = open_head(read)
     if not head.header.poster_bytes:
         return b""
@@ -140,9 +140,9 @@ def read_poster(read: ReadRange) -> bytes:
 
 
 def open_table(read: ReadRange) -> tuple[FileHead, ChunkTable]:
-    """The head and the whole chunk table.
+    """Read the head and the whole chunk table.
 
-    Raises TruncatedError where the source ends before the last page, and the other FormatErrors.
+    Raises TruncatedError if the source ends before the last page, and the other FormatErrors.
     """
     head = open_head(read)
     table = ChunkTable(head.root)
@@ -153,13 +153,13 @@ def open_table(read: ReadRange) -> tuple[FileHead, ChunkTable]:
 
 
 def read_chunk(read: ReadRange, chunk: ChunkRef) -> bytes:
-    """The verified raw bytes of one chunk."""
+    """Read, verify and unpack one chunk."""
     packed = _read_exactly(read, chunk.offset, chunk.packed_bytes, chunk.section)
     return unpack_chunk(chunk, packed)
 
 
 def unpack_chunk(chunk: ChunkRef, packed: Buffer, *, verified: bool = False) -> bytes:
-    """Verify and decompress the packed bytes of one chunk; `verified`: its hash is right."""
+    """Verify and decompress one chunk. `verified` means that its hash has been checked."""
     return unpack_frame(
         packed,
         raw_bytes=chunk.raw_bytes,
@@ -183,17 +183,16 @@ def _read_exactly(read: ReadRange, offset: int, length: int, section: str) -> by
 
 
 class FilePusher:
-    """Reads a file from the front, however its bytes are cut.
+    """Reads a file from the front, in pieces of any size.
 
-    `receive_data` takes bytes and returns the chunks that they complete, each with its packed
-    bytes (not yet verified: `unpack_chunk` does that). `head`, `poster` and `table` fill as they
-    arrive.
+    `receive_data` returns the chunks that are complete now, each with its packed bytes. They are
+    not verified; `unpack_chunk` does that. `head`, `poster` and `table` are set as they arrive.
     """
 
     def __init__(self) -> None:
         self.position = 0  # bytes received
-        self.needed_bytes = HEADER_BYTES  # that are known to be needed before `head` is there
-        self.poster: bytes | None = None  # verified; None until it is here, or where there is none
+        self.needed_bytes = HEADER_BYTES  # needed before `head` can be read, as far as is known
+        self.poster: bytes | None = None  # verified; None until it has arrived, or if there is none
         self._buffer = bytearray()
         self._opened: tuple[FileHead, ChunkTable] | None = None
         self._taken = 0  # bytes that have left the buffer
@@ -201,12 +200,12 @@ class FilePusher:
 
     @property
     def head(self) -> FileHead | None:
-        """Header and root index, once they are here."""
+        """Header and root index, once they have arrived."""
         return self._opened and self._opened[0]
 
     @property
     def table(self) -> ChunkTable | None:
-        """The chunk table as far as it is here."""
+        """The chunk table as far as it has arrived."""
         return self._opened and self._opened[1]
 
     @property
@@ -215,7 +214,7 @@ class FilePusher:
         return self.head is not None and self.position >= self.head.header.file_bytes
 
     def receive_data(self, data: Buffer) -> list[tuple[ChunkRef, bytes]]:
-        """Take the next bytes of the file; raises FormatError at the first fault."""
+        """Add the next bytes of the file. Raises FormatError at the first fault."""
         self._buffer += data
         self.position += len(data)
         if self._opened is None:

@@ -1,4 +1,4 @@
-"""What a file says of its scene: names, layers, measured quality, home view, frame."""
+"""The facts that a file states about its scene: names, layers, quality, home view, coordinates."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One quality layer: how finely it is tiled and what it holds."""
+    """One quality layer: its tile level and its numbers of Gaussians."""
 
     tile_level: int  # the layer has 2^tile_level tiles
     leaf_count: int  # Gaussians that the layer adds
-    proxy_count: int  # merged Gaussians that stand for the rest after it
+    proxy_count: int  # merged Gaussians that stand in for leaves of later layers
     amplification: float = 1.0  # factor on the scales of leaves while this is the top layer
 
 
 @dataclass(frozen=True, slots=True)
 class QualityPoint:
-    """Picture quality that a prefix of the file reaches on views that no fit has seen.
+    """The picture quality of a prefix of the file on held-out views.
 
-    The prefix is the header, the root index and `body_bytes` behind them.
+    The prefix consists of the header, the root index and the next `body_bytes` bytes.
     """
 
     body_bytes: int
@@ -31,10 +31,10 @@ class QualityPoint:
 
 @dataclass(frozen=True, slots=True)
 class HomeView:
-    """A camera that shows much of the scene: where a viewer may stand first."""
+    """A camera that shows much of the scene, for a viewer to start with."""
 
     eye: Vector
-    forward: Vector  # along the middle of the picture, of any length but 0
+    forward: Vector  # viewing direction, of any length except 0
     fov_y: float  # vertical field of view, radians
 
 
@@ -55,7 +55,7 @@ class SceneFacts:
     antialiased: bool = False  # trained, and to be drawn, with screen-space compensation
     origin: Vector = (0.0, 0.0, 0.0)  # source position = position in the file + origin, in f64
     crs: str = ""  # coordinate reference system of the source, "" where unknown
-    poster_hash: bytes = b""  # empty where there is no poster
+    poster_hash: bytes = b""  # empty if there is no poster
 
     @property
     def tile_level(self) -> int:
@@ -64,15 +64,15 @@ class SceneFacts:
 
     @property
     def has_proxies(self) -> bool:
-        """Whether merged Gaussians stand for what has not come."""
+        """Whether the file has proxies."""
         return any(layer.proxy_count for layer in self.layers)
 
     def child_count(self, layer: int) -> int:
-        """Number of children of each cell of `layer`: 1 in the last layer."""
+        """Number of children of each cell of `layer`; 1 in the last layer."""
         return 1 << self.child_shift(layer)
 
     def child_shift(self, layer: int) -> int:
-        """Tile levels from `layer` to the next one, 0 from the last."""
+        """Difference of the tile levels of `layer` and the next layer; 0 for the last layer."""
         if layer + 1 == len(self.layers):
             return 0
         return self.layers[layer + 1].tile_level - self.layers[layer].tile_level

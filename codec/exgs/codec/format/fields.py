@@ -1,6 +1,7 @@
-"""Typed access to a MessagePack map from outside: every value is checked as it is taken.
+"""Typed access to an untrusted MessagePack map: every value is checked when it is read.
 
-Tables are maps of columns, each the bytes of a little-endian array. A fault names its section.
+Tables are maps of columns. Each column is the bytes of a little-endian array. Errors name the
+section of the file.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from exgs.codec.format.rows import Box
 
 T = TypeVar("T")
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all except tab and line feed
 _TOO_LONG = "is too long"
 
 
 def text_fault(value: str) -> str:
-    """What is wrong with a text of a file; empty where nothing is."""
+    """Describe what is wrong with a text; empty if nothing is."""
     try:
         encoded = value.encode()
     except UnicodeEncodeError:
@@ -34,7 +35,7 @@ def text_fault(value: str) -> str:
 
 
 def load_fields(raw: bytes, section: str, offset: int) -> Fields:
-    """The map that `raw` holds; raises DamagedError."""
+    """Decode the map in `raw`. Raises DamagedError."""
     try:
         return Fields(unpack_map(raw), section, offset)
     except ValueError as error:
@@ -42,10 +43,10 @@ def load_fields(raw: bytes, section: str, offset: int) -> Fields:
 
 
 def unpack_map(raw: bytes) -> dict[str, Any]:
-    """The MessagePack map that `raw` holds, and nothing behind it.
+    """Decode one MessagePack map that fills `raw`.
 
-    Raises ValueError where it is none, or where somewhere in it a key is no string or stands
-    twice, a string is not UTF-8, or maps and lists lie deeper than MAX_NESTING.
+    Raises ValueError if `raw` is not such a map. The whole map is checked: keys must be strings
+    and unique, strings must be UTF-8, and maps and lists at most MAX_NESTING deep.
     """
     try:
         value = msgpack.unpackb(raw, raw=False, strict_map_key=True, object_pairs_hook=_unique)
@@ -54,12 +55,12 @@ def unpack_map(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a map")
     if _deeper(value, MAX_NESTING):
-        raise ValueError(f"maps and lists lie more than {MAX_NESTING} deep")
+        raise ValueError(f"maps and lists are nested more than {MAX_NESTING} deep")
     return value
 
 
 class Fields:
-    """Typed access to one decoded map; every fault names its section."""
+    """Typed access to one decoded map. Errors name its section."""
 
     def __init__(self, values: dict[str, Any], section: str, offset: int) -> None:
         self.values = values
@@ -121,18 +122,18 @@ class Fields:
         return float(value[0]), float(value[1]), float(value[2])
 
     def boxes(self, low: str, high: str, count: int) -> list[Box]:
-        """`count` boxes from the columns of their minima and maxima."""
+        """Read `count` boxes from the columns of their minima and maxima."""
         corners = []
         for name in (low, high):
             value = self.get(name, bytes)
             if len(value) != 12 * count:
-                raise self.damaged(f"column {name!r} has not {count} points")
+                raise self.damaged(f"column {name!r} does not have {count} points")
             array = np.frombuffer(value, "<f4").reshape(-1, 3)
             if not (np.abs(array) <= MAX_MAGNITUDE).all():
                 raise self.damaged(f"{name!r} is not finite")
             corners.append(array)
         if (corners[0] > corners[1]).any():
-            raise self.damaged("a box is upside down")
+            raise self.damaged("a box has a minimum above its maximum")
         return [
             Box(tuple(a), tuple(b)) for a, b in zip(*(c.tolist() for c in corners), strict=True)
         ]
@@ -181,12 +182,12 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         raise ValueError("a key is not a string")
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key stands twice in a map")
+        raise ValueError("a key occurs twice in a map")
     return values
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """Whether maps and lists lie more than `levels` deep in `value`, itself counted."""
+    """Whether `value` has more than `levels` nested maps and lists, including itself."""
     if not isinstance(value, dict | list):
         return False
     children = value.values() if isinstance(value, dict) else value

@@ -1,8 +1,8 @@
-"""One zstd frame with a hash: how the root index, the pages and the chunks are stored.
+"""Zstandard frames with a hash: the stored form of the root index, the pages and the chunks.
 
-Packing ends a zstd block behind every column, so that each column gets entropy tables of its own.
-Quantized values seldom repeat: searching for matches often does more harm than good.
-Unpacking trusts nothing: hash first, then the frame's own header, then exactly the expected size.
+Packing ends a block after each column, so that each column has its own entropy tables. Quantized
+values seldom repeat, so frames without matches are often shorter. Unpacking checks the hash first,
+then the frame header, then the size of the output.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MATCHES_LEVEL = 19
 _ENTROPY_ONLY = zstandard.ZstdCompressionParameters(
     strategy=zstandard.STRATEGY_FAST,
     window_log=17,
-    hash_log=6,  # so small a table finds hardly any match
+    hash_log=6,  # with such a small table, hardly any match is found
     chain_log=6,
     search_log=1,
     min_match=7,
@@ -30,27 +30,27 @@ _ENTROPY_ONLY = zstandard.ZstdCompressionParameters(
     write_checksum=False,
 )
 _STORED_HEAD = struct.Struct("<IBI")  # magic, descriptor, content size
-_STORED = 0xA0  # a content size of 4 bytes, and a window as large
+_STORED = 0xA0  # a content size of 4 bytes, a window of the same size
 _BLOCK_BYTES = 128 << 10  # at most
 
 
 def content_hash(data: Buffer) -> bytes:
-    """The 128-bit hash of packed bytes: SHA-256 cut to 16 bytes."""
+    """The hash of packed bytes: the first 16 bytes of their SHA-256."""
     return hashlib.sha256(data).digest()[:HASH_BYTES]
 
 
 def check_hash(
     packed: Buffer, expected_hash: bytes, *, section: str, offset: int | None = None
 ) -> None:
-    """Raises DamagedError unless `packed` has this hash."""
+    """Raise DamagedError unless `packed` has this hash."""
     if content_hash(packed) != expected_hash:
         raise DamagedError("the hash does not match", section=section, offset=offset)
 
 
 def pack_frame(columns: Iterable[Buffer], *, thorough: bool = True) -> tuple[bytes, int]:
-    """One zstd frame of all columns, one or more blocks each; returns it with its raw length.
+    """Pack columns into one frame, with one or more blocks each. Also return the raw length.
 
-    Entropy codes alone; a `thorough` packer tries level 19 too and keeps the shorter frame.
+    Uses entropy coding only. With `thorough`, also tries level 19 and keeps the shorter frame.
     """
     parts = [memoryview(column).cast("B") for column in columns if len(column)]
     raw_bytes = sum(len(part) for part in parts)
@@ -64,7 +64,7 @@ def pack_frame(columns: Iterable[Buffer], *, thorough: bool = True) -> tuple[byt
 
 
 def store_frame(columns: Iterable[Buffer]) -> bytes:
-    """One zstd frame of all columns as they are, in raw blocks (RFC 8878, section 3.1.1)."""
+    """Store columns uncompressed in one frame of raw blocks (RFC 8878, section 3.1.1)."""
     raw = b"".join(columns)
     frame = bytearray(_STORED_HEAD.pack(zstandard.MAGIC_NUMBER, _STORED, len(raw)))
     for start in range(0, max(len(raw), 1), _BLOCK_BYTES):
@@ -94,9 +94,9 @@ def unpack_frame(
 ) -> bytes:
     """Verify and decompress one frame to exactly `raw_bytes` bytes.
 
-    `expected_hash` is None where the hash is known to be right. Raises LimitError before anything
-    is allocated where `raw_bytes` exceeds `limit_bytes`, and DamagedError where hash, frame header
-    or size disagree.
+    `expected_hash` is None if the hash has been checked already. Raises LimitError before any
+    allocation if `raw_bytes` exceeds `limit_bytes`. Raises DamagedError if the hash, the frame
+    header or the size is wrong.
     """
     if raw_bytes > limit_bytes:
         raise LimitError(
@@ -109,8 +109,8 @@ def unpack_frame(
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.dict_id:
-            raise DamagedError("a zstd dictionary is named", section=section, offset=offset)
-        # python-zstandard trusts a content size that the frame declares over max_output_size.
+            raise DamagedError("the zstd frame needs a dictionary", section=section, offset=offset)
+        # python-zstandard prefers the content size in the frame to max_output_size.
         if frame.content_size != raw_bytes:
             raise DamagedError(
                 f"the frame holds {frame.content_size} bytes, the index says {raw_bytes}",

@@ -1,4 +1,4 @@
-"""The fixed header: 64 bytes that name the format and say where the root index lies.
+"""The fixed header: 64 bytes with the format version and the size of the root index.
 
 0  8s  magic          8  u16 major    10 u16 minor   12 u32 flags (0)
 16 u64 file length   24 u32 packed   28 u32 raw length of the root index
@@ -29,7 +29,7 @@ _CRC = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first 64 bytes of a file say."""
+    """The content of the first 64 bytes of a file."""
 
     file_bytes: int
     root_packed_bytes: int
@@ -40,17 +40,17 @@ class Header:
 
     @property
     def root_end(self) -> int:
-        """Offset of the first byte behind the root index."""
+        """Offset of the first byte after the root index."""
         return HEADER_BYTES + self.root_packed_bytes
 
     @property
     def poster_end(self) -> int:
-        """Offset of the first byte behind the poster: that of the first chunk."""
+        """Offset of the first byte after the poster, where the first chunk starts."""
         return self.root_end + self.poster_bytes
 
 
 def pack_header(header: Header) -> bytes:
-    """The 64 bytes of `header`."""
+    """Encode `header` as 64 bytes."""
     body = _FIELDS.pack(
         MAGIC,
         FORMAT_MAJOR,
@@ -117,7 +117,7 @@ _CRC32C_TABLE = _crc32c_table()
 
 
 def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli, RFC 3720 appendix B.4) of a few bytes."""
+    """CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `data`."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = (crc >> 8) ^ _CRC32C_TABLE[(crc ^ byte) & 0xFF]

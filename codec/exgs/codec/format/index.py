@@ -1,7 +1,7 @@
-"""The index: what the scene is, and where every chunk lies.
+"""The index: facts about the scene, and the position of every chunk.
 
-The root index holds the facts and the table of the first chunks. The rest of the table is cut into
-pages by region, so that a reader fetches the rows of the part of space that it wants.
+The root index holds the facts and the rows of the first chunks. The other rows are in pages by
+region, so a reader can fetch only the rows of the part of space it needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exgs.codec.format.rules import TableRules
 
 @dataclass(frozen=True, slots=True)
 class RootIndex:
-    """The root index: the facts, the first chunks, and where the pages lie."""
+    """The root index: facts, rows of the first chunks, and positions of the pages."""
 
     facts: SceneFacts
     chunks: tuple[ChunkRef, ...]
@@ -28,9 +28,9 @@ class RootIndex:
 
 
 class ChunkTable(Mapping[int, ChunkRef]):
-    """The rows of the chunk table known so far, by chunk id.
+    """The known rows of the chunk table, by chunk id.
 
-    Raises DamagedError or LimitError where rows do not fit together.
+    Raises DamagedError or LimitError if rows contradict each other.
     """
 
     def __init__(self, root: RootIndex) -> None:
@@ -48,7 +48,7 @@ class ChunkTable(Mapping[int, ChunkRef]):
         self._rules.enter(0, root.chunks)
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> None:
-        """Enter the rows of `page`, which is then no longer missing; once more is harmless."""
+        """Add the rows of `page`. Adding a page again has no effect."""
         if self._pages_missing.pop(page.id, None) is None:
             return
         self._check_area(page, rows)
@@ -72,7 +72,7 @@ class ChunkTable(Mapping[int, ChunkRef]):
         return not self._pages_missing
 
     def _check_area(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
-        """Once all pages of a group are here its chunks must fill their area exactly."""
+        """Once all pages of a group are known, check that its chunks fill their area exactly."""
         known = self._group_rows.setdefault(page.group, [])
         known += rows
         self._group_missing[page.group] -= 1
@@ -99,7 +99,7 @@ class ChunkTable(Mapping[int, ChunkRef]):
 
 
 def joined_sh(rows: Iterable[ChunkRef]) -> Iterator[ChunkRef]:
-    """The SH rows of a page or the root that stand right behind the geometry of their cell."""
+    """The SH rows of a page or the root that directly follow the LEAF or PROXY of their cell."""
     before: ChunkRef | None = None
     for row in rows:
         if row.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):

@@ -1,7 +1,7 @@
-"""Reading and writing the root index and the pages: MessagePack maps inside zstd frames.
+"""Reads and writes the root index and the pages: MessagePack maps in Zstandard frames.
 
-Tables are columns of little-endian integers, one byte string each. Every value is checked before
-it is used: types, ranges, lengths, limits.
+Tables are columns of little-endian values, one byte string each. The type, range, length and limit
+of every value are checked before it is used.
 """
 
 from __future__ import annotations
@@ -70,14 +70,20 @@ _QUALITY_COLUMNS = {"bytes": "<u8", "psnr": "<f4", "ssim": "<f4"}
 def pack_page(
     rows: Sequence[ChunkRef], area_start: int, *, thorough: bool = True
 ) -> tuple[bytes, int]:
-    """The frame of one page with its raw length; `area_start`: of its group's chunks."""
+    """Pack one page; return the frame and its raw length.
+
+    `area_start` is the offset of the area of its group's chunks.
+    """
     return pack_frame([_dump(_chunk_table(rows, area_start))], thorough=thorough)
 
 
 def pack_root(
     facts: SceneFacts, rows: Sequence[ChunkRef], pages: Sequence[PageRef], first_offset: int
 ) -> tuple[bytes, int]:
-    """The frame of the root index with its raw length; `first_offset`: of its first chunk."""
+    """Pack the root index; return the frame and its raw length.
+
+    `first_offset` is the offset of its first chunk.
+    """
     root = {
         "name": facts.name,
         "credit": facts.credit,
@@ -221,7 +227,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
 def _read_pages(
     fields: Fields, facts: SceneFacts, chunks: tuple[ChunkRef, ...], header: Header
 ) -> tuple[PageRef, ...]:
-    """The pages with the offsets that follow from their lengths and their groups'."""
+    """Read the rows of pages and compute their offsets."""
     table = fields.nested("pages")
     rows = table.columns(_PAGE_COLUMNS, MAX_PAGES)
     hashes = table.hashes(len(rows))
@@ -244,7 +250,7 @@ def _read_pages(
             if not raw_bytes or not packed_bytes or not count:
                 raise fields.damaged(f"page {number} is empty")
             if level > facts.tile_level or tile >> level:
-                raise fields.damaged(f"page {number} covers no tile ({level}, {tile})")
+                raise fields.damaged(f"page {number} has no valid region ({level}, {tile})")
             if not math.isfinite(gain):
                 raise fields.damaged(f"page {number} has gain {gain}")
             pages.append(
@@ -299,7 +305,7 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
 def _read_home(fields: Fields) -> HomeView:
     home = HomeView(fields.vector("eye"), fields.vector("forward"), fields.number("fov_y"))
     if not any(home.forward) or not 0 < home.fov_y < math.pi:
-        raise fields.damaged("the home view is none")
+        raise fields.damaged("the home view is not valid")
     return home
 
 
@@ -339,7 +345,10 @@ def _read_chunks(
     position: int,
     area_end: int | None,
 ) -> tuple[ChunkRef, ...]:
-    """The rows of one table, whose chunks lie from `position` on; None: without gaps."""
+    """Read the rows of one table whose chunks start at `position`.
+
+    The chunks end at `area_end` at the latest. If it is None, they must have no gaps.
+    """
     rows = fields.columns(_CHUNK_COLUMNS, MAX_CHUNKS)
     chunks = []
     for number, (row, digest) in enumerate(
@@ -354,7 +363,7 @@ def _read_chunks(
             )
         kind = ChunkKind(min(kind, ChunkKind.EXTRA))
         if layer >= len(facts.layers) or tile >= 1 << facts.layers[layer].tile_level:
-            raise fields.damaged(f"chunk {number} lies in no cell ({layer}, {tile})")
+            raise fields.damaged(f"chunk {number} has no valid cell ({layer}, {tile})")
         if kind is ChunkKind.BASIS:
             if region.level:
                 raise fields.damaged(f"chunk {number} is a BASIS in a page of part of the scene")
@@ -400,7 +409,7 @@ def _read_chunks(
 
 
 def _with_boxes(fields: Fields, chunks: Sequence[ChunkRef]) -> tuple[ChunkRef, ...]:
-    """The rows with the boxes of their cells, each at the cell's first LEAF or PROXY."""
+    """Add the box of each cell to the row of its first LEAF or PROXY."""
     firsts: dict[Cell, int] = {}
     for place, chunk in enumerate(chunks):
         if chunk.kind in (ChunkKind.LEAF, ChunkKind.PROXY):

@@ -1,4 +1,4 @@
-"""Rows of the chunk table and of the page table, with the offsets that follow from the lengths."""
+"""Rows of the chunk table and of the page table, with offsets computed from the lengths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Cell = tuple[int, int]  # (layer, tile)
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-aligned box, in the frame of the file's positions."""
+    """An axis-aligned box in the coordinates of the file."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -22,7 +22,7 @@ EMPTY_BOX = Box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))  # of a tile without leaves
 
 
 def union(boxes: Iterable[Box]) -> Box:
-    """The smallest box around all `boxes`; empty ones don't count."""
+    """The smallest box around all `boxes` that are not empty."""
     full = [box for box in boxes if box != EMPTY_BOX]
     if not full:
         return EMPTY_BOX
@@ -33,13 +33,13 @@ def union(boxes: Iterable[Box]) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A tile of any level, whose chunks a page lists."""
+    """A tile of any level whose chunks a page lists."""
 
     level: int = 0
     tile: int = 0
 
     def covers(self, level: int, tile: int) -> bool:
-        """Whether tile `tile` of `level` lies in this region."""
+        """Whether the tile `tile` of `level` is part of this region."""
         return level >= self.level and tile >> (level - self.level) == self.tile
 
     def overlaps(self, other: Region) -> bool:
@@ -58,14 +58,14 @@ class ChunkRef:
     count: int
     raw_bytes: int
     packed_bytes: int
-    gain: float  # drop of squared error that the encoder ascribes to the chunk, spec section 6
+    gain: float  # reduction of squared error that the encoder assigns to the chunk, spec section 6
     hash: bytes
     offset: int
     box: Box | None = None  # of the cell, at its first LEAF or PROXY
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind the chunk."""
+        """Offset of the first byte after the chunk."""
         return self.offset + self.packed_bytes
 
     @property
@@ -75,35 +75,35 @@ class ChunkRef:
 
     @property
     def section(self) -> str:
-        """The chunk's name in messages."""
+        """The name of the chunk in error messages."""
         return f"chunk {self.id} ({self.kind.name}, layer {self.layer}, tile {self.tile})"
 
 
 @dataclass(frozen=True, slots=True)
 class PageRef:
-    """One page of the chunk table. The chunks of its group's pages lie in one area of the file."""
+    """One page of the chunk table. The chunks of all pages of a group fill one area of the file."""
 
     id: int
     first_chunk: int
     chunk_count: int
-    chunk_bytes: int  # packed bytes of all its chunks together
+    chunk_bytes: int  # total packed bytes of its chunks
     raw_bytes: int
     packed_bytes: int
     hash: bytes
     offset: int
     group: int
     region: Region
-    box: Box  # holds the boxes of all cells that it lists rows of
+    box: Box  # contains the boxes of all cells whose rows it lists
     gain: float  # sum of the gains of its rows
     area_start: int  # of the group's chunks
     area_end: int
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind the page."""
+        """Offset of the first byte after the page."""
         return self.offset + self.packed_bytes
 
     @property
     def section(self) -> str:
-        """The page's name in messages."""
+        """The name of the page in error messages."""
         return f"page {self.id}"

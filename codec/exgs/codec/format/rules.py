@@ -1,8 +1,8 @@
-"""What the rows of the chunk table must obey together (spec/format.md, section 6).
+"""Checks the rules for rows of the chunk table (spec/format.md, section 6).
 
-A page is judged once all earlier pages are here whose regions overlap its own: only these can list
-rows of the same cells or of their parents. So a reader of one corner judges the pages of that
-corner, and each row is held to the rows in front of it alone.
+A page is checked once all earlier pages with overlapping regions are known. Only those can list
+rows of the same cells or of their parents. So a reader that needs one part of space checks only the
+pages of that part.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from exgs.codec.format.rows import Cell, ChunkRef, PageRef, Region
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one cell so far."""
+    """The rows of one cell that have been checked."""
 
     geometry: list[ChunkRef]
     page: int  # that lists them
@@ -40,17 +40,17 @@ class _Rows:
 
 
 class TableRules:
-    """Judges the rows of a file's chunk table, page by page; the root index is page 0."""
+    """Checks the rows of the chunk table page by page. The root index is page 0."""
 
     def __init__(self, facts: SceneFacts, pages: Sequence[PageRef]) -> None:
         self._facts = facts
-        self._blockers = _blockers(pages)  # page -> earlier overlapping pages that are not here
-        self._blocked: dict[int, list[int]] = {}  # page -> later ones that wait for it
+        self._blockers = _blockers(pages)  # page -> earlier overlapping pages that are missing
+        self._blocked: dict[int, list[int]] = {}  # page -> later pages that wait for it
         for page, blockers in self._blockers.items():
             for blocker in blockers:
                 self._blocked.setdefault(blocker, []).append(page)
         self._waiting: dict[int, Sequence[ChunkRef]] = {}
-        self._pages_left = len(pages) + 1  # that are not judged
+        self._pages_left = len(pages) + 1  # not checked yet
         self._cells: dict[Cell, _Rows] = {}
         self._basis: ChunkRef | None = None
         self._leaves = [0] * len(facts.layers)
@@ -58,7 +58,7 @@ class TableRules:
         self._free = 0  # Gaussians beyond the packed bytes of their chunk
 
     def enter(self, page: int, rows: Sequence[ChunkRef]) -> None:
-        """The rows of one page, at most once each; raises DamagedError, LimitError."""
+        """Add the rows of one page, once per page. Raises DamagedError, LimitError."""
         self._waiting[page] = rows
         ready = [page] if not self._blockers.get(page) else []
         while ready:
@@ -97,7 +97,7 @@ class TableRules:
         elif any(other.kind is row.kind for other in cell.geometry):
             raise _fault(row, f"the cell has a {row.kind.name} already")
         elif cell.page != page or cell.geometry[-1].id + 1 != row.id:
-            raise _fault(row, "LEAF and PROXY of a cell do not stand side by side")
+            raise _fault(row, "LEAF and PROXY of its cell are not consecutive rows")
         cell.geometry.append(row)
         layer = self._facts.layers[row.layer]
         if row.kind is ChunkKind.LEAF:
@@ -143,7 +143,7 @@ class TableRules:
         return row.layer - 1, row.tile >> step
 
     def _close(self) -> None:
-        """What only the whole table shows."""
+        """Check the rules that need the whole table."""
         for number, layer in enumerate(self._facts.layers):
             found = self._leaves[number], self._proxies[number]
             if found != (layer.leaf_count, layer.proxy_count):
@@ -160,7 +160,7 @@ class TableRules:
 
 
 def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
-    """Whether a chunk of this kind and count can have so many bytes unpacked."""
+    """Whether a chunk of this kind and count can have `row.raw_bytes` bytes unpacked."""
     components = 3 * (facts.sh_degree + 1) ** 2  # at most
     match row.kind:
         case ChunkKind.LEAF | ChunkKind.PROXY:
@@ -187,10 +187,10 @@ def _fault(row: ChunkRef, problem: str) -> FormatError:
 
 
 def _blockers(pages: Sequence[PageRef]) -> dict[int, set[int]]:
-    """For each page the earlier ones whose regions overlap its own, and the root index (0).
+    """For each page: the earlier pages whose regions overlap its own, and the root index (0).
 
-    A region overlaps its ancestors and what lies in it: both are looked up, so that the work
-    follows the number of overlaps and not the square of the number of pages.
+    A region overlaps its ancestors and the regions inside it. Both are looked up, so the time is
+    proportional to the number of overlaps, not to the square of the number of pages.
     """
     by_region: dict[Region, list[int]] = {}  # pages of exactly this region
     inside: dict[Region, list[int]] = {}  # pages of this region and of regions that it covers

@@ -1,1 +1,1 @@
-"""Chunk payloads: quantized columns to Gaussians and back. A second decoder mirrors this."""
+"""Chunk payloads: converts quantized columns to Gaussians and back. Other decoders mirror this."""

@@ -1,7 +1,7 @@
-"""Integer columns as byte planes: what a chunk's payload is made of.
+"""Integer columns as byte planes, the content of chunk payloads.
 
-A column of N unsigned integers is stored as `width` planes of N bytes, least significant first,
-so that bytes that behave alike lie together. Signed integers are folded by zigzag first.
+A column of N unsigned integers is stored as `width` planes of N bytes, least significant first, so
+that bytes with similar statistics are adjacent. Signed integers are zigzag-coded first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Signed = npt.NDArray[np.int64]
 
 
 def zigzag(values: npt.NDArray[np.integer]) -> Unsigned:
-    """0, -1, 1, -2, 2, … as 0, 1, 2, 3, 4, …"""
+    """Map 0, -1, 1, -2, 2, … to 0, 1, 2, 3, 4, …"""
     v = values.astype(np.int64)
     return ((v << 1) ^ (v >> 63)).astype(np.uint64)
 
@@ -28,7 +28,7 @@ def unzigzag(values: npt.NDArray[np.unsignedinteger]) -> Signed:
 
 
 def column_width(values: npt.NDArray[np.unsignedinteger]) -> int:
-    """Bytes that hold the largest value: 0 to 8; a column of zeros takes none."""
+    """The number of bytes for the largest value, 0 to 8; 0 for a column of zeros."""
     return (int(values.max(initial=0)).bit_length() + 7) // 8
 
 
@@ -39,7 +39,7 @@ def split_planes(values: npt.NDArray[np.unsignedinteger], width: int) -> list[by
 
 
 class PlaneReader:
-    """Takes columns of `count` values from a payload, one after another."""
+    """Reads columns of `count` values from a payload in order."""
 
     def __init__(self, data: bytes, start: int, count: int, section: str) -> None:
         self._planes = np.frombuffer(data, np.uint8)
@@ -48,9 +48,9 @@ class PlaneReader:
         self._section = section
 
     def column(self, width: int, count: int | None = None) -> npt.NDArray[np.unsignedinteger]:
-        """The next column in the smallest dtype that holds it; raises DamagedError past the end.
+        """Read the next column, in the smallest dtype that fits. Raises DamagedError at the end.
 
-        It has `count` values where that is given.
+        `count` overrides the number of values.
         """
         if width > 8:
             raise DamagedError(f"a column of {width} planes", section=self._section)
@@ -70,7 +70,7 @@ class PlaneReader:
         return values
 
     def finish(self) -> None:
-        """Raises DamagedError unless every byte has been read."""
+        """Raise DamagedError unless every byte has been read."""
         if self._position != len(self._planes):
             raise DamagedError(
                 f"{len(self._planes) - self._position} bytes behind the last column",

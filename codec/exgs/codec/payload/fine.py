@@ -1,7 +1,7 @@
-"""FINE payloads: more precision for the leaves of a cell that are already drawn.
+"""FINE payloads: a finer second quantization of the geometry of a cell's leaves.
 
-Small corrections to what the LEAF chunk gave: means, log scales, rotations and opacities, each
-with a step of its own. Colours are refined by SH payloads, which carry degree 0 too.
+They hold corrections to the decoded LEAF payload: means, log scales, rotations and opacities, each
+with its own quantization step. SH payloads refine colours, including degree 0.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from exgs.codec.payload.scale_levels import size_corrections
 from exgs.scene.gaussians import Gaussians
 
 _HEAD = struct.Struct(f"<{FINE_COLUMNS}BH4f")
-_MAX_LEVEL = 2.0**53  # of a correction in steps: beyond it float64 skips integers
+_MAX_LEVEL = 2.0**53  # largest correction in steps; float64 is exact up to here
 
 
 def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> list[bytes]:
-    """The payload that brings `coarse` [N], decoded from a LEAF payload, to `target` [N]."""
+    """Encode the corrections from `coarse` [N], decoded from a LEAF payload, to `target` [N]."""
     scales, quats = canonical_axes(target.scales, target.quats)
     logs = np.clip(np.log(scales.astype(np.float64)), SCALE_LOG_MIN, SCALE_LOG_MAX)
     lengths = np.array(
@@ -59,8 +59,10 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
 
 
 def unpack_fine(payload: bytes, coarse: Gaussians, *, section: str) -> Gaussians:
-    """`coarse` with the corrections of a FINE payload; raises DamagedError,
-    UnsupportedError."""
+    """Apply the corrections of a FINE payload to `coarse`.
+
+    Raises DamagedError, UnsupportedError.
+    """
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
     *widths, reserved, position, scale, rotation, opacity = _HEAD.unpack_from(payload)

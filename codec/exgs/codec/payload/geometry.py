@@ -1,8 +1,8 @@
 """LEAF and PROXY payloads: Gaussians with a base colour, quantized column by column.
 
-Each payload carries its own quantizer steps, so an encoder chooses precision per cell. Axes are
-sorted by length and the quaternion is turned so that w is its largest component: an ellipsoid
-looks the same under these changes, and what is left is cheaper to code.
+Each payload has its own quantization steps, so an encoder chooses the precision of each cell. Axes
+are sorted by length, and the quaternion is changed so that w is its largest component. This does
+not change the ellipsoid and makes coding cheaper.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rotations import quats_from_matrices
 
 _HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBH ff")
-_MAX_LEVEL = 2.0**53  # of a colour in steps: beyond it float64 skips integers
-_ROUGH = 1.5  # of the position step that was asked for
-_FAR_SHARE, _FAR_COUNT = 0.01, 3  # of a cell may be far off, or so many of a small one
-_FAR = 8.0  # times the distance from the middle that the others keep to
+_MAX_LEVEL = 2.0**53  # largest colour in steps; float64 is exact up to here
+_ROUGH = 1.5  # ratio of actual to requested position step from which a payload is rough
+_FAR_SHARE, _FAR_COUNT = 0.01, 3  # at most this share of a cell, or this count, are outliers
+_FAR = 8.0  # distance of outliers from the centre, relative to the largest of the others
 
-# Luma and chromas of a degree-0 colour, rows orthogonal: Y, red against blue, green against both.
+# Luma and chromas of a degree-0 colour; rows are orthogonal: Y, R - B, G - (R + B) / 2.
 _COLOR_TRANSFORM = np.array([[1 / 3, 1 / 3, 1 / 3], [1, 0, -1], [-0.5, 1, -0.5]])
 
 
 @dataclass(frozen=True, slots=True)
 class GeometrySteps:
-    """Quantizer steps of one payload."""
+    """Quantization steps of one payload."""
 
     position: float  # world units
     sizes: SizeSteps
@@ -54,7 +54,7 @@ class GeometrySteps:
 
     @property
     def rotation(self) -> float:
-        """Step of a quaternion component, of which the three small ones reach 1 / sqrt 2."""
+        """Step of the three small quaternion components, which are at most 1 / sqrt 2."""
         return 1 / (((1 << (self.rotation_bits - 1)) - 1) * math.sqrt(2.0))
 
     @property
@@ -65,19 +65,19 @@ class GeometrySteps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedGeometry:
-    """A payload before zstd, with the order in which it holds the Gaussians that went in."""
+    """A payload before compression, with the order of its Gaussians."""
 
     columns: list[bytes]
     order: npt.NDArray[np.int64]  # [N] index into the input
-    is_rough: bool  # whether positions need FINE, however coarse the steps: the cell is too wide
+    is_rough: bool  # the cell is so wide that positions need FINE, whatever the steps
 
 
 def pack_geometry(
     scene: Gaussians, child: npt.NDArray[np.integer], child_count: int, steps: GeometrySteps
 ) -> PackedGeometry:
-    """Quantize `scene` (shN is left out); `child` [N] says which child of the cell each is in.
+    """Quantize `scene` without shN. `child` [N] is the child of the cell of each Gaussian.
 
-    Few Gaussians that lie so far off that the grid would get coarse for all are brought nearer.
+    A few outliers that would make the position grid coarse for all are moved closer.
     """
     given, scene = scene, _brought_near(scene, steps.position)
     means = scene.means.astype(np.float64)
@@ -121,7 +121,7 @@ def pack_geometry(
     ]
     widths = [column_width(c.astype(np.uint64)) for c in columns]
     if len(scene) and not any(widths):
-        widths[0] = 1  # a byte for each Gaussian, however alike they are: see MAX_FREE_COUNT
+        widths[0] = 1  # at least one byte per Gaussian; see MAX_FREE_COUNT
     head = _HEAD.pack(
         *widths,
         0,
@@ -145,9 +145,9 @@ def pack_geometry(
 
 
 def _brought_near(scene: Gaussians, step: float) -> Gaussians:
-    """`scene` with the few that lie far off nearer and smaller, or itself where none do.
+    """Move outliers closer to the centre and shrink them; return `scene` itself if there are none.
 
-    From the middle of the others they look the same, and behind them they stay.
+    From the centre of the other Gaussians they look the same, and they stay behind them.
     """
     count = len(scene)
     if not count:
@@ -170,9 +170,9 @@ def _brought_near(scene: Gaussians, step: float) -> Gaussians:
 def unpack_geometry(
     payload: bytes, *, count: int, child_count: int, section: str
 ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
-    """Gaussians (degree 0) of a payload, and how many lie in each child of the cell.
+    """Decode the Gaussians (SH degree 0) of a payload, and their number in each child of the cell.
 
-    Raises DamagedError where the payload contradicts itself or the index, UnsupportedError.
+    Raises DamagedError, UnsupportedError.
     """
     counts_end = _HEAD.size + 4 * child_count
     if len(payload) < counts_end:
@@ -228,18 +228,18 @@ def unpack_geometry(
 
 
 def clipped(values: npt.NDArray[np.float64]) -> FloatArray:
-    """`values` as float32, none beyond the format's largest magnitude."""
+    """Clip `values` to the largest magnitude of the format; return float32."""
     return np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)
 
 
 def check_steps(steps: Sequence[float], section: str) -> None:
-    """Raises DamagedError unless all quantizer steps are positive and finite."""
+    """Raise DamagedError unless all quantization steps are positive and finite."""
     if not all(0 < step <= MAX_MAGNITUDE for step in steps):
         raise DamagedError("a quantizer step is not positive and finite", section=section)
 
 
 def complete_quats(vectors: npt.NDArray[np.float64]) -> FloatArray:
-    """Unit quaternions [N, 4] with these x, y, z [N, 3] and w >= 0; longer vectors are cut to 1."""
+    """Unit quaternions [N, 4] from x, y, z [N, 3], with w >= 0. Vectors are limited to length 1."""
     norm = (vectors * vectors).sum(axis=1)
     quats = np.empty((len(vectors), 4), np.float32)
     quats[:, 1:] = vectors / np.sqrt(np.maximum(norm, 1.0))[:, None]
@@ -250,7 +250,7 @@ def complete_quats(vectors: npt.NDArray[np.float64]) -> FloatArray:
 def _undo_deltas(
     delta: npt.NDArray[np.uint64], child_counts: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.uint64]:
-    """Morton codes from differences that start anew in each child, modulo 2^63."""
+    """Morton codes from differences, modulo 2^63. The first code of each child is absolute."""
     code = np.cumsum(delta, dtype=np.uint64)
     starts = np.cumsum(child_counts, dtype=np.int64) - child_counts
     filled = child_counts > 0
@@ -260,10 +260,10 @@ def _undo_deltas(
 
 
 def canonical_axes(scales: FloatArray, quats: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The same ellipsoids with scales [N, 3] descending and w the largest of each quaternion.
+    """The same ellipsoids with descending scales [N, 3] and w as the largest quaternion component.
 
-    Renaming the axes multiplies the rotation by one of the cube's 24 rotations; turning by 180°
-    about an axis changes nothing, and brings any component of the quaternion to the first place.
+    Permuting the axes multiplies the rotation by one of the 24 rotations of the cube. Rotating an
+    ellipsoid by 180° about one of its axes does not change it and can make any component the first.
     """
     order = np.argsort(-scales, axis=1, kind="stable")
     code = order[:, 0] * 3 + order[:, 1]
@@ -290,7 +290,7 @@ def _multiply(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _axis_turns() -> FloatArray:
-    """For each (first, second) longest axis, the rotation whose columns are these unit axes."""
+    """For each pair of longest and second longest axis: the rotation with these columns."""
     turns = np.zeros((9, 4))
     for first in range(3):
         for second in range(3):

@@ -16,7 +16,7 @@ _AXIS_MASK = 0x1FFFFF
 
 
 def morton_encode(grid: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
-    """Interleave grid coordinates [N, 3] below 2^21; bit 0 of x is bit 0 of the code [N]."""
+    """Interleave grid coordinates [N, 3] below 2^21 to codes [N]. Bit 0 of a code is that of x."""
     code = np.zeros(len(grid), np.uint64)
     for axis in range(3):
         bits = grid[:, axis].astype(np.uint64) & np.uint64(_AXIS_MASK)

@@ -1,8 +1,8 @@
-"""The three sizes of a Gaussian on the lattice of a payload: the shorter an axis, the coarser.
+"""Quantizes the three scales of a Gaussian: the shorter an axis, the coarser.
 
-What a Gaussian looks like follows from its longest axis most. The middle one deserves a longer
-step; the shortest shows only in so far as it makes the Gaussian thicker than its middle axis,
-seen at a slant, does anyway. So what is quantized evenly is the log of that thickness,
+The longest axis matters most for the appearance, so the middle axis has a larger quantization step.
+The shortest axis is visible only as far as it makes the Gaussian thicker than its middle axis does
+in an oblique view. So the log of that thickness is quantized uniformly:
 t = 1/2 log(r^2 + flatness), where r is the ratio of the shortest to the middle axis.
 """
 
@@ -17,25 +17,25 @@ import numpy.typing as npt
 Logs = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int64]
 
-_RATIO_LOG_MIN = -12.0  # thinner ones look the same
-_FAR_OFF = 8  # a correction of the shortest axis is worth its bits from half of so many steps on
+_RATIO_LOG_MIN = -12.0  # smaller ratios look the same
+_FAR_OFF = 8  # the shortest axis is corrected only if it is wrong by half of this many steps
 
 
 @dataclass(frozen=True, slots=True)
 class SizeSteps:
-    """Quantizer steps of the sizes of one payload.
+    """Quantization steps of the scales of one payload.
 
-    The payload's lattice has one step for all; an encoder keeps to fewer of its values for the
-    middle and the shortest axis, so that its symbols are fewer.
+    The payload has one step for all axes. The encoder uses fewer of its values for the middle and
+    the shortest axis, so that there are fewer different symbols.
     """
 
-    longest: float  # natural log; that of the lattice
-    middle: float = 1.0  # in steps of the longest axis
-    flatness: float = 0.0  # squared ratio below which the shortest axis hardly shows; 0: it does
+    longest: float  # of the natural log; the step of the payload
+    middle: float = 1.0  # relative to the step of the longest axis
+    flatness: float = 0.0  # squared ratio below which the shortest axis hardly shows; 0: none
 
 
 def size_levels(logs: Logs, origin: float, steps: SizeSteps) -> tuple[Levels, Levels, Levels]:
-    """Level of the longest axis, drop to the middle and drop to the shortest one, all [N] >= 0.
+    """Level of the longest axis, and drops to the middle and to the shortest, all [N] >= 0.
 
     `logs` [N, 3] are the descending log sizes.
     """
@@ -52,9 +52,9 @@ def size_levels(logs: Logs, origin: float, steps: SizeSteps) -> tuple[Levels, Le
 
 
 def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Logs:
-    """Steps [N, 3] that bring the log sizes `coarse` near enough to `target`, both [N, 3].
+    """Corrections [N, 3] in steps from the log sizes `coarse` to `target`, both [N, 3].
 
-    They are still to be rounded.
+    The caller rounds them.
     """
     step = steps.longest
     corrections = (target - coarse) / step
@@ -71,14 +71,14 @@ def size_corrections(target: Logs, coarse: Logs, steps: SizeSteps) -> Logs:
 
 
 def _thickness(ratio_log: Logs, flatness: float) -> Logs:
-    """t of log ratios r."""
+    """The log thickness t of log ratios."""
     ratio_log = np.maximum(ratio_log, _RATIO_LOG_MIN)
     thickness: Logs = 0.5 * np.log(np.exp(2 * ratio_log) + flatness)
     return thickness
 
 
 def _thicken(ratio_log: Logs, target: Logs, step: float, flatness: float) -> Logs:
-    """What to add to log ratios [N] so that t is within half a step of what `target` has."""
+    """The correction of log ratios [N] that brings t to within half a step of that of `target`."""
     thickness = _thickness(ratio_log, flatness)
     steps = np.rint((_thickness(target, flatness) - thickness) / step)
     squares = np.exp(2 * (thickness + steps * step)) - flatness
@@ -90,7 +90,7 @@ def _thicken(ratio_log: Logs, target: Logs, step: float, flatness: float) -> Log
 def _rounded_means(
     values: npt.NDArray[np.float64], groups: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """For each of `values` [N] the mean of those in its one of `groups` [N], rounded."""
+    """For each of `values` [N]: the rounded mean over its group of `groups` [N]."""
     group = groups.astype(np.int64)
     sums, counts = np.bincount(group, values), np.bincount(group)
     means: npt.NDArray[np.float64] = np.rint(sums / np.maximum(counts, 1))[group]

@@ -1,10 +1,10 @@
 """SH and BASIS payloads: view dependence as coefficients in bases fitted to the scene.
 
-A leaf's residual vector holds what its base colour lacks: three numbers for degree 0, then its
-higher SH coefficients, channel innermost. The vectors are rotated by a KLT (eigenvectors of their
-weighted second moments), cut to the first components and quantized with one step per chunk.
-Columns that are mostly zeros hold a bit for each leaf, eight columns to a byte, and their other
-values apart: an entropy coder spends at least a bit on a byte, and such columns deserve less.
+The residual vector of a leaf is the difference between its SH and its decoded base colour: three
+values of degree 0, then the higher SH coefficients, channel innermost. A KLT (eigenvectors of the
+weighted second moments) rotates the vectors. The first components are quantized with one step per
+chunk. Columns of mostly zeros are stored as one bit per leaf, eight columns per byte, plus their
+nonzero values, because the entropy coder needs at least one bit per byte.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 
 _HEAD = struct.Struct("<HBBf")
 _BASIS_HEAD = struct.Struct("<HHH")
-_SPARSE_SHARE = 0.65  # of values that are not zero; above it planes are shorter
-_SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for more
+_SPARSE_SHARE = 0.65  # largest share of nonzero values for a sparse column
+_SERIAL_PRODUCTS = 1 << 17  # a BLAS starts threads for larger products
 
 Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShBasis:
-    """B bases, one of which each chunk names. Rows are components, most energy first.
+    """B bases; each chunk uses one. Rows are components, sorted by energy, largest first.
 
     vector = coefficients @ rows[number]
     """
@@ -53,13 +53,13 @@ class ShBasis:
 
 
 def pack_basis(basis: ShBasis) -> list[bytes]:
-    """The BASIS payload: rows as float16."""
+    """Encode the BASIS payload, with rows as float16."""
     bases, components, size = basis.rows.shape
     return [_BASIS_HEAD.pack(components, size, bases), basis.rows.astype("<f2").tobytes()]
 
 
 def unpack_basis(payload: bytes, *, sh_degree: int, section: str) -> ShBasis:
-    """Read a BASIS payload; raises DamagedError."""
+    """Decode a BASIS payload. Raises DamagedError."""
     if len(payload) < _BASIS_HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
     components, size, bases = _BASIS_HEAD.unpack_from(payload)
@@ -76,7 +76,7 @@ def unpack_basis(payload: bytes, *, sh_degree: int, section: str) -> ShBasis:
 
 
 def pack_sh(coefficients: npt.NDArray[np.integer], step: float, basis: int = 0) -> list[bytes]:
-    """The SH payload of quantized coefficients [N, C] in the basis of this number.
+    """Encode quantized coefficients [N, C] in the basis number `basis`.
 
     Trailing columns of zeros are left out.
     """
@@ -104,7 +104,7 @@ def pack_sh(coefficients: npt.NDArray[np.integer], step: float, basis: int = 0) 
 
 
 def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
-    """Residual vectors [N, D] of an SH payload; raises DamagedError."""
+    """Decode the residual vectors [N, D] of an SH payload. Raises DamagedError."""
     if len(payload) < _HEAD.size:
         raise DamagedError("the payload is shorter than its head", section=section)
     components, value_width, number, step = _HEAD.unpack_from(payload)
@@ -126,7 +126,7 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
     shown = _read_flags(reader, len(sparse), section)
     totals = shown.sum(axis=0)
     scaled = _scaled(reader.column(value_width, int(totals.sum())) + np.uint64(1), step)
-    parts = np.split(scaled, np.cumsum(totals))  # and nothing behind the last
+    parts = np.split(scaled, np.cumsum(totals))  # the last part is empty
     for i, flags, own in zip(sparse, shown.T, parts, strict=False):
         values[flags, i] = own
     reader.finish()
@@ -135,9 +135,9 @@ def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> Fl
 
 
 def product(values: npt.NDArray[Real], matrix: npt.NDArray[Real]) -> npt.NDArray[Real]:
-    """`values` [N, C] times `matrix` [C, D], in parts for each of which a BLAS starts no threads.
+    """`values` [N, C] times `matrix` [C, D], in blocks so small that a BLAS starts no threads.
 
-    For so little work they cost more than they bring.
+    For such small products, threads cost more time than they save.
     """
     out = np.empty((len(values), matrix.shape[1]), values.dtype)
     block = max(_SERIAL_PRODUCTS // max(matrix.size, 1), 1)
@@ -148,13 +148,13 @@ def product(values: npt.NDArray[Real], matrix: npt.NDArray[Real]) -> npt.NDArray
 
 
 def _read_flags(reader: PlaneReader, columns: int, section: str) -> npt.NDArray[np.bool_]:
-    """Which values of the sparse columns are not zero: [N, columns]."""
+    """Whether each value of the sparse columns is nonzero, [N, columns]."""
     planes = [reader.column(1) for _ in range((columns + 7) // 8)]
     bits = np.unpackbits(np.stack(planes, axis=1).astype(np.uint8), axis=1) if planes else None
     if bits is None:
         return np.zeros((reader.count, 0), bool)
     if bits[:, columns:].any():
-        raise DamagedError("flags of columns that are not there", section=section)
+        raise DamagedError("flags of columns that do not exist", section=section)
     return bits[:, :columns].astype(bool)
 
 
@@ -163,7 +163,7 @@ def _scaled(values: npt.NDArray[np.unsignedinteger], step: float) -> npt.NDArray
 
 
 def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:
-    """`leaves` of degree 0 with residual vectors [n, D], degree 0 first, channel innermost."""
+    """Add residual vectors [n, D] (degree 0 first, channel innermost) to `leaves` of degree 0."""
     split = vectors.reshape(len(leaves), -1, 3)
     return Gaussians(
         leaves.means,
