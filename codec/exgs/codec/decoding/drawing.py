@@ -2,12 +2,12 @@
 
 A part is what one cell adds of one kind: its leaves or its proxies. Leaves stand in the arrays in
 the order in which they came, the proxies behind them. So a part that comes or is refined costs what
-it holds itself; only leaves that go make those behind them move.
+it holds itself, and the proxies; only leaves that go make those behind them move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,102 +81,110 @@ class DrawBuffer:
     """All that is drawn of a scene of this SH degree, in arrays that are reused."""
 
     def __init__(self, sh_degree: int) -> None:
-        self._sh_degree = sh_degree
-        self._columns = _room(_FIRST_ROOM, sh_degree)
-        self._pending = np.zeros(_FIRST_ROOM, bool)
-        self._leaves: dict[Part, slice] = {}  # where they stand, in this order
-        self._leaf_count = 0
-        self._proxies: dict[Part, DrawnPart] = {}
-        self._has_sh = False
+        self._leaves = _Rows(sh_degree)
+        self._proxies = _Rows(0)
         self._drawn: DrawnScene | None = None
 
     def update(self, changed: Mapping[Part, DrawnPart], dropped: Iterable[Part]) -> None:
         """Enter parts that are new or have changed; forget others."""
         self._drawn = None
-        gone = [part for part in dropped if part in self._leaves]
-        for part in dropped:
-            self._proxies.pop(part, None)
-        fresh: list[Part] = []
-        for part, drawn in changed.items():
-            if part.is_proxy:
-                self._proxies[part] = drawn
-            elif part not in self._leaves:
-                fresh.append(part)
-            elif len(drawn) != self._length(part):
-                gone.append(part)
-                fresh.append(part)
-            else:
-                self._write(drawn, self._leaves[part].start)
-        self._remove(gone)
-        for part in fresh:
-            self._reserve(self._leaf_count + len(changed[part]))
-            self._write(changed[part], self._leaf_count)
-            rows = slice(self._leaf_count, self._leaf_count + len(changed[part]))
-            self._leaves[part], self._leaf_count = rows, rows.stop
+        for rows, is_proxy in ((self._leaves, False), (self._proxies, True)):
+            rows.update(
+                {part: drawn for part, drawn in changed.items() if part.is_proxy is is_proxy},
+                [part for part in dropped if part.is_proxy is is_proxy],
+            )
 
     def drawn(self) -> DrawnScene:
         """All of it, in arrays that the next `update` writes to."""
         if self._drawn is None:
-            count = self._leaf_count + sum(len(drawn) for drawn in self._proxies.values())
-            self._reserve(count)
-            start = self._leaf_count
-            for drawn in self._proxies.values():
-                self._write(drawn, start)
-                start += len(drawn)
-            is_proxy = np.zeros(count, bool)
-            is_proxy[self._leaf_count :] = True
-            columns = [column[:count] for column in self._columns]
-            if not self._has_sh:
+            leaves, proxies = self._leaves, self._proxies
+            count = leaves.count + proxies.count
+            leaves.reserve(count)
+            behind = slice(leaves.count, count)
+            for to, column in zip(leaves.columns[:-1], proxies.columns[:-1], strict=True):
+                to[behind] = column[: proxies.count]
+            columns = [column[:count] for column in leaves.columns]
+            if leaves.has_sh:
+                columns[-1][behind] = 0
+            else:
                 columns[-1] = columns[-1][:, :0]
-            gaussians = Gaussians(*columns)
-            pending = self._pending[:count].view()
-            pending.flags.writeable = False
-            self._drawn = DrawnScene(gaussians, is_proxy, pending)
+            leaves.sh_pending[behind] = False
+            is_proxy = np.zeros(count, bool)
+            is_proxy[behind] = True
+            sh_pending = leaves.sh_pending[:count].view()
+            sh_pending.flags.writeable = False
+            self._drawn = DrawnScene(Gaussians(*columns), is_proxy, sh_pending)
         return self._drawn
 
-    def _length(self, part: Part) -> int:
-        rows = self._leaves[part]
-        return int(rows.stop - rows.start)
 
-    def _write(self, drawn: DrawnPart, start: int) -> None:
-        drawn.write(self._columns, start)
-        self._has_sh |= drawn.vectors is not None
-        self._pending[start : start + len(drawn)] = drawn.sh_pending
+class _Rows:
+    """Parts one behind the other in arrays with room for more, in the order in which they came."""
 
-    def _remove(self, gone: Iterable[Part]) -> None:
-        """Close the gaps that these leaves leave, from the first of them on."""
-        for part in gone:
-            if self._leaves.get(part) is not None:
-                self._leaves[part] = slice(self._leaves[part].start, self._leaves[part].start)
+    def __init__(self, sh_degree: int) -> None:
+        self.columns = _room(_FIRST_ROOM, sh_degree)
+        self.sh_pending = np.zeros(_FIRST_ROOM, bool)
+        self.count = 0  # rows in use
+        self.has_sh = False
+        self._sh_degree = sh_degree
+        self._places: dict[Part, slice] = {}
+
+    def update(self, changed: Mapping[Part, DrawnPart], dropped: Iterable[Part]) -> None:
+        """Enter parts that are new or have changed; forget others."""
+        gone = {part for part in dropped if part in self._places}
+        fresh: list[Part] = []
+        for part, drawn in changed.items():
+            place = self._places.get(part)
+            if place is not None and place.stop - place.start == len(drawn):
+                self._write(drawn, place)
+                continue
+            fresh.append(part)
+            if place is not None:
+                gone.add(part)
+        if gone:
+            self._remove(gone)
+        self.reserve(self.count + sum(len(changed[part]) for part in fresh))
+        for part in fresh:
+            place = slice(self.count, self.count + len(changed[part]))
+            self._write(changed[part], place)
+            self._places[part], self.count = place, place.stop
+
+    def reserve(self, count: int) -> None:
+        """Have room for so many rows."""
+        if count <= len(self.sh_pending):
+            return
+        room = max(count, int(_GROWTH * len(self.sh_pending)))
+        columns = [*_room(room, self._sh_degree), np.zeros(room, bool)]
+        for old, new in zip((*self.columns, self.sh_pending), columns, strict=True):
+            new[: self.count] = old[: self.count]
+        *self.columns, self.sh_pending = columns
+
+    def _write(self, drawn: DrawnPart, place: slice) -> None:
+        drawn.write(self.columns, place.start)
+        self.sh_pending[place] = drawn.sh_pending
+        self.has_sh |= drawn.vectors is not None
+
+    def _remove(self, gone: Collection[Part]) -> None:
+        """Close the gaps that these parts leave; those that stand together move together."""
         end = 0
         moves: list[tuple[slice, slice]] = []
-        kept: dict[Part, slice] = {}
-        for part, rows in self._leaves.items():
-            length = rows.stop - rows.start
-            if not length:
+        places: dict[Part, slice] = {}
+        for part, place in self._places.items():
+            if part in gone:
                 continue
-            to = slice(end, end + length)
-            if moves and moves[-1][0].stop == rows.start and moves[-1][1].stop == end:
-                moves[-1] = slice(moves[-1][0].start, rows.stop), slice(moves[-1][1].start, to.stop)
+            to = slice(end, end + place.stop - place.start)
+            if moves and moves[-1][0].stop == place.start:
+                moves[-1] = (
+                    slice(moves[-1][0].start, place.stop),
+                    slice(moves[-1][1].start, to.stop),
+                )
             else:
-                moves.append((rows, to))
-            kept[part], end = to, to.stop
-        for rows, to in moves:
-            if rows != to:
-                for column in (*self._columns, self._pending):
-                    column[to] = column[rows]
-        self._leaves, self._leaf_count = kept, end
-
-    def _reserve(self, count: int) -> None:
-        if count <= len(self._pending):
-            return
-        room = max(count, int(_GROWTH * len(self._pending)))
-        columns = _room(room, self._sh_degree)
-        for old, new in zip(self._columns, columns, strict=True):
-            new[: len(old)] = old
-        pending = np.zeros(room, bool)
-        pending[: len(self._pending)] = self._pending
-        self._columns, self._pending = columns, pending
+                moves.append((place, to))
+            places[part], end = to, to.stop
+        for place, to in moves:
+            if place != to:
+                for column in (*self.columns, self.sh_pending):
+                    column[to] = column[place]
+        self._places, self.count = places, end
 
 
 def assemble(parts: Mapping[Part, DrawnPart], sh_degree: int) -> DrawnScene:
