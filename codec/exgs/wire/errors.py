@@ -1,4 +1,4 @@
-"""Protocol faults, split by whose they are: ours (a bug of this program) or the peer's."""
+"""Protocol faults, separated by origin: this program or the peer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from exgs.codec.errors import ExgsError
 
 
 class ProtocolError(ExgsError):
-    """The exchange can't go on.
+    """The session can't continue.
 
     Attributes:
-        code: what the ERROR frame for it says.
+        code: the code for the ERROR frame.
     """
 
     def __init__(self, problem: str, *, code: ErrorCode = ErrorCode.PROTOCOL) -> None:
@@ -19,8 +19,8 @@ class ProtocolError(ExgsError):
 
 
 class LocalProtocolError(ProtocolError):
-    """This side asked its session for something that its state does not allow."""
+    """This program called its session in a way that the state does not allow."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the rules: the session is closed and holds an ERROR frame for it."""
+    """The peer violated the protocol. The session is closed and has an ERROR frame to send."""

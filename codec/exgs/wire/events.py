@@ -1,4 +1,4 @@
-"""What a session reports: one frozen class per kind of frame, and two for whole parts."""
+"""The events of a session: one frozen class per type of frame, and two for complete parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from exgs.wire.parts import HaveSet
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one side agrees to take; both announce theirs and the smaller holds."""
+    """The limits that one side announces. The smaller value of both sides applies."""
 
-    fragment_bytes: int = MAX_FRAGMENT_BYTES  # data in one CHUNK frame
-    credit_bytes: int = MAX_CREDIT_BYTES  # credit that may be outstanding
+    fragment_bytes: int = MAX_FRAGMENT_BYTES  # data bytes in one CHUNK frame
+    credit_bytes: int = MAX_CREDIT_BYTES  # outstanding credit
 
     def smaller(self, other: Limits) -> Limits:
-        """What both sides take."""
+        """The smaller value of each limit."""
         return Limits(
             min(self.fragment_bytes, other.fragment_bytes),
             min(self.credit_bytes, other.credit_bytes),
@@ -28,9 +28,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the client looks at; a newer one replaces it."""
+    """The client's camera. A newer view replaces it."""
 
-    serial: int  # counts from 1; 0 stands for 'no view yet'
+    serial: int  # from 1; 0 means that there is no view
     camera: Camera
 
 
@@ -56,26 +56,26 @@ class Welcome:
     scene_hash: bytes
     limits: Limits
     head: FileHead
-    resumed: bool  # the server skips what the client said that it has
+    resumed: bool  # whether the server skips the parts in the have-set
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """The server may send this many data bytes on top."""
+    """The server may send this many more data bytes."""
 
     add_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """The client does not want (the rest of) these parts for now."""
+    """The client does not want these parts, or the rest of them, for now."""
 
     parts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """The client wants these parts after all; or, with `again`, once more from their first byte."""
+    """The client wants cancelled parts after all, or with `again` parts from their first byte."""
 
     parts: tuple[int, ...]
     again: bool
@@ -83,17 +83,17 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Bytes of a part; the fragments of a part come in order and without gaps."""
+    """Bytes of a part. The fragments of a part arrive in order and without gaps."""
 
     part: int
     offset: int  # in the part
     data: bytes = field(repr=False)
-    view_serial: int  # the view that it was chosen for, 0 = none
+    view_serial: int  # the view that it was chosen for; 0: none
 
 
 @dataclass(frozen=True, slots=True)
 class PageArrived:
-    """A page of the chunk table is whole and its rows are in the session's table."""
+    """A page is complete and its rows are in the chunk table of the session."""
 
     page: PageRef
     rows: tuple[ChunkRef, ...] = field(repr=False)
@@ -101,7 +101,7 @@ class PageArrived:
 
 @dataclass(frozen=True, slots=True)
 class ChunkArrived:
-    """A chunk is whole and its hash is right."""
+    """A chunk is complete and its hash is correct."""
 
     chunk: ChunkRef
     packed: bytes = field(repr=False)
@@ -110,16 +110,16 @@ class ChunkArrived:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """The peer reports a fault; after a fatal one the session is closed."""
+    """The peer reports a fault. After a fatal one the session is closed."""
 
-    code: ErrorCode | int  # a plain int where this version does not know the code
+    code: ErrorCode | int  # an int if the code is unknown
     message: str
     fatal: bool
 
 
 @dataclass(frozen=True, slots=True)
 class GoAway:
-    """The peer is about to close: come back later, with what has arrived."""
+    """The peer is about to close. The client should reconnect later and resume."""
 
     code: ErrorCode | int
     message: str

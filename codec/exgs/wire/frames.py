@@ -1,9 +1,9 @@
-"""Frames: an 8-byte head and a payload, on any transport that keeps bytes in order.
+"""Frames: an 8-byte head and a payload, on any ordered byte transport.
 
     0 u8 type    1 u8 flags (0)    2 u16 reserved (0)    4 u32 payload length    8 payload
 
-The parser takes the stream in any cuts, refuses a frame by its head alone, and never holds more
-than one frame.
+The parser accepts the stream in pieces of any size, refuses invalid frames by their heads, and
+holds at most one frame.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _PAYLOAD_LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it travels."""
+    """One frame."""
 
     type: FrameType
     payload: bytes = field(repr=False)
 
 
 def pack_frame(kind: FrameType, payload: Buffer) -> bytes:
-    """The bytes of one frame."""
+    """Encode one frame."""
     return _HEAD.pack(kind, 0, 0, len(payload)) + payload
 
 
 def payload_limit(kind: FrameType) -> int:
-    """The longest payload that a frame of this type may have, in bytes."""
+    """The maximum payload of a frame of this type, in bytes."""
     return _PAYLOAD_LIMITS.get(kind, MAX_CONTROL_BYTES)
 
 
 class FrameParser:
-    """Cuts a byte stream into the frames that this side expects to receive."""
+    """Splits a byte stream into frames of the expected types."""
 
     def __init__(self, expected: frozenset[FrameType]) -> None:
         self._expected = expected
@@ -61,13 +61,13 @@ class FrameParser:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of a frame that is not whole yet."""
+        """The number of received bytes of an incomplete frame."""
         return len(self._buffer)
 
     def feed(self, data: Buffer) -> Iterator[Frame]:
-        """Take bytes and yield the frames that they complete.
+        """Add bytes and yield the frames that are complete.
 
-        Raises RemoteProtocolError, as soon as a head is wrong; parsing can't go on after that.
+        Raises RemoteProtocolError at the first invalid head. The parser can't be used after that.
         """
         self._buffer += data
         while len(self._buffer) >= FRAME_HEAD_BYTES:

@@ -1,7 +1,7 @@
-"""Payloads of frames: MessagePack maps for control, a fixed binary head for CHUNK.
+"""Payloads of frames: MessagePack maps, and a fixed binary head for CHUNK.
 
-Reading trusts nothing: every field is checked for type, range and length, and what is wrong is a
-RemoteProtocolError that names frame and field. Unknown fields are skipped.
+Reading checks the type, range and length of every field. Errors are RemoteProtocolError and name
+the frame and the field. Unknown fields are skipped.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ _CHUNK_HEAD = struct.Struct("<III")
 _MAX_SERIAL = (1 << 32) - 1
 _MAX_UINT = (1 << 64) - 1  # of MessagePack
 _ROTATION_TOLERANCE = 1e-3
-_LARGEST_ENTRY = 1e12  # of a matrix: its products stay finite
+_LARGEST_ENTRY = 1e12  # of a matrix, so that products are finite
 
 # --- Writing ----------------------------------------------------------------------------------
 
 
 def pack_hello(hello: Hello) -> bytes:
-    """The payload of a HELLO frame."""
+    """Encode the payload of a HELLO frame."""
     fields: dict[str, object] = {
         "versions": list(hello.versions),
         "scene": hello.scene,
@@ -86,7 +86,7 @@ def pack_hello(hello: Hello) -> bytes:
 
 
 def pack_welcome(welcome: Welcome) -> bytes:
-    """The payload of a WELCOME frame; a client that resumes holds the head already."""
+    """Encode the payload of a WELCOME frame. A client that resumes has the head already."""
     return _dump(
         {
             "version": welcome.version,
@@ -99,32 +99,32 @@ def pack_welcome(welcome: Welcome) -> bytes:
 
 
 def pack_view(view: View) -> bytes:
-    """The payload of a VIEW frame."""
+    """Encode the payload of a VIEW frame."""
     return _dump(_view_map(view))
 
 
 def pack_credit(credit: Credit) -> bytes:
-    """The payload of a CREDIT frame."""
+    """Encode the payload of a CREDIT frame."""
     return _dump({"add": credit.add_bytes})
 
 
 def pack_cancel(cancel: Cancel) -> bytes:
-    """The payload of a CANCEL frame."""
+    """Encode the payload of a CANCEL frame."""
     return _dump({"parts": np.array(cancel.parts, "<u4").tobytes()})
 
 
 def pack_want(want: Want) -> bytes:
-    """The payload of a WANT frame."""
+    """Encode the payload of a WANT frame."""
     return _dump({"parts": np.array(want.parts, "<u4").tobytes(), "again": want.again})
 
 
 def pack_error(error: Error) -> bytes:
-    """The payload of an ERROR frame."""
+    """Encode the payload of an ERROR frame."""
     return _dump({"code": int(error.code), "message": _cut(error.message), "fatal": error.fatal})
 
 
 def pack_goaway(goaway: GoAway) -> bytes:
-    """The payload of a GOAWAY frame."""
+    """Encode the payload of a GOAWAY frame."""
     return _dump(
         {
             "code": int(goaway.code),
@@ -135,7 +135,7 @@ def pack_goaway(goaway: GoAway) -> bytes:
 
 
 def pack_fragment(part: int, offset: int, view_serial: int, data: Buffer) -> bytes:
-    """The payload of a CHUNK frame."""
+    """Encode the payload of a CHUNK frame."""
     return _CHUNK_HEAD.pack(part, offset, view_serial) + data
 
 
@@ -166,7 +166,7 @@ def _dump(value: object) -> bytes:
 
 
 def parse_hello(payload: bytes) -> Hello:
-    """The event of a HELLO payload."""
+    """Decode a HELLO payload."""
     fields = _load(FrameType.HELLO, payload)
     return Hello(
         versions=fields.integers("versions", 1, 64, 0, _MAX_UINT),
@@ -181,7 +181,7 @@ def parse_hello(payload: bytes) -> Hello:
 
 
 def parse_welcome(payload: bytes, held: FileHead | None) -> Welcome:
-    """The event of a WELCOME payload; `held` is the head that a resuming client holds."""
+    """Decode a WELCOME payload. `held` is the head that a resuming client has."""
     fields = _load(FrameType.WELCOME, payload)
     resumed = fields.boolean("resumed")
     scene_hash = fields.binary("hash", HASH_BYTES, HASH_BYTES)
@@ -201,29 +201,29 @@ def parse_welcome(payload: bytes, held: FileHead | None) -> Welcome:
 
 
 def parse_view(payload: bytes) -> View:
-    """The event of a VIEW payload."""
+    """Decode a VIEW payload."""
     return _parse_view(_load(FrameType.VIEW, payload))
 
 
 def parse_credit(payload: bytes) -> Credit:
-    """The event of a CREDIT payload."""
+    """Decode a CREDIT payload."""
     fields = _load(FrameType.CREDIT, payload)
     return Credit(fields.integer("add", 1, MAX_CREDIT_BYTES, ErrorCode.LIMIT))
 
 
 def parse_cancel(payload: bytes) -> Cancel:
-    """The event of a CANCEL payload."""
+    """Decode a CANCEL payload."""
     return Cancel(_parse_parts(_load(FrameType.CANCEL, payload)))
 
 
 def parse_want(payload: bytes) -> Want:
-    """The event of a WANT payload."""
+    """Decode a WANT payload."""
     fields = _load(FrameType.WANT, payload)
     return Want(_parse_parts(fields), fields.boolean("again"))
 
 
 def parse_error(payload: bytes) -> Error:
-    """The event of an ERROR payload."""
+    """Decode an ERROR payload."""
     fields = _load(FrameType.ERROR, payload)
     return Error(
         _error_code(fields), fields.text("message", MAX_MESSAGE_BYTES), fields.boolean("fatal")
@@ -231,7 +231,7 @@ def parse_error(payload: bytes) -> Error:
 
 
 def parse_goaway(payload: bytes) -> GoAway:
-    """The event of a GOAWAY payload."""
+    """Decode a GOAWAY payload."""
     fields = _load(FrameType.GOAWAY, payload)
     return GoAway(
         _error_code(fields),
@@ -241,7 +241,7 @@ def parse_goaway(payload: bytes) -> GoAway:
 
 
 def parse_fragment(payload: bytes) -> Fragment:
-    """The event of a CHUNK payload."""
+    """Decode a CHUNK payload."""
     if len(payload) <= CHUNK_HEAD_BYTES:
         raise RemoteProtocolError(f"CHUNK: {len(payload)} bytes hold no data")
     part, offset, view_serial = _CHUNK_HEAD.unpack_from(payload)
@@ -321,7 +321,7 @@ def _load(kind: FrameType, payload: bytes) -> _Fields:
 
 
 class _Fields:
-    """Typed access to one decoded map; every fault names its frame and field."""
+    """Typed access to one decoded map. Errors name the frame and the field."""
 
     def __init__(self, values: dict[str, Any], place: str) -> None:
         self._values = values

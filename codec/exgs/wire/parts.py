@@ -1,6 +1,6 @@
-"""Parts: what a stream is cut into. A part is a chunk of the file or a page of its chunk table.
+"""Parts of a stream: chunks of the file and pages of its chunk table.
 
-Parts are named by one 32-bit number each, so that one rule serves both: pages set the top bit.
+Each part has a 32-bit id. The ids of pages have the top bit set.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def is_page(part: int) -> bool:
 
 
 def page_id(part: int) -> int:
-    """The page behind a part id for which `is_page` holds."""
+    """The page number of a part id for which `is_page` is true."""
     return part & ~PAGE_PART_BIT
 
 
 def part_name(part: int) -> str:
-    """A part's name in messages."""
+    """The name of a part in error messages."""
     return f"page {page_id(part)}" if is_page(part) else f"chunk {part}"
 
 
 @dataclass(frozen=True, slots=True)
 class HaveSet:
-    """What a client holds of one file already."""
+    """The parts and partial parts that a client has of one file."""
 
     scene_hash: bytes
     chunks: frozenset[int] = frozenset()  # whole chunks, by chunk id
@@ -42,7 +42,7 @@ class HaveSet:
 
 
 def pack_bitmap(members: frozenset[int]) -> bytes:
-    """Bit i % 8 of byte i // 8 is set for each member i; no zero bytes at the end."""
+    """Encode a set as a bitmap: bit i % 8 of byte i // 8 for member i, without trailing zeros."""
     bitmap = bytearray(max(members, default=-1) // 8 + 1)
     for member in members:
         bitmap[member >> 3] |= 1 << (member & 7)
@@ -50,7 +50,7 @@ def pack_bitmap(members: frozenset[int]) -> bytes:
 
 
 def unpack_bitmap(bitmap: bytes) -> frozenset[int]:
-    """The members of a bitmap."""
+    """Decode the members of a bitmap."""
     return frozenset(
         (byte_number << 3) | bit
         for byte_number, byte in enumerate(bitmap)

@@ -1,14 +1,13 @@
-"""A rate limit: so many in a second, and a burst of them after a rest (a token bucket).
+"""A rate limit with bursts (token bucket), for requests of the peer.
 
-Used where one side bounds what the other may ask of it. Times are seconds on any clock that only
-goes forward.
+Times are seconds of any monotonic clock.
 """
 
 from __future__ import annotations
 
 
 class RateLimit:
-    """Takes `rate_per_s` in the long run, and up to `burst` at once."""
+    """Allows `rate_per_s` requests on average, and up to `burst` at once."""
 
     __slots__ = ("_burst", "_left", "_rate_per_s", "_then_s")
 
@@ -19,7 +18,7 @@ class RateLimit:
         self._then_s = now_s
 
     def take(self, now_s: float) -> bool:
-        """Count one; False, and it does not count, where it is one too many."""
+        """Count one request. Returns False, without counting it, if it exceeds the limit."""
         left = self._left_at(now_s)
         if left < 1:
             return False
@@ -27,12 +26,12 @@ class RateLimit:
         return True
 
     def delay_s(self, now_s: float) -> float:
-        """Count one, and say how long to wait before the next one is taken."""
+        """Count one request. Returns the time to wait before the next one."""
         self._left, self._then_s = self._left_at(now_s) - 1, now_s
         return max(0.0, -self._left / self._rate_per_s)
 
     def is_rested(self, now_s: float) -> bool:
-        """Whether a whole burst is free again: this limit may be forgotten."""
+        """Whether a whole burst is available, so that this limit can be discarded."""
         return self._left_at(now_s) >= self._burst
 
     def _left_at(self, now_s: float) -> float:

@@ -1,7 +1,7 @@
-"""The server's side of an exchange: who asks for what, and which bytes go next.
+"""The server's side of a session: the requests of a client, and the bytes to send next.
 
-The shell around it looks up the scene when HELLO arrives, calls `send_welcome`, and then, each
-time the transport can take more, `next_fragment` and `send_fragment`.
+The caller looks up the scene when HELLO arrives and calls `send_welcome`. Then it calls
+`next_fragment` and `send_fragment` each time the transport is ready.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from exgs.wire.states import CLIENT_FRAMES, SERVER_FRAMES, State
 
 
 class ServerSession(Session):
-    """One client of one scene."""
+    """The session of one client with one scene."""
 
     def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 (a frozen value)
         super().__init__(sends=SERVER_FRAMES, receives=CLIENT_FRAMES)
-        self.limits = limits  # after HELLO: what both sides take
+        self.limits = limits  # after HELLO: the limits of both sides
         self.hello: Hello | None = None
         self.credit_bytes = 0  # data bytes that may still be sent
         self.scheduler: Scheduler | None = None
@@ -52,10 +52,9 @@ class ServerSession(Session):
         return self._view
 
     def send_welcome(self, plan: PartPlan) -> bool:
-        """Answer HELLO with this scene; returns whether the client resumes.
+        """Answer HELLO with this scene. Returns whether the client resumes.
 
-        Where the client holds parts of another file, an ERROR goes out instead and the session is
-        closed.
+        If the client has parts of another file, sends ERROR instead and closes the session.
         """
         hello = self.hello
         if hello is None or self.state is not State.WELCOME:
@@ -81,14 +80,14 @@ class ServerSession(Session):
         return have is not None
 
     def next_fragment(self, max_bytes: int = MAX_FRAGMENT_BYTES) -> Slice | None:
-        """The bytes that are worth most now; None while there is no credit or nothing to send."""
+        """The bytes to send next; None if there is no credit or nothing to send."""
         if self.scheduler is None or self.state is not State.STREAM:
             return None
         max_bytes = min(self.credit_bytes, self.limits.fragment_bytes, max_bytes)
         return self.scheduler.next(max_bytes) if max_bytes > 0 else None
 
     def send_fragment(self, piece: Slice, data: Buffer) -> None:
-        """Send the bytes that `next_fragment` has named."""
+        """Send the bytes that `next_fragment` has returned."""
         if self.scheduler is None or len(data) != piece.length:
             raise LocalProtocolError(f"{len(data)} bytes for a fragment of {piece.length}")
         if piece.length > self.credit_bytes:
@@ -130,7 +129,7 @@ class ServerSession(Session):
         self.hello = hello
         self._view = hello.view
         self.limits = self.limits.smaller(hello.limits)
-        # The client could not know the limit of this side.
+        # The client did not know the limit of this side.
         self.credit_bytes = min(hello.credit_bytes, self.limits.credit_bytes)
         return hello
 
@@ -179,7 +178,7 @@ class ServerSession(Session):
 
 
 def _fault_in(have: HaveSet, plan: PartPlan) -> str | None:
-    """What is wrong with a have-set for this file, if anything is."""
+    """Describe what is wrong with a have-set for this file; None if nothing is."""
     wholes = [*have.chunks, *map(page_part, have.pages)]
     for part in [*wholes, *have.partial]:
         try:

@@ -1,7 +1,7 @@
-"""What both sides of an exchange share: frames in and out, states, and how a fault ends it.
+"""The common part of both sides of a session: frames in and out, states, faults.
 
-A session knows no socket and no clock. Events in front of a fault are handed out first; the fault
-is raised by the next call, and what there is to send then is an ERROR frame for the peer.
+A session uses no socket and no clock. Events before a fault are returned first; the next call
+raises the fault. An ERROR frame for the peer is then ready to send.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from exgs.wire.states import State, Table, frames_of
 
 
 class Session(ABC):
-    """One side of one exchange."""
+    """One side of a session."""
 
     def __init__(self, *, sends: Table, receives: Table) -> None:
         self.state = State.HELLO
-        self.failure = ErrorCode.NONE  # of the fatal ERROR that this side has sent
+        self.failure = ErrorCode.NONE  # code of the fatal ERROR that this side has sent
         self._sends = sends
         self._receives = receives
         self._parser = FrameParser(frames_of(receives))
@@ -31,16 +31,15 @@ class Session(ABC):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more will be sent or understood."""
+        """Whether the session has ended."""
         return self.state is State.CLOSED
 
     # Public: receiving
 
     def receive_data(self, data: Buffer) -> list[Event]:
-        """Take bytes of the stream, in any cuts, and return what they complete.
+        """Add bytes of the stream, in pieces of any size, and return the completed events.
 
-        Raises RemoteProtocolError; the session is closed then. Data that arrives in a closed
-        session is ignored.
+        Raises RemoteProtocolError; the session is then closed. A closed session ignores data.
         """
         self._raise_fault()
         events: list[Event] = []
@@ -62,7 +61,7 @@ class Session(ABC):
         return events
 
     def receive_eof(self) -> None:
-        """The transport has ended; raises a fault that is held, or that of a frame cut short."""
+        """The transport has ended. Raises a pending fault, or a fault if a frame is incomplete."""
         self._raise_fault()
         cut = self._parser.pending_bytes and not self.closed
         self.state = State.CLOSED
@@ -72,17 +71,17 @@ class Session(ABC):
     # Public: sending
 
     def data_to_send(self, most_frames: int | None = None) -> list[bytes]:
-        """What is to be sent, one frame an item: one WebSocket message each.
+        """The frames to send, one item per frame: one WebSocket message each.
 
-        Who asks for one frame at a time, when the transport can take it, sends the newest VIEW:
-        one that has not been handed out yet is replaced by the next.
+        A caller that takes one frame at a time, when the transport is ready, sends the newest VIEW:
+        a VIEW that has not been taken is replaced by the next.
         """
         outgoing = self._outgoing[:most_frames]
         del self._outgoing[:most_frames]
         return [frame for _, frame in outgoing]
 
     def send_error(self, code: ErrorCode, message: str, *, fatal: bool = True) -> None:
-        """Tell the peer what went wrong; a fatal error closes the session."""
+        """Send an ERROR to the peer. A fatal error closes the session."""
         self._send(FrameType.ERROR, pack_error(Error(code, message, fatal)))
         if fatal:
             self.failure = code
@@ -95,14 +94,14 @@ class Session(ABC):
         *,
         retry_after_s: float = 0.0,
     ) -> None:
-        """Tell the peer that this side is about to close; the session is closed then."""
+        """Send GOAWAY to the peer and close the session."""
         self._send(FrameType.GOAWAY, pack_goaway(GoAway(code, message, retry_after_s)))
 
     # Private
 
     @abstractmethod
     def _receive(self, frame: Frame) -> list[Event]:
-        """The events of a frame that the state allows; raises RemoteProtocolError."""
+        """The events of a frame that the state allows. Raises RemoteProtocolError."""
 
     def _send(self, kind: FrameType, payload: bytes) -> None:
         state = self._step(self._sends, kind, remote=False)

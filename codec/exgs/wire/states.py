@@ -1,8 +1,8 @@
-"""The state tables of spec/protocol.md, section 7, and nothing else.
+"""The state tables of spec/protocol.md, section 7.
 
-Each side walks both tables: one for the frames that it sends, one for those that it receives. A
-frame that has no entry in the current state is a fault. In CLOSED nothing is sent, and what still
-arrives is ignored: it crossed on the way.
+Each side follows one table for the frames it sends and one for the frames it receives. A frame
+without an entry in the current state is a fault. In CLOSED nothing is sent, and frames that still
+arrive are ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exgs.codec.constants import FrameType
 
 
 class State(Enum):
-    """Where an exchange stands, as one side sees it."""
+    """The state of a session on one side."""
 
     HELLO = "the client has not said HELLO"
     WELCOME = "HELLO waits for its WELCOME"
@@ -60,5 +60,5 @@ SERVER_FRAMES: Final[Table] = {
 
 
 def frames_of(table: Table) -> frozenset[FrameType]:
-    """Every frame type that a table allows in some state."""
+    """All frame types that a table allows in at least one state."""
     return frozenset(kind for row in table.values() for kind in row)

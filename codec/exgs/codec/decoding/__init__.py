@@ -1,1 +1,1 @@
-"""Decoding: from chunks in any order to the Gaussians to draw."""
+"""Decoding: converts chunks in any order to the Gaussians to draw."""

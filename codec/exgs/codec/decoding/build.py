@@ -1,8 +1,8 @@
-"""The growing scene: chunks in, the Gaussians to draw out.
+"""Builds the Gaussians to draw from chunks in any order (spec/format.md, section 8).
 
-The rules of spec/format.md, section 8: a cell is active when its LEAF and PROXY chunks and the SH
-joined to them are here and its parent is active. Drawn are the leaves of active cells, and their
-proxies except in children that are active cells of the next layer.
+A cell is active when its LEAF, its PROXY and the SH joined to them have arrived and its parent is
+active. The leaves of active cells are drawn. So are their proxies, except in children that are
+active cells of the next layer.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Cell = tuple[int, int]  # (layer, tile)
 
 
 def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
-    """Whether every Gaussian of the file is drawn with all its detail."""
+    """Whether all leaves of the file are drawn with all of their SH."""
     leaf_count = int(np.count_nonzero(~drawn.is_proxy))
     return leaf_count == facts.leaf_count and not drawn.sh_pending.any()
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Which parts are drawn otherwise than before."""
+    """The parts whose drawing has changed."""
 
     added: frozenset[Part] = frozenset()
-    replaced: frozenset[Part] = frozenset()  # other rows of it are drawn, or at another size
+    replaced: frozenset[Part] = frozenset()  # other rows are drawn, or with another amplification
     refined: frozenset[Part] = frozenset()  # the same Gaussians with better values
     dropped: frozenset[Part] = frozenset()  # not drawn any more
 
@@ -51,36 +51,36 @@ class Changes:
 
 @dataclass(slots=True)
 class _Cell:
-    """What has arrived of one cell, and what the chunk table says belongs to it."""
+    """The content of one cell that has arrived, and its rows in the chunk table."""
 
     rows: set[int] = field(default_factory=set)  # chunk ids
     expected: set[ChunkKind] = field(default_factory=set)
     sh_expected: set[int] = field(default_factory=set)  # chunk ids
-    sh_joined: set[int] = field(default_factory=set)  # those that it is not drawn without
+    sh_joined: set[int] = field(default_factory=set)  # SH that must arrive before the cell is drawn
     sh_applied: set[int] = field(default_factory=set)
     leaves: Gaussians | None = None
-    leaf_counts: npt.NDArray[np.uint32] | None = None  # leaves in each child
+    leaf_counts: npt.NDArray[np.uint32] | None = None  # number of leaves in each child
     proxies: Gaussians | None = None
     proxy_counts: npt.NDArray[np.uint32] | None = None
-    is_fine: bool = False  # the FINE chunk is in `leaves`
+    is_fine: bool = False  # whether the FINE chunk has been applied to `leaves`
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
     waiting: dict[int, tuple[ChunkRef, bytes]] = field(default_factory=dict)  # SH, FINE; packed
     active: bool = False
-    version: int = 0  # rises with what `leaves` and `sh_sum` hold, and is never that of another
+    version: int = 0  # rises with each change of `leaves` or `sh_sum`; unique among cells
 
     def emptied(self) -> _Cell:
-        """The same cell before anything of it had come."""
+        """The same cell without any content."""
         return _Cell(self.rows, self.expected, self.sh_expected, self.sh_joined)
 
 
-_Shown = tuple[int, bytes]  # the version of a cell that is drawn, and how
+_Shown = tuple[int, bytes]  # version of a cell that is drawn, and the state of its children
 
 
 class SceneBuilder:
-    """Decodes chunks in any order and keeps the set of Gaussians to draw.
+    """Decodes chunks in any order and maintains the set of Gaussians to draw.
 
-    A cell is judged by the rows of the chunk table that are known: those of `table`, which may
-    still grow while chunks come, or those that `learn` is told.
+    It uses the known rows of the chunk table: those of `table`, which may grow while chunks arrive,
+    or those passed to `learn`.
     """
 
     def __init__(self, facts: SceneFacts, table: ChunkTable | None = None) -> None:
@@ -93,13 +93,13 @@ class SceneBuilder:
         self._basis: ShBasis | None = None
         self._top = np.full(1 << facts.tile_level, -1, np.int8)  # layer, per finest tile
         self._factors = np.array([layer.amplification for layer in facts.layers], np.float32)
-        self._shown: dict[Part, _Shown] = {}  # as `take_changes` has told
-        self._dirty: set[Cell] = set()  # cells that may be drawn otherwise now
+        self._shown: dict[Part, _Shown] = {}  # as of the last `take_changes`
+        self._dirty: set[Cell] = set()  # cells whose drawing may have changed
         self._drawn: tuple[int, DrawnScene] | None = None
 
     @property
     def layer(self) -> int:
-        """The highest layer whose cells are all active, -1 before the first."""
+        """The highest layer whose cells are all active; -1 if there is none."""
         return int(self._top.min())
 
     def has(self, chunk_id: int) -> bool:
@@ -107,7 +107,7 @@ class SceneBuilder:
         return chunk_id in self._received
 
     def learn(self, rows: Iterable[ChunkRef]) -> None:
-        """Enter the rows of the root index or of a page of the chunk table."""
+        """Add the rows of the root index or of a page of the chunk table."""
         rows = tuple(rows)
         for row in rows:
             if row.kind is ChunkKind.BASIS:
@@ -121,10 +121,10 @@ class SceneBuilder:
             self._cells[row.layer, row.tile].sh_joined.add(row.id)
 
     def add(self, chunk: ChunkRef, packed: Buffer, *, verified: bool = False) -> None:
-        """Verify, decode and enter one chunk; adding it again is harmless.
+        """Verify, decode and add one chunk. Adding it again has no effect.
 
-        `verified`: its hash is known to be right. Raises FormatError for this chunk or one that
-        waited for it, which is then left out.
+        `verified` means that its hash has been checked. Raises FormatError for this chunk or one
+        that waited for it; that chunk is then ignored.
         """
         if chunk.id in self._received:
             return
@@ -161,9 +161,9 @@ class SceneBuilder:
             raise faults[0]
 
     def drop(self, cells: Collection[Cell]) -> None:
-        """Forget all chunks of these cells; their tiles show the layer below until they come again.
+        """Forget all chunks of these cells. Their tiles show the layer below until they come again.
 
-        Cells above a dropped one are not shown meanwhile, dropped or not.
+        Descendants of a dropped cell are not drawn during that time.
         """
         for layer, tile in cells:
             self._deactivate(layer, tile)
@@ -173,9 +173,9 @@ class SceneBuilder:
         self.version += 1
 
     def drawn(self) -> DrawnScene:
-        """The Gaussians to draw now, in the order of layers and tiles.
+        """The Gaussians to draw now, sorted by layer and tile.
 
-        The same object until `version` rises.
+        Returns the same object until `version` rises.
         """
         if self._drawn is None or self._drawn[0] != self.version:
             parts = {
@@ -189,7 +189,7 @@ class SceneBuilder:
         return self._drawn[1]
 
     def take_changes(self) -> Changes:
-        """Which parts have changed since the last call; costs what has changed."""
+        """The parts that have changed since the last call. Takes time in proportion to them."""
         added: set[Part] = set()
         replaced: set[Part] = set()
         refined: set[Part] = set()
@@ -215,7 +215,7 @@ class SceneBuilder:
         )
 
     def part(self, part: Part) -> DrawnPart:
-        """What is drawn of a part that is drawn; raises KeyError for others."""
+        """The drawn content of a part. Raises KeyError if the part is not drawn."""
         cell = self._cells[part.layer, part.tile]
         top = self._child_tops(part.layer, part.tile)
         if part.is_proxy:
@@ -235,7 +235,7 @@ class SceneBuilder:
         )
 
     def _how(self, part: Part) -> _Shown | None:
-        """The state in which a part is drawn now; None where nothing of it is."""
+        """The state in which a part is drawn now; None if it is not drawn."""
         cell = self._cells.get((part.layer, part.tile))
         if cell is None or not cell.active:
             return None
@@ -256,7 +256,7 @@ class SceneBuilder:
             self._batches_seen = len(self._table.batches)
 
     def _changed(self, layer: int, tile: int) -> None:
-        """A cell is drawn otherwise, and perhaps those below it, which it stands in front of."""
+        """Mark a cell as changed, and its ancestors, whose drawing depends on it."""
         self.version += 1
         for below in range(layer, -1, -1):
             self._dirty.add((below, tile))
@@ -273,7 +273,7 @@ class SceneBuilder:
         )
 
     def _refine(self, cell: _Cell, chunk: ChunkRef, packed: Buffer) -> bool:
-        """Apply a FINE or SH chunk; False where the leaves or the basis have not come yet."""
+        """Apply a FINE or SH chunk. Returns False if the leaves or the basis have not arrived."""
         basis = self._basis
         if cell.leaves is None or (chunk.kind is ChunkKind.SH and basis is None):
             return False
@@ -296,7 +296,7 @@ class SceneBuilder:
         return True
 
     def _refine_waiting(self, cell: _Cell) -> list[FormatError]:
-        """Apply what came before the cell's leaves or the basis; returns the faults in it."""
+        """Apply chunks that arrived before the cell's leaves or the basis; return their errors."""
         faults = []
         for chunk, packed in list(cell.waiting.values()):
             try:
@@ -309,7 +309,7 @@ class SceneBuilder:
         return faults
 
     def _activate(self, layer: int, tile: int) -> None:
-        """Activate this cell if it can be, then those that waited for it."""
+        """Activate this cell if possible, then its descendants."""
         pending = [(layer, tile)]
         while pending:
             layer, tile = pending.pop()
@@ -323,7 +323,7 @@ class SceneBuilder:
             pending += self._children(layer, tile)
 
     def _deactivate(self, layer: int, tile: int) -> None:
-        """Show the layer below in this cell's tile instead."""
+        """Deactivate this cell and its descendants."""
         pending = [(layer, tile)]
         while pending:
             above = pending.pop()
@@ -356,12 +356,12 @@ class SceneBuilder:
         return below is not None and below.active
 
     def _fine_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
-        """The highest active layers of the finest tiles in a cell; writable."""
+        """The highest active layer of each finest tile in a cell, as a writable view."""
         span = 1 << (self.facts.tile_level - self.facts.layers[layer].tile_level)
         return self._top[tile * span : (tile + 1) * span]
 
     def _child_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
-        """The highest layer that is active in all of each child of a cell."""
+        """The top layer of each child of a cell."""
         tops = self._fine_tops(layer, tile).reshape(self.facts.child_count(layer), -1)
         lowest: npt.NDArray[np.int8] = tops.min(axis=1)
         return lowest

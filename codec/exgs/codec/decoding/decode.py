@@ -1,4 +1,4 @@
-"""Decoding files: the scene that a file, its first bytes or its first layers give."""
+"""Decodes a file, its first bytes or its first layers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ExgsFile:
 
     @property
     def facts(self) -> SceneFacts:
-        """What the file says of its scene."""
+        """The facts that the file states about its scene."""
         return self.head.root.facts
 
     @property
@@ -44,14 +44,14 @@ class ExgsFile:
         return self.head.header.file_bytes
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`."""
+        """Read up to `length` bytes at `offset`."""
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(length)
 
 
 def open_scene(path: str | os.PathLike[str]) -> ExgsFile:
-    """Read the index of a file; raises FormatError, OSError."""
+    """Read the index of a file. Raises FormatError, OSError."""
     path = Path(path)
     with path.open("rb") as file:
         head, table = open_table(_reader(file))
@@ -59,13 +59,16 @@ def open_scene(path: str | os.PathLike[str]) -> ExgsFile:
 
 
 def read_facts(path: str | os.PathLike[str]) -> SceneFacts:
-    """What a file, or one cut behind its head, says of its scene; raises FormatError, OSError."""
+    """Read the facts of a file, which may be cut after the root index.
+
+    Raises FormatError, OSError.
+    """
     with Path(path).open("rb") as file:
         return open_head(_reader(file)).root.facts
 
 
 def poster(path: str | os.PathLike[str]) -> bytes:
-    """The poster of a file, a JPEG or WebP of its home view; empty where it has none.
+    """Read the poster of a file, a JPEG or WebP of its home view; empty if there is none.
 
     Raises FormatError, OSError.
     """
@@ -79,10 +82,11 @@ def decode(
     max_bytes: int | None = None,
     max_layer: int | None = None,
 ) -> DrawnScene:
-    """What the first `max_bytes` of a file give to draw, or its layers up to `max_layer`.
+    """Decode the first `max_bytes` of a file, or its layers up to `max_layer`.
 
-    A file that is cut gives what has come. Raises TruncatedError where not even the head is whole,
-    and the other FormatErrors at the first fault; OSError; ValueError for a negative `max_layer`.
+    A truncated file is decoded as far as it goes. Raises TruncatedError if the header or the root
+    index is cut, the other FormatErrors at the first fault, OSError, and ValueError for a negative
+    `max_layer`.
     """
     if max_layer is not None and max_layer < 0:
         raise ValueError(f"max_layer is {max_layer}; layers count from 0")
@@ -101,16 +105,16 @@ def decode(
 
 
 def as_scene(drawn: DrawnScene, facts: SceneFacts) -> Scene:
-    """What is drawn as a scene of its own, in the frame and mode that the file states."""
+    """Convert the drawn Gaussians to a scene with the file's origin, CRS and rendering mode."""
     return Scene(drawn.gaussians, facts.antialiased, facts.origin, facts.crs)
 
 
 def verify(
     path: str | os.PathLike[str], progress: Callable[[float], None] = lambda share: None
 ) -> None:
-    """Check every hash, every bound and every value of a file; raises the first fault.
+    """Check every hash, limit and value of a file. Raises the first fault.
 
-    Raises TruncatedError where it is cut, the other FormatErrors, OSError.
+    Raises TruncatedError if the file is cut, the other FormatErrors, OSError.
     """
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:

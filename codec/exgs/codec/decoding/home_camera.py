@@ -1,4 +1,4 @@
-"""The camera of the home view that a file names."""
+"""The camera of a file's home view."""
 
 from __future__ import annotations
 
