@@ -38,7 +38,7 @@ export interface SceneEvents {
   poster: CustomEvent<Poster>;
   /** A transaction: apply all of it, then draw. */
   update: CustomEvent<SceneUpdate>;
-  /** Nothing is missing that the present view shows. */
+  /** Nothing is missing any more that the present view shows. */
   ready: CustomEvent<null>;
   /** All is here that the budget lets in. */
   complete: CustomEvent<null>;
@@ -112,7 +112,6 @@ export class Scene extends EventTarget {
 
   /** Looks from here: what this view shows comes first. Cheap; call it whenever the camera moves. */
   look(view: View): void {
-    this.wasReady = false;
     this.send({ type: 'look', view });
   }
 

@@ -1,24 +1,28 @@
 // One scene in the worker: connects, waits and connects anew, paces updates, keeps the budget.
 
+import type { Disk } from '../disk/store.ts';
 import { ExgsError, FormatError } from '../errors.ts';
-import type { Header } from '../format/header.ts';
 import { RangeReader } from '../flow/ranges.ts';
 import { Receiver } from '../flow/receiver.ts';
 import { NO_REVISION, type Budget, type Revision } from '../flow/residency.ts';
+import type { FileHead } from '../format/head.ts';
 import { Backoff } from '../net/backoff.ts';
-import { nowS, sleep } from '../net/clock.ts';
+import { sleep } from '../net/clock.ts';
 import { ConnectionLostError, SceneChangedError, StreamError } from '../net/errors.ts';
 import { fetchFrom, type Answer } from '../net/http.ts';
 import { LocalTransport, readBlob, readBytes, type ReadRange } from '../net/local.ts';
+import { fetchPoster } from '../net/poster.ts';
 import { StaticTransport } from '../net/static.ts';
 import { StreamingTransport, type Socket } from '../net/streaming.ts';
 import { Throttle } from '../net/throttle.ts';
-import type { View } from '../update.ts';
-import type { Disk } from '../disk/store.ts';
+import type { SceneUpdate, View } from '../update.ts';
 import { Keeper } from './keeper.ts';
-import type { Report, Request, SentError, WorkerSource } from './messages.ts';
+import type { Report, Request, WorkerSource } from './messages.ts';
+import { Pace } from './pace.ts';
+import { buffersOf, sentError } from './reports.ts';
 
 const FLUSH_S = 0.03; // between updates
+const LOOK_S = 0.05; // between views
 const REVISE_S = 0.2; // between changes of what is held for a budget
 const MOST_UNTAKEN = 2; // updates that the page has not taken yet
 
@@ -51,35 +55,33 @@ export class Session {
   private readonly stopping = new AbortController();
   private readonly throttle: Throttle;
   private readonly backoff = new Backoff();
+  private readonly flush = new Pace(() => this.flushNow(), FLUSH_S);
+  private readonly revise = new Pace(() => this.receiver.revise(), REVISE_S);
+  private readonly turn = new Pace(() => this.turnNow(), LOOK_S);
   private source: WorkerSource;
+  private budget: Budget;
+  private view: View | null;
   private receiver: Receiver;
   private transport: Transport | null = null;
-  private waiting = new AbortController(); // for a new attempt
-  private flushTimer: ReturnType<typeof setTimeout> | undefined;
-  private reviseTimer: ReturnType<typeof setTimeout> | undefined;
-  private flushedS = 0;
-  private untaken = 0;
   private keeper: Keeper | null = null;
+  private waiting = new AbortController(); // for a new attempt
+  private untaken = 0;
 
   constructor(
     private readonly request: OpenRequest,
     private readonly host: Host,
   ) {
     this.source = request.source;
+    this.budget = request.budget;
+    this.view = request.view;
     this.throttle = new Throttle(request.rate);
-    this.receiver = this.newReceiver(request.budget, request.view);
+    this.receiver = this.newReceiver();
   }
 
   /** Runs until it is disposed or fails; never rejects. */
   async run(): Promise<void> {
     const { signal } = this.stopping;
     let { first } = this.host;
-    let budget = this.request.budget;
-    this.setBudget = (changed) => {
-      budget = changed;
-      this.receiver.setBudget(changed);
-      this.reviseSoon();
-    };
     for (;;) {
       const before = this.receiver.receivedBytes;
       try {
@@ -92,39 +94,25 @@ export class Session {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.flush();
-        if (error instanceof SceneChangedError) {
-          this.dropAll();
-          this.receiver = this.newReceiver(budget, this.receiver.view);
-          this.transport = null;
-          continue;
-        }
-        const brought = this.receiver.receivedBytes > before;
-        const wait =
-          error instanceof StreamError
-            ? this.backoff.wait(error, brought, this.receiver.head !== null)
-            : null;
-        if (wait === null && this.fallBack(error)) continue;
-        if (wait === null) {
-          this.host.report({ type: 'error', error: sent(error) });
-          return;
-        }
-        this.host.report({ type: 'reconnecting', waitS: wait, reason: (error as Error).message });
-        this.waiting = new AbortController();
-        await sleep(wait, AbortSignal.any([signal, this.waiting.signal])).catch(() => {});
+        this.flush.now();
+        if (error instanceof SceneChangedError) this.begin();
+        else if (!(await this.recover(error, this.receiver.receivedBytes > before))) return;
         if (signal.aborted) return;
       }
     }
   }
 
+  /** Looks from here; of views that come quickly one after another some are passed over. */
   look(view: View): void {
-    this.receiver.look(view);
-    this.transport?.wake();
-    this.reviseSoon();
-    this.flushSoon();
+    this.view = view;
+    this.turn.soon();
   }
 
-  setBudget: (budget: Budget) => void = (budget) => this.receiver.setBudget(budget);
+  setBudget(budget: Budget): void {
+    this.budget = budget;
+    this.receiver.setBudget(budget);
+    this.revise.soon();
+  }
 
   setRate(rate: number): void {
     this.throttle.rate = rate;
@@ -133,7 +121,7 @@ export class Session {
   /** The page has taken an update. */
   taken(): void {
     this.untaken -= 1;
-    this.flushSoon();
+    this.flush.soon();
   }
 
   /** The network is back. */
@@ -144,9 +132,33 @@ export class Session {
 
   dispose(): void {
     this.keeper?.close();
-    clearTimeout(this.flushTimer);
-    clearTimeout(this.reviseTimer);
+    for (const pace of [this.flush, this.revise, this.turn]) pace.stop();
     this.stopping.abort(new ExgsError('the scene was disposed of'));
+  }
+
+  /** The scene on the server is another one: drops all of the old. */
+  private begin(): void {
+    this.host.report({ type: 'changed' });
+    const update = this.receiver.dropAll();
+    if (update) this.report(update);
+    this.receiver = this.newReceiver();
+    this.transport = null;
+  }
+
+  /** Waits for another attempt; false where there is none. */
+  private async recover(error: unknown, brought: boolean): Promise<boolean> {
+    const isBegun = this.receiver.head !== null;
+    const waitS = error instanceof StreamError ? this.backoff.wait(error, brought, isBegun) : null;
+    if (waitS === null) {
+      if (this.fallBack(error)) return true;
+      this.host.report({ type: 'error', error: sentError(error) });
+      return false;
+    }
+    this.host.report({ type: 'reconnecting', waitS, reason: (error as Error).message });
+    this.waiting = new AbortController();
+    const signal = AbortSignal.any([this.stopping.signal, this.waiting.signal]);
+    await sleep(waitS, signal).catch(() => {});
+    return true;
   }
 
   /** Reads ranges of the file where no stream can be opened; false where that is not to be. */
@@ -163,83 +175,52 @@ export class Session {
   private connect(first: Promise<Answer> | null): Transport {
     const { token } = this.request;
     const { receiver, source, throttle } = this;
+    const { connect, read } = this.host;
     const keep = (offset: number, bytes: Uint8Array): void => this.keeper?.keep(offset, bytes);
-    const reader = new RangeReader(receiver, keep);
-    switch (source.kind) {
-      case 'http':
-        return new StaticTransport(receiver, reader, {
-          get: fetchFrom(source.url, token),
-          first,
-          sendsIfMatch: source.sendsIfMatch,
-          throttle,
-        });
-      case 'blob':
-        return new LocalTransport(receiver, reader, readBlob(source.blob), throttle);
-      case 'bytes':
-        return new LocalTransport(receiver, reader, readBytes(source.bytes), throttle);
-      case 'asked':
-        return new LocalTransport(receiver, reader, this.host.read, throttle);
-      case 'stream':
-        return new StreamingTransport(receiver, {
-          url: source.url,
-          scene: source.scene,
-          token,
-          throttle,
-          keep,
-          ...(this.host.connect ? { connect: this.host.connect } : {}),
-        });
+    if (source.kind === 'stream') {
+      const { url, scene } = source;
+      const options = { url, scene, token, throttle, keep, ...(connect && { connect }) };
+      return new StreamingTransport(receiver, options);
     }
+    const reader = new RangeReader(receiver, keep);
+    if (source.kind === 'http') {
+      const get = fetchFrom(source.url, token);
+      const { sendsIfMatch } = source;
+      return new StaticTransport(receiver, reader, { get, first, sendsIfMatch, throttle });
+    }
+    const local =
+      source.kind === 'blob' ? readBlob(source.blob) : source.kind === 'bytes' ? readBytes(source.bytes) : read;
+    return new LocalTransport(receiver, reader, local, throttle);
   }
 
-  private newReceiver(budget: Budget, view: View | null): Receiver {
-    const receiver = new Receiver(budget, {
+  private newReceiver(): Receiver {
+    const receiver = new Receiver(this.budget, {
       opened: (head) => {
         this.host.report({ type: 'open', facts: head.root.facts });
-        void this.fetchPoster(head.header);
+        void this.fetchPoster(head);
       },
       poster: (poster) => this.host.report({ type: 'poster', poster }),
       damaged: (section) => this.host.report({ type: 'damaged', section }),
       arrived: () => {
-        this.reviseSoon();
-        this.flushSoon();
+        this.revise.soon();
+        this.flush.soon();
       },
       revised: (revision) => this.revised(revision),
     });
-    receiver.look(view);
+    receiver.look(this.view);
     return receiver;
   }
 
-  private dropAll(): void {
-    this.host.report({ type: 'changed' });
-    const update = this.receiver.dropAll();
-    if (update) this.host.report({ type: 'update', update });
-  }
-
-  /** A stream brings no poster: it is read from the file beside it. */
-  private async fetchPoster({ posterBytes, rootEnd, posterEnd }: Header): Promise<void> {
-    const { source } = this;
-    const { token } = this.request;
-    if (source.kind !== 'stream' || posterBytes === 0) return;
-    const { signal } = this.stopping;
+  private async fetchPoster({ header }: FileHead): Promise<void> {
+    const { source, receiver } = this;
+    if (source.kind !== 'stream' || header.posterBytes === 0) return;
+    const get = fetchFrom(source.fileUrl, this.request.token);
+    const bytes = await fetchPoster(get, header, this.stopping.signal);
     try {
-      const get = fetchFrom(source.fileUrl, token);
-      const answer = await get({
-        first: rootEnd,
-        last: posterEnd - 1,
-        ifMatch: null,
-        isFresh: false,
-        signal,
-      });
-      if (answer.status !== 206) return;
-      const bytes = new Uint8Array(posterBytes);
-      let length = 0;
-      for await (const data of answer.body) {
-        bytes.set(data.subarray(0, posterBytes - length), length);
-        length += data.length;
-      }
-      await this.receiver.takePoster(bytes);
-    } catch {
-      // A scene without a poster is whole.
+      if (bytes) await receiver.takePoster(bytes);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      receiver.listener.damaged('poster', error);
     }
   }
 
@@ -265,6 +246,7 @@ export class Session {
       takeIn: revision.takeIn.filter(isAsked),
       fetchAgain: revision.fetchAgain.filter(isAsked),
     });
+    this.flush.soon();
     if (!keeper || kept.length === 0) return;
     void keeper.feedParts(receiver, kept, this.stopping.signal).then((failed) => {
       for (const part of failed) receiver.scheduler?.mark(part, 0);
@@ -272,48 +254,21 @@ export class Session {
     });
   }
 
-  private reviseSoon(): void {
-    this.reviseTimer ??= setTimeout(() => {
-      this.reviseTimer = undefined;
-      this.receiver.revise();
-      this.flushSoon();
-    }, REVISE_S * 1000);
+  private turnNow(): void {
+    this.receiver.look(this.view);
+    this.transport?.wake();
+    this.revise.soon();
+    this.flush.soon();
   }
 
-  private flushSoon(): void {
-    if (this.flushTimer !== undefined || this.untaken >= MOST_UNTAKEN) return;
-    const wait = Math.max(this.flushedS + FLUSH_S - nowS(), 0);
-    this.flushTimer = setTimeout(() => this.flush(), wait * 1000);
-  }
-
-  private flush(): void {
-    clearTimeout(this.flushTimer);
-    this.flushTimer = undefined;
-    this.flushedS = nowS();
+  private flushNow(): void {
+    if (this.untaken >= MOST_UNTAKEN) return; // `taken` asks for it again
     const update = this.receiver.take();
-    if (!update) return;
+    if (update) this.report(update);
+  }
+
+  private report(update: SceneUpdate): void {
     this.untaken += 1;
     this.host.report({ type: 'update', update }, buffersOf(update));
   }
-}
-
-function buffersOf(update: { added: readonly { children: Uint32Array; data: object }[]; refined: readonly { data: object }[] }): Transferable[] {
-  const buffers = new Set<ArrayBuffer>();
-  for (const { children } of update.added) buffers.add(children.buffer as ArrayBuffer);
-  for (const { data } of [...update.added, ...update.refined]) {
-    for (const array of Object.values(data) as (Float32Array | null)[]) {
-      if (array) buffers.add(array.buffer as ArrayBuffer);
-    }
-  }
-  return [...buffers];
-}
-
-function sent(error: unknown): SentError {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return {
-    name,
-    message,
-    errorClass: error instanceof FormatError ? error.errorClass : null,
-    status: error instanceof StreamError ? error.status : 0,
-  };
 }
