@@ -1,7 +1,7 @@
-"""The client's side of an exchange: what it asks for, and the parts as they become whole.
+"""The client's side of a session: its requests, and the parts as they become complete.
 
-Every fragment is checked against the chunk table before its bytes are kept, and every whole part
-against its hash. `resume` gives what the next session needs to go on where this one ends.
+Each fragment is checked against the chunk table before its bytes are kept, and each complete part
+against its hash. `resume` returns what the next session needs to continue.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ AGENT = "exgs"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resume:
-    """What a client holds of a file when an exchange ends."""
+    """What a client has of a file at the end of a session."""
 
     head: FileHead
     table: ChunkTable
-    chunks: frozenset[int] = frozenset()  # whole
+    chunks: frozenset[int] = frozenset()  # complete chunks
     partial: Mapping[int, bytes] = field(default_factory=dict)  # part -> its first bytes
 
     @property
     def have(self) -> HaveSet:
-        """How HELLO says it."""
+        """The have-set for HELLO."""
         missing = {page.id for page in self.table.missing_pages}
         return HaveSet(
             scene_hash=self.head.scene_hash,
@@ -70,7 +70,7 @@ class Resume:
 
 
 class ClientSession(Session):
-    """One exchange with a server about one scene; its HELLO is ready to be sent at once."""
+    """A session with a server about one scene. Its HELLO is ready to send at once."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class ClientSession(Session):
         resume: Resume | None = None,
     ) -> None:
         super().__init__(sends=CLIENT_FRAMES, receives=SERVER_FRAMES)
-        self.limits = limits  # after WELCOME: what both sides take
+        self.limits = limits  # after WELCOME: the limits of both sides
         self.credit_bytes = credit_bytes  # data bytes that the server may still send
         self.head: FileHead | None = resume.head if resume else None
         self.table: ChunkTable | None = resume.table if resume else None
-        self.damaged_part: int | None = None  # whose hash has ended the session
+        self.damaged_part: int | None = None  # the part with a wrong hash that ended the session
         self._chunks: set[int] = set(resume.chunks) if resume else set()
         partial = resume.partial if resume else {}
         self._partial = {part: bytearray(data) for part, data in partial.items()}
@@ -114,7 +114,7 @@ class ClientSession(Session):
         return self._missing_bytes if self.head is not None else None
 
     def resume(self) -> Resume | None:
-        """What the next session needs to go on from here; None before the first WELCOME."""
+        """What the next session needs to continue; None before the first WELCOME."""
         if self.head is None or self.table is None:
             return None
         partial = {part: bytes(data) for part, data in self._partial.items() if data}
@@ -124,9 +124,9 @@ class ClientSession(Session):
     # Public: sending
 
     def send_view(self, camera: Camera) -> int:
-        """Look from here from now on; returns the serial that fragments chosen for it carry.
+        """Send a view. Returns the serial that fragments chosen for it carry.
 
-        A VIEW that has not been handed out yet is replaced.
+        Replaces a VIEW that has not been sent yet.
         """
         view = self._next_view(camera)
         self._outgoing = [item for item in self._outgoing if item[0] is not FrameType.VIEW]
@@ -134,19 +134,19 @@ class ClientSession(Session):
         return view.serial
 
     def send_credit(self, add_bytes: int) -> None:
-        """Let the server send this many data bytes on top."""
+        """Allow the server to send this many more data bytes."""
         if not 0 < add_bytes <= self.limits.credit_bytes - self.credit_bytes:
             raise LocalProtocolError(f"{add_bytes} bytes of credit", code=ErrorCode.LIMIT)
         self._send(FrameType.CREDIT, pack_credit(Credit(add_bytes)))
         self.credit_bytes += add_bytes
 
     def send_cancel(self, parts: Iterable[int]) -> None:
-        """Leave these chunks out for now; what is on its way still comes."""
+        """Cancel these chunks. Fragments that are on their way still arrive."""
         for some in _batches(parts):
             self._send(FrameType.CANCEL, pack_cancel(Cancel(some)))
 
     def send_want(self, parts: Iterable[int], *, again: bool = False) -> None:
-        """Take cancels back; with `again` whole chunks that were dropped here come once more."""
+        """Revoke cancels. With `again`, complete chunks that were dropped here are sent again."""
         for some in _batches(parts):
             if again and not self._chunks.issuperset(some):
                 raise LocalProtocolError("only a chunk that was whole can come again")
@@ -222,7 +222,7 @@ class ClientSession(Session):
         return [fragment, ChunkArrived(ref, packed, fragment.view_serial)]
 
     def _ref(self, part: int) -> ChunkRef | PageRef:
-        """Where a part lies that the server may send now."""
+        """The row of a part that the server may send now."""
         head, table = self.head, self.table
         if head is None or table is None:
             raise LocalProtocolError("no scene is open")

@@ -1,8 +1,8 @@
-"""The units of a file: chunks that are useful together, and what each unit needs first.
+"""The units of a file: chunks that are scheduled together, and the unit that each one needs first.
 
-A unit is what a cell is drawn with (PROXY, LEAF and the SH joined to them), a later refinement of
-it, or the BASIS. Units hang below the ones that they need. The plan changes only when a page of the
-chunk table is added, so all sessions of a server share one.
+A unit is everything that is needed to draw a cell (PROXY, LEAF and the SH joined to them), a later
+refinement of the cell, or the BASIS. Units form a tree below the units that they need. The plan
+changes only when a page is added, so all sessions of a server share it.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Unit:
-    """Chunks that are useful together."""
+    """Chunks that are scheduled together."""
 
-    kind: ChunkKind  # LEAF for all that a cell needs to be drawn
+    kind: ChunkKind  # LEAF for the unit that draws the cell
     layer: int
     tile: int
     chunks: list[int] = field(default_factory=list)  # in file order
     gain: float = 0.0
     packed_bytes: int = 0
-    linked: bool = False  # whether it hangs where it belongs: what it needs is known
-    needs: int | None = None  # the unit that has to be whole before this one is useful
-    unlocks: set[int] = field(default_factory=set)  # the units that need this one
+    linked: bool = False  # whether the unit that it needs is known
+    needs: int | None = None  # the unit that must be complete first
+    unlocks: set[int] = field(default_factory=set)  # units that need this one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitArrays:
-    """What ranks depend on, for all U units."""
+    """The values that ranks depend on, for all U units."""
 
     low: Doubles  # [U, 3] box of the unit's tile
     high: Doubles  # [U, 3]
-    share: Doubles  # [U] of its box's coverage that counts, see spec/protocol.md section 10
+    share: Doubles  # [U] factor on the coverage of its box, see spec/protocol.md section 10
     gain: Doubles  # [U]
     packed_bytes: npt.NDArray[np.int64]  # [U]
     first_chunk: npt.NDArray[np.int64]  # [U]
@@ -52,7 +52,7 @@ class UnitArrays:
 
 
 class PartPlan:
-    """The units of one file, and where its parts lie."""
+    """The units of one file, and the positions of its parts."""
 
     def __init__(self, head: FileHead, table: ChunkTable) -> None:
         self.head = head
@@ -76,7 +76,7 @@ class PartPlan:
 
     @property
     def chunk_count(self) -> int:
-        """Chunks in the whole file, known or not."""
+        """The number of chunks in the whole file."""
         return self.head.root.chunk_count
 
     @property
@@ -86,30 +86,30 @@ class PartPlan:
 
     @property
     def arrays(self) -> UnitArrays:
-        """What ranks depend on, as arrays over the units."""
+        """The values that ranks depend on, as arrays over the units."""
         if self._arrays is None:
             self._arrays = self._build_arrays()
         return self._arrays
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> set[int]:
-        """Enter the rows of a page; returns the units that are new or have grown."""
+        """Add the rows of a page. Returns the units that are new or have grown."""
         self.table.add_page(page, rows)
         touched = self._enter(rows)
         self._sort_groups([page.group])
         return touched
 
     def page_of(self, chunk: int) -> PageRef | None:
-        """The page that lists a chunk, None where the root index does."""
+        """The page that lists a chunk; None if the root index does."""
         number = bisect_right(self._page_starts, chunk) - 1
         return self._pages[number] if number >= 0 else None
 
     def group_pages(self, place: int) -> tuple[PageRef, ...]:
-        """The pages of the group that place `place` in file order belongs to; none for the root."""
+        """The pages of the group that contains `place` of the file order; empty for the root."""
         number = bisect_right(self._group_starts, place) - 1
         return self._group_pages[number] if number >= 0 else ()
 
     def chunk_at(self, place: int) -> int | None:
-        """The chunk at a place in file order; None where not all pages of its group are known."""
+        """The chunk at a place in file order; None if a page of its group is missing."""
         number = bisect_right(self._group_starts, place) - 1
         if number < 0 or len(self._group_pages[number]) == 1:
             return place if place in self.unit_of else None
@@ -117,18 +117,18 @@ class PartPlan:
         return order[place - self._group_starts[number]] if order is not None else None
 
     def place_of(self, chunk: int) -> int:
-        """The place of a chunk in file order; that of its group's first while that is unknown."""
+        """The place of a chunk in file order; while it is unknown, that of its group's first."""
         number = bisect_right(self._group_starts, chunk) - 1
         if number < 0 or len(self._group_pages[number]) == 1:
             return chunk
         return self._place.get(chunk, self._group_starts[number])
 
     def length(self, part: int) -> int:
-        """Packed bytes of a known part; raises KeyError for a chunk that no known page lists."""
+        """The packed length of a part. Raises KeyError if no known page lists the chunk."""
         return self.ref(part).packed_bytes
 
     def ref(self, part: int) -> ChunkRef | PageRef:
-        """Where a known part lies; raises KeyError as `length` does."""
+        """The offset of a part in the file. Raises KeyError like `length`."""
         if not is_page(part):
             return self.table[part]
         number = page_id(part)
@@ -157,7 +157,7 @@ class PartPlan:
         return touched
 
     def _sum_gain(self, unit: Unit) -> None:
-        """The gains of a unit in the order of its chunks: pages may come in any order."""
+        """Sum the gains of a unit in the order of its chunks, since pages come in any order."""
         unit.gain = 0.0
         for chunk in unit.chunks:
             unit.gain += self.table[chunk].gain
@@ -173,7 +173,7 @@ class PartPlan:
         return self._numbers[key]
 
     def _link(self, number: int) -> None:
-        """Hang a new unit under what it needs, and under it what has waited for it."""
+        """Link a new unit to the unit it needs, and units that waited for it to this one."""
         unit = self.units[number]
         key = (unit.kind, unit.layer, unit.tile)
         for orphan in self._orphans.pop(key, ()):
@@ -194,7 +194,7 @@ class PartPlan:
             self._orphans.setdefault(needed, set()).add(number)
 
     def _needs(self, unit: Unit) -> tuple[ChunkKind, int, int] | None:
-        """What has to be whole before a unit is useful."""
+        """The unit that must be complete before a unit is useful."""
         if unit.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):
             return None
         if unit.kind is not ChunkKind.LEAF:
@@ -205,7 +205,7 @@ class PartPlan:
         return ChunkKind.LEAF, unit.layer - 1, unit.tile >> shift
 
     def _sort_groups(self, numbers: Iterable[int]) -> None:
-        """File order of the groups of several pages that are known whole."""
+        """Compute the file order of groups of several pages once all of their pages are known."""
         for number in numbers:
             pages = self._group_pages[number]
             if len(pages) == 1 or not all(self.table.has_page(page.id) for page in pages):
@@ -234,10 +234,10 @@ class PartPlan:
 
 
 def share_of_coverage(levels: int) -> float:
-    """The share of a tile's coverage that counts, `levels` above the finest tiles.
+    """The factor on the coverage of a tile that is `levels` above the finest tiles.
 
-    A tile holds 2^levels finest tiles, which lie behind and beside each other: each of them
-    covers about 2^(-2 levels / 3) of what the tile covers. A power of two, hence exact.
+    A tile contains 2^levels finest tiles, beside and behind each other. Each of them covers about
+    2^(-2 levels / 3) of the tile's coverage. The result is a power of two, so products are exact.
     """
     return 2.0 ** -(2 * levels // 3)
 

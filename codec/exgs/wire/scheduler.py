@@ -1,8 +1,8 @@
-"""Which part comes next: by gain per byte and by how much of the view its tile fills.
+"""Chooses the next part by gain per byte and by coverage of the view.
 
-Without a view the parts go in file order. With one, units whose needs are met compete; those out
-of view come last, nearest first. A page of the chunk table goes right before the first chunk that
-it lists, the BASIS before the first SH. The order is specified in spec/protocol.md, section 10.
+Without a view, parts are sent in file order. With a view, units compete whose needed units are
+complete; units out of view come last, nearest first. A page is sent before the first chunk that it
+lists, the BASIS before the first SH. spec/protocol.md, section 10, specifies the order.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from exgs.wire.parts import HaveSet, is_page, page_part, part_name
 from exgs.wire.plan import PartPlan, Unit, UnitArrays, share_of_coverage
 from exgs.wire.visibility import box_weights
 
-ENDLESS_BYTES = 1 << 62  # more than any file has: no limit
+ENDLESS_BYTES = 1 << 62  # no limit: larger than any file
 
-_SMALLEST_GAIN = 1e-12  # what is worth nothing comes last, but comes
+_SMALLEST_GAIN = 1e-12  # so that chunks without gain come last
 _LEAST_SCORE = 1e-300
-_PAGE_PROSPECT = 4.0  # how much better than its mean the best of an unknown page may be
+_PAGE_PROSPECT = 4.0  # assumed ratio of the best to the mean density of an unknown page
 
 Doubles = npt.NDArray[np.float64]
-Rank = tuple[float, int]  # minus score in view, its inverse around it: least first; chunk id
-Ranked = tuple[float, int, int]  # rank, and the unit or page that has it
+Rank = tuple[float, int]  # negative score in view, inverse score out of view; then the chunk id
+Ranked = tuple[float, int, int]  # rank, and its unit or page
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Bytes to send or to fetch next."""
+    """The bytes to send or to fetch next."""
 
     part: int
     offset: int  # in the part
     length: int
     file_offset: int
-    view_serial: int  # the view that it was chosen for, 0 = none
+    view_serial: int  # the view that it was chosen for; 0: none
 
 
 class Scheduler:
-    """What one client still lacks of one file, and in which order it should come."""
+    """The parts of one file that one client lacks, and their order."""
 
     def __init__(self, plan: PartPlan, have: HaveSet | None = None) -> None:
         self.plan = plan
@@ -53,13 +53,13 @@ class Scheduler:
         self.missing_bytes = plan.head.root.file_bytes - plan.head.header.poster_end
         self._whole_chunks = bytearray(plan.chunk_count)
         self._whole_pages: set[int] = set()
-        self._begun: dict[int, int] = {}  # part -> bytes of it that have gone
+        self._begun: dict[int, int] = {}  # part -> bytes that have been sent
         self._cancelled: set[int] = set()
-        self._in_view: npt.NDArray[np.bool_] | None = None  # [U] units, once it was asked for
-        self._in_view_missing = 0  # bytes of these units
-        self._next_in_file = 0  # places in file order below it have gone or are cancelled
-        self._frontier = bytearray(len(plan.units))  # whether a unit may come now
-        self._unit_sent: dict[int, int] = {}  # unit -> bytes of it that have gone, if any
+        self._in_view: npt.NDArray[np.bool_] | None = None  # [U] whether a unit is in view; computed on request
+        self._in_view_missing = 0  # missing bytes of the units in view
+        self._next_in_file = 0  # all places before it in file order are sent or cancelled
+        self._frontier = bytearray(len(plan.units))  # whether a unit may be sent now
+        self._unit_sent: dict[int, int] = {}  # unit -> bytes that have been sent, if any
         self._heap: list[Ranked] | None = None  # of units
         self._page_heap: list[Ranked] | None = None  # of unknown pages
         if have is not None:
@@ -74,9 +74,9 @@ class Scheduler:
     # Public: what comes next
 
     def next(self, max_bytes: int) -> Slice | None:
-        """The bytes to send now, at most `max_bytes`; None when nothing that is wanted is left.
+        """The bytes to send now, at most `max_bytes`; None if no wanted part is left.
 
-        It changes nothing that can be seen: call `record` once the bytes are on their way.
+        Call `record` when the bytes are sent; this function does not change the order.
         """
         part = self._next_in_file_order() if self.view is None else self._next_in_view()
         if part is None:
@@ -94,12 +94,12 @@ class Scheduler:
         )
 
     def record(self, piece: Slice) -> None:
-        """Note that these bytes have been sent or are being fetched."""
+        """Record that these bytes have been sent or are being fetched."""
         self.mark(piece.part, piece.offset + piece.length)
 
     @property
     def in_view_missing_bytes(self) -> int:
-        """Bytes to come for tiles in the view: at 0 the scene is ready for it; all without one."""
+        """Missing bytes of units in the view; 0 means ready. Without a view, all missing bytes."""
         if self.view is None:
             return self.missing_bytes
         if self._in_view is None:
@@ -115,23 +115,23 @@ class Scheduler:
     # Public: what changes the order
 
     def set_view(self, view: View | None) -> None:
-        """Look from here from now on."""
+        """Set the view that following parts are chosen for."""
         self.view = view
         self._forget_ranks()
 
     def mark(self, part: int, sent_bytes: int) -> None:
-        """Set how many bytes of a part have gone: more as it is sent, fewer after a failure."""
+        """Set how many bytes of a part have been sent. A failure may reduce the number."""
         self._mark(part, sent_bytes)
         if not is_page(part):
             self._settle(self.plan.unit_of[part])
 
     def cancel(self, parts: Iterable[int]) -> None:
-        """Leave these chunks out, and what needs them, until they are wanted."""
+        """Hold back these chunks, and the units that need them, until they are wanted."""
         self._cancelled.update(parts)
         self._heap = None
 
     def want(self, parts: Iterable[int], *, again: bool = False) -> None:
-        """Take cancels back; with `again` the chunks start anew from their first byte."""
+        """Revoke cancels. With `again`, the chunks are sent again from their first byte."""
         for part in parts:
             self._cancelled.discard(part)
             self._next_in_file = min(self._next_in_file, self.plan.place_of(part))
@@ -140,7 +140,7 @@ class Scheduler:
         self._heap = None
 
     def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> None:
-        """Enter a page of the chunk table into the plan, where no other session shares it."""
+        """Add a page to the plan. For plans that no other session shares."""
         touched = self.plan.add_page(page, rows)
         self._frontier.extend(bytes(len(self.plan.units) - len(self._frontier)))
         for number in sorted(touched):
@@ -153,15 +153,15 @@ class Scheduler:
     # Public: what has gone
 
     def is_whole(self, part: int) -> bool:
-        """Whether all bytes of a part have gone."""
+        """Whether all bytes of a part have been sent."""
         return part in self._whole_pages if is_page(part) else bool(self._whole_chunks[part])
 
     def sent_bytes(self, part: int) -> int:
-        """How many bytes of a part have gone."""
+        """How many bytes of a part have been sent."""
         return self.plan.length(part) if self.is_whole(part) else self._begun.get(part, 0)
 
     def is_cancelled(self, part: int) -> bool:
-        """Whether a part is left out for now."""
+        """Whether a part is cancelled."""
         return part in self._cancelled
 
     # Private: what has gone
@@ -189,7 +189,7 @@ class Scheduler:
             self._whole_pages.discard(part)
 
     def _count(self, unit: int, sent_bytes: int) -> None:
-        """So many bytes more of a unit have gone."""
+        """Record that `added` more bytes of a unit have been sent."""
         sent = self._unit_sent.pop(unit, 0) + sent_bytes
         if sent:
             self._unit_sent[unit] = sent
@@ -200,7 +200,7 @@ class Scheduler:
         return all(self._whole_chunks[chunk] for chunk in unit.chunks)
 
     def _settle(self, number: int) -> None:
-        """Bring the frontier up to date with what has gone of a unit."""
+        """Update the frontier after bytes of a unit have been sent."""
         unit = self.plan.units[number]
         if self._is_done(unit):
             self._frontier[number] = False
@@ -220,7 +220,7 @@ class Scheduler:
         return unit.linked
 
     def _open(self, numbers: Iterable[int]) -> None:
-        """Let these units come, and what the ones that have gone already unlock."""
+        """Open these units, and the units that complete ones among them unlock."""
         pending = list(numbers)
         opened = []
         while pending:
@@ -236,7 +236,7 @@ class Scheduler:
                 heapq.heappush(self._heap, entry)
 
     def _close(self, numbers: Iterable[int]) -> None:
-        """Hold these units back, and all that needs them."""
+        """Close these units and all units that need them."""
         pending = list(numbers)
         while pending:
             number = pending.pop()
@@ -263,7 +263,7 @@ class Scheduler:
         return None
 
     def _first_page(self, pages: Iterable[PageRef]) -> int | None:
-        """The first of these pages that has not gone, as a part."""
+        """The first of these pages that has not been sent, as a part."""
         parts = (page_part(page.id) for page in pages)
         return next((part for part in parts if part not in self._whole_pages), None)
 
@@ -284,7 +284,7 @@ class Scheduler:
         return page[1] if page is not None else None
 
     def _can_go(self, chunk: int) -> bool:
-        """Whether the BASIS that an SH needs has gone or can go before it."""
+        """Whether the BASIS that an SH needs has been sent or can be sent before it."""
         basis = self.plan.basis
         if self.plan.table[chunk].kind is not ChunkKind.SH:
             return True
@@ -308,9 +308,9 @@ class Scheduler:
         return chunk
 
     def _first_missing(self, number: int) -> int | None:
-        """The chunk of a unit to send next: one that is begun, else the first missing one.
+        """The chunk of a unit to send next: a partly sent one, else the first missing one.
 
-        None where nothing is missing, or where what is missing was cancelled.
+        None if nothing is missing, or if a missing chunk is cancelled.
         """
         chunks = self.plan.units[number].chunks
         missing = [chunk for chunk in chunks if not self._whole_chunks[chunk]]
@@ -319,7 +319,7 @@ class Scheduler:
         return next((chunk for chunk in missing if chunk in self._begun), missing[0])
 
     def _ranked(self, numbers: Sequence[int] | npt.NDArray[np.integer]) -> list[Ranked]:
-        """These units with their ranks in the view."""
+        """Rank these units in the view."""
         if self.view is None or not len(numbers):
             return []
         arrays = self.plan.arrays
@@ -337,9 +337,9 @@ class Scheduler:
     # Private: pages that are not known, for a client on its own
 
     def _unknown_page(self) -> tuple[Rank, int] | None:
-        """The page that is not known and may hold the best, with the rank of that.
+        """The unknown page with the best rank, and the rank.
 
-        Earlier pages that may list what its cells need come first.
+        Earlier pages that may list the units its cells need come first.
         """
         if self.view is None or self.plan.table.complete:
             return None
@@ -377,7 +377,7 @@ class Scheduler:
         ]
 
     def _page_left(self) -> int | None:
-        """A page that no chunk has called for."""
+        """A page that no wanted chunk needs."""
         if len(self._whole_pages) == len(self.plan.pages) or self._cancelled:
             return None
         parts = (page_part(page.id) for page in self.plan.pages)
@@ -390,9 +390,10 @@ def unit_scores(
     units: npt.NDArray[np.int64] | slice = slice(None),
     sent_bytes: npt.NDArray[np.int64] | int = 0,
 ) -> Doubles:
-    """How soon these units come in this view: the least first.
+    """The ranks of these units in this view; the least comes first.
 
-    `sent_bytes` of each have gone. What a unit needs comes before it, whatever the scores.
+    `sent_bytes` of each unit have been sent. A unit that another one needs comes before it, whatever
+    the ranks.
     """
     missing_bytes = np.maximum(arrays.packed_bytes[units] - sent_bytes, 1)
     density = np.maximum(arrays.gain[units], _SMALLEST_GAIN) / missing_bytes
@@ -404,7 +405,7 @@ def unit_scores(
 
 
 def _scores(density: Doubles, coverage: Doubles, around: Doubles) -> Doubles:
-    """The first part of ranks: the least comes first, and all in view before what is around it."""
+    """The first component of ranks. Units in view have negative values, other units positive."""
     in_view = -density * coverage
     out_of_view: Doubles = 1 / np.maximum(density * around, _LEAST_SCORE)
     return np.where(coverage > 0, in_view, out_of_view)

@@ -1,8 +1,9 @@
-"""How much of a view a box fills: the weight of what lies in it (spec/protocol.md, section 10).
+"""The coverage of a view by boxes, which weights their cells (spec/protocol.md, section 10).
 
-A box is replaced by the rectangle around its projection, cut by the picture. Boxes that the near
-plane cuts are clipped first. Boxes outside the picture get their solid angle instead. All formulas
-are in float64, in the order of the specification, so that two implementations choose alike.
+The coverage of a box is the area of the bounding rectangle of its projection inside the picture.
+Boxes that intersect the near plane are clipped first. Boxes outside the picture use their solid
+angle instead. Formulas use float64 in the order of the specification, so that all implementations
+choose alike.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from exgs.scene.camera import Camera
 
 Doubles = npt.NDArray[np.float64]
 
-_NEAR = 1e-2  # of a box's diagonal: nearer corners are clipped
-_PADDING = 0.05  # of a box's diagonal: Gaussians reach beyond the box around their means
+_NEAR = 1e-2  # depth of the near plane, relative to the diagonal of the box
+_PADDING = 0.05  # relative to the diagonal; Gaussians extend beyond the box of their means
 _MARGIN_PX = 1.0
 _SLACK = 1e-9
 _CORNERS = [(i & 1, i >> 1 & 1, i >> 2 & 1) for i in range(8)]
@@ -26,14 +27,14 @@ _EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxWeights:
-    """What a view sees of each of N boxes."""
+    """The weights of N boxes in a view."""
 
-    coverage: Doubles  # [N] fraction of the picture that the box fills, 0 out of view
-    around: Doubles  # [N] fraction of the sphere around the viewer that it fills, at most 1
+    coverage: Doubles  # [N] share of the picture that the box covers; 0 out of view
+    around: Doubles  # [N] share of the sphere around the camera that it covers, at most 1
 
 
 def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
-    """Weigh the boxes with these corners [N, 3] for one view."""
+    """Compute the weights of boxes with these corners [N, 3] for one view."""
     size = high - low
     diagonal = np.sqrt(size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2)
     padding = (_PADDING * diagonal)[:, None]
@@ -48,16 +49,16 @@ def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
 
 
 def _eye(camera: Camera) -> Doubles:
-    """Where the camera stands, [3]; summed in a stated order, unlike a product of matrices."""
+    """The position of the camera [3], summed in the specified order, unlike a matrix product."""
     r, t = camera.viewmat[:3, :3].tolist(), camera.viewmat[:3, 3].tolist()
     return np.array([-(r[0][i] * t[0] + r[1][i] * t[1] + r[2][i] * t[2]) for i in range(3)])
 
 
 def _may_be_seen(low: Doubles, high: Doubles, camera: Camera) -> npt.NDArray[np.bool_]:
-    """False only for boxes whose coverage is 0: the sphere around them is outside the frustum."""
+    """Whether the bounding sphere of each box touches the frustum; if not, its coverage is 0."""
     centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
     x, y, z = (centre @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).T
-    # More than rounding can make of it, so that no box is left out that is seen by a hair.
+    # A margin larger than rounding errors, so that no barely visible box is left out.
     terms = np.abs(centre).sum(axis=1) + np.abs(camera.viewmat[:3, 3]).sum()
     radius = radius * (1 + _SLACK) + _SLACK * terms
     seen: npt.NDArray[np.bool_] = z >= -radius

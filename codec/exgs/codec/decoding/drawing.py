@@ -1,8 +1,8 @@
-"""What is drawn, part by part, and all of it in one set of arrays that are reused.
+"""The drawn Gaussians by part, and all of them in one set of reused arrays.
 
-A part is what one cell adds of one kind: its leaves or its proxies. Leaves stand in the arrays in
-the order in which they came, the proxies behind them. So a part that comes or is refined costs what
-it holds itself, and the proxies; only leaves that go make those behind them move.
+A part is the leaves or the proxies of one cell. The arrays hold leaves in their order of arrival,
+then proxies. So adding or refining a part takes time in proportion to its size and to the number of
+proxies. Only the removal of leaves moves the leaves after them.
 """
 
 from __future__ import annotations
@@ -21,64 +21,65 @@ _GROWTH = 1.5
 
 
 class Part(NamedTuple):
-    """The name of a part: its cell, and which Gaussians of it."""
+    """Identifies a part: its cell, and whether it is the leaves or the proxies."""
 
     layer: int
     tile: int
-    is_proxy: bool  # merged Gaussians that stand for what has not come yet; else leaves
+    is_proxy: bool  # proxies, else leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DrawnScene:
-    """What the chunks received so far give to draw."""
+    """The Gaussians to draw from the chunks received so far."""
 
     gaussians: Gaussians
-    is_proxy: npt.NDArray[np.bool_]  # [N] merged Gaussian, stands for what has not come yet
-    sh_pending: npt.NDArray[np.bool_]  # [N] leaf whose view dependence has not all come yet
+    is_proxy: npt.NDArray[np.bool_]  # [N] whether each Gaussian is a proxy
+    sh_pending: npt.NDArray[np.bool_]  # [N] whether it is a leaf whose SH has not arrived completely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnPart:
-    """What is drawn of a part, as it was decoded, and what is made of it."""
+    """The decoded Gaussians of a part, and the changes to draw them."""
 
-    decoded: Gaussians  # of SH degree 0
+    decoded: Gaussians  # SH degree 0
     sh_pending: bool = False
-    vectors: FloatArray | None = None  # [n, D] residuals of SH, as in payload.sh; None: none yet
-    factors: FloatArray | None = None  # [n] that scales are multiplied by; None: 1
+    vectors: FloatArray | None = None  # [n, D] SH residuals as in payload.sh; None: none yet
+    factors: FloatArray | None = None  # [n] factors on the scales; None: 1
     shown: npt.NDArray[np.integer] | None = None  # rows that are drawn; None: all
 
     def __len__(self) -> int:
         return len(self.decoded) if self.shown is None else len(self.shown)
 
     def gaussians(self, sh_degree: int) -> Gaussians:
-        """A copy of its own."""
+        """The Gaussians to draw, as a copy."""
         columns = _room(len(self), sh_degree)
         self.write(columns, 0)
         return Gaussians(*columns)
 
     def write(self, columns: list[FloatArray], start: int) -> None:
-        """Write it into rows of these arrays, in the order of the fields of Gaussians.
+        """Write the Gaussians to `columns`, the fields of Gaussians in order, from row `start`.
 
-        They have no SH, or as much as `vectors`.
+        `columns` have no SH, or the same degree as `vectors`.
         """
         rows = slice(start, start + len(self))
         means, quats, scales, opacities, sh0, shN = (column[rows] for column in columns)
-        of = self.decoded
+        of, vectors = self.decoded, self.vectors
         if self.shown is not None:
             of = of.select(self.shown)
+            vectors = None if vectors is None else vectors[self.shown]
         means[:], quats[:], scales[:], opacities[:] = of.means, of.quats, of.scales, of.opacities
         if self.factors is not None:
             scales *= self.factors[:, None]
-        if self.vectors is None:
+        if vectors is None:
             sh0[:] = of.sh0
             shN[:] = 0
         else:
-            np.add(of.sh0, self.vectors[:, :3], out=sh0)
-            shN[:] = self.vectors[:, 3:].reshape(shN.shape)
+            np.add(of.sh0, vectors[:, :3], out=sh0)
+            shN[:] = vectors[:, 3:].reshape(shN.shape)
 
 
 class DrawBuffer:
-    """All that is drawn of a scene of this SH degree, in arrays that are reused."""
+    """All drawn Gaussians of a scene, in reused arrays."""
 
     def __init__(self, sh_degree: int) -> None:
         self._leaves = _Rows(sh_degree)
@@ -95,7 +96,7 @@ class DrawBuffer:
             )
 
     def drawn(self) -> DrawnScene:
-        """All of it, in arrays that the next `update` writes to."""
+        """All drawn Gaussians. The next `update` writes to the same arrays."""
         if self._drawn is None:
             leaves, proxies = self._leaves, self._proxies
             count = leaves.count + proxies.count
@@ -118,7 +119,7 @@ class DrawBuffer:
 
 
 class _Rows:
-    """Parts one behind the other in arrays with room for more, in the order in which they came."""
+    """Parts in consecutive rows of growing arrays, in their order of arrival."""
 
     def __init__(self, sh_degree: int) -> None:
         self.columns = _room(_FIRST_ROOM, sh_degree)
@@ -149,7 +150,7 @@ class _Rows:
             self._places[part], self.count = place, place.stop
 
     def reserve(self, count: int) -> None:
-        """Have room for so many rows."""
+        """Make room for `count` rows."""
         if count <= len(self.sh_pending):
             return
         room = max(count, int(_GROWTH * len(self.sh_pending)))
@@ -164,7 +165,7 @@ class _Rows:
         self.has_sh |= drawn.vectors is not None
 
     def _remove(self, gone: Collection[Part]) -> None:
-        """Close the gaps that these parts leave; those that stand together move together."""
+        """Remove these parts and close the gaps. Adjacent parts are moved together."""
         end = 0
         moves: list[tuple[slice, slice]] = []
         places: dict[Part, slice] = {}
@@ -188,9 +189,9 @@ class _Rows:
 
 
 def assemble(parts: Mapping[Part, DrawnPart], sh_degree: int) -> DrawnScene:
-    """All these parts in arrays of their own, in the order of their names.
+    """Copy all parts to new arrays, sorted by part.
 
-    Without a part that has SH the result has none either.
+    The result has no SH if no part has SH.
     """
     if all(drawn.vectors is None for drawn in parts.values()):
         sh_degree = 0
@@ -207,7 +208,7 @@ def assemble(parts: Mapping[Part, DrawnPart], sh_degree: int) -> DrawnScene:
 
 
 def _room(count: int, sh_degree: int) -> list[FloatArray]:
-    """Arrays for so many Gaussians, in the order of the fields of Gaussians."""
+    """Allocate arrays for `count` Gaussians, in the order of the fields of Gaussians."""
     k = (sh_degree + 1) ** 2 - 1
     shapes = ((count, 3), (count, 4), (count, 3), (count,), (count, 3), (count, k, 3))
     return [np.empty(shape, np.float32) for shape in shapes]
