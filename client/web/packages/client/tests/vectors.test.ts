@@ -1,4 +1,4 @@
-// Every file of spec/vectors/valid and spec/vectors/invalid, judged as spec/format.md says.
+// Every file of spec/vectors/valid and spec/vectors/invalid, checked as spec/format.md says.
 
 import { describe, expect, test } from 'vitest';
 import { ShownScene } from '../src/scene/shown.ts';

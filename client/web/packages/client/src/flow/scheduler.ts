@@ -10,7 +10,7 @@ import { isPage, pagePart, pageId } from './parts.ts';
 import type { PartPlan, Unit } from './plan.ts';
 import { boxWeight, eyeOf, type BoxWeight, type Eye } from './visibility.ts';
 
-const SMALLEST_GAIN = 1e-12; // what is worth nothing comes last, but comes
+const SMALLEST_GAIN = 1e-12; // what has no gain comes last, but comes
 const LEAST_SCORE = 1e-300;
 const PAGE_PROSPECT = 4; // how much better than its mean the best of an unknown page may be
 

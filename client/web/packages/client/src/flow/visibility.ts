@@ -1,4 +1,4 @@
-// How much of a view a box fills (spec/protocol.md, section 10). A box is judged by the rectangle
+// How much of a view a box fills (spec/protocol.md, section 10). A box is checked by the rectangle
 // around its projection, cut by the picture; what is out of view has a solid angle instead.
 
 import type { Box, View } from '../update.ts';

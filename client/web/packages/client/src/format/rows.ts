@@ -108,7 +108,7 @@ const COLUMNS = {
 
 const KNOWN_KINDS = new Set<number>(Object.values(ChunkKind));
 
-/** Reads the rows of a table and judges each by itself; raises every class of FormatError. */
+/** Reads the rows of a table and checks each by itself; raises every class of FormatError. */
 export function readRows(
   fields: Fields,
   place: TablePlace,
@@ -144,7 +144,7 @@ export function readRows(
       page: place.page,
       section: `chunk ${id} (${KIND_NAMES[kind]}, layer ${layer}, tile ${tile})`,
     };
-    judgeRow(row, fields, place, layers, shDegree);
+    checkRow(row, fields, place, layers, shDegree);
     if (isGeometry(row)) firsts.add(cellKey(layer, tile));
     rows.push(row);
     position = offset + row.packedBytes;
@@ -158,7 +158,7 @@ const KIND_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
   Object.entries(ChunkKind).map(([name, kind]) => [kind, name]),
 );
 
-function judgeRow(
+function checkRow(
   row: ChunkRow,
   fields: Fields,
   place: TablePlace,

@@ -1,12 +1,12 @@
 // What the rows of the chunk table must obey together (spec/format.md, section 6). A page is
-// judged once all earlier pages whose regions overlap its own are here.
+// checked once all earlier pages whose regions overlap its own are here.
 
 import { ChunkKind, MAX_FREE_COUNT, MAX_SH_CHUNKS } from '../constants.ts';
 import { DamagedError, LimitError } from '../errors.ts';
 import type { LayerFacts } from '../update.ts';
 import { cellKey, isGeometry, type ChunkRow, type PageRow, type Region } from './rows.ts';
 
-/** Judges the tables of a file, which come in any order; the root index is page 0. */
+/** Checks the tables of a file, which come in any order; the root index is page 0. */
 export class TableRules {
   private readonly cells = new Map<number, ChunkRow[]>();
   private readonly bases: ChunkRow[] = [];
@@ -24,25 +24,25 @@ export class TableRules {
     this.leaves = layers.map(() => 0);
     this.proxies = layers.map(() => 0);
     this.enterRows(0, rootRows);
-    for (const row of rootRows) this.judge(row);
-    if (pages.length === 0) this.judgeWhole();
+    for (const row of rootRows) this.check(row);
+    if (pages.length === 0) this.checkWhole();
   }
 
   /** The rows of one more page; raises DamagedError, LimitError. */
   enter(page: PageRow, rows: readonly ChunkRow[]): void {
     this.enterRows(page.id, rows);
-    this.judgeGroup(page.group);
+    this.checkGroup(page.group);
     this.waiting.add(page);
     for (const late of [...this.waiting].sort((a, b) => a.id - b.id)) {
       if (this.isDue(late)) {
         this.waiting.delete(late);
-        for (const row of this.here.get(late.id) ?? []) this.judge(row);
+        for (const row of this.here.get(late.id) ?? []) this.check(row);
       }
     }
-    if (this.here.size === this.pages.length + 1) this.judgeWhole();
+    if (this.here.size === this.pages.length + 1) this.checkWhole();
   }
 
-  /** Enters rows and judges what their order does not matter for. */
+  /** Enters rows and checks what their order does not matter for. */
   private enterRows(page: number, rows: readonly ChunkRow[]): void {
     this.here.set(page, rows);
     for (const row of rows) {
@@ -83,7 +83,7 @@ export class TableRules {
     );
   }
 
-  private judge(row: ChunkRow): void {
+  private check(row: ChunkRow): void {
     if (row.kind === ChunkKind.EXTRA) return;
     if (row.kind === ChunkKind.BASIS) {
       if (this.bases.some((other) => isEarlier(other, row))) {
@@ -97,11 +97,11 @@ export class TableRules {
     if (row.kind !== ChunkKind.SH && cell.some((other) => other.kind === row.kind)) {
       throw fault(row, 'the cell has a chunk of this kind already');
     }
-    if (isGeometry(row)) this.judgeGeometry(row, cell);
-    else this.judgeRefinement(row, cell);
+    if (isGeometry(row)) this.checkGeometry(row, cell);
+    else this.checkRefinement(row, cell);
   }
 
-  private judgeGeometry(row: ChunkRow, cell: readonly ChunkRow[]): void {
+  private checkGeometry(row: ChunkRow, cell: readonly ChunkRow[]): void {
     const other = cell.find(isGeometry);
     if (other) {
       if (other.page !== row.page || other.id + 1 !== row.id) {
@@ -116,7 +116,7 @@ export class TableRules {
     }
   }
 
-  private judgeRefinement(row: ChunkRow, cell: readonly ChunkRow[]): void {
+  private checkRefinement(row: ChunkRow, cell: readonly ChunkRow[]): void {
     const leaf = cell.find((other) => other.kind === ChunkKind.LEAF);
     if (!leaf || !isInFront(leaf, row)) throw fault(row, 'no leaves to refine lie in front');
     if (leaf.count !== row.count) throw fault(row, `${row.count} rows for ${leaf.count} leaves`);
@@ -130,7 +130,7 @@ export class TableRules {
   }
 
   /** Whether the chunks of a group fill its area, once all its pages are here. */
-  private judgeGroup(group: number): void {
+  private checkGroup(group: number): void {
     const pages = this.pages.filter((page) => page.group === group);
     if (!pages.every((page) => this.here.has(page.id))) return;
     const rows = pages.flatMap((page) => this.here.get(page.id) ?? []);
@@ -143,7 +143,7 @@ export class TableRules {
   }
 
   /** What only the whole table shows. */
-  private judgeWhole(): void {
+  private checkWhole(): void {
     this.layers.forEach((layer, number) => {
       if (this.leaves[number] !== layer.leaves || this.proxies[number] !== layer.proxies) {
         throw new DamagedError(

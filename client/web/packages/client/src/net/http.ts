@@ -66,17 +66,17 @@ async function* streamOf(response: Response): AsyncIterable<Uint8Array> {
 }
 
 /** Holds answers about one file against each other. */
-export class AnswerJudge {
+export class AnswerChecks {
   /** Strong tag of the file, null where there is none or none may be read. */
   etag: string | null = null;
   private fileBytes: number | null = null;
   private isBegun = false;
 
   /**
-   * Judges the head of an answer to a request for bytes from `first` on. Raises StreamError where
+   * Checks the head of an answer to a request for bytes from `first` on. Raises StreamError where
    * it brings nothing of use, SceneChangedError where it is of another file.
    */
-  judge(answer: Answer, first: number): void {
+  check(answer: Answer, first: number): void {
     const { status } = answer;
     if (status === 412) throw new SceneChangedError();
     if (status !== 200 && status !== 206 && status !== 416) {

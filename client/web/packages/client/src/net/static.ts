@@ -9,7 +9,7 @@ import type { Receiver } from '../flow/receiver.ts';
 import type { Revision } from '../flow/residency.ts';
 import { Bell, nowS, sleep } from './clock.ts';
 import { ConnectionLostError, SceneChangedError, StreamError } from './errors.ts';
-import { AnswerJudge, type Answer, type HttpGet } from './http.ts';
+import { AnswerChecks, type Answer, type HttpGet } from './http.ts';
 import type { Throttle } from './throttle.ts';
 
 const REQUESTS = 6; // at a time, as browsers do
@@ -31,7 +31,7 @@ export interface StaticOptions {
 
 /** Receives a scene from an HTTP server; goes on from what the receiver has. */
 export class StaticTransport {
-  private readonly judge = new AnswerJudge();
+  private readonly answers = new AnswerChecks();
   private first: Promise<Answer> | null;
   private awaitedBytes = 0;
   private aheadBytes = AHEAD_BYTES;
@@ -64,7 +64,7 @@ export class StaticTransport {
     const failing = new AbortController();
     const either = AbortSignal.any([signal, failing.signal]);
     try {
-      if (!this.isConfirmed && this.judge.etag === null) await this.confirm(either);
+      if (!this.isConfirmed && this.answers.etag === null) await this.confirm(either);
       const aborted = untilAborted(either);
       aborted.catch(() => {});
       const work = async (): Promise<void> => {
@@ -100,7 +100,7 @@ export class StaticTransport {
     try {
       const answer = await this.ask(range, timer);
       this.leastAnswerS = Math.min(this.leastAnswerS, nowS() - askedS);
-      this.judge.judge(answer, range.start);
+      this.answers.check(answer, range.start);
       if (answer.status === 200) coming = this.reader.claimAll(range);
       if (!coming) return;
       let position = coming.start;
@@ -144,7 +144,7 @@ export class StaticTransport {
     return this.options.get({
       first: range.start,
       last: range.end - 1,
-      ifMatch: this.options.sendsIfMatch ? this.judge.etag : null,
+      ifMatch: this.options.sendsIfMatch ? this.answers.etag : null,
       isFresh: this.reader.cameDamaged(range),
       signal: timer.signal,
     });
@@ -167,7 +167,7 @@ export class StaticTransport {
           isFresh: false,
           signal: timer.signal,
         }));
-      this.judge.judge(answer, 0);
+      this.answers.check(answer, 0);
       const data = new Uint8Array(head.bytes.length);
       let length = 0;
       for await (const piece of answer.body) {

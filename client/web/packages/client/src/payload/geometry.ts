@@ -23,7 +23,7 @@ export interface Shapes {
   readonly opacities: Float32Array;
 }
 
-/** A payload whose head and layout have been judged. */
+/** A payload whose head and layout have been checked. */
 export interface Geometry {
   readonly count: number;
   /** Gaussians in each child of the cell. */

@@ -82,7 +82,7 @@ export function addSh(
   const start = reader.skip(valueWidth, shown);
   reader.finish();
 
-  // Everything has been judged: what follows cannot fail, and `sums` is not touched before.
+  // Everything has been checked: what follows cannot fail, and `sums` is not touched before.
   const first = number * basis.components * basis.size;
   const rows = basis.rows.subarray(first, first + components * basis.size);
   const add = (target: Float32Array): void => {

@@ -50,7 +50,7 @@ export class Splats {
   addSh(packed: Packed, basis: Basis): void {
     const payload = unpackChecked(packed.row, packed.bytes);
     const sums = this.sums ?? this.sumOf(this.sh, basis);
-    // A payload is judged whole before it is added, so that a damaged one leaves no trace.
+    // A payload is checked whole before it is added, so that a damaged one leaves no trace.
     addSh(payload, basis, this.count, sums, packed.row.section);
     this.sums = sums;
     this.sh.push(packed);

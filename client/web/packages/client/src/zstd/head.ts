@@ -1,5 +1,5 @@
 // The head of a Zstandard frame (RFC 8878, section 3.1.1.1), read by hand: content size, window,
-// dictionary, checksum. It is judged before anything is allocated.
+// dictionary, checksum. It is checked before anything is allocated.
 
 import { corrupt } from './fault.ts';
 

@@ -19,7 +19,7 @@ interface BlockState {
   readonly repeats: Uint32Array;
 }
 
-/** The content of a frame whose head has been judged; raises ZstdError. */
+/** The content of a frame whose head has been checked; raises ZstdError. */
 export function unpackFrame(frame: Uint8Array, head: FrameHead = readFrameHead(frame)): Uint8Array {
   if (head.contentBytes === null) corrupt('the frame does not state its length');
   if (head.dictionary !== 0) corrupt('the frame names a dictionary');
