@@ -55,7 +55,7 @@ class Scheduler:
         self._whole_pages: set[int] = set()
         self._begun: dict[int, int] = {}  # part -> bytes that have been sent
         self._cancelled: set[int] = set()
-        self._in_view: npt.NDArray[np.bool_] | None = None  # [U] whether a unit is in view; computed on request
+        self._in_view: npt.NDArray[np.bool_] | None = None  # [U] in view; None: unknown
         self._in_view_missing = 0  # missing bytes of the units in view
         self._next_in_file = 0  # all places before it in file order are sent or cancelled
         self._frontier = bytearray(len(plan.units))  # whether a unit may be sent now
@@ -392,8 +392,8 @@ def unit_scores(
 ) -> Doubles:
     """The ranks of these units in this view; the least comes first.
 
-    `sent_bytes` of each unit have been sent. A unit that another one needs comes before it, whatever
-    the ranks.
+    `sent_bytes` of each unit have been sent. A unit that another one needs comes before it,
+    whatever the ranks.
     """
     missing_bytes = np.maximum(arrays.packed_bytes[units] - sent_bytes, 1)
     density = np.maximum(arrays.gain[units], _SMALLEST_GAIN) / missing_bytes

@@ -34,7 +34,7 @@ class DrawnScene:
 
     gaussians: Gaussians
     is_proxy: npt.NDArray[np.bool_]  # [N] whether each Gaussian is a proxy
-    sh_pending: npt.NDArray[np.bool_]  # [N] whether it is a leaf whose SH has not arrived completely
+    sh_pending: npt.NDArray[np.bool_]  # [N] whether it is a leaf with missing SH
 
 
 @dataclass(frozen=True, slots=True, eq=False)
