@@ -12,7 +12,7 @@ import numpy as np
 
 from exgs.codec.constants import ChunkKind
 from exgs.codec.format.container import PackedChunk, build_file
-from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
+from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.frame import pack_frame
 from exgs.codec.format.rows import Box
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
@@ -48,7 +48,14 @@ def box_scene(count: int = 3000, seed: int = 0) -> Gaussians:
     )
 
 
-def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int = 0) -> Gaussians:
+def write_box(
+    path: Path,
+    count: int = 3000,
+    *,
+    proxies: bool = True,
+    seed: int = 0,
+    home: HomeView | None = None,
+) -> Gaussians:
     """Write the box as an .exgs file; returns the scene that went in."""
     scene = box_scene(count, seed)
     rng = np.random.default_rng(seed + 1)
@@ -98,6 +105,7 @@ def write_box(path: Path, count: int = 3000, *, proxies: bool = True, seed: int 
         up=(0.0, -1.0, 0.0),
         layers=tuple(layers),
         quality=(QualityPoint(20_000, 20.0, 0.7), QualityPoint(60_000, 30.0, 0.9)),
+        home=home,
     )
 
     def box_of(level: int, number: int) -> Box:
