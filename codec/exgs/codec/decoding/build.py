@@ -24,6 +24,7 @@ from exgs.codec.format.index import ChunkTable, joined_sh
 from exgs.codec.format.rows import ChunkRef
 from exgs.codec.payload.fine import unpack_fine
 from exgs.codec.payload.geometry import unpack_geometry
+from exgs.codec.payload.proxy_sh import unpack_proxies
 from exgs.codec.payload.sh import ShBasis, unpack_basis, unpack_sh
 from exgs.scene.gaussians import FloatArray, Gaussians
 
@@ -62,6 +63,7 @@ class _Cell:
     leaf_counts: npt.NDArray[np.uint32] | None = None  # number of leaves in each child
     proxies: Gaussians | None = None
     proxy_counts: npt.NDArray[np.uint32] | None = None
+    proxy_vectors: FloatArray | None = None  # [n, D] residual vectors of their SH
     is_fine: bool = False  # whether the FINE chunk has been applied to `leaves`
     sh_sum: FloatArray | None = None  # [n, D] residual vectors of the SH chunks so far
     waiting: dict[int, tuple[ChunkRef, bytes]] = field(default_factory=dict)  # SH, FINE; packed
@@ -138,7 +140,7 @@ class SceneBuilder:
                 cell.leaves, cell.leaf_counts = self._geometry(chunk, packed)
             case ChunkKind.PROXY:
                 _once(chunk, cell.proxies)
-                cell.proxies, cell.proxy_counts = self._geometry(chunk, packed)
+                cell.proxies, cell.proxy_counts, cell.proxy_vectors = self._proxies(chunk, packed)
             case ChunkKind.BASIS:
                 _once(chunk, self._basis)
                 self._basis = unpack_basis(
@@ -223,7 +225,7 @@ class SceneBuilder:
                 raise KeyError(part)
             shown = top == part.layer
             rows = None if shown.all() else np.flatnonzero(np.repeat(shown, cell.proxy_counts))
-            return DrawnPart(cell.proxies, shown=rows)
+            return DrawnPart(cell.proxies, vectors=cell.proxy_vectors, shown=rows)
         if cell.leaves is None or cell.leaf_counts is None:
             raise KeyError(part)
         factors = self._factors[top]
@@ -269,6 +271,17 @@ class SceneBuilder:
             unpack_chunk(chunk, packed, verified=True),
             child_count=self.facts.child_count(chunk.layer),
             count=chunk.count,
+            section=chunk.section,
+        )
+
+    def _proxies(
+        self, chunk: ChunkRef, packed: Buffer
+    ) -> tuple[Gaussians, npt.NDArray[np.uint32], FloatArray | None]:
+        return unpack_proxies(
+            unpack_chunk(chunk, packed, verified=True),
+            child_count=self.facts.child_count(chunk.layer),
+            count=chunk.count,
+            sh_degree=self.facts.sh_degree,
             section=chunk.section,
         )
 

@@ -20,8 +20,9 @@ from exgs.codec.errors import SceneError
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.format.frame import Buffer, pack_frame, store_frame
 from exgs.codec.payload.fine import pack_fine, unpack_fine
-from exgs.codec.payload.geometry import GeometrySteps, pack_geometry, unpack_geometry
-from exgs.codec.payload.sh import pack_sh, unpack_sh
+from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
+from exgs.codec.payload.proxy_sh import ProxySh, pack_proxy_sh, unpack_proxies
+from exgs.codec.payload.sh import pack_sh, unpack_sh, with_vectors
 from exgs.codec.threads import in_threads
 from exgs.scene.gaussians import FloatArray, Gaussians
 
@@ -39,7 +40,8 @@ class PackedCell:
     tile: int
     chunk: PackedChunk
     members: Members  # in payload order
-    decoded: Gaussians  # [n] what a decoder gets
+    decoded: Gaussians  # [n] what a decoder gets, with the SH of proxies
+    base: FloatArray  # [n, 3] degree-0 coefficients that it gets before it adds these
     is_rough: bool  # positions are not what was asked for: the cell is too wide for its grid
 
 
@@ -72,6 +74,7 @@ def pack_cells(
     thorough: bool,
     *,
     also: Iterable[int] = (),
+    sh: Callable[[Members], ProxySh | None] | None = None,
 ) -> list[PackedCell]:
     """The cells of `layer`.
 
@@ -84,6 +87,8 @@ def pack_cells(
         cut: how the layer is cut into cells.
         steps: quantizer steps for the members of a cell.
         thorough: whether packing may take long.
+        also: tiles that have a cell with nothing in them too.
+        sh: of proxies, the view dependence of the members of a cell.
     """
 
     groups = _grouped(fine_tile // cut.span)
@@ -96,15 +101,29 @@ def pack_cells(
                 " remove those that are alike"
             )
         child = cut.children_of(fine_tile[members])
-        packed = pack_geometry(scene.select(members), child, cut.children, steps(members))
-        decoded, _ = unpack_geometry(
-            b"".join(packed.columns),
+        shown = sh(members) if sh is not None and len(members) else None
+        packed = pack_geometry(
+            scene.select(members),
+            child,
+            cut.children,
+            steps(members),
+            sh_components=shown.components if shown else 0,
+        )
+        columns = packed.columns
+        if shown is not None:
+            columns = columns + pack_proxy_sh(shown.select(packed.order))
+        decoded, _, vectors = unpack_proxies(
+            b"".join(columns),
             count=len(members),
             child_count=cut.children,
+            sh_degree=shown.sh_degree if shown else 0,
             section="encoder",
         )
-        chunk = _chunk(kind, layer, tile, len(members), packed.columns, thorough)
-        return PackedCell(tile, chunk, members[packed.order], decoded, packed.is_rough)
+        base = decoded.sh0
+        if vectors is not None:
+            decoded = with_vectors(decoded, vectors)
+        chunk = _chunk(kind, layer, tile, len(members), columns, thorough)
+        return PackedCell(tile, chunk, members[packed.order], decoded, base, packed.is_rough)
 
     return _each(pack, sorted({*groups, *also}), thorough)
 

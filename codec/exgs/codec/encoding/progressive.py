@@ -26,7 +26,7 @@ from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
 from exgs.codec.encoding.remainder import FitViews, ProxyEffort, divide_remainders, pack_remainder
 from exgs.codec.format.container import PackedChunk
-from exgs.codec.measuring.picture_error import ErrorBook, evenly, scaled, shrunk
+from exgs.codec.measuring.picture_error import ErrorBook, evenly, scaled, shrunk, thinned
 from exgs.codec.measuring.viewpoints import Viewpoints
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.scene.camera import Camera
@@ -39,6 +39,8 @@ _ENERGY_FLOOR = 0.01  # of the mean: what the views have hardly seen is not code
 _SMALL_STATE = 12_000
 _SMALL_WIDTH = 320
 _FIT_WIDTH = 480
+_TRAINING_SHARE = 3.5  # pixels of a training view for each proxy of the layer with most
+_TRAINING_PIXELS = (20_000, 60_000)  # of it, at least and at most
 _GAIN_WIDTH = 480
 
 
@@ -75,7 +77,7 @@ def encode_chunks(
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
-    lessons = _FitPictures(scene, viewpoints.lessons, rasterizer)
+    training = _training_views(layered, viewpoints.lessons, rasterizer)
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:
@@ -86,7 +88,7 @@ def encode_chunks(
                 clusters[number],
                 drawn,
                 fit.views(len(drawn), layer.proxies),
-                lessons.views(len(drawn), layer.proxies),
+                training,
                 rasterizer,
                 effort.proxies,
             )
@@ -185,7 +187,7 @@ def _pack_leaves(
 
 
 class _FitPictures:
-    """The fit cameras with their reference pictures, at the resolution that a state deserves."""
+    """The cameras of colour fits with their reference pictures."""
 
     def __init__(self, scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> None:
         self._scene = scene
@@ -214,3 +216,17 @@ class _FitPictures:
             ]
             self._kept[_SMALL_WIDTH] = FitViews(cameras, pictures)
         return self._kept[_SMALL_WIDTH]
+
+
+def _training_views(
+    layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer
+) -> FitViews:
+    """The training cameras with their pictures, of as many pixels as the scene's proxies deserve.
+
+    The screen filter shrinks with the pictures: what proxies learn holds at the full size.
+    """
+    most = max((layer.proxies for layer in layered.plan), default=0)
+    pixels = min(max(round(_TRAINING_SHARE * most), _TRAINING_PIXELS[0]), _TRAINING_PIXELS[1])
+    small = [thinned(camera, pixels) for camera in cameras]
+    pictures = [np.clip(rasterizer.render(layered.scene, c).rgb, 0, 1) for c in small]
+    return FitViews(small, pictures)

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.cells import PackedCell, pack_cells
+from exgs.codec.encoding.klt import residual_vectors
 from exgs.codec.encoding.layered_scene import Index, LayeredScene
+from exgs.codec.encoding.proxy_sh import code_proxy_sh
 from exgs.codec.encoding.quantization import geometry_steps
 from exgs.codec.measuring.importance import Importance
 from exgs.codec.merging.agglomerate import agglomerate, as_blobs, summed
@@ -24,12 +26,13 @@ from exgs.codec.merging.colorfit import fit_colors
 from exgs.codec.merging.distill import distill
 from exgs.codec.merging.proxies import mean_area, merge
 from exgs.codec.payload.geometry import GeometrySteps
+from exgs.codec.payload.sh import with_vectors
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
 # Quantization may add this share to the squared error that merging has left.
-_QUANTIZATION_SHARE = 0.1
+_QUANTIZATION_SHARE = 0.06
 _SCALARS = 11  # coded per proxy
 # Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
 # keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
@@ -108,6 +111,8 @@ def pack_remainder(
     """
     count, rest = len(layered.scene), layered.rest(layer)
     proxies, labels = _merged(layered, layer, rest, clusters, effort.parts)
+    vectors = _mean_vectors(layered, rest, labels, len(proxies))
+    proxies = with_vectors(proxies, vectors)
     tile = np.zeros(len(proxies), np.int64)
     tile[labels] = layered.fine_tile[rest]
     distances = layered.importance.distance[rest]
@@ -131,6 +136,11 @@ def pack_remainder(
     camera = views.cameras[0]
     pixel_size = distance / camera.K[0, 0]
 
+    seen = np.average(
+        layered.sensitivity.seen, axis=0, weights=_region_energy(layered.importance) + 1e-30
+    )
+    base = replace(proxies, sh0=proxies.sh0 - vectors[:, :3]).without_sh()
+
     def quantizer_steps(members: npt.NDArray[np.int64]) -> GeometrySteps:
         return geometry_steps(
             proxies.select(members),
@@ -142,12 +152,19 @@ def pack_remainder(
 
     def packed(source: Gaussians, thorough: bool) -> list[PackedCell]:
         return pack_cells(
-            ChunkKind.PROXY, layer, source, tile, layered.cut(layer), quantizer_steps, thorough
+            ChunkKind.PROXY,
+            layer,
+            source,
+            tile,
+            layered.cut(layer),
+            quantizer_steps,
+            thorough,
+            sh=lambda own: code_proxy_sh(vectors[own], energy[own], seen, distortion),
         )
 
     if len(rest) < effort.fit_missing * count:
-        return packed(proxies, effort.thorough)
-    cells = packed(proxies, False)
+        return packed(base, effort.thorough)
+    cells = packed(base, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
     everything = Gaussians.concatenate([drawn, shapes])
     free = np.arange(len(everything)) >= len(drawn)
@@ -159,9 +176,12 @@ def pack_remainder(
         rasterizer,
         iterations=effort.fit_iterations,
     )
-    colors = np.empty_like(proxies.sh0)
-    colors[np.concatenate([cell.members for cell in cells])] = fitted[free]
-    return packed(replace(proxies, sh0=colors), effort.thorough)
+    colors = np.empty_like(base.sh0)
+    moved = fitted[free] - shapes.sh0
+    colors[np.concatenate([cell.members for cell in cells])] = moved + np.concatenate(
+        [cell.base for cell in cells]
+    )
+    return packed(replace(base, sh0=colors), effort.thorough)
 
 
 def _merged(
@@ -187,6 +207,23 @@ def _merged(
     visibility = masses * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
     proxies = merge(source, colors, masses, visibility, labels, int(labels.max()) + 1)
     return proxies, labels
+
+
+def _mean_vectors(layered: LayeredScene, rest: Index, labels: Index, count: int) -> FloatArray:
+    """What the base colours of `count` proxies lack, [count, D]: the mean over their members."""
+    lacking = residual_vectors(layered.scene, layered.importance.base_color[rest], rest)
+    masses = _masses(layered.importance, rest)
+    total = np.bincount(labels, masses, count)
+    columns = [np.bincount(labels, masses * column, count) / total for column in lacking.T]
+    if len(columns) == 3:  # without SH base colours lack nothing
+        return np.zeros((count, 3), np.float32)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _region_energy(importance: Importance) -> npt.NDArray[np.float64]:
+    """Energy of each region [R] of `importance.seen`."""
+    sums = np.bincount(importance.regions, importance.energy, len(importance.seen))
+    return sums.astype(np.float64)
 
 
 def _masses(importance: Importance, rest: Index) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ the Gaussians that make up the pixel, in proportion to their blending weights, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -79,6 +80,14 @@ def scaled(camera: Camera, width: int) -> Camera:
     if factor >= 1:
         return camera
     return camera.resized(*(max(1, round(side * factor)) for side in (camera.width, camera.height)))
+
+
+def thinned(camera: Camera, pixels: int) -> Camera:
+    """`camera` with pictures of about so many pixels at most, and a screen filter to match."""
+    factor = math.sqrt(pixels / (camera.width * camera.height))
+    if factor >= 1:
+        return camera
+    return camera.thinned(*(max(1, round(side * factor)) for side in (camera.width, camera.height)))
 
 
 def shrunk(picture: FloatArray, height: int, width: int) -> FloatArray:

@@ -47,6 +47,11 @@ class PlaneReader:
         self.count = count
         self._section = section
 
+    @property
+    def position(self) -> int:
+        """Where in the payload the next column begins."""
+        return self._position
+
     def column(self, width: int, count: int | None = None) -> npt.NDArray[np.unsignedinteger]:
         """Read the next column, in the smallest dtype that fits. Raises DamagedError at the end.
 

@@ -31,7 +31,7 @@ from exgs.codec.payload.scale_levels import SizeSteps, size_levels
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rotations import quats_from_matrices
 
-_HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBH ff")
+_HEAD = struct.Struct(f"<{GEOMETRY_COLUMNS}BB3f f ff BBBB ff")
 _MAX_LEVEL = 2.0**53  # largest colour in steps; float64 is exact up to here
 _ROUGH = 1.5  # ratio of actual to requested position step from which a payload is rough
 _FAR_SHARE, _FAR_COUNT = 0.01, 3  # at most this share of a cell, or this count, are outliers
@@ -73,11 +73,17 @@ class PackedGeometry:
 
 
 def pack_geometry(
-    scene: Gaussians, child: npt.NDArray[np.integer], child_count: int, steps: GeometrySteps
+    scene: Gaussians,
+    child: npt.NDArray[np.integer],
+    child_count: int,
+    steps: GeometrySteps,
+    *,
+    sh_components: int = 0,
 ) -> PackedGeometry:
     """Quantize `scene` without shN. `child` [N] is the child of the cell of each Gaussian.
 
     A few outliers that would make the position grid coarse for all are moved closer.
+    `sh_components` announces the SH of proxies, which the caller appends to the columns.
     """
     given, scene = scene, _brought_near(scene, steps.position)
     means = scene.means.astype(np.float64)
@@ -131,6 +137,7 @@ def pack_geometry(
         scale_step,
         steps.rotation_bits,
         steps.opacity_bits,
+        sh_components,
         0,
         color_steps[0],
         color_steps[1],
@@ -170,9 +177,27 @@ def _brought_near(scene: Gaussians, step: float) -> Gaussians:
 def unpack_geometry(
     payload: bytes, *, count: int, child_count: int, section: str
 ) -> tuple[Gaussians, npt.NDArray[np.uint32]]:
-    """Decode the Gaussians (SH degree 0) of a payload, and their number in each child of the cell.
+    """Decode the Gaussians (SH degree 0) of a LEAF payload, and their number in each child.
 
     Raises DamagedError, UnsupportedError.
+    """
+    scene, child_counts, components, behind = unpack_columns(
+        payload, count=count, child_count=child_count, section=section
+    )
+    if components:
+        raise DamagedError("SH within a payload of leaves", section=section)
+    if len(behind):
+        raise DamagedError(f"{len(behind)} bytes behind the last column", section=section)
+    return scene, child_counts
+
+
+def unpack_columns(
+    payload: bytes, *, count: int, child_count: int, section: str
+) -> tuple[Gaussians, npt.NDArray[np.uint32], int, bytes]:
+    """Decode what LEAF and PROXY payloads have in common.
+
+    Returns the Gaussians (SH degree 0), their number in each child of the cell, how many
+    components of SH follow, and the bytes behind the columns. Raises as `unpack_geometry`.
     """
     counts_end = _HEAD.size + 4 * child_count
     if len(payload) < counts_end:
@@ -180,7 +205,7 @@ def unpack_geometry(
     head = _HEAD.unpack_from(payload)
     widths = head[:GEOMETRY_COLUMNS]
     reserved, *numbers = head[GEOMETRY_COLUMNS : GEOMETRY_COLUMNS + 7]
-    rotation_bits, opacity_bits, also_reserved, luma_step, chroma_step = head[
+    rotation_bits, opacity_bits, components, also_reserved, luma_step, chroma_step = head[
         GEOMETRY_COLUMNS + 7 :
     ]
     *origin, position_step, scale_origin, scale_step = numbers
@@ -196,7 +221,6 @@ def unpack_geometry(
         raise DamagedError("the children do not add up to the chunk", section=section)
     reader = PlaneReader(payload, counts_end, count, section)
     columns = [reader.column(width) for width in widths]
-    reader.finish()
 
     code = _undo_deltas(columns[0].astype(np.uint64), child_counts)
     means = morton_decode(code) * np.float64(position_step) + np.array(origin)
@@ -224,7 +248,7 @@ def unpack_geometry(
         sh0=clipped(color),
         shN=np.zeros((count, 0, 3), np.float32),
     )
-    return scene, child_counts
+    return scene, child_counts, components, payload[reader.position :]
 
 
 def clipped(values: npt.NDArray[np.float64]) -> FloatArray:
