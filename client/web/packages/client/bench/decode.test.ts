@@ -43,7 +43,7 @@ test(`decode rate of ${FILE}`, async () => {
   const decodeS = quickest(() => {
     for (const { row, bytes } of geometry) {
       const children = childCount(facts.layers, row.layer);
-      const read = readGeometry(unpackChecked(row, bytes), row.count, children, row.section);
+      const read = readGeometry(unpackChecked(row, bytes), row, children, facts.shDegree);
       decodeShapes(read);
       decodeColors(read);
     }

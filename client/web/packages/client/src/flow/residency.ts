@@ -157,7 +157,5 @@ function memoryBytes(plan: PartPlan, chunk: number): number {
   const row = plan.table.row(chunk)!;
   if (!isGeometry(row)) return 0;
   const { shDegree } = plan.head.root.facts;
-  const isLeaf = row.kind === ChunkKind.LEAF;
-  const rest = isLeaf ? (shDegree + 1) ** 2 - 1 : 0;
-  return row.count * (GEOMETRY_BYTES + COEFFICIENT_BYTES * rest);
+  return row.count * (GEOMETRY_BYTES + COEFFICIENT_BYTES * ((shDegree + 1) ** 2 - 1));
 }

@@ -196,18 +196,18 @@ function checkRow(
 
 function rawRange(kind: number, n: number, children: number, degree: number): [number, number] {
   const size = 3 * (degree + 1) ** 2;
+  const mostSh = SH_HEAD_BYTES + size + (COLUMN_BYTES_MAX * size + Math.ceil(size / 8)) * n;
   switch (kind) {
     case ChunkKind.LEAF:
     case ChunkKind.PROXY: {
       const least = GEOMETRY_HEAD_BYTES + 4 * children;
-      return [least, least + GEOMETRY_COLUMNS * COLUMN_BYTES_MAX * n];
+      const most = least + GEOMETRY_COLUMNS * COLUMN_BYTES_MAX * n;
+      return [least, kind === ChunkKind.LEAF ? most : most + 2 * size * size + mostSh];
     }
     case ChunkKind.FINE:
       return [FINE_HEAD_BYTES, FINE_HEAD_BYTES + FINE_COLUMNS * COLUMN_BYTES_MAX * n];
-    case ChunkKind.SH: {
-      const each = COLUMN_BYTES_MAX * size + Math.ceil(size / 8);
-      return [SH_HEAD_BYTES, SH_HEAD_BYTES + size + each * n];
-    }
+    case ChunkKind.SH:
+      return [SH_HEAD_BYTES, mostSh];
     case ChunkKind.BASIS:
       return [BASIS_HEAD_BYTES, BASIS_HEAD_BYTES + 2 * MAX_BASES * size * size];
     default:

@@ -2,6 +2,7 @@
 // (spec/format.md, section 7.2). Shapes and colours can be had apart, to refine one of them.
 
 import {
+  ChunkKind,
   GEOMETRY_COLUMNS,
   GEOMETRY_HEAD_BYTES,
   MAX_MAGNITUDE,
@@ -13,6 +14,7 @@ import {
 import { DamagedError, UnsupportedError } from '../errors.ts';
 import { mortonX, mortonY, mortonZ } from './morton.ts';
 import { checkSteps, clamp, writeQuat } from './numbers.ts';
+import { readOwnBasis, type Basis } from './sh.ts';
 import { ColumnReader, highWord, lowWord, scratch, signedColumn, unsignedColumn } from './reader.ts';
 
 /** Shapes of n Gaussians: means 3n, quaternions 4n (w x y z), scales 3n, opacities n. */
@@ -40,14 +42,23 @@ export interface Geometry {
   readonly opacityBits: number;
   readonly lumaStep: number;
   readonly chromaStep: number;
+  /** View dependence of proxies, with a basis of their own; null where there is none. */
+  readonly sh: { readonly basis: Basis; readonly payload: Uint8Array } | null;
+}
+
+/** What the index says of a payload. */
+export interface GeometryPlace {
+  readonly kind: number;
+  readonly count: number;
+  readonly section: string;
 }
 
 /** Reads head and layout of a payload; raises DamagedError, UnsupportedError. */
 export function readGeometry(
   data: Uint8Array,
-  count: number,
+  { kind, count, section }: GeometryPlace,
   children: number,
-  section: string,
+  shDegree: number,
 ): Geometry {
   const bodyStart = GEOMETRY_HEAD_BYTES + 4 * children;
   if (data.length < bodyStart) {
@@ -55,7 +66,7 @@ export function readGeometry(
   }
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const float = (at: number): number => view.getFloat32(at, true);
-  if (data[GEOMETRY_COLUMNS] !== 0 || view.getUint16(38, true) !== 0) {
+  if (data[GEOMETRY_COLUMNS] !== 0 || data[39] !== 0) {
     throw new UnsupportedError('reserved bytes are set', section);
   }
   const origin = [float(12), float(16), float(20)] as const;
@@ -65,6 +76,10 @@ export function readGeometry(
   }
   const [positionStep, scaleStep, lumaStep, chromaStep] = [float(24), float(32), float(40), float(44)];
   checkSteps([positionStep, scaleStep, lumaStep, chromaStep], section);
+  const shComponents = data[38]!;
+  if (shComponents > 0 && kind === ChunkKind.LEAF) {
+    throw new DamagedError('SH within a LEAF', section);
+  }
   const rotationBits = data[36]!;
   const opacityBits = data[37]!;
   if (rotationBits < 2 || rotationBits > ROTATION_BITS_MAX) {
@@ -84,7 +99,8 @@ export function readGeometry(
   const reader = new ColumnReader(data, bodyStart, section);
   const widths = data.subarray(0, GEOMETRY_COLUMNS);
   const starts = Array.from(widths, (width) => reader.skip(width, count));
-  reader.finish();
+  const sh = shComponents > 0 ? readOwnBasis(reader.rest(), shComponents, shDegree, section) : null;
+  if (!sh) reader.finish();
   return {
     count,
     childCounts,
@@ -99,6 +115,7 @@ export function readGeometry(
     opacityBits,
     lumaStep,
     chromaStep,
+    sh,
   };
 }
 

@@ -23,6 +23,11 @@ export class ColumnReader {
     return start;
   }
 
+  /** What lies behind the columns that have been taken. */
+  rest(): Uint8Array {
+    return this.data.subarray(this.position);
+  }
+
   /** Raises DamagedError unless every byte has been taken. */
   finish(): void {
     const left = this.data.length - this.position;

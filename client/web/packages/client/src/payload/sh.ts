@@ -39,10 +39,33 @@ export function readBasis(data: Uint8Array, shDegree: number, section: string): 
   if (data.length !== BASIS_HEAD_BYTES + 2 * count) {
     throw new DamagedError('the bases do not fit their payload', section);
   }
-  const rows = new Float32Array(count);
-  for (let i = 0; i < count; i++) rows[i] = fromHalf(view.getUint16(BASIS_HEAD_BYTES + 2 * i, true));
-  if (!rows.every(Number.isFinite)) throw new DamagedError('the basis is not finite', section);
+  const rows = readRows(data.subarray(BASIS_HEAD_BYTES), count, section);
   return { bases, components, size, rows };
+}
+
+/** The basis of a PROXY's own, with the SH payload behind it; raises DamagedError. */
+export function readOwnBasis(
+  data: Uint8Array,
+  components: number,
+  shDegree: number,
+  section: string,
+): { basis: Basis; payload: Uint8Array } {
+  const size = 3 * (shDegree + 1) ** 2;
+  if (shDegree === 0 || components > size) {
+    throw new DamagedError(`a basis of ${components} x ${size}`, section);
+  }
+  const count = components * size;
+  if (data.length < 2 * count) throw new DamagedError('the basis is cut', section);
+  const rows = readRows(data, count, section);
+  return { basis: { bases: 1, components, size, rows }, payload: data.subarray(2 * count) };
+}
+
+function readRows(data: Uint8Array, count: number, section: string): Float32Array {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const rows = new Float32Array(count);
+  for (let i = 0; i < count; i++) rows[i] = fromHalf(view.getUint16(2 * i, true));
+  if (!rows.every(Number.isFinite)) throw new DamagedError('the basis is not finite', section);
+  return rows;
 }
 
 /** Adds the vectors of an SH payload to `sums`, [leaf][element]; raises DamagedError. */

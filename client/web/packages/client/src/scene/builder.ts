@@ -170,7 +170,7 @@ export class SceneBuilder {
 
   private decode(packed: Packed): Part {
     const children = childCount(this.facts.layers, packed.row.layer);
-    const splats = new Splats(packed, children);
+    const splats = new Splats(packed, children, this.facts.shDegree);
     const isLeaf = packed.row.kind === ChunkKind.LEAF;
     const states = new Float32Array(children);
     return { key: this.nextKey++, splats, isLeaf, isOut: false, states };

@@ -28,9 +28,15 @@ export class Splats {
   constructor(
     private readonly base: Packed,
     private readonly children: number,
+    private readonly shDegree: number,
   ) {
     const geometry = this.geometry();
     this.childCounts = geometry.childCounts;
+    if (geometry.sh) {
+      const { basis, payload } = geometry.sh;
+      this.sums = new Float32Array(this.count * basis.size);
+      addSh(payload, basis, this.count, this.sums, base.row.section);
+    }
     this.shapes = decodeShapes(geometry);
     this.colors = decodeColors(geometry);
   }
@@ -119,6 +125,6 @@ export class Splats {
 
   private geometry() {
     const { row, bytes } = this.base;
-    return readGeometry(unpackChecked(row, bytes), row.count, this.children, row.section);
+    return readGeometry(unpackChecked(row, bytes), row, this.children, this.shDegree);
   }
 }
