@@ -5,8 +5,8 @@
 >>> camera = look_at((0, 0, -3), (0, 0, 1), (0, -1, 0), pinhole(640, 360, 50), 640, 360)
 >>> picture = default_rasterizer().render(scene.gaussians, camera).rgb    # doctest: +SKIP
 
-Arrays are float32 and laid out as gsplat takes them. The frame is right-down-forward (RDF: x right,
-y down, z forward), as in an INRIA-style PLY.
+Arrays are float32 in the layout of gsplat. The axes are right-down-forward (RDF: x right, y down,
+z forward), as in an INRIA-style PLY.
 """
 
 from __future__ import annotations

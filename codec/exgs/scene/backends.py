@@ -13,10 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def default_rasterizer(*, antialiased: bool = False) -> Rasterizer:
-    """gsplat where a CUDA device answers and gsplat is ready for it, else the CPU.
+    """The gsplat rasterizer if a CUDA device and gsplat are available, else the CPU rasterizer.
 
-    `antialiased` is the mode of the scenes to draw: see `exgs.scene.scene.Scene`.
-    Neither torch nor gsplat is required. Logs a warning where there is a device but no way to it.
+    `antialiased` is the rendering mode of the scenes to draw; see `exgs.scene.scene.Scene`. Neither
+    torch nor gsplat is required. Logs a warning if there is a device that can't be used.
     """
     if _cuda_device():
         try:
@@ -33,7 +33,7 @@ def default_rasterizer(*, antialiased: bool = False) -> Rasterizer:
 def _cuda_device() -> bool:
     """Whether torch can use a CUDA device.
 
-    Torch takes seconds to import, so it is asked only where the driver is installed at all.
+    Importing torch takes seconds, so it is imported only if the driver is installed.
     """
     if importlib.util.find_spec("torch") is None:
         return False

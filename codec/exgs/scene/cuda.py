@@ -1,8 +1,8 @@
-"""The CUDA backend of `exgs.scene.rasterizer`: gsplat draws, and torch sums up what it drew.
+"""The CUDA backend of `exgs.scene.rasterizer`: gsplat draws, and torch computes sums.
 
-One backward pass through gsplat would give the sums of the blending weights, but neither their
-squares nor maxima nor counts. gsplat also lists the (Gaussian, pixel) pairs that it blends, in
-drawing order; all of these follow from that list, strip by strip to bound its memory.
+A backward pass through gsplat would give the sums of blending weights, but not their squares,
+maxima and counts. gsplat can list the (Gaussian, pixel) pairs that it blends, in drawing order. All
+of these sums are computed from that list, in horizontal strips to limit memory.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Backprojection, Contributions, Gradients, Impact, Render
 
-_TILE = 16  # pixels along the side of gsplat's tiles
-_STRIP_PIXELS = 1 << 15  # pairs are listed for so many pixels at once: some 75 each, 250 MB in all
-_EVERYTHING = 1 << 30  # batches of a tile's list: all of them
+_TILE = 16  # side of gsplat's screen tiles in pixels
+_STRIP_PIXELS = 1 << 15  # pixels per strip: about 75 pairs each, 250 MB in all
+_EVERYTHING = 1 << 30  # more batches than a screen tile can have
 _ALPHA_MAX = 0.999
 
 
 class CudaRasterizer:
-    """Draws with gsplat's 'classic' rasterization, or its 'antialiased' one.
+    """Draws with gsplat's rasterization in 'classic' or 'antialiased' mode.
 
-    The last scene stays on the device, so that frame after frame is not sent again. Sums agree
-    with the CPU's to rounding; they are added in no fixed order, so not to the bit.
-    Raises RuntimeError where no CUDA device answers or gsplat has no compiled kernels.
+    The last scene stays on the device, so it is not copied again for each picture. Sums agree with
+    those of the CPU except for rounding, since the order of additions is not fixed. Raises
+    RuntimeError if there is no CUDA device or gsplat has no compiled kernels.
     """
 
     def __init__(self, device: str = "cuda", *, antialiased: bool = False) -> None:
@@ -192,7 +192,7 @@ class CudaRasterizer:
         return torch.clamp_min(seen + 0.5, 0)
 
     def _blended(self, scene: Gaussians, camera: Camera) -> Iterator[_Pairs]:
-        """All pairs that `render` blends, in strips of whole tile rows."""
+        """All pairs that `render` blends, in strips of whole rows of screen tiles."""
         if len(scene) == 0:
             return
         splats = self._upload(scene)
@@ -248,7 +248,7 @@ class CudaRasterizer:
             yield _Pairs(gaussians, pixels + top * camera.width, alphas, weights)
 
     def _upload(self, scene: Gaussians) -> _Splats:
-        """The scene on the device; held by identity, which its read-only arrays allow."""
+        """The scene on the device, cached by identity, since its arrays are read-only."""
         if self._splats is None or self._scene is not scene:
             sh = np.concatenate([scene.sh0[:, None], scene.shN], axis=1)
             arrays = (scene.means, scene.quats, scene.scales, scene.opacities, sh)
@@ -269,13 +269,13 @@ class CudaRasterizer:
 
 
 def require_kernels() -> None:
-    """Raise RuntimeError, with the remedy, unless CUDA answers and gsplat can use it.
+    """Raise RuntimeError, with the remedy, unless CUDA works and gsplat can use it.
 
-    That gsplat imports says nothing: it does so on any machine and compiles on first use.
+    Importing gsplat is not enough: it succeeds on any machine, and kernels compile at first use.
     """
     if not torch.cuda.is_available():
         raise RuntimeError("no CUDA device answers: use exgs.scene.cpu.CpuRasterizer instead")
-    with contextlib.redirect_stdout(sys.stderr):  # it reports there how it compiles
+    with contextlib.redirect_stdout(sys.stderr):  # gsplat prints the progress of its compilation
         from gsplat.cuda import _backend
 
     if _backend._C is None:
@@ -286,9 +286,9 @@ def require_kernels() -> None:
 
 
 def light_behind(light: Tensor, pixels: Tensor) -> Tensor:
-    """The sum of `light` [M, 3] over the later pairs of the same pixel; float64 [M, 3].
+    """The sum of `light` [M, 3] over the later pairs of the same pixel, float64 [M, 3].
 
-    Equal `pixels` [M] stand together, front to back.
+    Pairs with equal `pixels` [M] are consecutive, front to back.
     """
     if len(light) == 0:
         return light
@@ -302,9 +302,9 @@ def light_behind(light: Tensor, pixels: Tensor) -> Tensor:
 
 
 def blending_weights(alphas: Tensor, pixels: Tensor) -> Tensor:
-    """Weights alpha * T of blended pairs; float64 [M].
+    """Blending weights alpha * T of pairs, float64 [M].
 
-    `alphas` [M] float64 in front-to-back order within each run of equal `pixels` [M].
+    `alphas` [M] are float64, front to back within each run of equal `pixels` [M].
     """
     if len(alphas) == 0:
         return alphas
@@ -328,7 +328,7 @@ class _Splats(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """A Gaussian and a pixel that it is blended into, M times."""
+    """M pairs of a Gaussian and a pixel that it is blended into."""
 
     gaussians: Tensor  # [M] int64
     pixels: Tensor  # [M] int64, row-major in the whole picture

@@ -1,13 +1,13 @@
-"""The root of every error that the project raises on bad input, and the scene floor's own."""
+"""The base class of all errors on bad input, and the errors of scene files."""
 
 
 class ExgsError(Exception):
-    """Bad input or a failed exchange; the message is one clear line."""
+    """Bad input or a failed connection. The message is one line."""
 
 
 class SceneError(ExgsError):
-    """A scene or camera file that can't be used: names the file, the place and the remedy."""
+    """A scene or camera file can't be used. The message names file, place and remedy."""
 
 
 class SceneWarning(UserWarning):
-    """Parts of a scene that had to be mended or left out; says how many."""
+    """Parts of a scene had to be repaired or left out. The message has their number."""

@@ -1,7 +1,7 @@
-"""Writing files whole or not at all.
+"""Writes files atomically.
 
-The bytes go to a temporary file beside the target, to the disk, and only then take the target's
-name: a reader never sees half a file, and a failure leaves the old one as it was.
+The bytes are written and synced to a temporary file beside the target, which is then renamed. So a
+reader never sees an incomplete file, and a failure leaves the old file unchanged.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that becomes `path` at the end of the block, and vanishes if that fails.
+    """Open a binary file that becomes `path` at the end of the block, or is deleted on failure.
 
-    An old file at `path` is replaced and lends its permissions; a symbolic link is followed.
-    Raises OSError, which names `path`, where that is something other than a file, or can't be
-    written.
+    An old file at `path` is replaced and its permissions are kept. Symbolic links are followed.
+    Raises OSError, which names `path`, if `path` is not a regular file or can't be written.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
@@ -37,11 +36,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        # A full disk names no file, and nobody knows the temporary one.
+        # The error of a full disk has no file name; the name of the temporary file would not help.
         if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
             error.filename2 = None
         raise
     finally:
-        with suppress(OSError):  # what failed before is what matters
+        with suppress(OSError):  # the first error matters
             temporary.unlink()

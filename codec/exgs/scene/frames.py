@@ -1,7 +1,7 @@
-"""Named coordinate frames: which way the axes x, y and z of a file point.
+"""Named axis conventions: the directions of the axes x, y and z of a file.
 
-A name has a letter for each axis: Left or Right, Up or Down, Front or Back, in any order. exgs
-holds scenes in RDF (right, down, front), as PLY files do.
+A name has one letter per axis: Left or Right, Up or Down, Front or Back, in any order. exgs uses
+RDF (right, down, front), like PLY files.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ FRAMES = tuple(
 
 
 def to_rdf(frame: str) -> Matrix:
-    """The matrix [3, 3] that takes coordinates in `frame` (one of FRAMES) to RDF.
+    """The matrix [3, 3] that converts coordinates from `frame` (one of FRAMES) to RDF.
 
-    It is orthogonal, with determinant -1 where the frame is left-handed.
+    It is orthogonal. Its determinant is -1 if the frame is left-handed.
     """
     return np.array([_AXES[letter] for letter in frame], np.float64).T

@@ -1,8 +1,8 @@
-"""What a scene is: frozen arrays of 3D Gaussians with activated parameters.
+"""Frozen arrays of 3D Gaussians with activated parameters.
 
-Frame: right-down-forward (RDF), as in an INRIA-style PLY. Scales are lengths and opacities lie in
-[0, 1]: the log and logit of a PLY are undone by the reader, so that every other part of the
-project (rasterizer, codec, gsplat) takes the values as they are.
+The axes are right-down-forward (RDF), as in an INRIA-style PLY. Scales are lengths and opacities
+are in [0, 1]: readers convert the logs and logits of a PLY, so all other modules use the values
+directly.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SH_C0 = 0.28209479177387814  # Y_0^0: colour = 0.5 + SH_C0 * sh0 (Kerbl et al. 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaussians:
-    """N Gaussians, all arrays float32, C-contiguous and read-only.
+    """N Gaussians. All arrays are float32, C-contiguous and read-only.
 
-    Raises ValueError where shapes or dtypes disagree.
+    Raises ValueError if shapes or dtypes are wrong.
     """
 
     means: FloatArray  # [N, 3] centres, world units
@@ -66,12 +66,12 @@ class Gaussians:
         return Gaussians(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def without_sh(self) -> Gaussians:
-        """The same with degree-0 colours alone."""
+        """The same Gaussians without higher SH."""
         return replace(self, shN=np.zeros((len(self), 0, 3), np.float32))
 
     @staticmethod
     def concatenate(parts: Sequence[Gaussians]) -> Gaussians:
-        """All `parts` one after another; lower SH degrees are padded with zeros."""
+        """Concatenate `parts`. Lower SH degrees are padded with zeros."""
         k = max(part.shN.shape[1] for part in parts)
 
         def padded(part: Gaussians) -> FloatArray:
@@ -86,7 +86,7 @@ class Gaussians:
 
     @staticmethod
     def empty(sh_degree: int = 0) -> Gaussians:
-        """A scene of no Gaussians."""
+        """Zero Gaussians of this SH degree."""
         k = (sh_degree + 1) ** 2 - 1
         shapes = ((0, 3), (0, 4), (0, 3), (0,), (0, 3), (0, k, 3))
         return Gaussians(*(np.zeros(shape, np.float32) for shape in shapes))

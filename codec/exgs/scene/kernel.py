@@ -1,7 +1,7 @@
-"""How every kernel is compiled, and where its machine code is kept.
+"""Compiles kernels with numba and caches their machine code.
 
-Numba caches machine code per source file and does not notice a change of a helper in another file.
-So the cache folder is named by a digest of all files that a kernel may call: those of its own
+Numba caches machine code per source file and does not notice changes of helpers in other files. So
+the name of the cache folder contains a digest of all files that a kernel may call: those of its own
 package and of the CPU rasterizer.
 """
 
@@ -21,8 +21,8 @@ import numba
 from numba.core import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
-# Kernels are short and many. Idle threads of an OpenMP runtime spin for the next one by default,
-# which costs up to half of all processor time; it reads this when numba loads it, later.
+# There are many short kernels. By default, idle threads of an OpenMP runtime spin until the next
+# one starts, which takes up to half of all processor time. The runtime reads this when it loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _log = logging.getLogger(__name__)
@@ -30,18 +30,18 @@ _settings: Any = numba_config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Guards the process: numba's work-queue threading layer aborts it when two threads launch parallel
-# kernels at once.
+# Numba's workqueue threading layer aborts the process if two threads start parallel kernels at the
+# same time.
 one_at_a_time = threading.RLock()
 
-# Fused multiply-add is welcome; infinities and NaN keep their meaning, so that comparisons can
+# Allow fused multiply-add, but keep the semantics of infinities and NaN, so that comparisons can
 # reject them.
 _FASTMATH = {"contract", "nsz"}
 
 
 @functools.cache
 def _cache_folder(package: Path) -> Path:
-    """The folder for machine code of the kernels in `package`, named by their sources."""
+    """The folder for the machine code of the kernels in `package`, named after their sources."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__)
     for path in sorted({*package.glob("*.py"), *(here.parent / "cpu").glob("*.py"), here}):
@@ -50,7 +50,7 @@ def _cache_folder(package: Path) -> Path:
 
 
 def _cache_root(package: Path) -> Path:
-    """NUMBA_CACHE_DIR, else a folder beside the package, else one of the user's."""
+    """NUMBA_CACHE_DIR, else a folder beside the package, else a folder of the user."""
     if _settings.CACHE_DIR:
         return Path(_settings.CACHE_DIR)
     if os.access(package, os.W_OK):
@@ -59,9 +59,9 @@ def _cache_root(package: Path) -> Path:
 
 
 def _keep_on_disk(dispatcher: Any, source: Path) -> None:
-    """Let numba keep the machine code in the folder of the current sources.
+    """Set numba's cache folder to the one for the current sources.
 
-    Numba reads its public setting CACHE_DIR when caching is enabled, and only then.
+    Numba reads its public setting CACHE_DIR only when caching is enabled.
     """
     before = _settings.CACHE_DIR
     _settings.CACHE_DIR = str(_cache_folder(source.parent))
@@ -72,11 +72,11 @@ def _keep_on_disk(dispatcher: Any, source: Path) -> None:
 
 
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
-    """Compile with numba at the first call, without the GIL, and keep the machine code on disk.
+    """Compile with numba at the first call, without the GIL, and cache the machine code on disk.
 
-    Parallel kernels take turns; they can't be called from other kernels.
-    The body of a `prange` loop must only call a function: numba drops stores into the arrays of
-    a named tuple when they stand in the loop itself.
+    Only one parallel kernel runs at a time. Kernels can't call parallel kernels.
+    The body of a `prange` loop must only call a function: numba drops stores to the arrays of a
+    named tuple inside such a loop.
     """
 
     def decorate(function: Function) -> Function:
@@ -86,7 +86,7 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
         )(function)
         try:
             _keep_on_disk(dispatcher, source)
-        except RuntimeError:  # no directory to write to: every process compiles for itself
+        except RuntimeError:  # no writable folder: each process compiles the kernels
             _log.warning("compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a directory")
         compiled: Function = _taking_turns(dispatcher) if parallel else dispatcher
         return compiled
@@ -104,5 +104,5 @@ def _taking_turns(dispatcher: Any) -> Any:
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """`numba.extending.intrinsic` for the type checker: callers leave out the typing context."""
+    """`numba.extending.intrinsic` with types: callers omit the typing context."""
     return numba_intrinsic(function)

@@ -1,6 +1,6 @@
-"""Public names of a package, imported from their modules when they are first used.
+"""Imports the public names of a package from their modules at first use.
 
-`import exgs.codec` stays quick that way, and a server never loads the kernels of the encoder.
+So `import exgs.codec` is fast, and a server never loads the kernels of the encoder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)
-        setattr(sys.modules[package], name, value)  # found at once from now on
+        setattr(sys.modules[package], name, value)  # later lookups do not call this function
         return value
 
     return get

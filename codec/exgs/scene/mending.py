@@ -1,8 +1,8 @@
-"""What every reader of a packed format does with the values it unpacked, and before it unpacks.
+"""Common checks of the readers of packed formats.
 
-The rules are those of `read_ply`: rows that nobody could draw are dropped, flat scales and zero
-quaternions are mended, and a SceneWarning says how many. Counts in a header are held against the
-size of the file, so that a small file can't ask for much memory.
+The rules are those of `read_ply`: rows that can't be drawn are dropped, zero scales and zero
+quaternions are repaired, and a SceneWarning states their numbers. Counts in a header are compared
+with the size of the file, so that a small file can't cause a large allocation.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from exgs.scene.gaussians import Gaussians
 
 FloatArray = npt.NDArray[np.floating]
 
-MIN_SCALE = 1e-12  # what a flat axis (log scale -inf) gets
-MAX_LENGTH = 1e12  # of positions and scales: products of larger ones leave float32
-MAX_COLOR = 1e4  # of SH coefficients: no display shows more, and one of them spoils a codebook
-SH_KEPT = 15  # coefficients of a channel: those of degree 4 are not kept
+MIN_SCALE = 1e-12  # replaces zero scales (log scale -inf)
+MAX_LENGTH = 1e12  # of positions and scales; products of larger values exceed float32
+MAX_COLOR = 1e4  # of SH coefficients; larger values are not displayable and spoil codebooks
+SH_KEPT = 15  # coefficients per channel, up to degree 3
 SH_CUT = "SH of degree 4 are left out: degree 3 is kept"
 NO_NUMBER = "dropped for values that are not finite"
 TOO_LARGE = "dropped for a position or scale beyond 1e12 or a colour beyond 10,000"
 FLAT = "with a scale below 1e-12, raised to it"
 NO_ROTATION = "with a zero quaternion, turned into the identity"
-_LENGTH_ERROR = 1e-3  # of the square of a quaternion
-_FREE_COUNT = 1 << 16  # as many Gaussians may be promised by a file of any size
+_LENGTH_ERROR = 1e-3  # largest error of the squared length of a quaternion
+_FREE_COUNT = 1 << 16  # Gaussians that a file of any size may state
 
 
 def check_count(name: str, count: int, file_bytes: int) -> None:
-    """Raise SceneError where `count` Gaussians can't honestly come from `file_bytes` bytes.
+    """Raise SceneError if `file_bytes` bytes can't hold `count` Gaussians.
 
-    Packed formats take 5 bytes and more for a Gaussian of a real scene; one byte is the limit.
+    Packed formats need 5 bytes or more per Gaussian of a real scene. The limit is one byte.
     """
     if count < 0:
         raise SceneError(f"{name}: the header counts {count} Gaussians; the file is damaged")
@@ -48,7 +48,7 @@ def check_count(name: str, count: int, file_bytes: int) -> None:
 def are_sane(
     means: FloatArray, scales: FloatArray, sh0: FloatArray, shN: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """Which [N] have lengths and colours that arithmetic and quantizers can bear."""
+    """Whether positions, scales and colours of each Gaussian are within the limits, [N]."""
     sane: npt.NDArray[np.bool_] = (
         np.all((np.abs(means) <= MAX_LENGTH) & (scales <= MAX_LENGTH), axis=1)
         & np.all(np.abs(sh0) <= MAX_COLOR, axis=1)
@@ -58,9 +58,9 @@ def are_sane(
 
 
 def require_sound(scene: Gaussians, name: str) -> Gaussians:
-    """`scene`, or where it has values that no reader lets through, what is left of it, mended.
+    """Return `scene`, without or with repaired values that no reader would let pass.
 
-    Costs a fraction of a second; raises SceneError, warns as `mended`.
+    Takes a fraction of a second. Raises SceneError and warns like `mended`.
     """
     lengths = np.einsum("ni,ni->n", scene.quats, scene.quats)
     sound = (
@@ -85,9 +85,9 @@ def mended(
     sh0: FloatArray,  # [N, 3]
     shN: FloatArray,  # [N, K, 3]
 ) -> Gaussians:
-    """The scene of these values without what can't be drawn; a SceneWarning counts the faults.
+    """Build a scene from these values without rows that can't be drawn.
 
-    Raises SceneError where no usable row of several is left.
+    A SceneWarning counts the faults. Raises SceneError if no row is usable.
     """
     count = len(means)
     with np.errstate(over="ignore"):
@@ -106,7 +106,7 @@ def mended(
     if not usable.all():
         columns = [column[usable] for column in columns]
     flat = np.any(columns[2] < MIN_SCALE, axis=1)
-    quats64 = columns[1].astype(np.float64)  # squares of large floats leave float32
+    quats64 = columns[1].astype(np.float64)  # squares of large values exceed float32
     lengths = np.linalg.norm(quats64, axis=1)
     zero = lengths == 0
     faults += [

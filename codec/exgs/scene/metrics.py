@@ -1,7 +1,7 @@
-"""How alike two pictures are: PSNR and SSIM.
+"""PSNR and SSIM of two pictures.
 
-Pictures are float arrays [H, W] or [H, W, C] with 1.0 as white; what lies outside [0, 1] is
-clamped first, as a screen would.
+Pictures are float arrays [H, W] or [H, W, C] in which 1.0 is white. Values are clamped to [0, 1]
+first, as a screen does.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SSIM_K1, SSIM_K2 = 0.01, 0.03
 def psnr(a: Picture, b: Picture, mask: Mask | None = None) -> float:
     """Peak signal-to-noise ratio in dB, infinite for equal pictures: -10 log10(MSE).
 
-    The mean is over all channels of all pixels, or of those in `mask` [H, W]. Raises ValueError
-    where shapes differ, a picture is not float, or no pixel is left.
+    The mean is over all channels of all pixels, or of the pixels in `mask` [H, W]. Raises
+    ValueError if shapes differ, a picture is not float, or the mask is empty.
     """
     a, b = _comparable(a, b)
     if mask is not None:
@@ -43,10 +43,10 @@ def psnr(a: Picture, b: Picture, mask: Mask | None = None) -> float:
 def ssim(a: Picture, b: Picture) -> float:
     """Mean structural similarity, 1 for equal pictures.
 
-    Wang, Bovik, Sheikh, Simoncelli 2004, as their `ssim_index.m` computes it: an 11 x 11 Gaussian
-    window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 1, population moments, windows that lie
-    wholly inside; the mean over the channels. Raises ValueError where shapes differ, a picture is
-    not float, or it is smaller than the window.
+    Wang, Bovik, Sheikh, Simoncelli 2004, as in their `ssim_index.m`: a Gaussian window of 11 x 11
+    pixels and sigma 1.5, K1 = 0.01, K2 = 0.03, range 1, population moments, only windows inside
+    the picture; the mean over the channels. Raises ValueError if shapes differ, a picture is not
+    float, or it is smaller than the window.
     """
     a, b = _comparable(a, b)
     height, width = a.shape[:2]
@@ -70,7 +70,7 @@ def ssim(a: Picture, b: Picture) -> float:
 
 
 def _comparable(a: Picture, b: Picture) -> tuple[FloatArray, FloatArray]:
-    """Both pictures clamped, as contiguous float32."""
+    """Clamp both pictures and convert them to contiguous float32."""
     if a.shape != b.shape or a.ndim not in (2, 3):
         raise ValueError(f"pictures of shapes {a.shape} and {b.shape} cannot be compared")
     for picture in (a, b):

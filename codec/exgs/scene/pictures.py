@@ -15,18 +15,18 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def to_pixels(image: FloatArray) -> Pixels:
-    """8-bit values, of the same shape, of a picture in which 1.0 is white, clamped."""
+    """Convert a picture in which 1.0 is white to 8-bit values of the same shape, clamped."""
     return np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """The PNG of pixels, packed quickly: frames wait to be drawn meanwhile."""
+    """Encode pixels as PNG with fast compression, since drawing waits for it."""
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "png", compress_level=1)
     return data.getvalue()
 
 
 def read_png(path: Path) -> Pixels:
-    """Pixels [H, W, 3] of a picture in a PNG file."""
+    """Read the pixels [H, W, 3] of a PNG file."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from exgs.scene.gaussians import FloatArray
 
-# Row i: the places of the three components that are stored when i is the largest.
+# Row i: the indices of the three components that are stored if component i is the largest.
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 
 
 def join_smallest_three(smallest: FloatArray, largest: npt.NDArray[np.integer]) -> FloatArray:
-    """Quaternions [N, 4] from three components [N, 3] and the place [N] of the one left out.
+    """Quaternions [N, 4] from three components [N, 3] and the index [N] of the missing one.
 
-    That one is positive, and makes the length 1 where the others leave room for it.
+    The missing component is not negative. It makes the length 1 if the others allow it.
     """
     quats = np.empty((len(smallest), 4), np.float32)
     rows = np.arange(len(smallest))[:, None]
@@ -29,7 +29,7 @@ def join_smallest_three(smallest: FloatArray, largest: npt.NDArray[np.integer]) 
 
 
 def split_smallest_three(quats: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """The inverse for unit quaternions [N, 4]: three components [N, 3], and the place [N]."""
+    """The inverse for unit quaternions [N, 4]: three components [N, 3] and the index [N]."""
     largest = np.argmax(np.abs(quats), axis=1)
     rows = np.arange(len(quats))[:, None]
     sign = np.where(quats[rows[:, 0], largest] < 0, np.float32(-1), np.float32(1))
@@ -60,7 +60,7 @@ def quats_from_matrices(matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
 def multiplied(
     quat: npt.NDArray[np.float64], quats: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """`quat` [4] times each of `quats` [N, 4]: first turned as these say, then as `quat` does."""
+    """`quat` [4] times each of `quats` [N, 4]: the rotation of `quats` is applied first."""
     a, b, c, d = quat
     w, x, y, z = quats.T
     product = (

@@ -1,4 +1,4 @@
-"""A scene as users have it: Gaussians, and what has to be known to draw and to place them."""
+"""A scene: Gaussians with their rendering mode, origin and coordinate reference system."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """Gaussians with the facts that scene files state beside them.
+    """Gaussians with the facts that scene files state about them.
 
-    `antialiased`: trained with screen-space compensation for the 0.3 pixel filter (Mip-Splatting,
-    gsplat's 'antialiased' mode), so it has to be drawn with it. `origin` is taken off the
-    positions: source position = `gaussians.means` + `origin`, in float64, so that georeferenced
-    scenes keep millimetres. `crs` names the source's coordinate reference system, "" if unknown.
+    `antialiased` means that the scene was trained with screen-space compensation for the filter of
+    0.3 pixels (Mip-Splatting, gsplat's 'antialiased' mode) and must be drawn with it. `origin` has
+    been subtracted from the positions: source position = `gaussians.means` + `origin` in float64,
+    so georeferenced scenes keep millimetres. `crs` is the coordinate reference system of the
+    source, "" if unknown.
     """
 
     gaussians: Gaussians
@@ -26,7 +27,7 @@ class Scene:
 
     @staticmethod
     def of(scene: Scene | Gaussians) -> Scene:
-        """`scene`; bare Gaussians as a scene of the default mode, at the origin."""
+        """Return `scene`. Converts Gaussians to a scene of the default mode without origin."""
         return Scene(scene) if isinstance(scene, Gaussians) else scene
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
-"""Scenes moved, turned, scaled, cut and joined; spherical harmonics turn with the rest.
+"""Moves, rotates, scales, crops and merges scenes, including their spherical harmonics.
 
-Positions change in float64 together with the scene's origin, so that a scene far away stays exact.
+Positions are computed in float64 with the origin of the scene, so that distant scenes stay exact.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from exgs.scene.scene import Scene, Vector
 
 Matrix = npt.NDArray[np.float64]
 
-_BANDS = (0, 3, 8, 15)  # where the coefficients of each degree end
-_STEP_SHARE = 0.02  # of the median Gaussian's width: how coarse positions may be
-_SAMPLES = 100_000  # Gaussians to find a middle from
-_DIRECTIONS = 32  # to fit the harmonics of a turned frame in: more than 2 * 3 + 1
+_BANDS = (0, 3, 8, 15)  # end index of the coefficients of each degree
+_STEP_SHARE = 0.02  # largest position step, relative to the median width of Gaussians
+_SAMPLES = 100_000  # Gaussians to compute a centre from
+_DIRECTIONS = 32  # to fit rotated harmonics in; more than 2 * 3 + 1
 
 
 def turned(gaussians: Gaussians, matrix: Matrix) -> Gaussians:
-    """All turned about the origin by an orthogonal `matrix` [3, 3]; mirrors too."""
+    """Rotate Gaussians about the origin by an orthogonal `matrix` [3, 3], which may mirror."""
     if np.array_equal(matrix, np.eye(3)):
         return gaussians
     proper = matrix if np.linalg.det(matrix) > 0 else -matrix  # an ellipsoid has no handedness
@@ -48,9 +48,9 @@ def transformed(
     scale: float = 1.0,
     translation: Vector = (0.0, 0.0, 0.0),
 ) -> Scene:
-    """`scene` turned by `rotation` [3, 3], then scaled, then moved, in the source's frame.
+    """Rotate `scene` by `rotation` [3, 3], then scale, then move it, in source coordinates.
 
-    Raises SceneError where `rotation` is none or `scale` is not positive.
+    Raises SceneError if `rotation` is not a rotation or `scale` is not positive.
     """
     matrix = np.eye(3) if rotation is None else np.asarray(rotation, np.float64)
     if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-6:
@@ -68,14 +68,14 @@ def transformed(
 
 
 def affine(gaussians: Gaussians, matrix: Matrix, translation: Matrix) -> Gaussians:
-    """All under x -> matrix x + translation, for any invertible `matrix` [3, 3].
+    """Apply x -> matrix x + translation with any invertible `matrix` [3, 3].
 
-    Harmonics turn with the rotation that is left when the lengths of the columns are taken out.
+    Harmonics are rotated by the matrix after its columns are normalised.
     """
     lengths = np.linalg.norm(matrix, axis=0)
     rotation = matrix / lengths
     left, _, right = np.linalg.svd(rotation)
-    rotation = left @ right  # orthogonal also where the matrix shears a little
+    rotation = left @ right  # orthogonal even if the matrix has a slight shear
     if np.allclose(lengths, lengths[0], rtol=1e-6) and np.allclose(rotation * lengths[0], matrix):
         result = turned(gaussians, rotation)
         factor = np.float32(lengths[0])
@@ -90,9 +90,9 @@ def affine(gaussians: Gaussians, matrix: Matrix, translation: Matrix) -> Gaussia
 
 
 def cropped(scene: Scene, low: Vector, high: Vector) -> Scene:
-    """The Gaussians whose means lie in a box of the source's frame.
+    """The Gaussians whose means are inside a box in source coordinates.
 
-    Raises SceneError where there are none.
+    Raises SceneError if there are none.
     """
     means = scene.gaussians.means.astype(np.float64) + scene.origin
     inside = np.all((means >= low) & (means <= high), axis=1)
@@ -106,9 +106,9 @@ def cropped(scene: Scene, low: Vector, high: Vector) -> Scene:
 
 
 def joined(scenes: Sequence[Scene]) -> Scene:
-    """Several scenes of one frame as one, at the first one's origin.
+    """Merge scenes with common source coordinates. The result has the origin of the first one.
 
-    Raises SceneError where their rendering modes or coordinate systems differ.
+    Raises SceneError if their rendering modes or coordinate systems differ.
     """
     first = scenes[0]
     for other in scenes[1:]:
@@ -133,10 +133,10 @@ def joined(scenes: Sequence[Scene]) -> Scene:
 
 
 def rebased(scene: Scene) -> Scene:
-    """`scene` with an origin near it, in whole numbers, where single precision needs one; else 0.
+    """Give `scene` an integer origin near its centre if single precision needs one.
 
-    It does where its step at the median position is more than 2% of the width of the median
-    Gaussian. Positions that are float32 already lose nothing.
+    It does if the float32 step at the median position is larger than 2% of the median width of the
+    Gaussians. Positions that are float32 already lose nothing.
     """
     gaussians = scene.gaussians
     if not len(gaussians):
@@ -158,7 +158,7 @@ def rebased(scene: Scene) -> Scene:
 
 
 def _step_at(place: Matrix) -> float:
-    """From one single-precision number to the next, near the largest coordinate."""
+    """The step between float32 numbers near the largest coordinate."""
     return float(np.spacing(np.float32(min(np.abs(place).max(), 1e30))))
 
 
@@ -172,7 +172,7 @@ def _text(values: Matrix) -> str:
 
 
 def _stretched(gaussians: Gaussians, matrix: Matrix) -> tuple[FloatArray, FloatArray]:
-    """Scales and quaternions of ellipsoids under a matrix that is no similarity."""
+    """Scales and quaternions of ellipsoids under a matrix that is not a similarity."""
     axes = _axes(gaussians.quats.astype(np.float64)) * gaussians.scales[:, None, :]
     left, lengths, _ = np.linalg.svd(matrix @ axes)
     left[np.linalg.det(left) < 0, :, 2] *= -1
@@ -191,9 +191,9 @@ def _axes(quats: Matrix) -> Matrix:
 
 
 def _turned_harmonics(shN: FloatArray, matrix: Matrix) -> FloatArray:
-    """Coefficients [N, K, 3] of the same colours seen in a frame turned by `matrix`.
+    """Rotate SH coefficients [N, K, 3] by `matrix`.
 
-    Each degree is closed under rotations and mirrors, so that a fit in a few directions is exact.
+    Each degree is closed under rotations and reflections, so a fit in a few directions is exact.
     """
     if not shN.shape[1]:
         return shN
@@ -209,7 +209,7 @@ def _turned_harmonics(shN: FloatArray, matrix: Matrix) -> FloatArray:
 
 
 def _harmonics(directions: Matrix) -> Matrix:
-    """Values [D, 15] of the basis of Kerbl et al. 2023, up to factors common to a degree."""
+    """Values [D, 15] of the basis of Kerbl et al. 2023, up to one factor per degree."""
     x, y, z = directions.T
     xx, yy, zz = x * x, y * y, z * z
     terms = (
