@@ -20,7 +20,7 @@ from exgs.scene.metrics import psnr
 from exgs.scene.pictures import to_pixels
 
 _PICTURE = Path(__file__).parents[1] / "docs" / "progressive.jpg"
-_VIEW = 1  # of those that judge
+_VIEW = 1  # of the held-out views
 _SIZE = (400, 225)
 _BUDGETS = (20_000, 60_000, 200_000, 800_000)
 _ROWS = {
@@ -35,7 +35,7 @@ def main() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     scene = load_scene("sample", CACHE)
     rasterizer = default_rasterizer()
-    camera = scene.judges[_VIEW].resized(*_SIZE)
+    camera = scene.held_out[_VIEW].resized(*_SIZE)
     whole = np.clip(rasterizer.render(scene.gaussians, camera).rgb, 0, 1)
     frames, captions = [], []
     for peer, word in _ROWS.items():

@@ -34,7 +34,12 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
-_VIEWS, _WIDTH, _HEIGHT, _SEED = 8, 480, 270, 77  # of no encoder and no judge
+_VIEWS, _WIDTH, _HEIGHT, _SEED = (
+    8,
+    480,
+    270,
+    77,
+)  # the seed is not used by encoders or other benchmarks
 _ATTRIBUTES = {
     "means": ("means",),
     "scales": ("scales",),

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from bench.encoded import CACHE
-from bench.judge import Judge
 from bench.peers import PEERS
 from bench.peers.splat_transform import VERSION
+from bench.quality import Meter
 from bench.rows import read_row
 from bench.scenes import BUDGETS, SCENES, BenchScene, load_scene
 from exgs.scene.backends import default_rasterizer
@@ -57,14 +57,14 @@ def measure(
     scene: BenchScene, peers: Iterable[str], budgets: Sequence[int], cache: Path
 ) -> list[Row]:
     """All points of some peers for one scene; prints them as they come."""
-    judge = Judge(scene, default_rasterizer())
+    meter = Meter(scene, default_rasterizer())
     rows = []
     for peer in peers:
         start_s = time.perf_counter()
         for point in PEERS[peer](scene, budgets, cache):
             ready_s = time.perf_counter() - start_s
             gaussians = point.load()
-            quality = judge.judge(gaussians)
+            quality = meter.measure(gaussians)
             rows.append(
                 Row(scene.name, peer, point.bytes, point.note, len(gaussians), **asdict(quality))
             )
@@ -206,7 +206,7 @@ def main() -> None:
         if options.quick:
             scene = replace(
                 scene,
-                judges=scene.judges[:_QUICK_VIEWS],
+                held_out=scene.held_out[:_QUICK_VIEWS],
                 photographs=scene.photographs[:_QUICK_VIEWS],
             )
         measured = measure(scene, peers, options.budgets or BUDGETS[name], options.cache)

@@ -1,4 +1,4 @@
-"""The scenes that benches measure on, and the views that judge them.
+"""The scenes of the benchmarks and their held-out views.
 
 Judging views come from no generator or seed that an encoder uses, or are photographs that no fit
 has seen. Real scenes are found through EXGS_DATA or in shared/data beside the repository.
@@ -23,8 +23,8 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
 WIDTH, HEIGHT = 640, 360
-JUDGE_VIEWS = 8
-JUDGE_SEED = 1_000_003
+HELD_OUT_VIEWS = 8
+HELD_OUT_SEED = 1_000_003
 _ORBITS, _ORBIT_SEED = 240, 5  # 210 to fit to, the rest for the file's own table
 
 _FOV_Y_DEG = 32.6  # 55 across
@@ -41,15 +41,15 @@ BUDGETS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchScene:
-    """A scene to compress, and how to judge the result."""
+    """A scene to compress, with held-out views to measure the result."""
 
     name: str
     path: Path  # as PLY
     gaussians: Gaussians
-    judges: tuple[Camera, ...]
+    held_out: tuple[Camera, ...]
     cameras: CameraSet | None = None  # those of its photographs, for encoders that want them
-    photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one a judge
-    orbits: CameraSet | None = None  # like the judges, for encoders that are told where viewers are
+    photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one per held-out view
+    orbits: CameraSet | None = None  # like the held-out views, for encoders that are given cameras
     streamed_sog: Path | None = None  # lod-meta.json of the scene as PlayCanvas ships it
 
 
@@ -97,7 +97,7 @@ def _playbot(cache: Path) -> BenchScene:
         "playbot",
         path,
         scene,
-        judges=views(JUDGE_VIEWS, JUDGE_SEED),
+        held_out=views(HELD_OUT_VIEWS, HELD_OUT_SEED),
         orbits=CameraSet(views(_ORBITS, _ORBIT_SEED)),
         streamed_sog=streamed,
     )
@@ -106,12 +106,12 @@ def _playbot(cache: Path) -> BenchScene:
 def _fox(cache: Path) -> BenchScene:
     path = data_dir() / "fox.ply"
     cameras = read_cameras(data_dir() / "fox_cameras.json")
-    photographs = tuple(photograph(data_dir() / "fox", camera) for camera in cameras.judge)
+    photographs = tuple(photograph(data_dir() / "fox", camera) for camera in cameras.held_out)
     return BenchScene(
         "fox",
         path,
         read_scene(path).gaussians,
-        cameras.judge,
+        cameras.held_out,
         cameras=cameras,
         photographs=photographs,
     )
@@ -120,8 +120,8 @@ def _fox(cache: Path) -> BenchScene:
 def _donut(cache: Path) -> BenchScene:
     path = data_dir() / "donut" / "donut.ply"
     scene = read_scene(path).gaussians
-    judges = orbit_views(scene, JUDGE_VIEWS, JUDGE_SEED, up=(0, 0, 1), distance=2.6)
-    return BenchScene("donut", path, scene, judges)
+    held_out = orbit_views(scene, HELD_OUT_VIEWS, HELD_OUT_SEED, up=(0, 0, 1), distance=2.6)
+    return BenchScene("donut", path, scene, held_out)
 
 
 def _sample(cache: Path) -> BenchScene:
@@ -130,8 +130,10 @@ def _sample(cache: Path) -> BenchScene:
     path = cache / "sample.ply"
     scene = sample_scene()
     write_ply(path, scene)
-    judges = synthesise_views(scene, JUDGE_VIEWS, width=WIDTH, height=HEIGHT, seed=JUDGE_SEED)
-    return BenchScene("sample", path, scene, judges)
+    held_out = synthesise_views(
+        scene, HELD_OUT_VIEWS, width=WIDTH, height=HEIGHT, seed=HELD_OUT_SEED
+    )
+    return BenchScene("sample", path, scene, held_out)
 
 
 _LOADERS: dict[str, Callable[[Path], BenchScene]] = {

@@ -124,7 +124,7 @@ def main() -> None:
     else:
         training_views, held_out = (
             bench.cameras.fit[:_TRAINING_VIEWS],
-            bench.cameras.judge[:_HELD_OUT_VIEWS],
+            bench.cameras.held_out[:_HELD_OUT_VIEWS],
         )
     torch.manual_seed(0)
     network = _Network(_CHANNELS)

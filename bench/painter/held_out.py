@@ -44,7 +44,7 @@ def load(name: str) -> HeldOut:
         views = orbit_views(scene, _VIEWS, _SEED, up=(0, 0, 1), distance=2.6)
         return HeldOut(scene, tuple(c.resized(*_SIZE) for c in views), None)
     cameras = read_cameras(data_dir() / "fox_cameras.json")
-    return HeldOut(read_scene(data_dir() / "fox.ply").gaussians, cameras.judge[:_VIEWS], cameras)
+    return HeldOut(read_scene(data_dir() / "fox.ply").gaussians, cameras.held_out[:_VIEWS], cameras)
 
 
 def held_out_file(name: str, kind: str, held_out: HeldOut) -> Path:

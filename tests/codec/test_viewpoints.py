@@ -1,4 +1,4 @@
-"""An encoder judges by views that taught it nothing, and takes the cameras that it is given."""
+"""An encoder measures on views that it does not fit to, and uses the given cameras."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ def places(cameras: tuple[Camera, ...] | list[Camera]) -> set[bytes]:
 
 
 def kinds(viewpoints: Viewpoints) -> dict[str, set[bytes]]:
-    names = ("scoring", "fit", "gains", "lessons", "judges")
+    names = ("scoring", "fit", "gains", "training", "held_out")
     return {name: places(list(getattr(viewpoints, name))) for name in names}
 
 
 @pytest.mark.parametrize("count", [9, 40, 200])
 def test_photographs_that_judge_teach_nothing(count: int) -> None:
     cameras = ring(count)
-    seen = kinds(photographed_viewpoints(cameras, views=24, lessons=60, judges=4))
-    assert seen["judges"] <= places(cameras.judge)
-    assert seen["scoring"] | seen["lessons"] <= places(cameras.fit)
+    seen = kinds(photographed_viewpoints(cameras, views=24, training=60, held_out=4))
+    assert seen["held_out"] <= places(cameras.held_out)
+    assert seen["scoring"] | seen["training"] <= places(cameras.fit)
     assert seen["fit"] | seen["gains"] == seen["scoring"]
     assert not seen["fit"] & seen["gains"]
-    assert len(seen["gains"] - seen["lessons"]) >= len(seen["gains"]) // 2
+    assert len(seen["gains"] - seen["training"]) >= len(seen["gains"]) // 2
 
 
 def test_many_photographs_all_have_a_use() -> None:
     cameras = ring(100)  # 87 to fit to
-    seen = kinds(photographed_viewpoints(cameras, views=24, lessons=100, judges=4))
-    assert seen["scoring"] | seen["lessons"] == places(cameras.fit)
-    assert len(seen["lessons"]) == 87 - 6
-    seen = kinds(photographed_viewpoints(ring(200), views=24, lessons=200, judges=4))  # 175
-    assert len(seen["lessons"]) == 175 - 12
-    assert not seen["lessons"] & seen["gains"]
+    seen = kinds(photographed_viewpoints(cameras, views=24, training=100, held_out=4))
+    assert seen["scoring"] | seen["training"] == places(cameras.fit)
+    assert len(seen["training"]) == 87 - 6
+    seen = kinds(photographed_viewpoints(ring(200), views=24, training=200, held_out=4))  # 175
+    assert len(seen["training"]) == 175 - 12
+    assert not seen["training"] & seen["gains"]
 
 
 def test_one_photograph_is_enough_and_none_is_not() -> None:
     cameras = ring(1)
-    seen = kinds(photographed_viewpoints(cameras, views=24, lessons=60, judges=4))
+    seen = kinds(photographed_viewpoints(cameras, views=24, training=60, held_out=4))
     assert all(kind == places(cameras.cameras) for kind in seen.values())
     with pytest.raises(SceneError, match="one or more are needed"):
-        photographed_viewpoints(CameraSet(()), views=24, lessons=60, judges=4)
+        photographed_viewpoints(CameraSet(()), views=24, training=60, held_out=4)
 
 
 def test_made_up_views_of_all_kinds_differ() -> None:
     scene = ball(300)
-    viewpoints = made_up_viewpoints(scene, views=8, lessons=6, judges=3, seed=0)
+    viewpoints = made_up_viewpoints(scene, views=8, training=6, held_out=3, seed=0)
     seen = kinds(viewpoints)
-    assert [len(seen[kind]) for kind in ("scoring", "lessons", "judges")] == [8, 6, 3]
-    assert not seen["scoring"] & seen["lessons"]
-    assert not seen["judges"] & (seen["scoring"] | seen["lessons"])
-    other = kinds(made_up_viewpoints(scene, views=8, lessons=6, judges=3, seed=1))
+    assert [len(seen[kind]) for kind in ("scoring", "training", "held_out")] == [8, 6, 3]
+    assert not seen["scoring"] & seen["training"]
+    assert not seen["held_out"] & (seen["scoring"] | seen["training"])
+    other = kinds(made_up_viewpoints(scene, views=8, training=6, held_out=3, seed=1))
     for kind, cameras in seen.items():
         assert not cameras & set().union(*other.values()), kind
-    assert viewpoints.lessons[0].K[0, 0] > viewpoints.scoring[0].K[0, 0]
+    assert viewpoints.training[0].K[0, 0] > viewpoints.scoring[0].K[0, 0]
 
 
 def test_a_zoomed_camera_shows_the_middle_larger() -> None:

@@ -194,11 +194,11 @@ def test_zero_distortion_is_not_worth_a_word(tmp_path: Path) -> None:
 def test_every_eighth_camera_judges_and_the_rest_fit(count: int) -> None:
     views = tuple(Camera(VIEW.viewmat, K, 640, 360, str(i)) for i in range(count))
     parts = CameraSet(views)
-    assert [camera.name for camera in parts.judge] == [str(i) for i in range(0, count, 8)]
+    assert [camera.name for camera in parts.held_out] == [str(i) for i in range(0, count, 8)]
     assert parts.fit
     if count > 1:
-        assert set(parts.fit).isdisjoint(parts.judge)
-        assert {*parts.fit, *parts.judge} == set(views)
+        assert set(parts.fit).isdisjoint(parts.held_out)
+        assert {*parts.fit, *parts.held_out} == set(views)
 
 
 @in_one_folder
@@ -305,14 +305,14 @@ def test_any_wrong_value_is_refused_or_harmless(
 
 def test_fox_photographs_lie_where_its_scene_was_trained(data_dir: Path) -> None:
     ours = read_cameras(data_dir / "fox_cameras.json")
-    assert (len(ours.fit), len(ours.judge)) == (43, 7)
+    assert (len(ours.fit), len(ours.held_out)) == (43, 7)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SceneWarning)
         theirs = read_cameras(data_dir / "fox" / "transforms.json")
     by_name = {camera.name: camera for camera in theirs.cameras}
     for camera in ours.cameras:
         np.testing.assert_allclose(camera.viewmat, by_name[camera.name].viewmat, atol=1e-6)
-    camera = ours.judge[3]
+    camera = ours.held_out[3]
     with Image.open(data_dir / "fox" / camera.name) as photograph:
         small = photograph.convert("RGB").resize((camera.width, camera.height))
     drawn = default_rasterizer().render(read_ply(data_dir / "fox.ply").gaussians, camera).rgb

@@ -153,8 +153,8 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
             reference, arguments.views, width=width, height=height, seed=_VIEWS_SEED
         )
     else:
-        judges = read_cameras(arguments.cameras).judge[: arguments.views]
-        cameras = tuple(camera.resized(width, height) for camera in judges)
+        held_out = read_cameras(arguments.cameras).held_out[: arguments.views]
+        cameras = tuple(camera.resized(width, height) for camera in held_out)
     steps = arguments.walk
     walk = (
         camera_path(reference, _WALK_SHARE * steps, width=width, height=height)[:steps]

@@ -1,6 +1,6 @@
-"""Camera files in and out: where the photographs of a scene were taken.
+"""Reads and writes camera files.
 
-Three forms of JSON are told apart by their shape: the list of INRIA's trainer, nerfstudio's and
+Three forms of JSON are recognised by their structure: the list of INRIA's trainer, nerfstudio's and
 instant-ngp's transforms.json, and world-to-camera matrices (R, t) with shared intrinsics. COLMAP's
 sparse/0 is read by `exgs.scene.colmap`.
 """
@@ -25,7 +25,7 @@ from exgs.scene.colmap import find_colmap, read_colmap
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 
-_HOLD_OUT = 8  # every 8th camera judges, as in Mip-NeRF 360 and INRIA's evaluation
+_HOLD_OUT = 8  # every 8th camera is held out, as in Mip-NeRF 360 and INRIA's evaluation
 
 _DATAPARSER = "dataparser_transforms.json"  # beside a transforms.json
 _MAX_SIDE = 1 << 16  # pixels
@@ -40,33 +40,33 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CameraSet:
-    """The cameras of a scene: most to fit a picture to, every 8th to judge it by."""
+    """The cameras of a scene. Every 8th is held out for measurement; the others are for fits."""
 
     cameras: tuple[Camera, ...]
 
     @property
     def fit(self) -> tuple[Camera, ...]:
-        """All but every 8th; the only one where there is but one."""
+        """The cameras for fits: all except every 8th. A single camera is used for both."""
         return tuple(c for i, c in enumerate(self.cameras) if i % _HOLD_OUT) or self.cameras
 
     @property
-    def judge(self) -> tuple[Camera, ...]:
-        """Every 8th, from the first."""
+    def held_out(self) -> tuple[Camera, ...]:
+        """The cameras for measurement: every 8th, starting with the first."""
         return self.cameras[::_HOLD_OUT]
 
     def relative_to(self, origin: npt.ArrayLike) -> CameraSet:
-        """The same views of a scene whose positions are given from `origin` [3] on."""
+        """The same views of a scene whose positions are relative to `origin` [3]."""
         return CameraSet(tuple(camera.relative_to(origin) for camera in self.cameras))
 
 
 def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
     """The cameras of a cameras.json, a transforms.json or a COLMAP folder, one or more.
 
-    They come in the order of the file, those of COLMAP by the names of the photographs. The poses
-    are taken as they are, in the frame of the scene that was trained from them; where nerfstudio's
-    dataparser_transforms.json stands beside a transforms.json they are taken into that frame, which
-    a SceneWarning says. So it does of lens distortion, which is left out. Raises SceneError where
-    the file is none of the known forms or holds no usable camera; OSError.
+    They are in the order of the file; those of COLMAP are sorted by the names of the photographs.
+    Poses are in the coordinates of the scene that was trained with them. If nerfstudio's
+    dataparser_transforms.json is beside a transforms.json, poses are converted to its coordinates
+    and a SceneWarning says so. Lens distortion is ignored, also with a SceneWarning. Raises
+    SceneError if the format is unknown or no camera is usable; OSError.
     """
     name = str(path)
     path = Path(path)
@@ -114,9 +114,9 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraSet:
 
 
 def write_cameras(path: str | os.PathLike[str], cameras: Iterable[Camera]) -> None:
-    """Write a cameras.json as INRIA's trainer does, with the principal point (cx, cy) besides.
+    """Write a cameras.json like INRIA's trainer, with the principal point (cx, cy) in addition.
 
-    An existing file is replaced, and only by a complete one. Raises OSError.
+    Replaces an existing file atomically. Raises OSError.
     """
     entries = [
         {
@@ -138,16 +138,16 @@ def write_cameras(path: str | os.PathLike[str], cameras: Iterable[Camera]) -> No
 
 
 class _Fault(Exception):
-    """What is wrong with one camera."""
+    """A camera is not usable; the message says why."""
 
 
 def _given(source: Json) -> Json:
-    """Without the keys that are null: some writers leave out what they don't know that way."""
+    """Remove keys that are null: some writers mark unknown values this way."""
     return {key: value for key, value in source.items() if value is not None}
 
 
 def _inria(frame: Json) -> Camera:
-    """Camera-to-world rotation and position; the principal point is the centre as a rule."""
+    """Camera-to-world rotation and position. The principal point is usually the centre."""
     size = _side(frame, "width"), _side(frame, "height")
     to_world = np.eye(4)
     to_world[:3, :3] = _array(frame, "rotation", (3, 3))
@@ -189,7 +189,7 @@ def _transforms_reader(shared: Json, path: Path) -> Callable[[Json], Camera]:
 
 
 def _focal_lengths(shared: Json, frame: Json, size: tuple[int, int]) -> tuple[float, float]:
-    """A frame's own intrinsics go before shared ones, lengths before angles, x before y."""
+    """Intrinsics of a frame override shared ones, lengths override angles, x overrides y."""
     for source in (frame, shared):
         found = {}
         for axis, side in (("x", size[0]), ("y", size[1])):
@@ -207,7 +207,7 @@ def _focal_lengths(shared: Json, frame: Json, size: tuple[int, int]) -> tuple[fl
 
 
 def _picture_size(own: Json, path: Path) -> tuple[int, int]:
-    """From w and h, or where they are left out (NeRF's synthetic scenes) from the photograph."""
+    """From w and h; without them (NeRF's synthetic scenes) from the photograph."""
     if "w" in own or "h" in own:
         return _side(own, "w"), _side(own, "h")
     name = _text(own, "file_path")
@@ -290,7 +290,7 @@ def _is_distorted(source: Json) -> bool:
 
 
 def _in_frame_of_training(cameras: list[Camera], path: Path) -> list[Camera]:
-    """Cameras after what nerfstudio's data parser did to them, where its file is at `path`."""
+    """Apply the transform of nerfstudio's data parser, if its file exists at `path`."""
     if not path.is_file():
         return cameras
     try:

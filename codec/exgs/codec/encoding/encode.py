@@ -61,30 +61,30 @@ _EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
         fit_views=4,
-        lesson_views=0,
+        training_views=0,
         gain_views=4,
-        judge_views=2,
-        judge_points=8,
+        held_out_views=2,
+        quality_points=8,
         thorough=False,
         proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
     "default": Effort(
         views=40,
         fit_views=12,
-        lesson_views=100,
+        training_views=100,
         gain_views=16,
-        judge_views=4,
-        judge_points=14,
+        held_out_views=4,
+        quality_points=14,
         thorough=True,
         proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
     ),
     "high": Effort(
         views=40,
         fit_views=40,
-        lesson_views=200,
+        training_views=200,
         gain_views=40,
-        judge_views=6,
-        judge_points=14,
+        held_out_views=6,
+        quality_points=14,
         thorough=True,
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
@@ -181,9 +181,9 @@ def encode(
     quality = measure_quality(
         build_file(facts, chunks, boxes.box, poster),
         gaussians,
-        viewpoints.judges,
+        viewpoints.held_out,
         rasterizer,
-        effort.judge_points,
+        effort.quality_points,
         stages.report,
     )
     facts = replace(facts, quality=tuple(quality))
@@ -371,15 +371,15 @@ def _viewpoints(
     if options.cameras is not None:
         cameras = options.cameras.relative_to(origin)
         viewpoints = photographed_viewpoints(
-            cameras, views=views, lessons=effort.lesson_views, judges=effort.judge_views
+            cameras, views=views, training=effort.training_views, held_out=effort.held_out_views
         )
         check_cameras(scene, cameras.cameras)
         return viewpoints
     return made_up_viewpoints(
         scene,
         views=views,
-        lessons=effort.lesson_views,
-        judges=effort.judge_views,
+        training=effort.training_views,
+        held_out=effort.held_out_views,
         seed=options.seed,
     )
 

@@ -50,10 +50,10 @@ class Effort:
 
     views: int  # to score from, unless it is said
     fit_views: int
-    lesson_views: int  # to distil from
+    training_views: int  # to distil from
     gain_views: int
-    judge_views: int  # of the rate-quality table
-    judge_points: int  # of it, at most
+    held_out_views: int  # of the rate-quality table
+    quality_points: int  # of it, at most
     thorough: bool  # packing
     proxies: ProxyEffort
 
@@ -77,7 +77,7 @@ def encode_chunks(
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
-    training = _training_views(layered, viewpoints.lessons, rasterizer)
+    training = _training_views(layered, viewpoints.training, rasterizer)
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:

@@ -100,14 +100,14 @@ def pack_remainder(
     clusters: Index,
     drawn: Gaussians,
     views: FitViews,
-    lessons: FitViews,
+    training: FitViews,
     rasterizer: Rasterizer,
     effort: ProxyEffort,
 ) -> list[PackedCell]:
     """Proxies for what has not come after `layer`, about as many as planned, as cells of it.
 
     `clusters` [R] come from `divide_remainders`. `drawn` are the leaves that are drawn beside the
-    proxies. Colours are fitted to `views`; `lessons` are what proxies are distilled from.
+    proxies. Colours are fitted to `views`; `training` are what proxies are distilled from.
     """
     count, rest = len(layered.scene), layered.rest(layer)
     proxies, labels = _merged(layered, layer, rest, clusters, effort.parts)
@@ -124,8 +124,8 @@ def pack_remainder(
         proxies = distill(
             drawn,
             _resized(proxies, merged, _START_SIZE),
-            lessons.cameras,
-            lessons.references,
+            training.cameras,
+            training.references,
             rasterizer,
             steps=distil_steps,
         )

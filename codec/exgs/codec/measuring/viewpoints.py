@@ -1,7 +1,7 @@
-"""Where an encoder looks from: to score, to fit colours, to distil proxies, to measure, to judge.
+"""The views of an encoder: for scores, colour fits, distillation, gains and quality tables.
 
-No view judges what was fitted to it: proxies look too good from where they were fitted, and the
-chunks that replace them too poor.
+Nothing is measured on views that it was fitted to: proxies look too good there, so the gain of
+chunks that replace them would be too small.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-_WIDTH = 640  # pixels: larger cameras are scaled down to it
+_WIDTH = 640  # pixels; larger pictures are scaled down
 _LEAST_SIDE = 16
-_ENOUGH_LESSONS = 80
+_ENOUGH_TRAINING_VIEWS = 80
 _FLOOR_VIEWS = 16
-_LESSON_ZOOM = 1.5  # of views that are made up: they stand far off, and detail teaches more
+_TRAINING_ZOOM = 1.5  # of generated views, which are far away: proxies need detail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,28 +28,28 @@ class Viewpoints:
     """The cameras of one encoding, at most 640 pixels across and 1280 down."""
 
     scoring: Sequence[Camera]
-    fit: Sequence[Camera]  # every second of those that score
-    gains: Sequence[Camera]  # the others
-    lessons: Sequence[Camera]  # to distil proxies from
-    judges: Sequence[Camera]  # of the rate-quality table
+    fit: Sequence[Camera]  # for colour fits: every second scoring view
+    gains: Sequence[Camera]  # for gains: the other scoring views
+    training: Sequence[Camera]  # to distil proxies
+    held_out: Sequence[Camera]  # for the table of quality by bytes
 
 
 def photographed_viewpoints(
-    cameras: CameraSet, *, views: int, lessons: int, judges: int
+    cameras: CameraSet, *, views: int, training: int, held_out: int
 ) -> Viewpoints:
-    """Some of a scene's own cameras: at most `views` to score from, and so on.
+    """Choose viewpoints from the cameras of a scene: at most `views` for scores, and so on.
 
-    Where fewer than 80 would be left, half of those that measure gains teach as well: proxies need
-    many. Raises SceneError where there are none.
+    Proxies need many training views. If fewer than 80 are left, half of the views for gains are
+    training views too. Raises SceneError if there are no cameras.
     """
     if not cameras.cameras:
         raise SceneError("a set of no cameras: one or more are needed")
     scoring = evenly(cameras.fit, views)
     gains, half = scoring[1::2], scoring[3::4]
-    teachers = _without(cameras.fit, gains)
-    if len(teachers) < min(lessons, _ENOUGH_LESSONS):
-        teachers = _without(cameras.fit, half)
-    return _viewpoints(scoring, evenly(teachers, lessons), evenly(cameras.judge, judges))
+    candidates = _without(cameras.fit, gains)
+    if len(candidates) < min(training, _ENOUGH_TRAINING_VIEWS):
+        candidates = _without(cameras.fit, half)
+    return _viewpoints(scoring, evenly(candidates, training), evenly(cameras.held_out, held_out))
 
 
 def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Camera]:
@@ -58,33 +58,34 @@ def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Came
 
 
 def made_up_viewpoints(
-    scene: Gaussians, *, views: int, lessons: int, judges: int, seed: int
+    scene: Gaussians, *, views: int, training: int, held_out: int, seed: int
 ) -> Viewpoints:
-    """The same for a scene that came without cameras; each kind has a seed of its own."""
+    """Generate viewpoints for a scene without cameras. Each kind of view has its own seed."""
     made = SceneViews(scene)
-    scoring, judging, teaching = (
-        made.views(count, 3 * seed + kind) for kind, count in enumerate((views, judges, lessons))
+    counts = views, held_out, training
+    scoring, measured, fitted = (
+        made.views(count, 3 * seed + kind) for kind, count in enumerate(counts)
     )
-    return _viewpoints(scoring, [zoomed(camera, _LESSON_ZOOM) for camera in teaching], judging)
+    return _viewpoints(scoring, [zoomed(camera, _TRAINING_ZOOM) for camera in fitted], measured)
 
 
 def floor_views(scene: Gaussians, seed: int) -> list[Camera]:
-    """Views that no camera file has a say in: they bound how coarsely a scene may be coded."""
+    """Generated views, regardless of given cameras. They limit how coarsely a scene is coded."""
     return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_FLOOR_VIEWS, 3 * seed)]
 
 
 def _viewpoints(
-    scoring: Sequence[Camera], lessons: Sequence[Camera], judges: Sequence[Camera]
+    scoring: Sequence[Camera], training: Sequence[Camera], held_out: Sequence[Camera]
 ) -> Viewpoints:
-    scoring, lessons, judges = (
-        [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, lessons, judges)
+    scoring, training, held_out = (
+        [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, training, held_out)
     )
     return Viewpoints(
-        scoring, scoring[::2], scoring[1::2] or scoring, lessons, [_legible(c) for c in judges]
+        scoring, scoring[::2], scoring[1::2] or scoring, training, [_at_least(c) for c in held_out]
     )
 
 
-def _legible(camera: Camera) -> Camera:
-    """`camera`, with pictures of more than a few pixels a side: SSIM is measured on windows."""
+def _at_least(camera: Camera) -> Camera:
+    """`camera`, with a picture that is large enough for the windows of SSIM."""
     least = max(camera.width, _LEAST_SIDE), max(camera.height, _LEAST_SIDE)
     return camera if least == (camera.width, camera.height) else camera.resized(*least)

@@ -30,7 +30,7 @@ _SCALE_MIN_PIXELS = 0.05  # a nearer view would see thinner proxies as flat as t
 _SCALE_MAX_DISTANCES = 0.5
 _NEAR = 8  # one view in so many is nearer than the pixel size is meant for
 
-_HELD = 12  # one view in so many judges
+_HELD = 12  # one view in 12 is held out
 _CHECKS = (0.75, 1.0)  # shares of the steps after which they do
 
 

@@ -1,7 +1,7 @@
-"""How good a scene looks: its pictures from the judging views against those of the source.
+"""Measures the quality of a scene on the held-out views, compared with the source scene.
 
-PSNR and SSIM are means over the views of each view's figure, on colours clamped to [0, 1];
-FLIP is NVIDIA's LDR-FLIP at 67 pixels a degree (flip-evaluator), the mean over pixels and views.
+PSNR and SSIM are means over the views, on colours clamped to [0, 1]. FLIP is NVIDIA's LDR-FLIP at
+67 pixels per degree (flip-evaluator), the mean over pixels and views.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exgs.scene.rasterizer import Rasterizer
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Figures of one scene; `photo_psnr_db` is against photographs and NaN without them."""
+    """Figures of one scene. `photo_psnr_db` is against photographs; NaN without them."""
 
     psnr_db: float
     ssim: float
@@ -29,16 +29,16 @@ class Quality:
     photo_psnr_db: float
 
 
-class Judge:
-    """Holds the pictures of the source, drawn once, by which all candidates are judged."""
+class Meter:
+    """Draws the pictures of the source once and compares other scenes with them."""
 
     def __init__(self, scene: BenchScene, rasterizer: Rasterizer) -> None:
         self._scene = scene
         self._rasterizer = rasterizer
         self._references = self._pictures(scene.gaussians)
 
-    def judge(self, candidate: Gaussians) -> Quality:
-        """The quality of a candidate."""
+    def measure(self, candidate: Gaussians) -> Quality:
+        """Measure the quality of `candidate`."""
         pictures = self._pictures(candidate)
         return Quality(
             _mean(psnr, pictures, self._references),
@@ -50,7 +50,7 @@ class Judge:
     def _pictures(self, gaussians: Gaussians) -> list[FloatArray]:
         return [
             np.clip(self._rasterizer.render(gaussians, camera).rgb, 0, 1)
-            for camera in self._scene.judges
+            for camera in self._scene.held_out
         ]
 
 
