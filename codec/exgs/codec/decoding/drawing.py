@@ -83,7 +83,7 @@ class DrawBuffer:
 
     def __init__(self, sh_degree: int) -> None:
         self._leaves = _Rows(sh_degree)
-        self._proxies = _Rows(0)
+        self._proxies = _Rows(sh_degree)
         self._drawn: DrawnScene | None = None
 
     def update(self, changed: Mapping[Part, DrawnPart], dropped: Iterable[Part]) -> None:
@@ -104,10 +104,10 @@ class DrawBuffer:
             behind = slice(leaves.count, count)
             for to, column in zip(leaves.columns[:-1], proxies.columns[:-1], strict=True):
                 to[behind] = column[: proxies.count]
+            shN = proxies.columns[-1][: proxies.count]
+            leaves.columns[-1][behind] = shN if proxies.has_sh else 0
             columns = [column[:count] for column in leaves.columns]
-            if leaves.has_sh:
-                columns[-1][behind] = 0
-            else:
+            if not (leaves.has_sh or proxies.has_sh):
                 columns[-1] = columns[-1][:, :0]
             leaves.sh_pending[behind] = False
             is_proxy = np.zeros(count, bool)
