@@ -1,11 +1,11 @@
-"""The server: .exgs files by ranges and by streams, from a folder or an object store.
+"""The server: .exgs files by range requests and streams, from a folder or an object store.
 
 >>> import asyncio
 >>> from exgs.server import ServerConfig, serve
 >>> asyncio.run(serve(ServerConfig("scenes", port=8080)))                     # doctest: +SKIP
 
-`serve` runs until SIGTERM or SIGINT, `start` inside another program's event loop. `create_app`
-gives an aiohttp application to mount elsewhere.
+`serve` runs until SIGTERM or SIGINT. `start` runs in the event loop of another program.
+`create_app` returns an aiohttp application that can be mounted in another one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may read: tokens, the operator's hook, and the web pages of other origins."""
+"""Access control: tokens, the operator's hook, and web pages of other origins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bearer_token(request: web.Request) -> str | None:
 
 
 def is_token_right(config: ServerConfig, token: str | None) -> bool:
-    """Whether this is the token that the server asks for; takes as long whatever is wrong."""
+    """Whether this is the server's token. The comparison takes constant time."""
     if config.token is None:
         return True
     shown = (token or "").encode(errors="surrogateescape")
@@ -32,12 +32,12 @@ def is_token_right(config: ServerConfig, token: str | None) -> bool:
 
 
 async def may_read(config: ServerConfig, request: web.Request, scene: str) -> bool:
-    """Whether the operator's hook lets this request read a scene."""
+    """Whether the operator's hook allows this request to read a scene."""
     return config.authorize is None or await config.authorize(request, scene)
 
 
 async def check(config: ServerConfig, request: web.Request, scene: str | None = None) -> None:
-    """Raises HTTPUnauthorized or HTTPForbidden unless this request may read."""
+    """Raise HTTPUnauthorized or HTTPForbidden unless this request may read."""
     token = bearer_token(request)
     request[TOKEN] = token
     if not is_token_right(config, token):
@@ -47,7 +47,7 @@ async def check(config: ServerConfig, request: web.Request, scene: str | None = 
 
 
 def is_origin_allowed(config: ServerConfig, request: web.Request) -> bool:
-    """Whether the page that asks is of this server, of an allowed origin, or none at all."""
+    """Whether the request comes from this server's pages, an allowed origin, or no page."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or _is_listed(config, origin):
         return True
@@ -55,7 +55,7 @@ def is_origin_allowed(config: ServerConfig, request: web.Request) -> bool:
 
 
 def cross_origin_headers(config: ServerConfig, request: web.Request) -> dict[str, str]:
-    """What lets a page of an allowed origin read the answer."""
+    """Headers that allow a page of an allowed origin to read the response."""
     if not config.cors_origins:
         return {}
     headers: dict[str, str] = {hdrs.VARY: hdrs.ORIGIN}

@@ -1,7 +1,7 @@
-"""The server as a whole: routes, start, graceful end.
+"""The whole server: routes, start, graceful shutdown.
 
-`serve` runs it until SIGTERM or SIGINT; `start` runs it inside another program's loop;
-`create_app` gives the bare application to mount elsewhere.
+`serve` runs it until SIGTERM or SIGINT. `start` runs it in the event loop of another program.
+`create_app` returns the application alone, to be mounted in another one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
 from exgs.server.web_page import load_page
 
-_BACKLOG = 1024  # connections that wait to be accepted
-_GONE = 499  # as nginx says it: the connection ended before the answer did
+_BACKLOG = 1024  # connections waiting to be accepted
+_GONE = 499  # like nginx: the client closed the connection before the end of the response
 
 log = logging.getLogger("exgs.server")
 _http_log = logging.getLogger("exgs.server.http")
@@ -56,10 +56,10 @@ class RunningServer:
 
 
 def create_app(config: ServerConfig) -> web.Application:
-    """The application, with an empty catalogue until it starts up; raises RootError then.
+    """Create the application. Its catalogue is empty until startup, which may raise RootError.
 
-    Limits of connections, of the time that a request's head takes and of a reader's slowness hold
-    only under `serve` and `start`, which accept the connections themselves.
+    Limits on connections, on the time for a request's head and on slow readers work only with
+    `serve` and `start`, which accept the connections themselves.
     """
     metrics = Metrics()
     app = web.Application(middlewares=[_middleware])
@@ -87,7 +87,7 @@ def create_app(config: ServerConfig) -> web.Application:
 
 @asynccontextmanager
 async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
-    """Run a server in this event loop; raises OSError, RootError."""
+    """Run a server in this event loop. Raises OSError, RootError."""
     app = create_app(config)
     state = app[STATE]
     patience = config.patience
@@ -123,7 +123,7 @@ async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
 
 
 async def serve(config: ServerConfig, *, ready: Callable[[str, int], None] | None = None) -> None:
-    """Run a server until SIGTERM or SIGINT; raises OSError, RootError."""
+    """Run a server until SIGTERM or SIGINT. Raises OSError, RootError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,7 +142,7 @@ async def serve(config: ServerConfig, *, ready: Callable[[str, int], None] | Non
 
 @web.middleware
 async def _middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What every request passes: its rate, cross-origin headers, metrics, the log."""
+    """Middleware for every request: rate limit, cross-origin headers, metrics, log."""
     state = request.app[STATE]
     loop = asyncio.get_running_loop()
     start_s = loop.time()
@@ -190,12 +190,12 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 async def _healthz(_request: web.Request) -> web.Response:
-    """The process runs."""
+    """GET /healthz: 200 while the process runs."""
     return web.Response(text="ok\n")
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    """The catalogue is there, and the server is not about to stop."""
+    """GET /readyz: 200 while the catalogue is loaded and the server is not stopping."""
     if request.app[STATE].is_closing:
         raise web.HTTPServiceUnavailable(text="stopping\n")
     return web.Response(text="ready\n")
@@ -213,7 +213,7 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _catalog(app: web.Application) -> AsyncIterator[None]:
-    """Read the folder at the start, and watch it."""
+    """Read the folder at startup and watch it."""
     state = app[STATE]
     await asyncio.to_thread(state.catalog.refresh)
     watching = asyncio.create_task(state.catalog.watch(state.config.reload_s))
@@ -224,7 +224,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _send_away(app: web.Application) -> None:
-    """Tell all streams to come back later."""
+    """Ask all streams to reconnect later."""
     state = app[STATE]
     state.is_closing = True
     for stream in list(state.streams):

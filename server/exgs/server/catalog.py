@@ -1,7 +1,7 @@
-"""The scenes of a store, kept up to date while it changes.
+"""The scenes of a store, updated while the store changes.
 
-Requests look names up in a dictionary and never reach the store with them: no name can lead out
-of it. A file that is replaced is opened anew; who reads the old one keeps it to the end.
+Requests look up names in a dictionary and never pass them to the store, so no name can reach other
+files. A replaced file is opened again; readers of the old file keep it until they finish.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger("exgs.server")
 
 
 class Scene:
-    """One open file: its plan for streams, its bytes for ranges."""
+    """One open file: its plan for streams and its bytes for range requests."""
 
     def __init__(self, name: str, version: Hashable, source: Source) -> None:
         head, table = open_table(source.read_now)
@@ -40,11 +40,11 @@ class Scene:
         self._source = source
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; raises UnreadableError where it does not hold them any more."""
+        """Read bytes of the file. Raises UnreadableError if they are not available any more."""
         return self._whole(await self._source.read(offset, length), length)
 
     def read_at_once(self, offset: int, length: int) -> bytes | None:
-        """The same without waiting; None where that can't be. Raises UnreadableError."""
+        """Read bytes without waiting; None if that is not possible. Raises UnreadableError."""
         if not isinstance(self._source, LocalFile):
             return None
         return self._whole(self._source.read_now(offset, length), length)
@@ -56,7 +56,7 @@ class Scene:
 
 
 class Catalog:
-    """The scenes by name; `refresh` or `watch` keeps them up to date."""
+    """The scenes by name. `refresh` and `watch` update them."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = root
@@ -75,11 +75,11 @@ class Catalog:
 
     @property
     def refused_count(self) -> int:
-        """Files that could not be opened as scenes."""
+        """The number of files that could not be opened as scenes."""
         return len(self._refused)
 
     def refresh(self) -> None:
-        """Open what is new or has changed, drop what is gone; raises RootError."""
+        """Open new and changed files, drop removed ones. Raises RootError."""
         store = self._store = self._store or open_store(self._root)
         scenes: dict[str, Scene] = {}
         refused: dict[str, Hashable] = {}
@@ -103,7 +103,7 @@ class Catalog:
         self._scenes, self._refused = scenes, refused
 
     async def watch(self, interval_s: float) -> None:
-        """Refresh again and again."""
+        """Refresh periodically."""
         while True:
             await asyncio.sleep(interval_s)
             try:
@@ -113,7 +113,7 @@ class Catalog:
 
 
 def _poster(name: str, head: FileHead, source: Source) -> Poster | None:
-    """The poster of a file; without one, or with a damaged one, a scene is shown all the same."""
+    """The poster of a file. A missing or damaged poster is not an error."""
     if not head.header.poster_bytes:
         return None
     data = source.read_now(head.header.root_end, head.header.poster_bytes)
@@ -126,7 +126,7 @@ def _poster(name: str, head: FileHead, source: Source) -> Poster | None:
 
 
 def _require_text(name: str) -> None:
-    """Raises UnreadableError where no URL can hold the name."""
+    """Raise UnreadableError if the name is not valid in a URL."""
     try:
         name.encode()
     except UnicodeEncodeError as error:

@@ -1,6 +1,6 @@
 """Range and conditional headers of RFC 9110, without a server: headers in, decision out.
 
-Only one range is answered; several, or what is no range at all, give the whole file, as the RFC
+Only single ranges are supported. Several ranges, or an invalid one, give the whole file, as the RFC
 allows.
 """
 
@@ -16,7 +16,7 @@ _TAG = re.compile(r'\s*(W/)?("[^"]*")\s*(?:,|$)')
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer: the status, and which bytes."""
+    """The status and the bytes of a response."""
 
     status: int  # 200, 206, 304, 412, 416
     start: int = 0
@@ -24,7 +24,7 @@ class Answer:
 
 
 def decide(method: str, headers: Mapping[str, str], etag: str, size_bytes: int) -> Answer:
-    """The answer to a GET or HEAD for a file with this strong ETag (RFC 9110, section 13.2.2)."""
+    """The response to GET or HEAD for a file with this strong ETag (RFC 9110, section 13.2.2)."""
     match = headers.get("If-Match")
     if match is not None and not _matches(match, etag, weak=False):
         return Answer(412)

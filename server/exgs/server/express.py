@@ -1,8 +1,7 @@
-"""Plain requests for one small range, answered without the web framework.
+"""A fast path for plain requests of one small range, which bypasses the web framework.
 
-They are most of what viewers of static files send, and half of what they cost was the way through
-the framework. Whatever is not as plain as can be, in any respect, takes that way: `express` then
-says None. What is answered is the same on both.
+Static clients send mostly such requests, and the framework took half of their time. For any other
+request `express` returns None, and the framework handles it. Both give the same responses.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _REQUEST = re.compile(
     r"((?:[A-Za-z-]+: [\x21-\x7e](?:[\x20-\x7e]{0,500}[\x21-\x7e])?\r\n){2,24})\r\n"
 )
 _RANGE = re.compile(r"bytes=\d{1,15}-\d{1,15}")
-# Headers that change nothing about such an answer.
+# Headers that do not change such a response.
 _INERT = {"accept", "accept-encoding", "accept-language", "cache-control", "dnt", "host", "pragma"}
 _INERT |= {"priority", "referer", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"}
 _INERT |= {"user-agent"}
@@ -34,7 +33,7 @@ log = logging.getLogger("exgs.server")
 
 
 def express(state: State, data: bytes, address: str) -> bytes | None:
-    """The whole answer to a request that came in one piece; None: ask the framework."""
+    """The whole response to a request that arrived in one piece; None: use the framework."""
     start_s = time.monotonic()
     config = state.config
     if config.token is not None or config.authorize is not None or state.is_closing:
@@ -70,7 +69,7 @@ def express(state: State, data: bytes, address: str) -> bytes | None:
         body = scene.read_at_once(answer.start, length)
     except UnreadableError:
         return None
-    # The framework counts the requests that it is asked for, and refuses those that are too many.
+    # The framework counts the requests that it handles and refuses those beyond the limit.
     if body is None or not state.gate.is_request_allowed(address):
         return None
     headers = answer_headers(state, scene, answer, is_immutable=is_immutable)

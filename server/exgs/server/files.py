@@ -1,7 +1,7 @@
-"""The static profile: the list of scenes, and each file by ranges.
+"""The static profile: the list of scenes, and files by range requests.
 
-Bytes go out in pieces that the connection has to take in time, so that a slow reader costs one
-piece of memory and a stalled one is cut off.
+Bytes are written in pieces that the client must read in time. So a slow reader takes the memory of
+one piece, and a stalled reader is disconnected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exgs.server.state import STATE, State
 from exgs.server.storage import UnreadableError
 
 _PIECE_BYTES = 32 << 10
-AT_ONCE_BYTES = 64 << 10  # goes out together with the head
+AT_ONCE_BYTES = 64 << 10  # written together with the head
 _HASH_DIGITS = 32
 _YEAR_S = 31_536_000
 
@@ -41,7 +41,7 @@ async def list_scenes(request: web.Request) -> web.Response:
 async def get_file(request: web.Request) -> web.StreamResponse:
     """GET and HEAD of /scenes/NAME.exgs and of /scenes/NAME.HASH.exgs.
 
-    Raises ConnectionError where the connection ends before the answer does.
+    Raises ConnectionError if the connection ends before the response is complete.
     """
     state = request.app[STATE]
     name = request.match_info["file"]
@@ -78,7 +78,7 @@ async def get_poster(request: web.Request) -> web.Response:
 
 
 def find_scene(state: State, name: str) -> tuple[Scene | None, bool]:
-    """The scene that NAME or NAME.HASH means, and whether that can never mean another."""
+    """The scene of NAME or NAME.HASH, and whether the name is immutable."""
     scene = state.catalog.get(name)
     if scene is not None:
         return scene, False
@@ -91,7 +91,7 @@ def find_scene(state: State, name: str) -> tuple[Scene | None, bool]:
 def answer_headers(
     state: State, scene: Scene, answer: Answer, *, is_immutable: bool
 ) -> dict[str, str]:
-    """What goes with an answer about a file."""
+    """Headers of a response about a file."""
     headers = {
         hdrs.ETAG: f'"{scene.hash}"',
         hdrs.ACCEPT_RANGES: "bytes",
@@ -129,12 +129,12 @@ async def _send(
             start += len(piece)
             await response.write(piece)
             state.metrics.file_bytes.inc(len(piece))
-            await asyncio.sleep(0)  # the others' turn, where this reader takes all at once
+            await asyncio.sleep(0)  # let other tasks run, even if this reader never makes us wait
         await response.prepare(request)
         await response.write_eof()
     except UnreadableError as error:
         log.error("scene can't be read", extra={"scene": scene.name, "error": str(error)})
-        state.gate.drop(request.transport, "file")  # an answer that ends early has no other end
+        state.gate.drop(request.transport, "file")  # the only way to end it early
         raise ConnectionAbortedError(str(error)) from error
     return response
 
@@ -148,7 +148,7 @@ def _cache_control(state: State, is_immutable: bool) -> str:
 
 
 def entry_of(scene: Scene) -> dict[str, object]:
-    """What the list of scenes says about one of them."""
+    """The entry of a scene in the list."""
     facts = scene.plan.facts
     name = quote(scene.name, safe="")
     poster = {} if scene.poster is None else {"poster": f"/scenes/{name}/poster"}

@@ -1,8 +1,7 @@
-"""What a connection may do before and between requests: how many there are, how long they wait.
+"""Limits on the number of connections and on the time that they wait.
 
-aiohttp waits for a request's head as long as it takes to come, and for a reader as long as it
-takes to read. Here every connection passes through a `Connection`, which the gate's sweep cuts off
-when its time is over.
+aiohttp waits for the head of a request and for a slow reader without a time limit. So each
+connection passes through a `Connection`. The gate closes connections that exceed their time limits.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from exgs.server.kernel import forget_unsent, socket_of, taken_by_peer, tune
 from exgs.server.metrics import Metrics
 
 _SWEEP_S = 1.0
-_PIECE_BYTES = 4 << 10  # that a reader has to take in `Patience.piece_s`
-_UNSENT_BYTES = 128 << 10  # in the kernel, for one reader
+_PIECE_BYTES = 4 << 10  # to be read within `Patience.piece_s`
+_UNSENT_BYTES = 128 << 10  # in the kernel, per reader
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 )
 
-# (a request's bytes, the peer's address) -> the bytes of the answer; None: ask the framework
+# (request, address of the peer) -> response; None: use the framework
 Express = Callable[[bytes, str], bytes | None]
 
 SLOW_READER = "slow reader"
@@ -46,11 +45,11 @@ class Gate:
         self._quotas = Quotas(config.quota)
 
     def protocol_factory(self, server: web.Server, express: Express) -> Callable[[], Connection]:
-        """What `loop.create_server` makes for every connection that it accepts."""
+        """Create a protocol for a connection, as a factory for `loop.create_server`."""
         return lambda: Connection(self, server(), express)
 
     async def sweep(self) -> None:
-        """Cut off, again and again, what takes too long."""
+        """Close connections that exceed their time limits, periodically."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -63,7 +62,7 @@ class Gate:
             self._quotas.forget_rested(now_s)
 
     def drop(self, transport: asyncio.Transport | None, reason: str) -> None:
-        """Cut a connection off, also one that waits to be closed until its reader has taken all."""
+        """Abort a connection, even if it is waiting for its reader before it closes."""
         if transport is None:
             return
         connection = self._connections.get(transport)
@@ -78,23 +77,23 @@ class Gate:
         transport.abort()
 
     def is_request_allowed(self, address: str) -> bool:
-        """Count a request of an address; False where it sends too many."""
+        """Count a request of an address. Returns False if it exceeds the limit."""
         return self._quotas.is_request_allowed(asyncio.get_running_loop().time(), address)
 
     def request_begins(self, request: web.Request) -> None:
-        """The head of a request is here."""
+        """The head of a request has arrived."""
         connection = self.find(request)
         if connection is not None:
             connection.head_wait.request_begins()
 
     def request_ends(self, request: web.Request) -> None:
-        """The connection of this request waits for the next one."""
+        """The connection of this request waits for the next request."""
         connection = self.find(request)
         if connection is not None:
             connection.rest()
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Enter a new connection; False where there are too many."""
+        """Register a new connection. Returns False if there are too many."""
         if not self._quotas.admit(address):
             return False
         if connection.transport is not None:
@@ -103,20 +102,20 @@ class Gate:
         return True
 
     def leave(self, connection: Connection, address: str) -> None:
-        """Forget a connection that was admitted."""
+        """Remove a connection that was admitted."""
         self._quotas.leave(address)
         if connection.transport is not None:
             self._connections.pop(connection.transport, None)
         self.metrics.connections.set(len(self._connections))
 
     def find(self, request: web.Request) -> Connection | None:
-        """The connection of a request; None where the gate does not keep it."""
+        """The connection of a request; None if the gate does not manage it."""
         transport = request.transport
         return self._connections.get(transport) if transport is not None else None
 
 
 class Connection(asyncio.Protocol):
-    """One connection: aiohttp's protocol, and what the gate knows of its pace."""
+    """One connection: aiohttp's protocol, and the times that the gate checks."""
 
     def __init__(self, gate: Gate, inner: asyncio.Protocol, express: Express) -> None:
         self.transport: asyncio.Transport | None = None
@@ -124,27 +123,27 @@ class Connection(asyncio.Protocol):
         self.head_wait = HeadWait(gate.config.patience, 0.0)
         self._gate = gate
         self._inner = inner
-        self._express: Express | None = express  # until a request has gone to the framework
+        self._express: Express | None = express  # until a request uses the framework
         self._is_admitted = False
         self._address = ""
         self._progress = Progress(0.0)
-        self._emptied = 0  # how often all that had waited in this process left it
+        self._emptied = 0  # how often the write buffer of this process became empty
 
     def rest(self) -> None:
-        """A request has been answered."""
+        """A response has been sent."""
         self.head_wait.request_ends(asyncio.get_running_loop().time())
 
     def is_late(self, now_s: float) -> bool:
-        """Whether a request's head has been awaited for too long."""
+        """Whether the head of a request takes too long."""
         return self.head_wait.is_over(now_s)
 
     def is_slow(self, now_s: float) -> bool:
-        """Whether the peer has long taken next to nothing of what waits for it."""
+        """Whether the peer reads too little of the waiting data."""
         if self.transport is None or self.dropped_for is not None:
             return False
         waiting_bytes = self.transport.get_write_buffer_size()
         known = taken_by_peer(socket_of(self.transport))
-        if known is not None:  # what the kernel holds hides neither progress nor the want of it
+        if known is not None:  # exact progress, including data in the kernel
             waiting_bytes, taken_bytes = waiting_bytes + known[0], known[1]
         else:
             taken_bytes = self._emptied * _PIECE_BYTES - waiting_bytes
@@ -165,8 +164,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(_TURNED_AWAY)
             self.transport.close()
             return
-        # Whoever writes waits until the kernel has taken all: nothing piles up in this process.
-        # (Not 0: asyncio's TLS transports then pause for an empty buffer, and never resume.)
+        # Writers wait until the kernel has taken all data, so nothing accumulates in this process.
+        # (Not 0: then asyncio's TLS transports pause with an empty buffer and never resume.)
         self.transport.set_write_buffer_limits(high=1)
         tune(self.transport, _UNSENT_BYTES)
         self._inner.connection_made(transport)
@@ -180,10 +179,10 @@ class Connection(asyncio.Protocol):
             self._inner.data_received(data)
 
     def _is_answered(self, data: bytes) -> bool:
-        """Answer a plain request at once, where no other can be on its way."""
+        """Answer a plain request at once, if no other request can be in progress."""
         if self._express is None or self.transport is None:
             return False
-        if self.transport.get_write_buffer_size():  # the last answer waits for its reader
+        if self.transport.get_write_buffer_size():  # the previous response waits for its reader
             return False
         answer = self._express(data, self._address)
         if answer is None:
@@ -211,6 +210,6 @@ class Connection(asyncio.Protocol):
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:
-    """The peer's address without its port."""
+    """The address of the peer without its port."""
     peer = transport.get_extra_info("peername") if transport is not None else None
     return str(peer[0]) if isinstance(peer, tuple) else ""

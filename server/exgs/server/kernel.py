@@ -1,4 +1,4 @@
-"""What Linux tells of a TCP connection, and what it is told; elsewhere it tells nothing."""
+"""TCP information and options of the Linux kernel. Other systems report nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 
 def delivery_of(end: socket.socket | None) -> Delivery | None:
-    """How the bytes of this connection get on; None where the system does not tell."""
+    """The delivery state of this connection; None if the system does not report it."""
     if not _is_tcp(end) or _TCP_INFO is None:
         return None
     try:
         info = end.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _FIELDS.size)
         control = end.getsockopt(socket.IPPROTO_TCP, _TCP_CC_INFO, _BBR.size)
-    except OSError:  # it has been closed
+    except OSError:  # the socket is closed
         return None
     if len(info) < _FIELDS.size:  # an old kernel
         return None
@@ -43,13 +43,13 @@ def delivery_of(end: socket.socket | None) -> Delivery | None:
 
 
 def taken_by_peer(end: socket.socket | None) -> tuple[int, int] | None:
-    """Bytes that the kernel keeps until they are acknowledged, and all that were; None: unknown."""
+    """Unacknowledged bytes in the kernel, and all acknowledged bytes; None if unknown."""
     if not _is_tcp(end) or _TCP_INFO is None:
         return None
     try:
         info = end.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.size)
         kept = fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size))
-    except OSError:  # it has been closed
+    except OSError:  # the socket is closed
         return None
     if len(info) < _ACKNOWLEDGED.size:  # an old kernel
         return None
@@ -59,25 +59,25 @@ def taken_by_peer(end: socket.socket | None) -> tuple[int, int] | None:
 
 
 def tune(transport: asyncio.BaseTransport | None, unsent_bytes: int) -> None:
-    """Let the kernel hold back at most so much, and find out itself that a quiet peer is gone."""
+    """Limit unsent bytes in the kernel, and enable TCP keepalive to detect vanished peers."""
     end = socket_of(transport)
     if not _is_tcp(end):
         return
     for name, value in (("TCP_NOTSENT_LOWAT", unsent_bytes), *_KEEPALIVE):
-        option = getattr(socket, name, None)  # some systems lack some
+        option = getattr(socket, name, None)  # not all systems have all options
         if option is not None:
             end.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def forget_unsent(transport: asyncio.BaseTransport) -> None:
-    """Let the kernel not keep, for a reader that takes nothing, what it has not taken."""
+    """Make the kernel discard unread data when the connection is closed."""
     end = socket_of(transport)
     if end is not None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def socket_of(transport: asyncio.BaseTransport | None) -> socket.socket | None:
-    """The socket under a transport."""
+    """The socket of a transport."""
     return transport.get_extra_info("socket") if transport is not None else None
 
 

@@ -1,4 +1,4 @@
-"""Logs for machines: one JSON object a line."""
+"""Logs in JSON: one object per line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, event, and whatever `extra` holds."""
+    """Formats records as objects with time, level, event and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of one record."""
+        """Format one record as a line."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, object] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",
@@ -30,10 +30,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class OneLineRefusals(logging.Filter):
-    """Turns aiohttp's trace of a malformed request into one line: it is the client's fault."""
+    """Shortens aiohttp's traceback of a malformed request to one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten the record, and let it through."""
+        """Shorten the record. Always returns True."""
         fault = record.exc_info[1] if record.exc_info else None
         if isinstance(fault, HttpProcessingError):
             record.levelno, record.levelname = logging.INFO, "INFO"
@@ -44,7 +44,7 @@ class OneLineRefusals(logging.Filter):
 
 
 def log_json(stream: TextIO) -> None:
-    """Send all log records of this process, from INFO on, to `stream`."""
+    """Send log records of this process of level INFO and above to `stream`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus."""
+"""Metrics in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _REACTION_BUCKETS_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1
 
 
 class Metrics:
-    """One server's counters, in a registry of their own."""
+    """The metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -56,12 +56,12 @@ class Metrics:
         )
 
     def count_answer(self, status: int) -> None:
-        """Count an HTTP answer."""
+        """Count an HTTP response."""
         counter = self._by_status.get(status)
-        if counter is None:  # finding it by its label takes longer than all the rest
+        if counter is None:  # looking it up by label takes most of the time
             counter = self._by_status[status] = self.answers.labels(str(status))
         counter.inc()
 
     def reject(self, code: ErrorCode) -> None:
-        """Count a session that ended by an error."""
+        """Count a session that ended with an error."""
         self.rejects.labels(code.name.lower()).inc()

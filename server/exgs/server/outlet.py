@@ -1,4 +1,4 @@
-"""One connection's share of the kernel's queue: asks the kernel, waits as the pacer says."""
+"""Limits the queue of one connection in the kernel, with information from the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exgs.server.kernel import delivery_of, socket_of
 
 
 class Outlet:
-    """Tells a stream when it may choose its next fragment."""
+    """Decides when a stream may choose its next fragment."""
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self._socket = socket_of(transport)
@@ -18,11 +18,11 @@ class Outlet:
 
     @property
     def fragment_bytes(self) -> int:
-        """Length of the fragment to choose next."""
+        """The length of the next fragment."""
         return self._pacer.fragment_bytes
 
     async def opens(self) -> None:
-        """Wait until the next fragment may go."""
+        """Wait until the next fragment may be sent."""
         loop = asyncio.get_running_loop()
         while True:
             now_s = loop.time()

@@ -1,7 +1,7 @@
-"""GET / and what belongs to it: the catalogue for people, a page for each scene, its assets.
+"""The viewer pages: the catalogue at /, a page per scene, and their assets.
 
-The pages themselves tell nothing about scenes to who has shown no token: where the server asks for
-one, the page asks the person for it and then the server for the rest.
+If the server requires a token, pages contain no information about scenes. The page asks the user
+for the token and requests the information with it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from exgs.server.files import entry_of
 from exgs.server.state import STATE, State
 from exgs.server.web_page import NOT_BUILT, WebPage, asset_headers, packed_html
 
-_LISTED = 100  # scenes that come with the page; of more, it asks for the list
+_LISTED = 100  # scenes in the page; with more, the page requests the list
 _PREFIX, _SUFFIX = "/scenes/", ".exgs"
 
 
 async def get_home(request: web.Request) -> web.Response:
-    """GET /: the catalogue; with ?content=URL, the scene there."""
+    """GET /: the catalogue, or with ?content=URL the scene at that URL."""
     state = request.app[STATE]
     page = _page(state)
     content = request.query.get("content", "")
@@ -36,7 +36,7 @@ async def get_home(request: web.Request) -> web.Response:
 
 
 async def get_scene_page(request: web.Request) -> web.Response:
-    """GET /scenes/NAME/: the page with this scene in it."""
+    """GET /scenes/NAME/: the page of this scene."""
     state = request.app[STATE]
     page = _page(state)
     name = request.match_info["name"]
@@ -46,7 +46,7 @@ async def get_scene_page(request: web.Request) -> web.Response:
 
 
 async def add_slash(request: web.Request) -> web.Response:
-    """GET /scenes/NAME: the page's address ends with a slash."""
+    """GET /scenes/NAME: redirect to the page, whose address ends with a slash."""
     state = request.app[STATE]
     _require_known(state, request.match_info["name"])
     name = quote(request.match_info["name"], safe="")
@@ -67,7 +67,7 @@ async def get_asset(request: web.Request) -> web.Response:
 async def _answer(
     request: web.Request, page: WebPage, scene: Scene | None, content: str
 ) -> web.Response:
-    """The page of one scene, which is `content`; `scene` where it is of this server."""
+    """The page of the scene at `content`. `scene` is set if it belongs to this server."""
     state = request.app[STATE]
     data: dict[str, object] = {"token": state.config.token is not None, "content": content}
     title, poster = "exgs", request.query.get("poster", "")
@@ -98,18 +98,18 @@ def _page(state: State) -> WebPage:
 
 
 def _require_known(state: State, name: str) -> None:
-    """Raises HTTPNotFound for what is no scene, unless that is nobody's business."""
+    """Raise HTTPNotFound if there is no such scene, unless scenes are not public."""
     if state.catalog.get(name) is None and _is_open(state):
         raise web.HTTPNotFound(text="There is no such scene. The list is at /.\n")
 
 
 def _is_open(state: State) -> bool:
-    """Whether scenes are shown to everybody."""
+    """Whether scenes are public."""
     return state.config.token is None and state.config.authorize is None
 
 
 def _name_in(content: str) -> str:
-    """The scene of this server that a ?content= names, "" for none."""
+    """The name of this server's scene in ?content=; "" if there is none."""
     path = urlsplit(content).path if content.startswith("/") else ""
     if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX):
         return ""

@@ -1,4 +1,4 @@
-"""What the handlers of one server share."""
+"""The shared state of the handlers of one server."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def _set_event() -> asyncio.Event:
 
 @dataclass(slots=True)
 class State:
-    """One server's parts."""
+    """The components of one server."""
 
     config: ServerConfig
     catalog: Catalog
     gate: Gate
     metrics: Metrics
-    page: WebPage | None = None  # where it is built
+    page: WebPage | None = None  # None if it is not built
     streams: set[Stream] = field(default_factory=set)
     all_streams_gone: asyncio.Event = field(default_factory=_set_event)
     is_closing: bool = False
 
     def enter(self, stream: Stream) -> None:
-        """A stream is open."""
+        """Register an open stream."""
         self.streams.add(stream)
         self.all_streams_gone.clear()
         self.metrics.streams.set(len(self.streams))
 
     def leave(self, stream: Stream) -> None:
-        """A stream has ended."""
+        """Remove a stream that has ended."""
         self.streams.discard(stream)
         if not self.streams:
             self.all_streams_gone.set()

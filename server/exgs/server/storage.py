@@ -1,8 +1,7 @@
-"""Where files lie: a folder, or a prefix in an object store that fsspec reaches.
+"""Stores of files: a folder, one file, or a prefix in an object store (with fsspec).
 
-A store lists what is there and opens it. An open file keeps giving the bytes that it was opened
-with, or fails: a folder's by holding the file open, a store's by looking whether the object is
-still the same one.
+A store lists and opens files. An open file returns the bytes it had when it was opened, or fails. A
+folder holds the file open; an object store checks that the object has not changed.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ SUFFIX = ".exgs"
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _BLOCK_BYTES = 1 << 20
-_CACHED_BLOCKS = 64  # of one store
+_CACHED_BLOCKS = 64  # per store
 _TELLS_VERSION = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 
 
 class RootError(ExgsError):
-    """What is to be served can't be read."""
+    """The folder or store to serve can't be read."""
 
 
 class UnreadableError(ExgsError):
-    """A file can't be read any more, or is another one than when it was opened."""
+    """A file can't be read any more, or has been replaced since it was opened."""
 
 
 class Source(Protocol):
@@ -40,41 +39,41 @@ class Source(Protocol):
     size_bytes: int
 
     def read_now(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes; may block. Raises UnreadableError."""
+        """Read up to `length` bytes. May block. Raises UnreadableError."""
         ...
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes. Raises UnreadableError."""
+        """Read up to `length` bytes. Raises UnreadableError."""
         ...
 
 
 class Store(Protocol):
-    """A place that holds files."""
+    """A collection of files."""
 
     def list(self) -> Mapping[str, Hashable]:
-        """Names, without their suffix, and what changes with the file; raises RootError."""
+        """Names without suffix, each with a value that changes with the file. Raises RootError."""
         ...
 
     def open(self, name: str) -> Source:
-        """One of them; raises OSError, ExgsError."""
+        """Open one of the files. Raises OSError, ExgsError."""
         ...
 
 
 def open_store(root: Path | str) -> Store:
-    """The store at a path (a folder, or one file) or URL (s3://bucket/prefix); raises RootError."""
+    """The store at a path (folder or file) or a URL (s3://bucket/prefix). Raises RootError."""
     if isinstance(root, str) and "://" in root:
         return ObjectStore(root)
     return OneFile(Path(root)) if Path(root).is_file() else Folder(Path(root))
 
 
 class Folder:
-    """The regular files of one folder; links and what lies deeper are left out."""
+    """The regular files of one folder, without links and subfolders."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def list(self) -> dict[str, Hashable]:
-        """Names and inode, size, time of the last change."""
+        """Names, each with inode, size and modification time."""
         found: dict[str, Hashable] = {}
         try:
             with os.scandir(self._path) as entries:
@@ -90,18 +89,18 @@ class Folder:
         return found
 
     def open(self, name: str) -> LocalFile:
-        """One of its files, whatever becomes of its name later."""
+        """Open one of the files. It stays readable if it is renamed or deleted."""
         return LocalFile(self._path / f"{name}{SUFFIX}")
 
 
 class OneFile:
-    """A single file, and nothing of what lies beside it."""
+    """A single file, without the other files of its folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def list(self) -> dict[str, Hashable]:
-        """Its name, and inode, size, time of the last change; nothing once it is gone."""
+        """Its name with inode, size and modification time; empty if it has been deleted."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -112,15 +111,15 @@ class OneFile:
         return {self._path.name.removesuffix(SUFFIX): version}
 
     def open(self, name: str) -> LocalFile:
-        """The file; links are followed, since a person has named it."""
+        """Open the file. Links are followed, since the user has named the file."""
         return LocalFile(self._path.resolve())
 
 
 class LocalFile:
     """An open file.
 
-    Bytes are read by position rather than mapped: a file that someone cuts short in place then
-    ends an answer early, where a mapping would end the process.
+    Bytes are read by position instead of mapped. If someone truncates the file, the response ends
+    early; with a mapping, the process would crash.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,19 +132,19 @@ class LocalFile:
         self.size_bytes = status.st_size
 
     def read_now(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes."""
+        """Read up to `length` bytes."""
         try:
             return os.pread(self._descriptor, length, offset)
         except OSError as error:
             raise UnreadableError(f"{self._path.name}: {error.strerror}") from error
 
     async def read(self, offset: int, length: int) -> bytes:
-        """The same: what was read lately is in the kernel's memory."""
+        """Read without waiting. Recently read bytes are in the page cache."""
         return self.read_now(offset, length)
 
 
 class ObjectStore:
-    """The objects right below one prefix."""
+    """The objects directly below one prefix."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -162,7 +161,7 @@ class ObjectStore:
         self.blocks: OrderedDict[Hashable, bytes] = OrderedDict()
 
     def list(self) -> dict[str, Hashable]:
-        """Names and size, ETag or time."""
+        """Names, each with size and ETag or time."""
         try:
             self.files.invalidate_cache()
             entries = self.files.ls(self._prefix, detail=True)
@@ -176,12 +175,12 @@ class ObjectStore:
         return found
 
     def open(self, name: str) -> RemoteFile:
-        """One of its objects, as long as it stays the same."""
+        """Open one of the objects. Reading fails if the object changes."""
         return RemoteFile(self, f"{self._prefix}/{name}{SUFFIX}")
 
 
 class RemoteFile:
-    """An object, read by blocks that all readers of its store share."""
+    """An object, read in blocks that all readers of its store share."""
 
     def __init__(self, store: ObjectStore, path: str) -> None:
         self._store = store
@@ -192,7 +191,7 @@ class RemoteFile:
         self._fetching: dict[int, asyncio.Task[bytes]] = {}
 
     def read_now(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes, from the store."""
+        """Read up to `length` bytes from the store."""
         end = min(offset + length, self.size_bytes)
         if offset >= end:
             return b""
@@ -205,7 +204,7 @@ class RemoteFile:
         return data
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes, from blocks that are here or are fetched by a thread."""
+        """Read up to `length` bytes from cached blocks; missing blocks are read on a thread."""
         end = min(offset + length, self.size_bytes)
         numbers = range(offset // _BLOCK_BYTES, -(-end // _BLOCK_BYTES))
         data = b"".join([await self._block(number) for number in numbers])
@@ -222,7 +221,7 @@ class RemoteFile:
             read = asyncio.to_thread(self.read_now, number * _BLOCK_BYTES, _BLOCK_BYTES)
             fetching = self._fetching[number] = asyncio.create_task(read)
             fetching.add_done_callback(lambda _: self._fetching.pop(number))
-        block = await asyncio.shield(fetching)  # others may wait for it too
+        block = await asyncio.shield(fetching)  # other readers may wait for it too
         blocks[key] = block
         while len(blocks) > _CACHED_BLOCKS:
             blocks.popitem(last=False)
@@ -238,7 +237,7 @@ class RemoteFile:
 
 
 def _version(entry: Mapping[str, Any]) -> Hashable:
-    """What changes with an object."""
+    """A value that changes with an object."""
     marks = (str(entry[key]) for key in _TELLS_VERSION if key in entry)
     return (entry["size"], next(marks, ""))
 

@@ -1,7 +1,7 @@
-"""The streaming profile: one WebSocket around one ServerSession.
+"""The streaming profile: one WebSocket with one ServerSession.
 
-One task reads, one writes. The writer chooses a fragment only when the link has room for it
-(`outlet`), so that a new view turns the stream at once.
+One task reads, another writes. The writer chooses a fragment only when the link has room for it
+(`outlet`), so that a new view takes effect at once.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from exgs.wire.rate import RateLimit
 from exgs.wire.scheduler import Slice
 from exgs.wire.server import ServerSession
 
-_UNSENT_BYTES = 16 << 10  # that the kernel may hold back: more would be chosen too early
+_UNSENT_BYTES = 16 << 10  # in the kernel; with more, fragments would be chosen too early
 _CLOSING_S = 1.0
-_FRAMES_PER_S = 100.0  # that are read from one client, after a first burst of as many
+_FRAMES_PER_S = 100.0  # read from one client, after a burst of the same number
 _RETRY_S = 1.0
 
 log = logging.getLogger("exgs.server")
 
 
 class _Refused(ProtocolError):
-    """This server ends the exchange; the session holds the ERROR frame."""
+    """This server ends the session. The session has the ERROR frame to send."""
 
 
 async def stream_scene(request: web.Request) -> web.WebSocketResponse:
@@ -61,7 +61,7 @@ async def stream_scene(request: web.Request) -> web.WebSocketResponse:
 
 
 class Stream:
-    """One client of one scene."""
+    """The stream of one client with one scene."""
 
     def __init__(self, state: State, request: web.Request) -> None:
         self.socket: web.WebSocketResponse = web.WebSocketResponse(
@@ -76,8 +76,8 @@ class Stream:
         self._name = request.match_info["name"]
         self._session = ServerSession()
         self._scene: Scene | None = None
-        self._news = asyncio.Event()  # something may be sent that could not be before
-        self._view_at_s: float | None = None  # of a view that no fragment was chosen for yet
+        self._news = asyncio.Event()  # set when there may be something new to send
+        self._view_at_s: float | None = None  # of a view without a fragment yet
         self._reading: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._sign_of_life = SignOfLife(state.config.patience.ping_s)
@@ -86,7 +86,7 @@ class Stream:
     # Public
 
     async def run(self) -> None:
-        """Serve this client to the end."""
+        """Serve this client until the stream ends."""
         await self.socket.prepare(self._request)
         tune(self._transport, _UNSENT_BYTES)
         connection = self._state.gate.find(self._request)
@@ -104,7 +104,7 @@ class Stream:
             self._session.send_error(ErrorCode.INTERNAL, "the scene can't be read")
             await self._close(WEBSOCKET_CLOSE_BASE + ErrorCode.INTERNAL)
         except ConnectionError:
-            pass  # the client has gone
+            pass  # the client has disconnected
         finally:
             if connection is not None and connection.dropped_for == SLOW_READER:
                 self._session.failure = ErrorCode.SLOW_READER
@@ -112,20 +112,20 @@ class Stream:
             self._report(self._now() - start_s)
 
     def go_away(self) -> None:
-        """Tell the client that the server stops, and close."""
+        """Send GOAWAY because the server stops, and close."""
         self._is_leaving = True
         if self._reading is not None:
             self._reading.cancel()
 
     def abort(self) -> None:
-        """Cut the connection off."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
     # Private: the exchange
 
     async def _exchange(self) -> None:
-        """Read and write until one of them ends; raises what ended it."""
+        """Read and write until one of them ends. Raises the reason."""
         self._reading = asyncio.create_task(self._read())
         writing = asyncio.create_task(self._write())
         tasks = (self._reading, writing)
@@ -135,7 +135,7 @@ class Stream:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
-                task.cancel()  # a frame that waits to be sent is whole in the buffer
+                task.cancel()  # the buffer contains only whole frames
             await asyncio.wait(tasks)
         for task in tasks:
             if not task.cancelled():
@@ -161,7 +161,7 @@ class Stream:
                 await asyncio.sleep(delay_s)
 
     async def _receive(self) -> bool:
-        """Take one message; False at the end."""
+        """Receive one message. Returns False at the end."""
         message = await self.socket.receive()
         self._sign_of_life.heard()
         if message.type is WSMsgType.PING:
@@ -177,14 +177,14 @@ class Stream:
         for event in self._session.receive_data(message.data):
             await self._handle(event)
         if self._session.closed:
-            self._session.receive_eof()  # raises the fault, if one closed it
+            self._session.receive_eof()  # raises the fault, if there is one
             return False
         self._news.set()
         return True
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case Hello() if not self._session.closed:  # by what came with it
+            case Hello() if not self._session.closed:  # by data that followed HELLO
                 await self._open(event)
             case View():
                 self._view_at_s = self._now()
@@ -226,14 +226,14 @@ class Stream:
                 continue
             data = await self._scene.read(piece.file_offset, piece.length)
             if self._session.next_fragment(size_bytes) != piece:
-                continue  # while it was read, a new view has come, or the end
+                continue  # a new view, or the end, has arrived during the read
             self._session.send_fragment(piece, data)
             self._count(self._scene, piece)
             await self._flush()
-            await asyncio.sleep(0)  # the others' turn, and this client's next view
+            await asyncio.sleep(0)  # let other tasks run, and receive this client's next view
 
     async def _wait_for_news(self) -> None:
-        """Wait until the client says something; ping it now and then."""
+        """Wait for a message of the client. Send pings meanwhile."""
         self._news.clear()
         try:
             async with asyncio.timeout_at(self._sign_of_life.wake_s(self._now())):
@@ -266,7 +266,7 @@ class Stream:
         raise _Refused(message, code=code)
 
     async def _close(self, code: int) -> None:
-        """Send what the session has left to say, as far as the client takes it, and close."""
+        """Send the remaining frames, as far as the client reads them, and close."""
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
                 await self._flush()

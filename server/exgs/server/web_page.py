@@ -1,8 +1,8 @@
-"""The page for people, without sockets: the built files, and the HTML of one request.
+"""The viewer page, without sockets: its built files, and the HTML of one request.
 
-The page is built from client/web and is no part of the repository. Its HTML is a template: the
-server fills in what the page needs first (which scene, its poster), so that no request is spent on
-that, and a policy that lets the page load nothing but what that request is about.
+The page is built from client/web and is not in the repository. Its HTML is a template: the server
+inserts the data that the page needs first (scene and poster), which saves a request, and a content
+security policy that limits the page to the content of that request.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _TYPES = {
     ".wasm": "application/wasm",
     ".woff2": "font/woff2",
 }
-_ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the shortest first
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}  # shortest first
 _INLINE = re.compile(r'<(script|style)(?: type="module" async)?>(.*?)</\1>', re.DOTALL)
 _DATA_MARK = '<script type="application/json" id="exgs-data"></script>'
 _POSTER_MARK = "<!--poster-->"
 _POLICY_MARK = "<!--policy-->"
 _SCENE_MARK = "<!--scene-->"
 _TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
-# Workers obey the policy of their own answer. They fetch scenes, from wherever these lie.
+# Workers follow the policy of their own response. They fetch scenes from any origin.
 _WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src *"
 
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """The small picture of a scene that comes with its file."""
+    """The poster of a scene."""
 
     data: bytes
     content_type: str
@@ -61,7 +61,7 @@ class Poster:
 
 
 def poster_of(data: bytes) -> Poster | None:
-    """The poster that these bytes are; None for none, and for what is no picture."""
+    """The poster in these bytes; None if they are empty or not a picture."""
     if data[:3] == b"\xff\xd8\xff":
         return Poster(data, "image/jpeg")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -71,13 +71,13 @@ def poster_of(data: bytes) -> Poster | None:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the built page, in each encoding that there is; "" is the plain one."""
+    """One file of the built page in all available encodings; "" is uncompressed."""
 
     content_type: str
     bodies: dict[str, bytes]
 
     def choose(self, accepted: str) -> tuple[str, bytes]:
-        """Encoding and body for an Accept-Encoding."""
+        """Encoding and body for an Accept-Encoding header."""
         names = _accepted(accepted)
         encoding = next((name for name in self.bodies if name in names), "")
         return encoding, self.bodies[encoding]
@@ -98,13 +98,13 @@ class WebPage:
         }
 
     def html(self, data: object, *, title: str, poster: str = "") -> str:
-        """The page with what it has to know, a title, and a picture to show at once."""
+        """The HTML of the page with its data, title and poster."""
         return _filled(self._template, data, title, poster)
 
     def headers(
         self, *, content: str = "", poster: str = "", embedders: Iterable[str] = ()
     ) -> dict[str, str]:
-        """Headers of the page, which may load `content` and `poster`, URLs of the request."""
+        """Headers of the page. It may load the URLs `content` and `poster`."""
         connect = ["'self'", *_origin(content)]
         images = ["'self'", "data:", "blob:", *_origin(poster)]
         policy = {
@@ -135,9 +135,9 @@ class SinglePage:
         self._template = (folder / "single.html").read_text("utf-8")
 
     def parts(self, data: object, *, title: str, poster: str, content: str) -> tuple[str, str]:
-        """What comes in front of the scene's bytes, and what comes behind them.
+        """The HTML before and after the bytes of the scene.
 
-        `content` is the URL that the page reads the scene from, "" where the scene is within.
+        `content` is the URL of the scene, "" if the page contains the scene.
         """
         policy = {
             "default-src": ["'none'"],
@@ -156,7 +156,7 @@ class SinglePage:
 
 
 def asset_headers(asset: Asset, encoding: str) -> dict[str, str]:
-    """Headers of an asset, whose name changes with its bytes."""
+    """Headers of an asset. The name of an asset changes with its content."""
     headers = {
         "Content-Type": asset.content_type,
         "Content-Security-Policy": _WORKER_POLICY,
@@ -171,13 +171,13 @@ def asset_headers(asset: Asset, encoding: str) -> dict[str, str]:
 
 
 def packed_html(text: str, accepted: str) -> tuple[str, bytes]:
-    """Encoding and body of a page that is made for one request."""
+    """Encoding and body of a page for one request."""
     body = text.encode()
     return ("gzip", gzip.compress(body, 6)) if "gzip" in _accepted(accepted) else ("", body)
 
 
 def load_single_page(folder: Path = PAGE_FOLDER) -> SinglePage | None:
-    """The page in one file, where it is built."""
+    """The single-file page; None if it is not built."""
     try:
         return SinglePage(folder)
     except OSError:
@@ -185,7 +185,7 @@ def load_single_page(folder: Path = PAGE_FOLDER) -> SinglePage | None:
 
 
 def load_page(folder: Path = PAGE_FOLDER) -> WebPage | None:
-    """The page, where it is built."""
+    """The page; None if it is not built."""
     try:
         return WebPage(folder)
     except OSError:
@@ -211,7 +211,7 @@ def _bodies(path: Path) -> dict[str, bytes]:
 
 
 def _accepted(header: str) -> set[str]:
-    """The encodings that an Accept-Encoding lets in; those with a weight of 0 it does not."""
+    """The encodings that an Accept-Encoding header allows, without those of weight 0."""
     names = set()
     for entry in header.split(","):
         name, _, weight = entry.partition(";")
@@ -225,7 +225,7 @@ def _policy(directives: dict[str, list[str]]) -> str:
 
 
 def _hashes(template: str, tag: str) -> list[str]:
-    """What a policy names the inline scripts or styles of a page by."""
+    """The hashes of a page's inline scripts or styles, for its policy."""
     return [_hash(text) for found, text in _INLINE.findall(template) if found == tag]
 
 
@@ -234,13 +234,13 @@ def _hash(text: str) -> str:
 
 
 def _data_block(data: object) -> str:
-    """JSON that no text in it can end early."""
+    """JSON for a script element, in which no text can end the element."""
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return _DATA_MARK.replace("></", f">{text}</")
 
 
 def _origin(url: str) -> list[str]:
-    """The origin of an absolute URL, as a policy names it; nothing for any other."""
+    """The origin of an absolute URL for a policy; empty for other URLs."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
