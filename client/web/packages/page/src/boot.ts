@@ -3,7 +3,7 @@
 
 import type { Boot, PageData } from './boot_types.ts';
 import { storedToken } from './stored_token.ts';
-import { workerUrl } from './worker_url.ts';
+import { startWorker } from './start_worker.ts';
 
 declare const CLIENT_WORKER: string; // places, filled in by the build
 declare const SORT_WORKER: string;
@@ -15,7 +15,6 @@ const content = new URLSearchParams(location.search).get('content') || data.cont
 const boot: Boot = { data, content, first: null, clientWorker: null, sortWorker: null };
 
 if (content || data.embedded) {
-  const start = (place: string): Worker => new Worker(workerUrl(place), { type: 'module' });
   const token = data.token ? storedToken() : null;
   if (content && (token || !data.token)) {
     const headers: Record<string, string> = { Range: `bytes=0-${FIRST_BYTES - 1}` };
@@ -23,7 +22,7 @@ if (content || data.embedded) {
     boot.first = fetch(content, { headers, credentials: 'same-origin' });
     boot.first.catch(() => {}); // whoever uses it hears of it
   }
-  boot.clientWorker = start(CLIENT_WORKER);
-  boot.sortWorker = start(SORT_WORKER);
+  boot.clientWorker = startWorker(CLIENT_WORKER);
+  boot.sortWorker = startWorker(SORT_WORKER);
 }
 (window as unknown as { exgsBoot: Boot }).exgsBoot = boot;

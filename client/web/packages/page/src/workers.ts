@@ -2,7 +2,7 @@
 
 import { setWorkerFactory } from '@exgs/viewer';
 import type { Boot } from './boot_types.ts';
-import { workerUrl } from './worker_url.ts';
+import { startWorker } from './start_worker.ts';
 
 declare const CLIENT_WORKER: string; // places, filled in by the build
 declare const SORT_WORKER: string;
@@ -20,5 +20,5 @@ export function clientWorker(boot: Boot): Worker {
 function taken(boot: Boot, which: 'clientWorker' | 'sortWorker', place: string): Worker {
   const worker = boot[which];
   boot[which] = null;
-  return worker ?? new Worker(workerUrl(place), { type: 'module' });
+  return worker ?? startWorker(place);
 }

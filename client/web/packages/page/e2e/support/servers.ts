@@ -72,7 +72,11 @@ export async function serveS3(file: string, cors: string | null): Promise<Runnin
   if (!isThere) return null;
   const name = path.basename(file);
   const put = async (at: string, body: string | Uint8Array): Promise<void> => {
-    const answer = await fetch(`${url}/bucket${at}`, { method: 'PUT', body: body as BodyInit });
+    const answer = await fetch(`${url}/bucket${at}`, {
+      method: 'PUT',
+      body: body as BodyInit,
+      headers: { 'x-amz-acl': 'public-read' },
+    });
     if (!answer.ok) throw new Error(`the S3 server answers ${answer.status} to ${at}`);
   };
   await put('', '');

@@ -1,0 +1,98 @@
+// Loading over a slow link: what is shown when, what is asked for, and that nothing complains.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openLink } from '../../../../../bench/web/link.mjs';
+import { Browser, DESKTOP, findChromium, PHONE, reached, received, settled, SMALL } from './support/browser.ts';
+import { outFolder, SAMPLE, scenesFolder } from './support/scenes.ts';
+import { serveExgs, serveNginx, type Running } from './support/servers.ts';
+
+const CODE_BYTES = 80_000; // gzip, all of it before the first picture
+const MARKS = [64_000, 300_000, 1_000_000];
+
+describe.skipIf(!findChromium())('loading', () => {
+  let server: Running;
+  beforeAll(async () => {
+    server = await serveExgs(scenesFolder());
+  });
+  afterAll(() => server.stop());
+
+  test.each([
+    ['desktop', DESKTOP],
+    ['phone', PHONE],
+  ])('sharpens on a %s, and says and asks for nothing needless', async (name, viewport) => {
+    const browser = await Browser.launch({ viewport, hasTouch: name === 'phone' });
+    const { page } = browser;
+    try {
+      await page.goto(`${server.url}/scenes/sample/?rate=2`);
+      expect(await page.title()).toBe('sample - exgs');
+      await reached(page, 'firstpicture');
+      for (const bytes of MARKS) {
+        await received(page, bytes);
+        await page.screenshot({ path: path.join(outFolder(), `${name}-${bytes}.png`) });
+      }
+      await reached(page, 'complete');
+      await settled(page);
+      await page.screenshot({ path: path.join(outFolder(), `${name}-complete.png`) });
+      expect(await page.locator('#poster').count()).toBe(0);
+      expect(browser.complaints).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  });
+
+  test('shows the poster before any code runs, and asks for the scene before that', async () => {
+    const link = await openLink(server.port, { mbit: 2, delayMs: 100 });
+    const browser = await Browser.launch({ viewport: SMALL });
+    const { page } = browser;
+    const asked: string[] = [];
+    let codeBytes = 0;
+    let isCounting = true;
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    page.on('response', async (response) => {
+      const { pathname } = new URL(response.url());
+      const isCode = pathname.startsWith('/assets/') || pathname === '/scenes/sample/';
+      const sizes = isCounting && isCode ? await response.request().sizes() : null;
+      codeBytes += sizes?.responseBodySize ?? 0;
+    });
+    try {
+      await page.goto(`http://127.0.0.1:${link.port}/scenes/sample/`, { waitUntil: 'commit' });
+      await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0);
+      const started = await page.evaluate(() => performance.getEntriesByName('exgs:start').length);
+      expect(started).toBe(0); // the poster is painted, the code is still on its way
+      const firstMs = await reached(page, 'firstpicture');
+      isCounting = false;
+      const paintMs = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]!.startTime);
+      console.log(`poster ${paintMs.toFixed(0)} ms, first picture ${firstMs.toFixed(0)} ms, code ${codeBytes} bytes`);
+      const scene = asked.indexOf('/scenes/sample.exgs');
+      expect(scene).toBeGreaterThan(0);
+      expect(scene).toBeLessThanOrEqual(2); // behind the page, and at most one file of code
+      expect(codeBytes).toBeGreaterThan(20_000);
+      expect(codeBytes).toBeLessThan(CODE_BYTES);
+      expect(browser.complaints).toEqual([]);
+    } finally {
+      await browser.close();
+      await link.close();
+    }
+  });
+
+  test('works from any file server, as one page beside the scene', async ({ skip }) => {
+    const folder = fs.mkdtempSync(path.join(outFolder(), 'static-'));
+    fs.copyFileSync(SAMPLE, path.join(folder, 'sample.exgs'));
+    const { exportPage } = await import('./support/export.ts');
+    exportPage(SAMPLE, path.join(folder, 'index.html'), '--url', 'sample.exgs');
+    const nginx = await serveNginx(folder);
+    if (!nginx) skip('needs nginx');
+    const browser = await Browser.launch({ viewport: SMALL });
+    try {
+      await browser.page.goto(`${nginx!.url}/index.html`);
+      await reached(browser.page, 'complete');
+      expect(browser.complaints).toEqual([]);
+    } finally {
+      await browser.close();
+      await nginx?.stop();
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+});
