@@ -1,6 +1,6 @@
 """Fuzzing what reads untrusted bytes: anything may go in, typed errors alone come out.
 
-    python -m bench.net_fuzz header|index|chunk|control [--minutes 10] [--corpus FOLDER]
+    python -m bench.net_fuzz header|index|page|chunk|control [--minutes 10] [--corpus FOLDER]
 
 With atheris (`pip install atheris`) the search is guided by coverage; without it, mutations of the
 seeds are tried at random. Checksums, hashes and compression are made right around what is fuzzed,
@@ -78,6 +78,30 @@ def _index() -> tuple[Fuzz, list[bytes]]:
     return fuzz, [b"\0" + roots[0], b"\1" + _packed(roots[0])]
 
 
+def _page() -> tuple[Fuzz, list[bytes]]:
+    """A page of a group, unpacked: the first byte names it. Lengths and hashes are right."""
+    from tests.codec.drawing import draw
+    from tests.codec.forge import Root, assemble, paired_file
+
+    base = paired_file()
+    sound = base.dump_page
+    pages: list[bytes] = []
+
+    def keep(table: Root) -> bytes:
+        pages.append(sound(table))
+        return pages[-1]
+
+    assemble(replace(base, dump_page=keep))
+
+    def fuzz(data: bytes) -> None:
+        raws = list(pages)
+        raws[data[0] % len(raws)] = data[1:]
+        dumped = iter(raws)
+        draw(assemble(replace(base, dump_page=lambda _: next(dumped))))
+
+    return fuzz, [bytes([number]) + raw for number, raw in enumerate(pages)]
+
+
 def _chunk() -> tuple[Fuzz, list[bytes]]:
     """The payload of one chunk, which the first byte names: hash and lengths are right."""
     from tests.codec.drawing import draw
@@ -152,7 +176,7 @@ def _control() -> tuple[Fuzz, list[bytes]]:
     return fuzz, [bytes([first]) + data for data in sent for first in (252, 253, 254, 255)]
 
 
-_TARGETS = {"header": _header, "index": _index, "chunk": _chunk, "control": _control}
+_TARGETS = {"header": _header, "index": _index, "page": _page, "chunk": _chunk, "control": _control}
 
 
 class _Watch:

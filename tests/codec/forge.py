@@ -83,6 +83,7 @@ class Parts:
     poster: bytes = b""
     edit_index: Callable[[Root], object] = lambda root: None  # the whole root index
     edit_page: Callable[[Root], object] = lambda page: None  # every page
+    dump_page: Callable[[Root], bytes] = lambda page: msgpack.packb(page, use_bin_type=True)
     wrap_root: Callable[[bytes], bytes] = lambda raw: squeeze(raw)
     dump_root: Callable[[Root], bytes] = lambda root: msgpack.packb(root, use_bin_type=True)
     header: dict[str, Any] = field(default_factory=dict)  # fields that lie
@@ -160,7 +161,7 @@ def assemble(parts: Parts) -> bytes:
         tables, area = _laid_out(parts, levels, members)
         for number, rows, table in zip(numbers, members, tables, strict=True):
             parts.edit_page(table)
-            raw = msgpack.packb(table, use_bin_type=True)
+            raw = parts.dump_page(table)
             frame = squeeze(raw)
             level, tile = regions[number - 1]
             page_rows.append(

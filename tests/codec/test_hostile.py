@@ -24,6 +24,7 @@ from tests.codec.forge import (
     assemble,
     chunk,
     digest,
+    paired_file,
     random_file,
     small_file,
     squeeze,
@@ -85,8 +86,9 @@ def test_any_payload_gives_an_error_or_sound_values(seed: int) -> None:
 def test_any_index_gives_an_error_or_sound_values(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(200):
-        parts = small_file()
-        if rng.integers(2):
+        parts = small_file() if rng.integers(2) else paired_file()
+        way = rng.integers(3)
+        if way == 0:
             raw: list[bytes] = []
 
             def keep(packed: bytes, raw: list[bytes] = raw) -> bytes:
@@ -96,11 +98,15 @@ def test_any_index_gives_an_error_or_sound_values(seed: int) -> None:
             parts.wrap_root = keep
         else:
 
-            def edit(root: Root) -> None:
-                name = str(rng.choice([*root["chunks"]]))
-                root["chunks"][name] = mutated(root["chunks"][name], rng)
+            def edit(root: Root, way: int = int(way)) -> None:
+                table = root if way == 1 else root[str(rng.choice(["chunks", "pages"]))]
+                name = str(rng.choice([*table]))
+                table[name] = mutated(table[name], rng)
 
-            parts.edit_index = edit
+            if way == 1:
+                parts.edit_page = edit
+            else:
+                parts.edit_index = edit
         survives(parts)
 
 
