@@ -10,6 +10,7 @@ stream. Colours are those of degree 0: viser draws no view dependence.
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,9 @@ def main() -> None:
     parser.add_argument("source", help="URL of a stream or an .exgs file, or a path")
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--link", help="a slow link to try it over, as in 2mbit,50ms")
+    parser.add_argument(
+        "--pause", type=float, default=1.0, help="seconds between two updates (default: 1)"
+    )
     arguments = parser.parse_args()
     link = parse_link(arguments.link) if arguments.link else None
     server = viser.ViserServer(port=arguments.port, verbose=False)
@@ -111,6 +115,8 @@ def main() -> None:
             print(f"look at http://localhost:{server.get_port()}", flush=True)
             for update in scene:
                 bridge.show(update)
+                if not update.is_complete:  # viser sorts all splats anew for each update
+                    time.sleep(arguments.pause)
             print("everything is here", flush=True)
             server.sleep_forever()
     except KeyboardInterrupt:
