@@ -5,6 +5,7 @@ import type { Progress, SceneUpdate, View } from '@exgs/client/update';
 import { ViewerError } from './errors.ts';
 import { FADE_MS } from './fades.ts';
 import { GroupTable } from './gl/group_table.ts';
+import { Pace } from './gl/pace.ts';
 import { Passes, type PicturePass, type Target } from './gl/passes.ts';
 import { Store } from './gl/store.ts';
 import { Order } from './order.ts';
@@ -32,8 +33,9 @@ export interface RendererEvents {
 }
 
 export interface FrameReport {
+  /** Whether something new is on the canvas. */
   readonly drew: boolean;
-  /** Whether the next frame will differ. */
+  /** Whether another frame is needed. */
   readonly again: boolean;
 }
 
@@ -43,6 +45,7 @@ export interface RendererStats {
   readonly sortMs: number; // the last sort, in the worker
   readonly sortDelayMs: number; // the last sort, from asking to its order
   readonly uploadMs: number; // the last upload of a part, on the main thread
+  readonly gpuMs: number; // the last frame, as the page sees it
   readonly gpuBytes: number;
   readonly target: Target;
   readonly precision: ShPrecision;
@@ -54,6 +57,7 @@ export class SplatRenderer {
   readonly #options: RendererOptions;
   readonly #events: RendererEvents;
   readonly #passes: Passes;
+  readonly #pace: Pace;
   readonly #store: Store;
   readonly #table: GroupTable;
   readonly #order: Order;
@@ -62,6 +66,7 @@ export class SplatRenderer {
   #view: View | null = null;
   #projectionStale = true;
   #pictureStale = true;
+  #undelivered = false; // a picture is drawn that is not on the canvas yet
   #holdFor = 0; // no frame before this order: the camera has jumped
   #clockMs: number | null = null; // of the last frame, while fades go on
   #uploadMs = 0;
@@ -78,6 +83,7 @@ export class SplatRenderer {
     this.#events = events;
     const { shDegree, precision, target } = options;
     this.#passes = new Passes(gl, shDegree, precision, target);
+    this.#pace = new Pace(gl);
     const store = (this.#store = new Store(gl, shDegree, precision));
     const table = (this.#table = new GroupTable(gl));
     const post = (request: Request): void => worker.postMessage(request, buffers(request));
@@ -109,7 +115,7 @@ export class SplatRenderer {
 
   /** Whether something is still on its way to the screen. */
   get busy(): boolean {
-    return this.#stager.busy || this.#order.busy || this.#stale;
+    return this.#stager.busy || this.#order.busy || this.#stale || this.#undelivered;
   }
 
   get stats(): RendererStats {
@@ -118,6 +124,7 @@ export class SplatRenderer {
       sortMs: this.#order.sortMs,
       sortDelayMs: this.#order.delayMs,
       uploadMs: this.#uploadMs,
+      gpuMs: this.#pace.gpuMs,
       gpuBytes: this.#store.bytes + this.#passes.bytes,
       target: this.#passes.target,
       precision: this.#options.precision,
@@ -156,20 +163,30 @@ export class SplatRenderer {
     this.#events.needFrame();
   }
 
-  /** Draws a frame where there is something new. */
-  frame(nowMs: number): FrameReport {
+  /**
+   * Draws a frame where there is something new. On a slow GPU it comes to the canvas in a later call,
+   * once it is done, so that the page need not wait; with `force` it is there after this call.
+   */
+  frame(nowMs: number, force = false): FrameReport {
+    if (this.#pace.isFull(nowMs) && !force) return { drew: false, again: true };
+    if (this.#undelivered && !force) return this.#deliver();
     this.#upload(UPLOAD_MS);
     const elapsed = this.#clockMs === null ? 0 : nowMs - this.#clockMs;
     this.#stager.step(elapsed, this.#options.fadeMs ?? FADE_MS);
     this.#clockMs = this.#stager.fading ? nowMs : null;
-    const drew = this.#stale && this.#view !== null && this.#order.sorted >= this.#holdFor;
-    if (drew) this.#draw();
-    return { drew, again: this.#stager.fading || this.#stager.uploading };
+    const draws = this.#stale && this.#view !== null && this.#order.sorted >= this.#holdFor;
+    if (!draws) return { drew: false, again: this.#goesOn };
+    const waits = this.#pace.isSlow && !force;
+    this.#draw();
+    this.#undelivered = waits;
+    if (!waits) this.#passes.present();
+    this.#pace.began(nowMs);
+    return { drew: !waits, again: waits || this.#goesOn };
   }
 
-  /** Depth along z at a pixel, or null where nothing is. Waits for the GPU. */
-  depthAt(x: number, y: number): number | null {
-    if (!this.#view) return null;
+  /** Depth along z at a pixel, or null where nothing is. */
+  depthAt(x: number, y: number): Promise<number | null> {
+    if (!this.#view) return Promise.resolve(null);
     return this.#passes.depthAt(x, y, this.#view.width, this.#view.height);
   }
 
@@ -188,9 +205,21 @@ export class SplatRenderer {
     this.#worker.onmessage = null;
     this.#worker.onerror = null;
     this.#worker.terminate();
+    this.#pace.dispose();
     this.#passes.dispose();
     this.#store.dispose();
     this.#table.dispose();
+  }
+
+  get #goesOn(): boolean {
+    return this.#stager.fading || this.#stager.uploading;
+  }
+
+  /** Puts a picture that is done on the canvas. */
+  #deliver(): FrameReport {
+    this.#undelivered = false;
+    this.#passes.present();
+    return { drew: true, again: this.#goesOn || this.#stale };
   }
 
   get #stale(): boolean {

@@ -2,14 +2,14 @@
 // hidden or off the screen.
 
 export class Loop {
-  readonly #tick: (nowMs: number) => boolean; // whether another frame is needed
+  readonly #tick: (nowMs: number, force: boolean) => boolean; // whether another frame is needed
   readonly #paused = { hidden: false, offScreen: false, off: false };
   #handle = 0;
   #wanted = false;
   #lastMs = 0;
   #frameMs = 0;
 
-  constructor(tick: (nowMs: number) => boolean) {
+  constructor(tick: (nowMs: number, force: boolean) => boolean) {
     this.#tick = tick;
   }
 
@@ -41,9 +41,9 @@ export class Loop {
     }
   }
 
-  /** Draws a frame now. */
+  /** Draws a frame now, whatever it costs. */
   now(): void {
-    if (!this.paused) this.#once(performance.now());
+    if (!this.paused) this.#once(performance.now(), true);
   }
 
   #run(nowMs: number): void {
@@ -51,12 +51,12 @@ export class Loop {
     this.#frameMs = gap < 1000 && this.#frameMs > 0 ? 0.9 * this.#frameMs + 0.1 * gap : gap;
     this.#lastMs = nowMs;
     this.#handle = 0;
-    this.#once(nowMs);
+    this.#once(nowMs, false);
   }
 
-  #once(nowMs: number): void {
+  #once(nowMs: number, force: boolean): void {
     this.#wanted = false;
-    if (this.#tick(nowMs)) this.request();
+    if (this.#tick(nowMs, force)) this.request();
     else if (!this.#wanted) this.#frameMs = 0;
   }
 }

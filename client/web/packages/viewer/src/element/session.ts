@@ -133,8 +133,8 @@ export class Session {
   }
 
   /** Sets the focus to what shows at a CSS pixel, and flies there if told to; null where nothing is. */
-  focus(x: number, y: number, fly: boolean): Vec3 | null {
-    const point = this.#pick(x * this.#ratio, y * this.#ratio);
+  async focus(x: number, y: number, fly: boolean): Promise<Vec3 | null> {
+    const point = await this.#pick(x * this.#ratio, y * this.#ratio);
     if (!this.rig || !point) return null;
     const { pose, world } = this.rig;
     if (fly) this.look(approach(pose, world, point), true);
@@ -144,12 +144,12 @@ export class Session {
   }
 
   /** One frame; whether another one is needed. */
-  tick(nowMs: number): boolean {
+  tick(nowMs: number, force = false): boolean {
     const { rig } = this;
     if (!rig || !this.#renderer) return false;
     rig.step(nowMs);
     if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
-    const { drew, again } = this.#renderer.frame(nowMs);
+    const { drew, again } = this.#renderer.frame(nowMs, force);
     if (drew) this.#drawn();
     if (this.#due.size > 0 && !this.#renderer.busy) this.#settled();
     return rig.moving || again;
@@ -266,7 +266,7 @@ export class Session {
   #drawn(): void {
     if (!this.#due.delete('first') || this.#told.has('first')) return;
     this.#told.add('first');
-    if (this.facts?.home) this.#settleFocus();
+    if (this.facts?.home) void this.#settleFocus();
     else void this.#settleStart();
     this.#events.firstPicture();
   }
@@ -283,12 +283,12 @@ export class Session {
   }
 
   /** Before anyone has moved: what is in the middle of the first picture becomes the focus. */
-  #settleFocus(): void {
+  async #settleFocus(): Promise<void> {
     const { rig } = this;
     if (!rig || this.#touched) return;
     const [width, height] = this.#size;
-    const point = this.#pick(width / 2, height / 2);
-    if (!point) return;
+    const point = await this.#pick(width / 2, height / 2);
+    if (!point || this.#touched || this.rig !== rig) return;
     const away = distance(point, rig.pose.eye);
     rig.pose = refocused(rig.pose, rig.world, away);
     rig.reach = away;
@@ -309,10 +309,12 @@ export class Session {
     this.#events.needFrame();
   }
 
-  #pick(x: number, y: number): Vec3 | null {
-    const depth = this.#renderer?.depthAt(x, y) ?? null;
-    if (!this.rig || depth === null) return null;
+  async #pick(x: number, y: number): Promise<Vec3 | null> {
+    const { rig } = this;
     const [width, height] = this.#size;
-    return pointAt(this.rig.pose, this.rig.world, { width, height }, [x, y], depth);
+    const pose = this.#shown; // as it was drawn
+    const depth = await this.#renderer?.depthAt(x, y);
+    if (!rig || !pose || depth === undefined || depth === null) return null;
+    return pointAt(pose, rig.world, { width, height }, [x, y], depth);
   }
 }

@@ -4,7 +4,7 @@
 import type { Poster, SceneFacts, View, Progress } from '@exgs/client/update';
 import type { Mode } from '../camera/moves.ts';
 import { formatPose, parsePose, worldOf, type Pose } from '../camera/pose.ts';
-import type { Gesture } from '../camera/gestures.ts';
+import type { Gesture, Point } from '../camera/gestures.ts';
 import { ViewerError } from '../errors.ts';
 import { openContext } from '../gl/context.ts';
 import type { PicturePass } from '../gl/passes.ts';
@@ -36,7 +36,7 @@ export class ExgsViewer extends HTMLElement {
   /** For scenes that ask for one; never an attribute, so that it stays out of the page's markup. */
   token: string | undefined;
   readonly #chrome: Chrome;
-  readonly #loop = new Loop((now) => this.#tick(now));
+  readonly #loop = new Loop((now, force) => this.#session?.tick(now, force) ?? false);
   #life: AbortController | null = null; // while in a document
   #gl: WebGL2RenderingContext | null = null;
   #session: Session | null = null;
@@ -150,7 +150,7 @@ export class ExgsViewer extends HTMLElement {
       const renderer = this.#session?.renderer;
       if (!renderer) break;
       renderer.redraw();
-      if (renderer.frame(performance.now()).drew) return blobOf(this.#chrome.canvas, type, quality);
+      if (renderer.frame(performance.now(), true).drew) return blobOf(this.#chrome.canvas, type, quality);
       await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_WAIT_MS)); // the camera has jumped
     }
     throw new ViewerError('argument', 'There is no picture yet.');
@@ -284,10 +284,6 @@ export class ExgsViewer extends HTMLElement {
     this.#emit('progress', progress);
   }
 
-  #tick(nowMs: number): boolean {
-    return this.#session?.tick(nowMs) ?? false;
-  }
-
   #needFrame(): void {
     if (this.#loop.paused) this.#session?.flush();
     this.#loop.request();
@@ -314,12 +310,14 @@ export class ExgsViewer extends HTMLElement {
 
   #gesture(gesture: Gesture): void {
     if (gesture.type === 'click' || gesture.type === 'double') {
-      const { x, y } = gesture.at;
-      const point = this.#session?.focus(x, y, gesture.type === 'double');
-      if (point) this.#chrome.markFocus(x, y);
+      void this.#focus(gesture.at, gesture.type === 'double');
       return;
     }
     this.#move((rig) => rig.apply(gesture));
+  }
+
+  async #focus({ x, y }: Point, fly: boolean): Promise<void> {
+    if (await this.#session?.focus(x, y, fly)) this.#chrome.markFocus(x, y);
   }
 
   #move(change: (rig: NonNullable<Session['rig']>) => void): void {

@@ -124,3 +124,33 @@ export function bind(
   gl.bindTexture(target, handle);
   gl.uniform1i(program.uniforms.get(name) ?? null, unit);
 }
+
+const POLL_MS = 4;
+
+/**
+ * Reads the pixel that is bound into `values` once the GPU has it, without halting the page; `asked`
+ * is called as soon as what is bound is no longer needed. After a loss of the context nothing is read.
+ */
+export async function readLater(
+  gl: WebGL2RenderingContext,
+  type: number,
+  values: Float32Array | Uint8Array,
+  asked: () => void,
+): Promise<void> {
+  const buffer = gl.createBuffer();
+  gl.bindBuffer(gl.PIXEL_PACK_BUFFER, buffer);
+  gl.bufferData(gl.PIXEL_PACK_BUFFER, values.byteLength, gl.STREAM_READ);
+  gl.readPixels(0, 0, 1, 1, gl.RGBA, type, 0);
+  gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
+  asked();
+  const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+  gl.flush();
+  while (fence && !gl.isContextLost() && gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  gl.deleteSync(fence);
+  gl.bindBuffer(gl.PIXEL_PACK_BUFFER, buffer);
+  gl.getBufferSubData(gl.PIXEL_PACK_BUFFER, 0, values);
+  gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
+  gl.deleteBuffer(buffer);
+}

@@ -9,6 +9,7 @@ import {
   compile,
   framebuffer,
   isComplete,
+  readLater,
   texture,
   type Program,
 } from './context.ts';
@@ -168,15 +169,22 @@ export class Passes {
     });
   }
 
-  /** Draws what was projected, in order, and lets the last pass put it on the canvas. */
+  /** Draws what was projected, in order, into the picture. */
   draw(width: number, height: number): void {
     const gl = this.#gl;
     const surface = this.#picture(width, height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, surface.framebuffer);
     gl.viewport(0, 0, width, height);
     this.#drawSplats(this.#splat, width, height, surface.range);
+  }
+
+  /** Lets the last pass put the picture on the canvas. */
+  present(): void {
+    const gl = this.#gl;
+    const surface = this.#surface;
+    if (!surface) return;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.viewport(0, 0, width, height);
+    gl.viewport(0, 0, surface.width, surface.height);
     if (this.#pass) {
       this.#pass.draw(gl, surface);
       return;
@@ -188,20 +196,22 @@ export class Passes {
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
-  /** Depth along z at a pixel of the last projection, or null where nothing is. Waits for the GPU. */
-  depthAt(x: number, y: number, width: number, height: number): number | null {
+  /** Depth along z at a pixel of the last projection, or null where nothing is. */
+  async depthAt(x: number, y: number, width: number, height: number): Promise<number | null> {
     const gl = this.#gl;
     this.#pick ??= compile(gl, splatVertex(QUADS, true), SPLAT_FRAGMENT);
     const float = this.target === 'float';
+    gl.activeTexture(gl.TEXTURE0);
     const pixel = texture(gl, float ? gl.RGBA16F : gl.RGBA8, 1, 1);
     const target = framebuffer(gl, [pixel]);
     gl.viewport(-Math.floor(x), Math.floor(y) - height + 1, width, height);
     this.#drawSplats(this.#pick, width, height, 1);
     const values = float ? new Float32Array(4) : new Uint8Array(4);
-    gl.readPixels(0, 0, 1, 1, gl.RGBA, float ? gl.FLOAT : gl.UNSIGNED_BYTE, values);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.deleteFramebuffer(target);
-    gl.deleteTexture(pixel);
+    await readLater(gl, float ? gl.FLOAT : gl.UNSIGNED_BYTE, values, () => {
+      gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+      gl.deleteFramebuffer(target);
+      gl.deleteTexture(pixel);
+    });
     const coverage = values[3]! / (float ? 1 : 255);
     if (!(coverage >= COVERED)) return null;
     return 2 ** ((values[0]! / values[3]!) * DEPTH_LOG2_SPAN + DEPTH_LOG2_LEAST);

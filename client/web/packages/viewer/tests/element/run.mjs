@@ -30,6 +30,7 @@ const check = (what, holds, more = '') => {
 const wait = (ms) => page.waitForTimeout(ms);
 const shot = (file) => page.screenshot({ path: path.join(out, `${file}.png`) });
 const camera = () => page.evaluate(() => window.viewer.camera);
+const changed = (from) => page.waitForFunction((it) => window.viewer.camera !== it, from, { timeout: 20_000 }).catch(() => {});
 const heard = (event) =>
   page.waitForFunction((it) => window.heard.includes(it), event, { timeout: 60_000 });
 
@@ -120,7 +121,7 @@ const orbited = await camera();
 check('dragging orbits', orbited !== home);
 await shot('4-orbited');
 await page.mouse.click(300, 250);
-await wait(1200);
+await changed(orbited);
 const clicked = await camera();
 const part = (text, first, end) => text.split(',').slice(first, end).join();
 check('a click sets the focus and moves nothing', part(clicked, 3, 6) !== part(orbited, 3, 6) && part(clicked, 0, 3) === part(orbited, 0, 3));
@@ -129,6 +130,7 @@ await wait(1000);
 check('the wheel zooms', part(await camera(), 0, 3) !== part(clicked, 0, 3));
 const zoomed = await camera();
 await page.mouse.dblclick(320, 260);
+await changed(zoomed);
 await wait(3000);
 check('a double click flies there', part(await camera(), 0, 3) !== part(zoomed, 0, 3));
 await shot('5-approached');

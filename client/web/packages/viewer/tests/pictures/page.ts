@@ -118,7 +118,7 @@ async function run(job: Job): Promise<Outcome> {
       delays.push(renderer.stats.sortDelayMs);
       const frameBegan = performance.now();
       renderer.redraw();
-      renderer.frame(performance.now());
+      renderer.frame(performance.now(), true);
       const pixels = read();
       frames.push(performance.now() - frameBegan);
       if (round > 0) continue;

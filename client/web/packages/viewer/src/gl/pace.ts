@@ -1,0 +1,54 @@
+// Frames that the GPU has not finished. It is given no more than it keeps up with: else the next upload
+// or the compositor waits for it, and with them the page.
+
+const SLOW_MS = 40; // a GPU that takes longer for a frame is slow
+const MOST_PENDING = 2;
+
+interface Pending {
+  readonly fence: WebGLSync;
+  readonly beganMs: number;
+}
+
+export class Pace {
+  readonly #gl: WebGL2RenderingContext;
+  readonly #pending: Pending[] = [];
+  #lastMs = 0;
+
+  constructor(gl: WebGL2RenderingContext) {
+    this.#gl = gl;
+  }
+
+  /** Time that the GPU took for a frame lately, from its commands to its end as the page sees it, ms. */
+  get gpuMs(): number {
+    return this.#lastMs;
+  }
+
+  /** Whether frames should go to the canvas only once they are done, and one at a time. */
+  get isSlow(): boolean {
+    return this.#lastMs > SLOW_MS;
+  }
+
+  /** Whether the GPU has as many frames as it should. */
+  isFull(nowMs: number): boolean {
+    const gl = this.#gl;
+    for (let first = this.#pending[0]; first; first = this.#pending[0]) {
+      const done = gl.getSyncParameter(first.fence, gl.SYNC_STATUS) === gl.SIGNALED;
+      if (!done && !gl.isContextLost()) break;
+      gl.deleteSync(first.fence);
+      this.#lastMs = nowMs - first.beganMs;
+      this.#pending.shift();
+    }
+    return this.#pending.length >= (this.isSlow ? 1 : MOST_PENDING);
+  }
+
+  /** A frame's commands have been given. */
+  began(nowMs: number): void {
+    const fence = this.#gl.fenceSync(this.#gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    this.#gl.flush();
+    if (fence) this.#pending.push({ fence, beganMs: nowMs });
+  }
+
+  dispose(): void {
+    for (const { fence } of this.#pending.splice(0)) this.#gl.deleteSync(fence);
+  }
+}
