@@ -1,7 +1,7 @@
-"""`exgs demo`: all of it on the bundled sample scene, over an emulated slow link.
+"""`exgs demo`: encode, serve and stream the sample scene over an emulated slow link.
 
-Makes the scene, encodes it, serves it from a process of its own, streams it at 2 Mbit/s, and
-leaves pictures and measurements to look at.
+Generates the scene, encodes it, serves it from another process, streams it at 2 Mbit/s, and writes
+pictures and measurements.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from exgs.scene.gaussians import Gaussians
 
 _LINK = "2mbit,100ms"
 _SIZE = (640, 360)
-_CAMERAS = 40  # of a made-up photographer, to try --cameras with
+_CAMERAS = 40  # generated cameras, to try --cameras with
 _MADE = ("sample.ply", "sample.exgs", "cameras.json", "contact.png")
 _SERVING = re.compile(r"at http://(\S+)/scenes$")
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUTDIR",
         type=Path,
         default=Path("demo"),
-        help="folder for all that it makes (default: demo)",
+        help="folder for all results (default: demo)",
     )
     add_overwrite(parser)
 
@@ -141,16 +141,16 @@ def _as_good(psnr_db: float) -> str:
 
 
 def _budgets(received_bytes: int) -> list[int]:
-    """32 kB and its doubles, and everything."""
+    """32 kB, its multiples by powers of two, and the whole file."""
     doubles = [32_000 << power for power in range(12)]
     return [*(size for size in doubles if size < received_bytes), received_bytes]
 
 
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
-    """host:port of `exgs serve` on `folder`, in a process of its own as a real one is."""
+    """Run `exgs serve` on `folder` in another process; yields host:port."""
     command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0", "-q"]
-    # Whatever token other servers ask for, this one is open.
+    # This server needs no token, even if EXGS_TOKEN is set for other servers.
     environment = {name: value for name, value in os.environ.items() if name != "EXGS_TOKEN"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

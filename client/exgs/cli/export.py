@@ -1,7 +1,7 @@
 """`exgs export`: one HTML file that shows a scene, without a server.
 
-The file holds the page, and the scene in blocks of base64 that are decoded while the rest is still
-on its way. With --url it holds the page alone, which reads the scene from there.
+The file contains the viewer page and the scene in blocks of base64, which are decoded while the
+rest is still loading. With --url it contains the page alone, which reads the scene from that URL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.format.container import FileHead, ReadRange, open_head, read_poster
 from exgs.scene.files import atomic_write
 
-_BLOCK_BYTES = 48 << 10  # of the scene in one element; a multiple of 3, so that no block is padded
+_BLOCK_BYTES = 48 << 10  # per element; a multiple of 3, so that blocks need no padding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         metavar="URL",
-        help="read the scene from there, as the page sees it (scene.exgs lies beside the page),"
-        " instead of holding it",
+        help="read the scene from this URL, relative to the page (such as scene.exgs beside it),"
+        " instead of including it",
     )
     add_overwrite(parser)
 
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _blocks(head: FileHead, read: ReadRange) -> Iterator[str]:
-    """The scene in file order; raises InputError where the file is cut."""
+    """Yield the scene in file order. Raises InputError if the file is truncated."""
     size = head.header.file_bytes
     for offset in range(0, size, _BLOCK_BYTES):
         wanted = min(_BLOCK_BYTES, size - offset)

@@ -1,4 +1,4 @@
-"""Packages that come with an extra of exgs: what to say where one is missing."""
+"""Errors for missing packages that belong to an extra of exgs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _EXTRAS = {
 
 
 class ExtraError(ExgsError):
-    """A package that this installation doesn't have."""
+    """A package is not installed."""
 
 
 def require(package: str) -> None:
-    """Raises ExtraError where `package` is not installed."""
+    """Raise ExtraError if `package` is not installed."""
     if importlib.util.find_spec(package) is None:
         raise extra_error(package)
 
 
 def extra_error(package: str) -> ExtraError:
-    """The error that tells how to get `package`."""
+    """The error that explains how to install `package`."""
     extra = _EXTRAS.get(package, "all")
     return ExtraError(
         f"{package} is not installed; install it from the exgs folder: pip install '.[{extra}]'"

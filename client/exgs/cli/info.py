@@ -1,4 +1,4 @@
-"""`exgs info`: what a file says of itself. Of a URL only the head is read, in one request."""
+"""`exgs info`: the facts that a file states. Of a URL only the head is read, in one request."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def file_as_json(path: Path) -> dict[str, Any]:
-    """What `exgs info --json` says of a file; raises FormatError, OSError."""
+    """The output of `exgs info --json` for a file. Raises FormatError, OSError."""
     with open_input(str(path)) as source:
         return _as_json(str(path), *_read(source))
 
 
 def _read(source: Input) -> tuple[FileHead, list[int] | None]:
-    """The head, and the packed bytes of each layer where the whole table is at hand."""
+    """The head, and the packed bytes of each layer if the whole table can be read."""
     if is_url(source.name):
         return open_head(source.read), None
     try:
         head, table = open_table(source.read)
-    except TruncatedError:  # the table is cut, the head may be whole
+    except TruncatedError:  # the table is truncated, but the head may be complete
         return open_head(source.read), None
     sizes: Counter[int] = Counter()
     for chunk in table.values():

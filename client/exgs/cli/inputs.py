@@ -1,9 +1,9 @@
-"""What a command reads: a file, or an http(s) URL, of which only the bytes that are needed come.
+"""Inputs of commands: files and http(s) URLs, of which only the needed bytes are fetched.
 
-A server that asks for a token is given $EXGS_TOKEN, or the name and password of the URL.
+For servers that require a token, $EXGS_TOKEN or the name and password of the URL are sent.
 
-`open_input` gives random access (one range request for the head of a file); `local_file` gives a
-path for readers that want one, and fetches no more than they may use.
+`open_input` gives random access, with one range request for the head of a file. `local_file` gives
+a path for readers that need one, and fetches only the bytes that they may use.
 """
 
 from __future__ import annotations
@@ -27,30 +27,33 @@ from exgs.codec.errors import ExgsError
 _TIMEOUT_S = 30.0
 _BLOCK_BYTES = 256 << 10
 _TOKEN_REMEDY = ": it wants a token, or another one: give it with EXGS_TOKEN"
-_IN_URLS = "%/:@!$&'()*+,;=?"  # stand as they are in a path and a query; "%" may begin an escape
+_IN_URLS = "%/:@!$&'()*+,;=?"  # not escaped in a path and a query; "%" may start an escape
 
 
 class InputError(ExgsError):
-    """An input that can't be had, or is of no known kind."""
+    """An input can't be read, or has an unknown format."""
 
 
 class Input(Protocol):
-    """Bytes at a name."""
+    """A file or URL with random access."""
 
     name: str
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; fewer only at the end."""
+        """Read up to `length` bytes at `offset`; fewer only at the end."""
         ...
 
 
 def is_url(text: str) -> bool:
-    """Whether an argument is an http(s) URL and not a path."""
+    """Whether an argument is an http(s) URL."""
     return text[:8].lower().startswith(("http://", "https://"))
 
 
 def extension(text: str) -> str:
-    """The extension that tells the format, lower case, of a path or URL; raises InputError."""
+    """The extension of a path or URL in lower case, which determines the format.
+
+    Raises InputError.
+    """
     if not is_url(text):
         return Path(text).suffix.lower()
     try:
@@ -60,7 +63,7 @@ def extension(text: str) -> str:
 
 
 def require_extension(text: str, *known: str) -> str:
-    """The extension of `text`; raises InputError where it is none of `known`."""
+    """The extension of `text`. Raises InputError if it is not in `known`."""
     found = extension(text)
     if found not in known:
         raise InputError(f"{text}: expected a name that ends in {' or '.join(known)}")
@@ -68,7 +71,7 @@ def require_extension(text: str, *known: str) -> str:
 
 
 def require_scene(text: str, *known: str) -> None:
-    """Raises InputError where `text` is no scene to read: its extension is none of `known`."""
+    """Raise InputError if `text` is not a readable scene: its extension is not in `known`."""
     if require_extension(text, *known) == ".json" and is_url(text):
         raise InputError(
             f"{text}: names other files, which are not fetched: fetch them all, or name a .sog"
@@ -77,7 +80,7 @@ def require_scene(text: str, *known: str) -> None:
 
 @contextmanager
 def open_input(text: str) -> Iterator[Input]:
-    """Random access to a file or URL; raises InputError, OSError."""
+    """Random access to a file or URL. Raises InputError, OSError."""
     if is_url(text):
         yield _Url(text)
         return
@@ -92,9 +95,9 @@ def local_file(
     max_bytes: int | None = None,
     report: Report = lambda stage, fraction: None,
 ) -> Iterator[Path]:
-    """A path with the contents of a file or URL; a URL's first `max_bytes` bytes are enough.
+    """A path with the content of a file, or with the first `max_bytes` bytes of a URL.
 
-    `report` hears how far a URL has been fetched. Raises InputError.
+    `report` is called with the progress of fetching a URL. Raises InputError.
     """
     if not is_url(text):
         yield Path(text)
@@ -105,14 +108,14 @@ def local_file(
             _copy(response, file, max_bytes, report)
         try:
             yield path
-        except ExgsError as error:  # what names the copy shall name the URL
+        except ExgsError as error:  # errors that name the copy must name the URL
             if str(path) in str(error):
                 raise InputError(str(error).replace(str(path), text)) from error
             raise
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, max_bytes: int | None, report: Report) -> None:
-    """The body of a response, or its first `max_bytes` bytes."""
+    """Yield the body of a response, or its first `max_bytes` bytes."""
     wanted = min((n for n in (response.length, max_bytes) if n is not None), default=None)
     done = 0
     report("fetching", 0.0)
@@ -139,7 +142,7 @@ class _File:
 
 
 class _Url:
-    """Range requests; a server that ignores ranges costs a read from the start each time."""
+    """Reads by range requests. From a server without ranges, each read starts at the beginning."""
 
     def __init__(self, url: str) -> None:
         self.name = url
@@ -162,7 +165,7 @@ def _get(url: str, offset: int, length: int | None) -> HTTPResponse:
 
 
 def _request(url: str) -> urllib.request.Request:
-    """A request for a URL as people write it: any letters, spaces, a name and password.
+    """A request for a URL as users write it, with any characters, spaces, name and password.
 
     Raises ValueError.
     """
@@ -191,7 +194,7 @@ def _request(url: str) -> urllib.request.Request:
 
 @contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Turns what goes wrong on the way into an InputError that names the URL."""
+    """Convert network errors to an InputError that names the URL."""
     try:
         yield
     except urllib.error.HTTPError as error:

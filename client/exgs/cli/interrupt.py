@@ -1,9 +1,9 @@
-"""Ctrl-C that always ends a command.
+"""Makes Ctrl-C end a command reliably.
 
-Python turns SIGINT into an exception wherever the program happens to be. While numba compiles,
-as it does on the first run, that may be a callback that LLVM makes through ctypes, or a finalizer:
-both drop the exception, and the command would go on, or fail with numba's words. Not for commands
-that run an event loop, which has its own way with SIGINT.
+Python raises KeyboardInterrupt at any point of the program. While numba compiles on the first run,
+that may be in a ctypes callback from LLVM or in a finalizer. Both drop the exception, and the
+command would continue or fail with an error of numba. Not for commands that run an event loop,
+which handles SIGINT itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _RETRY_S = 0.05
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGINT, but only where it is not lost, else a moment later.
+    """Raise KeyboardInterrupt on SIGINT where it is not lost; otherwise retry a moment later.
 
-    Leaves the handlers alone outside the main thread, where SIGINT is ignored or somebody else's,
-    and where there is no timer to try again with (Windows).
+    Does nothing outside the main thread, if SIGINT is ignored or has another handler, and on
+    systems without a timer to retry with (Windows).
     """
     usable = (
         hasattr(signal, "setitimer")
@@ -50,7 +50,7 @@ def _interrupt(_number: int, frame: FrameType | None) -> None:
 
 
 def _loses_exceptions(frame: FrameType | None) -> bool:
-    """Whether an exception that is raised in this frame may end inside of one of its callers."""
+    """Whether one of the callers of this stack frame might drop an exception."""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.startswith("llvmlite.") or frame.f_code.co_name == "__del__":

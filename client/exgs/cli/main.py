@@ -1,7 +1,7 @@
-"""The command line `exgs`, and the exit statuses that it gives.
+"""The command `exgs` and its exit statuses.
 
-0 success, 1 bad input (one line on stderr), 2 wrong usage, 130 interrupted. What it runs takes a
-while to import, and an interrupt may come meanwhile: nothing of it is imported before `main`.
+0 success, 1 bad input (one line on stderr), 2 wrong usage, 130 interrupted. Importing the commands
+takes time and may be interrupted, so nothing is imported before `main`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-_INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
+_INTERRUPTED = 130  # like a shell: 128 plus the number of SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command. Returns the exit status."""
     try:
         from exgs.cli.commands import run_command
 

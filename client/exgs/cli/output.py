@@ -1,7 +1,7 @@
-"""What a command says: results on stdout, everything else on stderr.
+"""The output of commands: results on stdout, everything else on stderr.
 
-Progress is drawn on a terminal only. A run that writes ends with one line: what was written, its
-size, the time and the peak memory.
+Progress is shown only on a terminal. A command that writes files ends with one line: the files,
+their size, the time and the peak memory.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Report = Callable[[str, float], None]  # (stage, fraction done in [0, 1])
 
 
 def add_output_options(parser: argparse.ArgumentParser, *, verb: bool = False) -> None:
-    """The options of every command; those of a `verb` leave alone what was said before it."""
+    """Add the options of every command. Those of a `verb` keep values that were given before it."""
     group = parser.add_argument_group("output")
     for names, text in (
-        (("-q", "--quiet"), "no notes, no progress; results are still printed"),
-        (("--verbose",), "say more, and show where an error arose"),
+        (("-q", "--quiet"), "print results only, no notes and no progress"),
+        (("--verbose",), "print details, and the traceback of an error"),
         (("--no-tty",), "no progress bars, no colours"),
     ):
         default = argparse.SUPPRESS if verb else False
@@ -40,9 +40,9 @@ def add_output_options(parser: argparse.ArgumentParser, *, verb: bool = False) -
 
 
 def open_streams() -> None:
-    """Make stdout and stderr take any text.
+    """Make stdout and stderr accept any text.
 
-    What a caller has closed leads nowhere, and what the locale has no letter for is escaped.
+    Streams that the caller has closed are discarded. Characters that the locale lacks are escaped.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -53,31 +53,31 @@ def open_streams() -> None:
 
 
 class Output:
-    """Where a command's words go."""
+    """The output of a command."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, tty: bool = True) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.subject = ""  # the input that messages are about
+        self.subject = ""  # the input that errors are about
         self._tty = tty
         self._start_s = time.perf_counter()
 
     def result(self, text: str) -> None:
-        """What the command was asked for."""
+        """Print a line of the result."""
         print(text)
 
     def json(self, value: object) -> None:
-        """The result for a script: one JSON value."""
+        """Print the result for scripts: one JSON value."""
         print(json.dumps(value, indent=2, allow_nan=False))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A result in columns: the first aligned left, the others right."""
+        """Print a table: the first column aligned left, the others right."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        # A pipe gets the table at its own width, not at the 80 columns that rich assumes there.
+        # A pipe gets the table in its full width, not in the 80 columns that rich assumes.
         on_terminal = self._tty and sys.stdout.isatty()
         Console(
             file=sys.stdout,
@@ -87,29 +87,29 @@ class Output:
         ).print(table)
 
     def note(self, text: str) -> None:
-        """A line on the way, for people."""
+        """Print a note on stderr."""
         if not self.quiet:
             print(printable(text), file=sys.stderr)
 
     def detail(self, text: str) -> None:
-        """A line for --verbose."""
+        """Print a line on stderr with --verbose."""
         if self.verbose:
             print(printable(text), file=sys.stderr)
 
     def error(self, text: str) -> None:
-        """The one line that says what went wrong, with the input that it is about."""
+        """Print the error in one line, with the input that it is about."""
         if self.subject and not text.startswith(self.subject):
             text = f"{self.subject}: {text}"
         print(f"exgs: {printable(text)}", file=sys.stderr)
 
     def trace(self, error: BaseException) -> None:
-        """Where an error arose, for --verbose."""
+        """Print the traceback of an error with --verbose."""
         if self.verbose:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 print(without_codes(line), file=sys.stderr)
 
     def done(self, *paths: Path, what: str = "") -> None:
-        """The last line: what was written, its size, time and peak memory."""
+        """Print the last line: the written files, their size, time and peak memory."""
         if self.quiet:
             return
         size = format_bytes(sum(path.stat().st_size for path in paths))
@@ -121,12 +121,12 @@ class Output:
         )
 
     def flush(self) -> None:
-        """Push buffered results out, so that a closed pipe is noticed here."""
+        """Flush buffered results, so that a closed pipe is noticed here."""
         sys.stdout.flush()
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the command began."""
+        """Seconds since the start of the command."""
         return time.perf_counter() - self._start_s
 
     def costs(self) -> dict[str, Any]:
@@ -135,9 +135,9 @@ class Output:
 
     @contextmanager
     def progress(self, *, aloud: bool = False) -> Iterator[Report]:
-        """A progress bar for long work: call the yielded function with stage and fraction.
+        """Show a progress bar: call the yielded function with stage and fraction.
 
-        Where no bar is drawn nothing is said, or each stage once if it is to be told `aloud`.
+        Without a terminal nothing is printed, or with `aloud` each stage once.
         """
         if self.quiet or not self._tty or not sys.stderr.isatty():
             yield self._say_once() if aloud else lambda stage, fraction: None
@@ -166,7 +166,7 @@ class Output:
 
 
 def format_bytes(size: float) -> str:
-    """A size for people, in decimal units as storage and links count."""
+    """A size as text, in decimal units."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:.3g} {unit}"
@@ -174,29 +174,29 @@ def format_bytes(size: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere in one line, without the codes that steer a terminal."""
+    """Untrusted text in one line, without control codes."""
     return " ".join(without_codes(text).split())
 
 
 def without_codes(text: str) -> str:
-    """Text with a space for each character that is none to print.
+    """Replace characters that can't be printed with spaces.
 
-    Surrogates stay, which stand for bytes of a file's name that are not UTF-8.
+    Surrogates are kept; they represent bytes of a file name that are not UTF-8.
     """
     return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else " " for c in text)
 
 
 def format_db(value: float) -> str:
-    """A PSNR for people."""
+    """A PSNR as text."""
     return f"{value:.1f}" if math.isfinite(value) else "equal"
 
 
 def json_db(value: float) -> float | None:
-    """A PSNR for scripts: JSON has no infinity, so equal pictures give null."""
+    """A PSNR for JSON, which has no infinity: equal pictures give null."""
     return round(value, 2) if math.isfinite(value) else None
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has held."""
+    """The peak memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""What a command writes: refused where it exists already, unless -w says otherwise."""
+"""Checks the outputs of commands: existing files are overwritten only with -w."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from exgs.codec.errors import ExgsError
 
 
 class OutputError(ExgsError):
-    """An output that must not or can't be written."""
+    """An output must not or can't be written."""
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """The option -w."""
-    parser.add_argument(
-        "-w", "--overwrite", action="store_true", help="replace what is there already"
-    )
+    """Add the option -w."""
+    parser.add_argument("-w", "--overwrite", action="store_true", help="overwrite existing files")
 
 
 def check_output(path: Path, arguments: argparse.Namespace) -> None:
-    """Raises OutputError where `path` exists without -w, or can't be written to where it is."""
+    """Raise OutputError if `path` exists without -w, or can't be written."""
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file in it")
     if path.exists() and not arguments.overwrite:
@@ -34,9 +32,9 @@ def check_output(path: Path, arguments: argparse.Namespace) -> None:
 
 
 def check_folder(folder: Path, arguments: argparse.Namespace, results: tuple[str, ...]) -> None:
-    """Raises OutputError where `folder` holds files that match `results` (globs), without -w.
+    """Raise OutputError if `folder` has files that match `results` (globs) without -w.
 
-    Also where it exists and can't be written to.
+    Also if it exists and can't be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is not a folder")
@@ -48,9 +46,9 @@ def check_folder(folder: Path, arguments: argparse.Namespace, results: tuple[str
 
 
 def _check_writable(folder: Path, path: Path) -> None:
-    """Raises OutputError, which names `path`, where no file can be made in `folder`.
+    """Raise OutputError, which names `path`, if no file can be created in `folder`.
 
-    Only trying tells: permissions say nothing of a file system that is read-only or no real one.
+    This tries to create a file, since permissions do not show a read-only or special file system.
     """
     try:
         with tempfile.TemporaryFile(dir=folder):

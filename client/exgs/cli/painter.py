@@ -1,4 +1,4 @@
-"""`exgs painter`: train GaussPainter by a recipe, or measure what painting gains."""
+"""`exgs painter`: train GaussPainter with a recipe, or measure the quality of painters."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.views.made_up import camera_path, synthesise_views
 
 BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
-_VIEWS_SEED = 2_000_003  # of no encoder and no recipe
-_WALK_SHARE = 12  # a walk of n frames is the n-th part of so many more: neighbours lie close
+_VIEWS_SEED = 2_000_003  # not used by encoders and recipes
+_WALK_SHARE = 12  # a walk of n frames uses the first of 12 n cameras, so that steps are small
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,33 +32,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="train|eval", required=True)
     train = verbs.add_parser(
         "train",
-        help="train by a recipe; goes on where it was stopped",
-        description="Train GaussPainter, or the network that spreads leaves for it, by a recipe."
-        " Goes on where it was stopped.",
+        help="train with a recipe; continues an interrupted run",
+        description="Train GaussPainter, or the network that spreads leaves for it, with a recipe."
+        " Continues an interrupted run.",
     )
-    train.add_argument("recipe", metavar="CONFIG.toml", type=Path, help="as those in bench/recipes")
+    train.add_argument(
+        "recipe", metavar="CONFIG.toml", type=Path, help="such as those in bench/recipes"
+    )
     train.add_argument(
         "-o",
         "--out",
         metavar="DIR",
         type=Path,
         required=True,
-        help="folder for what is learned from, checkpoints, weights",
+        help="folder for training data, checkpoints and weights",
     )
     train.add_argument(
         "--data",
         metavar="DIR",
         type=Path,
         default=Path(),
-        help="where the recipe's scene files and its photos/ lie (default: here)",
+        help="folder with the scene files and photos/ of the recipe (default: current folder)",
     )
     measure = verbs.add_parser(
         "eval",
-        help="figures per byte budget, beside none and fill",
-        description="Measure what the painters none, fill and gauss make of a file's first bytes:"
-        " PSNR, SSIM and FLIP against the whole scene, also within the mask, and flicker.",
+        help="measure the painters none, fill and gauss at several budgets",
+        description="Measure the painters none, fill and gauss on the first bytes of a file: PSNR,"
+        " SSIM and FLIP against the whole scene, PSNR inside the mask, and flicker.",
     )
-    measure.add_argument("file", metavar="FILE.exgs", type=Path, help="best one without proxies")
+    measure.add_argument("file", metavar="FILE.exgs", type=Path, help="a file without proxies")
     measure.add_argument(
         "--reference",
         metavar="FILE.ply",
@@ -70,13 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--painter-model",
         metavar="PATH",
         type=Path,
-        help="a model folder for gauss (default: the weights that come with exgs)",
+        help="a model folder for gauss (default: the shipped weights)",
     )
     measure.add_argument(
         "--cameras",
         metavar="FILE",
         type=Path,
-        help="cameras.json or transforms.json to look from (default: made up)",
+        help="cameras.json or transforms.json with views (default: generated views)",
     )
     measure.add_argument(
         "--views", type=positive, default=6, metavar="N", help="views to measure (default: 6)"
@@ -87,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=0,
         metavar="N",
-        help="frames of a path to measure flicker on (default: 0, none)",
+        help="frames of a path for measuring flicker (default: 0, no flicker)",
     )
     measure.add_argument(
         "--budgets",
@@ -95,10 +97,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=BUDGETS,
         metavar="N",
-        help="first bytes to measure, also as in 500kB (default: 32kB 64kB 128kB 256kB 512kB 1MB)",
+        help="prefixes to measure, such as 500kB (default: 32kB 64kB 128kB 256kB 512kB 1MB)",
     )
     measure.add_argument(
-        "-o", "--out", metavar="OUT.csv", type=Path, help="write the figures here as well"
+        "-o", "--out", metavar="OUT.csv", type=Path, help="also write the figures to this file"
     )
     add_overwrite(measure)
     measure.add_argument("--json", action="store_true", help="print JSON")
@@ -186,7 +188,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _fitting(arguments: argparse.Namespace, output: Output) -> list[int]:
-    """The budgets that the file is no smaller than: what lies beyond them all is the same."""
+    """The budgets that do not exceed the size of the file."""
     size = arguments.file.stat().st_size
     fitting = [budget for budget in arguments.budgets if budget <= size]
     if not fitting:
@@ -210,7 +212,7 @@ def write_rows(path: Path, rows: list[PaintedQuality]) -> None:
 
 
 def table(rows: list[PaintedQuality]) -> tuple[list[str], list[list[str]]]:
-    """The figures for people."""
+    """The figures as cells of a table."""
     columns = ["first", "painter", "PSNR", "SSIM", "FLIP", "in mask", "mask", "flicker"]
     cells = [
         [

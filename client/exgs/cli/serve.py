@@ -1,4 +1,4 @@
-"""`exgs serve`: serve .exgs files until it is interrupted; logs go to stderr."""
+"""`exgs serve`: serve .exgs files until it is interrupted. Logs go to stderr."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         metavar="DIR",
-        help="holds the .exgs files; or an object store: s3://bucket/prefix",
+        help="folder with .exgs files, or an object store: s3://bucket/prefix",
     )
     parser.add_argument(
         "--host", type=host, default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
     parser.add_argument(
-        "--port", type=port, default=8080, help="to listen on; 0 takes a free one (default: 8080)"
+        "--port", type=port, default=8080, help="port to listen on; 0: a free port (default: 8080)"
     )
     parser.add_argument(
         "--token",
         type=token,
         metavar="T",
         default=os.environ.get("EXGS_TOKEN"),
-        help="ask clients for this bearer token (default: $EXGS_TOKEN)",
+        help="require this bearer token (default: $EXGS_TOKEN)",
     )
     parser.add_argument(
         "--cors-origin",
         action="append",
         default=[],
         metavar="URL",
-        help="let web pages of this origin read; can be given more than once",
+        help="allow web pages of this origin to read; can be repeated",
     )
     parser.add_argument(
         "--tls-cert", type=Path, metavar="FILE.pem", help="serve https with this certificate chain"
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=quota.connections_per_address,
         metavar="N",
-        help="most connections at once from one IP"
+        help="maximum number of connections from one IP"
         f" (default: {quota.connections_per_address}; 0: no limit)",
     )
     parser.add_argument(
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=int(quota.requests_per_s),
         metavar="N",
-        help="most requests a second from one IP"
+        help="maximum number of requests per second from one IP"
         f" (default: {quota.requests_per_s:.0f}; 0: no limit)",
     )
     parser.add_argument(
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="IP",
-        help="IP that no per-address limit applies to, as of a proxy; can be given more than once",
+        help="IP without limits per address, such as a proxy; can be repeated",
     )
 
 
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     for path in filter(None, (certificate, key)):
-        with path.open("rb"):  # the ssl module does not say which file it can't find
+        with path.open("rb"):  # the ssl module does not name a missing file
             pass
     try:
         context.load_cert_chain(certificate, key)
@@ -132,9 +132,9 @@ def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:
-    """Why there is no listening at `host` and `port`."""
+    """The reason why the server can't listen at `host` and `port`."""
     reason = error.strerror or str(error)
-    if error.errno and not isinstance(error, socket.gaierror):  # that one has numbers of its own
+    if error.errno and not isinstance(error, socket.gaierror):  # gaierror has its own numbers
         reason = os.strerror(error.errno)
     remedy = "; choose another --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
     return f"can't listen at {_bracketed(host)}:{port}: {reason}{remedy}"

@@ -20,7 +20,7 @@ from exgs.present.quality import layer_steps
 from exgs.present.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
 
-_PAINT_BUDGET_S = 0.5  # a painted frame steps down in resolution to be ready after so long
+_PAINT_BUDGET_S = 0.5  # painting lowers its resolution to keep this time per frame
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url",
         metavar="URL",
-        help="ws://HOST/scenes/NAME/stream, or http(s)://.../NAME.exgs on any server; what ends in"
-        " /NAME/stream is streamed whatever its scheme",
+        help="ws://HOST/scenes/NAME/stream, or http(s)://.../NAME.exgs on any server; a URL that"
+        " ends in /NAME/stream uses the streaming profile, whatever its scheme",
     )
     parser.add_argument(
         "-o",
@@ -43,59 +43,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--link",
         type=_link,
         metavar="RATE,DELAY,LOSS",
-        help="shape the traffic: 2mbit,100ms,1%% is a rate, a one-way delay (100ms±20ms with"
-        " jitter) and a loss of segments, each of which stalls the stream for a round trip",
+        help="emulate a link: 2mbit,100ms,1%% is a rate, a one-way delay (100ms±20ms with jitter)"
+        " and a loss of segments; each loss stalls the stream for a round trip",
     )
     parser.add_argument(
         "--cameras",
         metavar="FILE",
-        help="walk through the cameras of a cameras.json or transforms.json, one a frame"
-        " (default: one good view for all frames, so that they compare)",
+        help="use the cameras of a cameras.json or transforms.json, one per frame"
+        " (default: one view for all frames, so that they are comparable)",
     )
     parser.add_argument(
         "--max-bytes",
         type=byte_size,
         metavar="N",
-        help="stop after N bytes, also as in 500kB; what is missing for the reference is fetched"
-        " afterwards",
+        help="stop after N bytes, units as in 500kB; the rest is fetched afterwards, for the"
+        " reference",
     )
     parser.add_argument(
         "--reference",
         metavar="FILE.ply",
-        help="measure against this scene (default: the full scene as streamed)",
+        help="compare with this scene (default: the full streamed scene)",
     )
     parser.add_argument(
         "--token",
         type=token,
         metavar="T",
         default=os.environ.get("EXGS_TOKEN") or None,
-        help="the server's bearer token (default: $EXGS_TOKEN)",
+        help="bearer token of the server (default: $EXGS_TOKEN)",
     )
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="folder to keep what comes in, so that it is fetched once",
+        help="folder for a cache of received data, so that nothing is fetched twice",
     )
     parser.add_argument(
         "--max-memory",
         type=byte_size,
         metavar="N",
-        help="memory for the decoded scene, as in 256MB; far cells stay proxies",
+        help="memory limit for the decoded scene, such as 256MB; distant cells stay proxies",
     )
     parser.add_argument(
         "--fade",
         type=_change,
         metavar="C",
-        help="fade what arrives in: while the camera stands still, no frame differs from the one"
-        " before by more than C (RMS, white is 1; 0.02 is hardly seen); adds frames",
+        help="fade in arriving chunks: with a static camera, no frame differs from the one before"
+        " by more than C (RMS, white is 1; 0.02 is hardly visible); adds frames",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="S",
-        help="random seed of --link's losses (default: 0)",
+        help="random seed for losses of --link (default: 0)",
     )
     add_picture_options(parser)
     add_overwrite(parser)
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     if arguments.fade is not None and arguments.painter == "gauss":
         arguments.usage_error("--fade can't bound what --painter gauss changes later: choose one")
     check_folder(arguments.out, arguments, RESULTS)
-    require("matplotlib")  # for quality.png, at the end
+    require("matplotlib")  # needed at the end, for quality.png
     painter = painter_named(arguments.painter, arguments.painter_model, _PAINT_BUDGET_S)
     reference = None
     if arguments.reference is not None:
@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def as_json(report: StreamReport) -> dict[str, Any]:
-    """A report for scripts."""
+    """The report as JSON."""
     return {
         "hash": report.scene_hash.hex(),
         "file_bytes": report.file_bytes,
@@ -169,7 +169,7 @@ def as_json(report: StreamReport) -> dict[str, Any]:
 
 
 def step_table(report: StreamReport) -> tuple[list[str], list[list[str]]]:
-    """What had come, and how good it was, as each layer became complete."""
+    """A table of bytes and quality at each complete layer."""
     columns = ["shown", "after", "received", "PSNR (dB)", "SSIM", "frame"]
     last = report.rows[-1]
     rows = []

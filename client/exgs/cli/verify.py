@@ -1,4 +1,4 @@
-"""`exgs verify`: every hash and bound of a file; the first fault ends it with status 1."""
+"""`exgs verify`: check every hash and limit of a file. The first fault gives status 1."""
 
 from __future__ import annotations
 

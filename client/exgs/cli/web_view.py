@@ -1,7 +1,7 @@
-"""`exgs view`: look at a scene in the browser, from a server of its own on a free port.
+"""`exgs view`: show a scene in the browser, with a local server on a free port.
 
-A file is served by itself, and nothing else of its folder. A scene at a URL is read by the browser
-from there, which needs the permission of that server.
+The server serves only the given file, not its folder. A scene at a URL is read by the browser,
+which needs permission (CORS) from the server of that URL.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ _SUFFIX = ".exgs"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("scene", metavar="FILE|URL", help="an .exgs file")
-    parser.add_argument("--port", type=port, default=0, help="to listen on (default: a free one)")
     parser.add_argument(
-        "--no-browser", action="store_true", help="open no browser: print the address only"
+        "--port", type=port, default=0, help="port to listen on (default: a free port)"
+    )
+    parser.add_argument(
+        "--no-browser",
+        action="store_true",
+        help="print the address only, without opening a browser",
     )
 
 
@@ -46,7 +50,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     if load_page() is None:
         raise InputError("the page is not built; run `make page` in the exgs folder")
     output.subject = arguments.scene
-    with open_input(arguments.scene) as source:  # what is no scene is refused here
+    with open_input(arguments.scene) as source:  # refuse files that are not scenes
         open_head(source.read)
     path = _path(arguments.scene)
 
@@ -70,7 +74,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 @contextmanager
 def _root(scene: str) -> Iterator[Path]:
-    """What to serve: the file alone; nothing where the browser reads a URL."""
+    """The file to serve; none if the browser reads a URL."""
     if not is_url(scene):
         yield Path(scene)
         return
@@ -79,14 +83,14 @@ def _root(scene: str) -> Iterator[Path]:
 
 
 def _path(scene: str) -> str:
-    """The path of the page that shows the scene."""
+    """The path of the page for the scene."""
     if is_url(scene):
         return f"/?content={quote(scene, safe=':/')}"
     return f"/scenes/{quote(Path(scene).name.removesuffix(_SUFFIX), safe='')}/"
 
 
 def _open(url: str) -> bool:
-    """Open the person's browser. Without a screen there is none, though Python may try."""
+    """Open the user's browser. Returns False without a screen, where Python might still try."""
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     ):

@@ -1,1 +1,1 @@
-"""What `exgs stream` shows: frames, fades, contact sheets and quality tables of a stream."""
+"""The output of `exgs stream`: pictures, fades, contact sheets and quality tables."""

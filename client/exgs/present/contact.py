@@ -1,4 +1,4 @@
-"""A contact sheet: some frames of a run side by side, with what each had cost."""
+"""A contact sheet: some pictures of a run side by side, with captions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from exgs.scene.files import atomic_write
 
 _COLUMNS = 3
 _MARGIN = 8  # pixels
-_CAPTION = 22  # pixels below each frame
+_CAPTION = 22  # pixels below each picture
 _FONT_SIZE = 14
 _PAPER, _INK = (24, 24, 27), (228, 228, 231)
 
 
 def pick_rows(rows: Sequence[QualityRow], count: int = 6) -> list[QualityRow]:
-    """The first row, the last, and those between nearest to equal ratios of their times."""
+    """The first and the last row, and rows between them at nearly equal ratios of their times."""
     if len(rows) <= count:
         return list(rows)
     times_s = np.array([row.time_s for row in rows])
@@ -27,7 +27,7 @@ def pick_rows(rows: Sequence[QualityRow], count: int = 6) -> list[QualityRow]:
     picked = [0]
     for number, time_s in enumerate(wanted_s[1:], start=1):
         nearest = int(np.abs(times_s - time_s).argmin())
-        last = len(rows) - (count - number)  # leave one row for each that is still to be picked
+        last = len(rows) - (count - number)  # leave enough rows for the remaining picks
         picked.append(min(max(nearest, picked[-1] + 1), last))
     return [rows[number] for number in picked]
 
@@ -35,14 +35,14 @@ def pick_rows(rows: Sequence[QualityRow], count: int = 6) -> list[QualityRow]:
 def contact_sheet(
     path: Path, folder: Path, rows: Sequence[QualityRow], captions: Sequence[str]
 ) -> None:
-    """Write the frames of `rows`, which lie in `folder`, with a caption below each, as PNG."""
+    """Write a PNG with the pictures of `rows` from `folder`, with a caption below each."""
     frames = [Image.open(folder / row.frame).convert("RGB") for row in rows]
     with atomic_write(path) as file:
         sheet_of(frames, captions, _COLUMNS).save(file, "png")
 
 
 def sheet_of(frames: Sequence[Image.Image], captions: Sequence[str], columns: int) -> Image.Image:
-    """`frames` of one size in lines of `columns`, with a caption below each."""
+    """Arrange `frames` of one size in rows of `columns`, with a caption below each."""
     width, height = frames[0].size
     lines = -(-len(frames) // columns)
     columns = min(columns, len(frames))

@@ -1,7 +1,7 @@
-"""Crossfade: what lands changes the picture by no more than a bound from one frame to the next.
+"""Crossfade: limits the change of the picture by arriving chunks from one frame to the next.
 
-Both scenes, with and without what has landed, are drawn from each frame's camera, and the new one
-gains weight at such a rate that the root mean square of the change that it makes keeps the bound.
+The scenes with and without the new chunks are both drawn from the camera of each frame. The weight
+of the new scene rises so that the RMS change per frame stays within the limit.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Draw = Callable[[Camera], FloatArray]
 def crossfade(
     before: Draw, after: Draw, next_camera: Callable[[], Camera], bound: float
 ) -> Iterator[tuple[FloatArray, Camera, bool]]:
-    """Pictures [H, W, 3] from `before` to `after`, their cameras, and whether each is the last.
+    """Yield pictures [H, W, 3] from `before` to `after`, their cameras, and whether each is last.
 
-    The first differs from `before`, and each from the one in front of it, by at most `bound` (RMS
-    over pixels and channels of colours clamped to [0, 1]), as far as the camera stands still; what
-    a moving camera changes comes on top. The last picture is that of `after`, bit for bit.
+    With a static camera, each picture differs from the one before by at most `bound` (RMS over
+    pixels and channels of colours clamped to [0, 1]). A moving camera adds its own changes. The
+    last picture equals that of `after` bit for bit.
     """
     weight = 0.0
     camera: Camera | None = None

@@ -1,4 +1,4 @@
-"""Pictures of a scene that is still arriving: render, then mask the gaps."""
+"""Pictures of a scene that is still arriving: render, then fill the gaps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_picture(
     painter: Painter | None = None,
     background: Color = (0.0, 0.0, 0.0),
 ) -> FloatArray:
-    """The picture [H, W, 3] of what has arrived; a complete scene is never painted over."""
+    """The picture [H, W, 3] of the arrived part of a scene. A complete scene is not painted."""
     if painter is None or is_complete(drawn, facts):
         return rasterizer.render(drawn.gaussians, camera, background=background).rgb
     render, confidence = look_at_scene(rasterizer, drawn, facts, camera, spread=painter.spreads)
@@ -32,7 +32,7 @@ def draw_picture(
 
 
 def over_background(image: FloatArray, confidence: Confidence, background: Color) -> FloatArray:
-    """A painted picture [H, W, 3] with the background where nothing is missing."""
+    """A painted picture [H, W, 3], with the background where no leaves are missing."""
     behind = confidence.nothing
     if confidence.gaps is not None:
         behind = behind - confidence.gaps.weight

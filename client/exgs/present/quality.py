@@ -1,4 +1,4 @@
-"""How good each frame was: measured after the run, so that measuring does not slow it down.
+"""Measures the quality of each frame after the run, so that measuring does not slow it down.
 
 quality.csv has one row per frame: `time_s` (seconds from the start of connecting until the frame
 was ready), `bytes` (received when its drawing began, without TCP and HTTP headers), `layer`
@@ -30,7 +30,7 @@ from exgs.scene.pictures import Pixels, read_png, to_pixels
 from exgs.scene.rasterizer import Rasterizer
 
 _BLUE, _GREEN = "#1f6feb", "#2da44e"
-_LABEL_ROOM = 0.035  # of the axis, between the numbers of two layers
+_LABEL_ROOM = 0.035  # of the axis, between the labels of two layers
 
 COLUMNS = ("time_s", "bytes", "layer", "psnr_db", "ssim", "frame")
 
@@ -47,7 +47,7 @@ class QualityRow:
     frame: str
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text, in the order of COLUMNS."""
+        """The cells as text, in the order of COLUMNS."""
         return (
             f"{self.time_s:.3f}",
             str(self.received_bytes),
@@ -66,9 +66,9 @@ def measure_frames(
     background: Color = (0.0, 0.0, 0.0),
     progress: Callable[[float], None] = lambda _: None,
 ) -> list[QualityRow]:
-    """Compare every frame with `reference` drawn from the frame's camera."""
+    """Compare each frame with `reference`, drawn from the camera of the frame."""
 
-    @functools.lru_cache(maxsize=1)  # as a rule all frames have one camera, or each its own
+    @functools.lru_cache(maxsize=1)  # usually all cameras are equal, or all different
     def reference_pixels(camera: Camera) -> Pixels:
         return to_pixels(rasterizer.render(reference, camera, background=background).rgb)
 
@@ -92,7 +92,7 @@ def measure_frames(
 def within_budgets(
     rows: Sequence[QualityRow], budgets_bytes: Sequence[int]
 ) -> list[tuple[int, QualityRow]]:
-    """For each number of bytes the last frame that needed no more, where there is one."""
+    """For each number of bytes: the last frame that needed no more bytes, if there is one."""
     best = []
     for budget_bytes in budgets_bytes:
         fitting = [row for row in rows if row.received_bytes <= budget_bytes]
@@ -102,7 +102,7 @@ def within_budgets(
 
 
 def layer_steps(rows: Sequence[QualityRow]) -> list[QualityRow]:
-    """The first row of each layer that became complete, and the last row."""
+    """The first row at which each layer was complete, and the last row."""
     steps = []
     layer = -1
     for row in rows:
@@ -125,10 +125,10 @@ def write_csv(path: Path, rows: Sequence[QualityRow]) -> None:
 
 
 def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
-    """Draw quality.png: PSNR over time and over bytes, with a mark where a layer was complete.
+    """Draw quality.png: PSNR over time and over bytes, with a mark at each complete layer.
 
-    Frames that equal the reference have no finite PSNR; they are drawn as a band to the right.
-    `title` is any text; letters that the font lacks become boxes.
+    Frames that equal the reference have no finite PSNR. They are drawn as a band on the right.
+    `title` may be any text; characters that the font lacks are drawn as boxes.
     """
     import matplotlib.figure
 
@@ -148,7 +148,7 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("PSNR against the full scene, dB")
     handles, labels = axes[0].get_legend_handles_labels()
-    if handles:  # beside the title, where it covers no curve
+    if handles:  # beside the title, so that it covers no curve
         figure.legend(handles, labels, loc="upper right", fontsize=8, frameon=False)
     with atomic_write(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
@@ -163,7 +163,7 @@ def _draw_curve(
     end = max(place(rows[-1]), 1e-3)
     right = 1.03 * end
     x, y = [place(row) for row in finite], [row.psnr_db for row in finite]
-    if exact and finite:  # the picture stays until the next one is there
+    if exact and finite:  # the picture is shown until the next one
         x, y = [*x, place(exact[0])], [*y, y[-1]]
     axis.step(x, y, where="post", color=_BLUE, lw=1.6)
     axis.plot(x[: len(finite)], y[: len(finite)], ".", color=_BLUE, ms=4)

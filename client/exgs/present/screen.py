@@ -1,9 +1,9 @@
-"""The screen: draws each update of a scene, and keeps the frames.
+"""Draws each update of a scene and writes the frames.
 
-A slow painter gets a thread of its own: the raw frame is written first and the painted one replaces
-it; a frame that a newer one overtakes stays raw. One of the two threads draws at a time, since
-rasterizers are not made for two.
-With a bound on how much a frame may change, frames between two states fade from one to the other.
+A slow painter runs on its own thread: the raw frame is written first, and the painted one replaces
+it unless a newer frame arrives before. Only one of the two threads draws at a time, since
+rasterizers are not thread-safe. If the change per frame is limited, additional frames fade from one
+state to the next.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.pictures import encode_png, to_pixels
 from exgs.scene.rasterizer import Rasterizer, Render
 
-ChooseCamera = Callable[[int, SceneFacts, DrawnScene], Camera]  # by the frame's number
+ChooseCamera = Callable[[int, SceneFacts, DrawnScene], Camera]  # by the number of the frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture that was shown."""
+    """A frame that has been written."""
 
     path: Path
     camera: Camera
-    time_s: float  # when it was ready, since connecting began
-    received_bytes: int  # when its drawing began
+    time_s: float  # when it was ready, from the start of connecting
+    received_bytes: int  # at the start of its drawing
     layer: int
     complete: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """What an update gives to draw."""
+    """The content of one update to draw."""
 
     facts: SceneFacts
     drawn: DrawnScene
@@ -55,11 +55,11 @@ class _State:
 
 
 class Screen:
-    """Draws updates into frame_0000.png, frame_0001.png, … as `show` is called.
+    """Writes frame_0000.png, frame_0001.png, …, one or more per call of `show`.
 
-    `clock` gives the seconds since connecting began. `on_first` is called before the first frame
-    is written and `on_frame` behind each.
-    `most_change` bounds what arriving chunks change from frame to frame, see `crossfade`.
+    `clock` returns the seconds since the start of connecting. `on_first` is called before the first
+    frame is written, `on_frame` after each. `most_change` limits the change by arriving chunks from
+    frame to frame; see `crossfade`.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Screen:
         self._most_change = most_change
         self._on_first = on_first
         self._on_frame = on_frame
-        self._before: _State | None = None  # only where frames fade
+        self._before: _State | None = None  # only with fades
         self._drawing = threading.Lock()
 
     def show(self, update: Update) -> None:
-        """Draw what there is now; an update without changes gives no frame."""
+        """Draw an update. An update without changes gives no frame."""
         if not update.has_changes:
             return
         is_kept = self._worker is not None or self._most_change is not None
@@ -119,12 +119,12 @@ class Screen:
             self._keep(image, camera, state, state if is_last else before)
 
     def finish(self) -> None:
-        """Wait for the last painted frame; raises what went wrong while painting."""
+        """Wait for the last painted frame. Raises exceptions of the painter."""
         if self._worker is not None:
             self._worker.close()
 
     def stop(self) -> None:
-        """Leave what has not been painted yet as it is."""
+        """End without painting the waiting frame."""
         if self._worker is not None:
             self._worker.stop()
 
@@ -140,7 +140,7 @@ class Screen:
             )
 
     def _keep(self, image: FloatArray, camera: Camera, state: _State, shown: _State) -> None:
-        """Write a frame on the way to `state`; `shown` is what it shows all of."""
+        """Write a frame of a fade to `state`. `shown` is the state that it shows completely."""
         time_s = self._clock()
         if not self.frames:
             self._on_first()
@@ -153,14 +153,14 @@ class Screen:
         self._on_frame(frame)
 
     def _paint_later(self, worker: PaintWorker, state: _State, camera: Camera, path: Path) -> None:
-        """Have the frame at `path` replaced by its painted picture."""
+        """Paint the frame at `path` on the painter's thread and replace it."""
         if is_complete(state.drawn, state.facts):
             worker.drop()
             return
 
         def look() -> tuple[Render, Confidence]:
             drawn, facts = state.drawn, state.facts
-            prepare_to_look(drawn, facts, spread=self._spreads)  # frames are drawn meanwhile
+            prepare_to_look(drawn, facts, spread=self._spreads)  # while frames are drawn
             with self._drawing:
                 return look_at_scene(self._rasterizer, drawn, facts, camera, spread=self._spreads)
 

@@ -1,7 +1,7 @@
-"""Streaming a scene: receive it, draw it while it arrives, measure the frames afterwards.
+"""Receives a scene, draws it while it arrives, and measures the frames afterwards.
 
-`stream` is a consumer of `exgs.client`: a `Screen` draws each update, and when all is done the
-frames are compared with the full scene.
+`stream` uses `exgs.client`. A `Screen` draws each update. At the end, the frames are compared with
+the full scene.
 """
 
 from __future__ import annotations
@@ -28,44 +28,44 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-RESULTS = ("frame_*.png", "quality.csv", "quality.png")  # globs of what a run leaves
+RESULTS = ("frame_*.png", "quality.csv", "quality.png")  # globs of the files that a run writes
 
-_TICK_S = 0.1  # between two looks at the progress
+_TICK_S = 0.1  # between updates of the progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamOptions:
-    """How to receive and what to draw."""
+    """Options for receiving and drawing."""
 
     choose_camera: ChooseCamera
     link: Link | None = None
     painter: Painter | None = None
     background: Color = (0.0, 0.0, 0.0)
     max_bytes: int | None = None
-    reference: Gaussians | None = None  # to measure against; the full streamed scene where None
+    reference: Gaussians | None = None  # to compare with; None: the full streamed scene
     token: str | None = None
     cache: Path | None = None  # folder
-    memory_bytes: int | None = None  # that the scene may take
-    most_change: float | None = None  # RMS from frame to frame, that arriving chunks may cause
+    memory_bytes: int | None = None  # limit for the decoded scene
+    most_change: float | None = None  # limit of the RMS change per frame by arriving chunks
     seed: int = 0  # of the link's losses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamReport:
-    """What a run gave. Times are seconds since connecting began."""
+    """The results of a run. Times are seconds since the start of connecting."""
 
     facts: SceneFacts
     scene_hash: bytes
     file_bytes: int
     received_bytes: int
-    received_s: float  # when the last byte was here
+    received_s: float  # arrival of the last byte
     reconnections: int
     rows: list[QualityRow]
     files: list[Path]  # frames, quality.csv, quality.png
 
     @property
     def first_picture_s(self) -> float:
-        """When the first picture was there."""
+        """The time of the first picture."""
         return self.rows[0].time_s
 
 
@@ -77,13 +77,13 @@ def stream(
     progress: Callable[[str, float], None] = lambda _stage, _fraction: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> StreamReport:
-    """Stream the scene at `url` into `folder`: frame_0000.png, …, quality.csv, quality.png.
+    """Stream the scene at `url` and write frame_0000.png, …, quality.csv, quality.png to `folder`.
 
-    A URL that ends in /NAME/stream, as ws://HOST/scenes/NAME/stream, is streamed, whatever its
-    scheme; any other is that of the file itself, read by ranges. What an earlier run left there
-    goes when the first frame is there. `progress` takes a stage and the fraction that is done,
-    `note` a line for people.
-    Raises StreamError, FormatError, OSError.
+    A URL that ends in /NAME/stream, such as ws://HOST/scenes/NAME/stream, uses the streaming
+    profile, whatever its scheme. Any other URL is that of a file, read by range requests. Results
+    of an earlier run are deleted when the first frame is ready. `progress` is called with a stage
+    and the completed fraction, `note` with a line of text. Raises StreamError, FormatError,
+    OSError.
     """
     rasterizer = default_rasterizer()
     _warm_up(rasterizer)
@@ -135,12 +135,12 @@ class _Run:
         )
 
     def _clear(self) -> None:
-        """Remove what an earlier run has left."""
+        """Delete the results of an earlier run."""
         for old in [path for pattern in RESULTS for path in self._folder.glob(pattern)]:
             old.unlink()
 
     def _choose_camera(self, number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
-        """Choose, and tell the network what is looked at."""
+        """Choose the camera and send it to the server."""
         camera = self._options.choose_camera(number, facts, drawn)
         if camera is not self._camera:
             self._camera = camera
@@ -148,7 +148,7 @@ class _Run:
         return camera
 
     def receive(self, progress: Callable[[str, float], None], note: Callable[[str], None]) -> None:
-        """Receive and draw; then, for the reference, what a limit has left out."""
+        """Receive and draw the scene; then receive the rest, if a limit left some out."""
         scene = self._scene
         while not scene.is_over:
             update = scene.next(_TICK_S)
@@ -158,7 +158,7 @@ class _Run:
                 self._reconnections = update.reconnections
                 self._screen.show(update)
                 if update.is_ready and self._options.memory_bytes is not None:
-                    break  # what else there is has no room
+                    break  # the rest does not fit in memory
         self._received_s = scene.received_at_s - self._start_s
         self._received_bytes = scene.received_bytes
         self._screen.finish()
@@ -170,7 +170,7 @@ class _Run:
                 self._last = update
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Stop the receiver and the screen."""
         self._screen.stop()
 
     def measure(self, progress: Callable[[str, float], None]) -> StreamReport:
@@ -211,7 +211,7 @@ class _Run:
 
 
 def _warm_up(rasterizer: Rasterizer) -> None:
-    """Load what the rasterizer loads on first use, so that the first picture does not wait."""
+    """Load and compile what the rasterizer needs, so that the first picture does not wait."""
     one = np.ones((1, 3), np.float32)
     quat = np.array([[1, 0, 0, 0]], np.float32)
     scene = Gaussians(one, quat, one, one[:, 0], one, np.zeros((1, 3, 3), np.float32))
