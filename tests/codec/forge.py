@@ -309,12 +309,14 @@ def random_file(
     bases: int = 1,
     fine: bool = True,
     refined: int = 64,
+    proxy_rows: int = 0,
     seed: int = 0,
     rows_per_page: int = 5,
 ) -> Parts:
     """The parts of a sound file of random Gaussians; cells of few Gaussians may be empty.
 
-    The first `refined` layers have SH and FINE. Gaussians lie in the box of their tile.
+    The first `refined` layers have SH and FINE, proxies SH of up to `proxy_rows` components.
+    Gaussians lie in the box of their tile.
     """
     rng = np.random.default_rng(seed)
     size = 3 * (sh_degree + 1) ** 2
@@ -328,7 +330,8 @@ def random_file(
         proxy_tile = np.sort(rng.integers(0, 1 << finest, stand_ins))
         for tile in range(1 << level):
             cell = (layer, tile, level, below, finest, rng)
-            stand_in = _geometry(ChunkKind.PROXY, proxy_tile, *cell)
+            own_sh = (proxy_rows, size) if proxy_rows else None
+            stand_in = _geometry(ChunkKind.PROXY, proxy_tile, *cell, own_sh=own_sh)
             leaf = _geometry(ChunkKind.LEAF, leaf_tile, *cell)
             rows += [row for row in (stand_in, leaf) if row.count] or [leaf]
             if not leaf.count or layer >= refined:
@@ -370,8 +373,13 @@ def _geometry(
     below: int,
     finest: int,
     rng: np.random.Generator,
+    *,
+    own_sh: tuple[int, int] | None = None,
 ) -> Row:
-    """A LEAF or PROXY for those whose finest tile `owner` lies in the cell."""
+    """A LEAF or PROXY for those whose finest tile `owner` lies in the cell.
+
+    `own_sh`: the rows of a basis and their length.
+    """
     here = owner[owner >> (finest - level) == tile]
     scene = random_scene(len(here), int(rng.integers(1 << 30)), 0)
     corners = np.array([tile_box(finest, number) for number in here.tolist()]).reshape(-1, 2, 3)
@@ -379,7 +387,14 @@ def _geometry(
     child_count = 1 << (below - level)
     child = (here >> (finest - below)) - tile * child_count
     placed = replace(scene, means=means.astype(np.float32))
-    payload = b"".join(pack_geometry(placed, child, child_count, COARSE).columns)
+    components = own_sh[0] if own_sh else 0
+    packed = pack_geometry(placed, child, child_count, COARSE, sh_components=components)
+    payload = b"".join(packed.columns)
+    if own_sh:
+        payload += rng.normal(0, 0.4, own_sh).astype("<f2").tobytes()
+        spread = 3 / np.arange(1, components + 1)
+        values = np.rint(rng.normal(0, spread, (len(here), components))).astype(np.int64)
+        payload += b"".join(pack_sh(values, 0.1))
     return chunk(kind, layer, tile, len(here), payload)
 
 

@@ -158,7 +158,9 @@ class Reader:
         kind = row.kind
         if kind in (LEAF, PROXY):
             children = self.index.child_count(row.layer)
-            cell.groups[kind] = geometry(payload, row.count, children, is_proxy=kind == PROXY)
+            cell.groups[kind] = geometry(
+                payload, row.count, children, self.index.size, is_proxy=kind == PROXY
+            )
         elif kind == BASIS:
             self.basis = basis_rows(payload, self.index.size)
         elif LEAF in cell.groups:

@@ -236,10 +236,11 @@ class Index:
         count = row.count
         geometry = 48 + 4 * self.child_count(row.layer)
         size = self.size
+        sh = 8 + size + (8 * size + (size + 7) // 8) * count
         return {
             LEAF: (geometry, geometry + 88 * count),
-            PROXY: (geometry, geometry + 88 * count),
-            SH: (8, 8 + size + (8 * size + (size + 7) // 8) * count),
+            PROXY: (geometry, geometry + 88 * count + 2 * size**2 + sh),
+            SH: (8, sh),
             BASIS: (6, 6 + 2 * 64 * size**2),
             FINE: (28, 28 + 80 * count),
         }[row.kind]

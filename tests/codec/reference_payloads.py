@@ -82,13 +82,15 @@ def columns(payload: bytes, start: int, widths: bytes, count: int) -> list[list[
     return result
 
 
-def geometry(payload: bytes, count: int, children: int, *, is_proxy: bool) -> list[list[Splat]]:
-    """Section 7.2: the Gaussians of each child of the cell."""
+def geometry(
+    payload: bytes, count: int, children: int, size: int, *, is_proxy: bool
+) -> list[list[Splat]]:
+    """Section 7.2: the Gaussians of each child of the cell; `size`: D of the scene."""
     (widths, reserved, *origin, position_step, scale_origin, scale_step) = struct.unpack(
         "<11sB3f3f", payload[:36]
     )
-    rotation_bits, opacity_bits, also_reserved, luma_step, chroma_step = struct.unpack(
-        "<BBHff", payload[36:48]
+    rotation_bits, opacity_bits, components, also_reserved, luma_step, chroma_step = struct.unpack(
+        "<BBBBff", payload[36:48]
     )
     need(reserved == 0 and also_reserved == 0, "reserved", "unsupported")
     need(all(abs(v) <= HUGE for v in (*origin, scale_origin)), "origin")
@@ -97,8 +99,12 @@ def geometry(payload: bytes, count: int, children: int, *, is_proxy: bool) -> li
     need(2 <= rotation_bits <= 16 and 1 <= opacity_bits <= 16, "bits")
     child_counts = struct.unpack(f"<{children}I", payload[48 : 48 + 4 * children])
     need(sum(child_counts) == count, "child counts")
+    need(components <= (size if is_proxy and size > 3 else 0), "SH of proxies")
+    start = 48 + 4 * children
+    need(all(width <= 8 for width in widths), "planes")
+    end = start + sum(widths) * count if components else len(payload)
     delta, long_, drop, short, *turns, opacity, luma, red_blue, green = columns(
-        payload, 48 + 4 * children, widths, count
+        payload[:end], start, widths, count
     )
     half = (1 << (rotation_bits - 1)) - 1
     groups = []
@@ -128,7 +134,18 @@ def geometry(payload: bytes, count: int, children: int, *, is_proxy: bool) -> li
             )
             i += 1
         groups.append(group)
+    if components:
+        rows_end = end + 2 * components * size
+        rows = f16_rows(payload[end:rows_end], components, size)
+        apply_sh(payload[rows_end:], [rows], size, [splat for group in groups for splat in group])
     return groups
+
+
+def f16_rows(data: bytes, count: int, size: int) -> list[list[float]]:
+    need(len(data) == 2 * count * size, "basis")
+    values = struct.unpack(f"<{count * size}e", data)
+    need(all(map(math.isfinite, values)), "basis")
+    return [list(values[r * size : (r + 1) * size]) for r in range(count)]
 
 
 def apply_fine(payload: bytes, leaves: list[Splat]) -> None:
@@ -153,10 +170,7 @@ def basis_rows(payload: bytes, expected_size: int) -> list[list[list[float]]]:
     components, size, bases = struct.unpack("<HHH", payload[:6])
     need(size == expected_size and components <= size, "basis")
     need(1 <= bases <= 64, "bases")
-    need(len(payload) == 6 + 2 * bases * components * size, "basis")
-    values = struct.unpack(f"<{bases * components * size}e", payload[6:])
-    need(all(map(math.isfinite, values)), "basis")
-    rows = [list(values[r * size : (r + 1) * size]) for r in range(bases * components)]
+    rows = f16_rows(payload[6:], bases * components, size)
     return [rows[b * components : (b + 1) * components] for b in range(bases)]
 
 
@@ -165,6 +179,7 @@ def apply_sh(
 ) -> None:
     """Section 7.5."""
     count = len(leaves)
+    need(len(payload) >= 8, "head")
     components, value_width, number, step = struct.unpack("<HBBf", payload[:8])
     need(number < len(bases), "number of the basis")
     basis = bases[number]

@@ -64,7 +64,9 @@ def _payloads() -> Iterator[Case]:
         )
         yield f"{name}-width", "damaged", "a column of nine planes", patched(kind, 3, b"\x09")
         yield f"{name}-reserved", "unsupported", "a reserved byte", patched(kind, 11, b"\x01")
-    yield "leaf-reserved-word", "unsupported", "a reserved word", patched(LEAF, 38, b"\x00\x80")
+    yield "leaf-reserved-word", "unsupported", "a reserved byte", patched(LEAF, 39, b"\x80")
+    yield "leaf-sh", "damaged", "a LEAF with SH of its own", patched(LEAF, 38, b"\x01")
+    yield from _proxy_sh()
     for offset, field in ((12, "origin"), (28, "scale-origin")):
         yield f"leaf-{field}-nan", "damaged", f"{field} is not a number", patched(LEAF, offset, nan)
         yield f"leaf-{field}-huge", "damaged", f"{field} is 2e30", patched(LEAF, offset, huge)
@@ -184,6 +186,60 @@ def _payloads() -> Iterator[Case]:
         "a byte of the columns is missing",
         payload(SH, lambda raw: raw[:-1]),
     )
+
+
+def _proxy_sh() -> Iterator[Case]:
+    """What stands behind the columns of a PROXY: rows of 12 numbers, then an SH payload."""
+
+    def file(change: Callable[[bytes, int], bytes], sh_degree: int = 1) -> bytes:
+        """The payload and where the rows begin are given."""
+        parts = random_file(counts=(2, 3), refined=1, proxy_rows=3, sh_degree=sh_degree)
+        row = parts.pages[0][0]
+        raw = zstandard.ZstdDecompressor().decompress(row.data)
+        start = 48 + 4 * 2 + sum(raw[:11]) * row.count
+        raw = change(raw, start)
+        parts.pages[0][0] = replace(row, data=squeeze(raw), raw=len(raw))
+        return assemble(parts)
+
+    def patched(offset: int, patch: bytes) -> bytes:
+        """`patch` at this offset from the start of the rows."""
+        return file(
+            lambda raw, start: raw[: start + offset] + patch + raw[start + offset + len(patch) :]
+        )
+
+    rows = 2 * 3 * 12
+    yield (
+        "proxy-sh-none",
+        "damaged",
+        "SH behind a PROXY that has none",
+        file(lambda raw, start: raw[:38] + b"\0" + raw[39:]),
+    )
+    yield (
+        "proxy-sh-many",
+        "damaged",
+        "13 components of 12 numbers",
+        file(
+            lambda raw, start: (
+                raw[:38] + b"\x0d" + raw[39:start] + bytes(2 * 13 * 12) + raw[start + rows :]
+            )
+        ),
+    )
+    yield "proxy-sh-cut", "damaged", "rows that are cut", file(lambda raw, start: raw[: start + 5])
+    yield (
+        "proxy-sh-headless",
+        "damaged",
+        "rows without SH behind them",
+        file(lambda raw, start: raw[: start + rows + 7]),
+    )
+    yield "proxy-sh-nan", "damaged", "a row holds no number", patched(4, b"\x00\x7e")
+    yield "proxy-sh-basis", "damaged", "the second basis of one", patched(rows + 3, b"\x01")
+    yield "proxy-sh-step", "damaged", "the step is 0", patched(rows + 4, bytes(4))
+    yield "proxy-sh-behind", "damaged", "a byte behind the SH", file(lambda raw, _: raw + b"\0")
+    degree_0 = random_file(counts=(2, 3), proxy_rows=1, sh_degree=0, fine=False)
+    yield "proxy-sh-degree", "damaged", "SH of proxies in a scene of degree 0", assemble(degree_0)
+    parts = small_file()
+    alter(parts, PROXY, raw=57 + 88 + 2 * 12 * 12 + 8 + 12 + 8 * 12 + 2)
+    yield "proxy-too-large", "damaged", "a PROXY of more than geometry and SH", assemble(parts)
 
 
 def _bombs() -> Iterator[Case]:

@@ -92,6 +92,20 @@ def valid_files() -> Iterator[Valid]:
     )
     yield Valid("harmonics", "degree 3, as many SH chunks as a cell may have", assemble(harmonics))
 
+    seen = random_file(
+        counts=(2, 5, 9),
+        proxies=(5, 4, 0),
+        levels=(0, 1, 2),
+        amplification=(1.0, 1.0, 1.0),
+        sh_degree=2,
+        proxy_rows=5,
+        fine=False,
+        seed=31,
+    )
+    data = assemble(seen)
+    ends = [ref.end for ref, _ in parts_of(data)[1]]
+    yield Valid("seen", "proxies with SH in bases of their own", data, [ends[3], ends[6], ends[9]])
+
     bases = random_file(counts=(0, 4), proxies=(1, 0), levels=(0, 1), bases=3, fine=False, seed=9)
     yield Valid("bases", "three SH bases, of which each chunk names one", assemble(bases))
 

@@ -175,8 +175,12 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
         case ChunkKind.EXTRA:
             return True
     most = least + columns * COLUMN_BYTES_MAX * row.count
+    flags = (components + 7) // 8 * row.count
+    if row.kind is ChunkKind.PROXY:
+        sh = components + components * COLUMN_BYTES_MAX * row.count + flags
+        most += 2 * components * components + SH_HEAD_BYTES + sh
     if row.kind is ChunkKind.SH:
-        most += components + (components + 7) // 8 * row.count
+        most += components + flags
     if row.kind is ChunkKind.BASIS:
         most += 2 * MAX_BASES * components * components
     return least <= row.raw_bytes <= most
