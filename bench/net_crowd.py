@@ -31,6 +31,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 
 from bench.net_site import Site, percentile, site, stream, table
 from exgs.codec.decoding.decode import open_scene
@@ -146,8 +147,8 @@ async def _slow_client(server: tuple[str, int], received: dict[int, int], camera
 def _overview(head: FileHead) -> Camera:
     """A view of the whole scene from a corner of its box."""
     facts, K = head.root.facts, pinhole(640, 360, 50.0)
-    low, high = facts.tile_bounds[:, 0].min(axis=0), facts.tile_bounds[:, 1].max(axis=0)
-    return look_at(high, (low + high) / 2, facts.up, K, 640, 360)
+    box = head.root.box
+    return look_at(box.high, np.add(box.low, box.high) / 2, facts.up, K, 640, 360)
 
 
 def _hello(camera: Camera) -> bytes:

@@ -76,8 +76,8 @@ async def _run(
 
 def _cameras(path: Path, count: int, chance: random.Random) -> list[Camera]:
     """Views from near the middle of the scene, each another way."""
-    facts = open_scene(path).facts
-    low, high = facts.tile_bounds[:, 0].min(axis=0), facts.tile_bounds[:, 1].max(axis=0)
+    root = open_scene(path).head.root
+    facts, low, high = root.facts, np.array(root.box.low), np.array(root.box.high)
     middle, size = (low + high) / 2, float(np.linalg.norm(high - low))
     K = pinhole(_WIDTH, _HEIGHT, 50.0)
     angles = [2 * np.pi * chance.random() for _ in range(count)]

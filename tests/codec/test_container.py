@@ -389,3 +389,7 @@ def test_decode_stops_at_bytes_and_layers(tmp_path: Path) -> None:
         decode(path, max_bytes=0)
     assert len(decode(path, max_bytes=arrived[0][0].offset).gaussians) == 0
     assert isinstance(drawn.gaussians, Gaussians)
+
+
+def test_the_root_index_knows_the_box_of_the_scene() -> None:
+    assert parse_head(MANY).root.box == Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

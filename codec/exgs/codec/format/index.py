@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from exgs.codec.constants import ChunkKind
 from exgs.codec.errors import DamagedError
 from exgs.codec.format.facts import SceneFacts
-from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.codec.format.rows import Box, ChunkRef, PageRef, union
 from exgs.codec.format.rules import TableRules
 
 
@@ -25,6 +25,13 @@ class RootIndex:
     pages: tuple[PageRef, ...]
     chunk_count: int  # chunks in the whole file
     file_bytes: int
+
+    @property
+    def box(self) -> Box:
+        """Box of all means in the file, as the root index tells it: of its cells and its pages."""
+        return union(
+            [*(row.box for row in self.chunks if row.box), *(page.box for page in self.pages)]
+        )
 
 
 class ChunkTable(Mapping[int, ChunkRef]):
