@@ -8,6 +8,7 @@ that the view sees is known; what comes is counted.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +25,17 @@ class Readiness:
         self._here: set[int] = set()  # chunks
         self._plan: PartPlan | None = None
         self._camera: Camera | None = None
-        self._pages_in_view: set[int] | None = None  # that are not known; None: not looked at yet
+        self._missing_of: list[int] = []  # chunks of each unit that are not here
+        self._counted = 0  # chunks of the plan that `_missing_of` knows
+        self._seen_pages: npt.NDArray[np.bool_] | None = None  # of all; None: not looked at yet
+        self._unknown_seen: set[int] = set()  # pages that the view sees and whose rows are unknown
         self._in_view: npt.NDArray[np.bool_] | None = None  # units; those behind are out of view
         self._missing = 0  # chunks in view that are not here
 
     def follow(self, plan: PartPlan) -> None:
         """This is what is known of the file from now on; it may grow."""
         self._plan = plan
+        self._missing_of, self._counted = [], 0
         self._forget()
 
     def look(self, camera: Camera) -> None:
@@ -40,23 +45,22 @@ class Readiness:
 
     def page_known(self, page: int) -> None:
         """The plan has got the rows of this page."""
+        self._unknown_seen.discard(page)
         if self._camera is None:
-            self._forget()
-        elif self._pages_in_view:
-            self._pages_in_view.discard(page)
+            self._in_view = None
 
     def arrived(self, chunk: int) -> None:
         """A chunk is here."""
         if chunk not in self._here:
+            self._count(chunk, -1)
             self._here.add(chunk)
-            self._missing -= self._is_in_view(chunk)
 
     def dropped(self, chunks: Iterable[int]) -> None:
         """These chunks are not here any more."""
         for chunk in chunks:
             if chunk in self._here:
+                self._count(chunk, 1)
                 self._here.discard(chunk)
-                self._missing += self._is_in_view(chunk)
 
     @property
     def is_ready(self) -> bool:
@@ -64,40 +68,61 @@ class Readiness:
         plan = self._plan
         if plan is None:
             return False
-        if self._pages_in_view is None:
-            self._pages_in_view = self._unknown_pages(plan)
-        if self._pages_in_view:
+        if self._seen_pages is None:
+            self._seen_pages = self._look_at_pages(plan)
+            unknown = (page.id for page in plan.table.missing_pages)
+            self._unknown_seen = {page for page in unknown if self._seen_pages[page]}
+        if self._unknown_seen:
             return False
         if self._in_view is None:
-            self._in_view = self._units_in_view(plan)
-            self._missing = sum(
-                chunk not in self._here
-                for unit in np.flatnonzero(self._in_view)
-                for chunk in plan.units[unit].chunks
-            )
+            self._learn(plan)
+            self._in_view = self._look_at_units(plan, self._seen_pages)
+            self._missing = int(np.array(self._missing_of, np.int64)[self._in_view].sum())
         return self._missing == 0
 
     def _forget(self) -> None:
-        self._pages_in_view = self._in_view = None
+        self._seen_pages = self._in_view = None
+        self._unknown_seen = set()
 
-    def _is_in_view(self, chunk: int) -> bool:
-        if self._in_view is None or self._plan is None:
-            return False
+    def _learn(self, plan: PartPlan) -> None:
+        """Count the chunks that the plan has learnt of since the last time."""
+        if self._counted == len(plan.unit_of):
+            return
+        self._missing_of += [0] * (len(plan.units) - len(self._missing_of))
+        for chunk, unit in islice(plan.unit_of.items(), self._counted, None):
+            self._missing_of[unit] += chunk not in self._here
+        self._counted = len(plan.unit_of)
+
+    def _count(self, chunk: int, change: int) -> None:
+        """A chunk comes or goes."""
+        if self._plan is None:
+            return
+        self._learn(self._plan)
         unit = self._plan.unit_of[chunk]
-        return unit < len(self._in_view) and bool(self._in_view[unit])
+        self._missing_of[unit] += change
+        if self._in_view is not None and unit < len(self._in_view) and self._in_view[unit]:
+            self._missing += change
 
-    def _unknown_pages(self, plan: PartPlan) -> set[int]:
-        pages = plan.table.missing_pages
-        if self._camera is None or not pages:
-            return {page.id for page in pages}
-        low = np.array([page.box.low for page in pages], np.float64)
-        high = np.array([page.box.high for page in pages], np.float64)
-        seen = box_weights(low, high, self._camera).coverage > 0
-        return {page.id for page, is_seen in zip(pages, seen, strict=True) if is_seen}
+    def _look_at_pages(self, plan: PartPlan) -> npt.NDArray[np.bool_]:
+        """Which pages the view sees, by their ids; number 0 stands for the root, which is seen."""
+        seen = np.ones(len(plan.pages) + 1, bool)
+        if self._camera is not None and plan.pages:
+            low = np.array([page.box.low for page in plan.pages], np.float64)
+            high = np.array([page.box.high for page in plan.pages], np.float64)
+            seen[1:] = box_weights(low, high, self._camera).coverage > 0
+        return seen
 
-    def _units_in_view(self, plan: PartPlan) -> npt.NDArray[np.bool_]:
+    def _look_at_units(
+        self, plan: PartPlan, seen_pages: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Which units the view sees: only those of pages that it sees are looked at."""
         arrays = plan.arrays
         if self._camera is None:
             return np.ones(len(plan.units), bool)
-        seen = box_weights(arrays.low, arrays.high, self._camera).coverage > 0
-        return arrays.is_basis | seen
+        starts = np.array([page.first_chunk for page in plan.pages], np.int64)
+        page_of = np.searchsorted(starts, arrays.first_chunk, side="right")
+        candidates = np.flatnonzero(seen_pages[page_of])
+        seen = arrays.is_basis.copy()
+        weights = box_weights(arrays.low[candidates], arrays.high[candidates], self._camera)
+        seen[candidates] |= weights.coverage > 0
+        return seen

@@ -7,13 +7,15 @@ goes, so that a view that trembles fetches nothing twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.format.rows import ChunkRef
+from exgs.codec.format.rows import Cell, ChunkRef
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import unit_scores
@@ -41,117 +43,176 @@ class Residency:
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        self._missing: set[int] = set()  # known chunks that are to come
-        self._held: set[int] = set()
-        self._dropped: set[int] = set()
-        self._left_out: set[int] = set()
-        self._costs: _Costs | None = None
+        self._plan: PartPlan | None = None
+        self._known: _Known | None = None
+        self._held = np.zeros(0, bool)  # by chunk, as the following
+        self._dropped = np.zeros(0, bool)
+        self._left_out = np.zeros(0, bool)
+        self._away = 0  # chunks that are dropped or left out
+        self._missing = 0  # known chunks that are to come
 
     @property
     def is_full(self) -> bool:
         """Whether something is left out or was dropped for want of memory."""
-        return bool(self._left_out or self._dropped)
+        return self._away > 0
 
     @property
     def is_settled(self) -> bool:
         """Whether all that is wanted of what is known is here."""
-        return not self._missing
+        return self._missing == 0
 
     def arrived(self, chunk: int) -> bool:
         """A chunk has come; False where there is no room for it any more."""
-        self._missing.discard(chunk)
-        if chunk in self._left_out:
-            self._left_out.discard(chunk)
-            self._dropped.add(chunk)
+        self._reserve(chunk + 1)
+        if self._left_out[chunk]:
+            self._left_out[chunk] = False
+            self._dropped[chunk] = True
             return False
-        self._held.add(chunk)
+        if not self._held[chunk]:
+            self._held[chunk] = True
+            is_known = self._known is not None and self._known.unit_of[chunk] >= 0
+            self._missing -= is_known and not self._dropped[chunk]
         return True
 
     def forget_left_out(self) -> None:
         """Nobody knows yet what is to be left out: the next revision says all of it."""
-        self._left_out.clear()
+        self._away -= int(self._left_out.sum())
+        self._left_out[:] = False
 
     def revise(self, plan: PartPlan, view: View | None) -> Revision:
         """Make room for what this view needs, as far as the chunk table is known."""
-        if self._costs is None or self._costs.is_older_than(plan):
-            self._costs = _Costs(plan)
-        coming, staying = self._costs.first_chunks(
-            view, int(_COMING_SHARE * self.budget_bytes), self.budget_bytes
-        )
+        self._reserve(plan.chunk_count)
+        if self._known is None or self._plan is not plan:
+            self._plan, self._known = plan, _Known(plan)
+        self._known.learn(plan)
+        known = self._known
+        coming_bytes = int(_COMING_SHARE * self.budget_bytes)
+        if known.memory_bytes <= coming_bytes and not self._away:  # everything fits
+            is_known = known.unit_of >= 0
+            self._missing = int((is_known & ~self._held).sum())
+            return Revision()
+        coming, staying = known.first_chunks(plan, view, coming_bytes, self.budget_bytes)
+        is_known, is_geometry = known.unit_of >= 0, known.is_geometry
         # A cell goes as a whole: without its detail it would stay as large as it was.
-        going = {plan.table[c].cell for c in self._held - staying if _is_geometry(plan.table[c])}
-        drop = {chunk for chunk in self._held if plan.table[chunk].cell in going}
-        drop = {chunk for chunk in drop if plan.table[chunk].kind is not ChunkKind.BASIS}
-        missing = plan.unit_of.keys() - self._held - self._dropped
-        revision = Revision(
-            drop=frozenset(drop),
-            leave_out=frozenset(missing - coming - self._left_out),
-            take_in=frozenset(self._left_out & coming),
-            fetch_again=frozenset(self._dropped & coming),
-        )
-        self._held -= revision.drop
-        self._dropped = (self._dropped | revision.drop) - revision.fetch_again
-        self._left_out = (self._left_out | revision.leave_out) - revision.take_in
-        self._missing = plan.unit_of.keys() - self._held - self._dropped - self._left_out
-        return revision
+        going = np.zeros(known.cell_count, bool)
+        going[known.cell_of[self._held & is_known & ~staying & is_geometry]] = True
+        drop = self._held & is_known & ~known.is_basis
+        drop &= going[known.cell_of]
+        leave_out = is_known & ~self._held & ~self._dropped & ~coming & ~self._left_out
+        take_in = self._left_out & coming
+        fetch_again = self._dropped & coming
+        self._held &= ~drop
+        self._dropped = (self._dropped | drop) & ~fetch_again
+        self._left_out = (self._left_out | leave_out) & ~take_in
+        away = self._dropped | self._left_out
+        self._away = int(away.sum())
+        self._missing = int((is_known & ~self._held & ~away).sum())
+        return Revision(_ids(drop), _ids(leave_out), _ids(take_in), _ids(fetch_again))
+
+    def _reserve(self, chunk_count: int) -> None:
+        more = chunk_count - len(self._held)
+        if more > 0:
+            self._held = np.pad(self._held, (0, more))
+            self._dropped = np.pad(self._dropped, (0, more))
+            self._left_out = np.pad(self._left_out, (0, more))
 
 
-class _Costs:
-    """What the units of a plan take in memory, and the order in which a view wants them."""
+class _Known:
+    """What is known of a file's chunks, as arrays, and the order in which a view wants them."""
 
     def __init__(self, plan: PartPlan) -> None:
-        self._plan = plan
-        self._chunk_count = len(plan.unit_of)
-        units = plan.units
-        self._memory_bytes = np.array(
-            [sum(_memory_bytes(plan, chunk) for chunk in unit.chunks) for unit in units], np.int64
-        )
-        # Whole units that are kept whatever the view: so that no part of the scene is ever empty.
+        count = plan.chunk_count
+        self.unit_of = np.full(count, -1, np.int64)  # by chunk; -1: not known yet
+        self.cell_of = np.zeros(count, np.int64)  # a number for each cell, by chunk
+        self.is_geometry = np.zeros(count, bool)
+        self.is_basis = np.zeros(count, bool)
+        self.memory_bytes = 0  # of all known chunks
+        self._cells: dict[Cell, int] = {}
+        self._learnt = 0  # chunks
+        self._unit_bytes: list[int] = []  # memory, by unit
+        self._order: _Order | None = None
+
+    @property
+    def cell_count(self) -> int:
+        """Cells that are known."""
+        return max(len(self._cells), 1)
+
+    def learn(self, plan: PartPlan) -> None:
+        """Enter the chunks that the plan has learnt of since the last time."""
+        if self._learnt == len(plan.unit_of):
+            return
+        self._unit_bytes += [0] * (len(plan.units) - len(self._unit_bytes))
+        for chunk, unit in islice(plan.unit_of.items(), self._learnt, None):
+            row = plan.table[chunk]
+            memory_bytes = _memory_bytes(plan, row)
+            self.unit_of[chunk] = unit
+            self.cell_of[chunk] = self._cells.setdefault(row.cell, len(self._cells))
+            self.is_geometry[chunk] = _is_geometry(row)
+            self.is_basis[chunk] = row.kind is ChunkKind.BASIS
+            self._unit_bytes[unit] += memory_bytes
+            self.memory_bytes += memory_bytes
+        self._learnt = len(plan.unit_of)
+        self._order = None
+
+    def first_chunks(
+        self, plan: PartPlan, view: View | None, *budgets_bytes: int
+    ) -> list[npt.NDArray[np.bool_]]:
+        """For each budget which chunks come first and fit, by whole units."""
+        if self._order is None:
+            self._order = _Order(plan, np.array(self._unit_bytes, np.int64))
+        sets = []
+        for units in self._order.first_units(plan, view, budgets_bytes):
+            is_kept = np.zeros(len(plan.units) + 1, bool)  # the last for what is not known
+            is_kept[units] = True
+            sets.append(is_kept[self.unit_of])
+        return sets
+
+
+class _Order:
+    """In which order the units of a plan come, and what they take."""
+
+    def __init__(self, plan: PartPlan, unit_bytes: npt.NDArray[np.int64]) -> None:
+        self._unit_bytes = unit_bytes
+        # Kept whatever the view: so that no part of the scene is ever empty.
         self._is_kept = np.array(
             [
                 unit.kind is ChunkKind.BASIS or (unit.layer == 0 and unit.kind is ChunkKind.LEAF)
-                for unit in units
+                for unit in plan.units
             ],
             bool,
         )
         self._needs = np.array(
-            [-1 if unit.needs is None else unit.needs for unit in units], np.int64
+            [-1 if unit.needs is None else unit.needs for unit in plan.units], np.int64
         )
-        self._is_linked = np.array([unit.linked for unit in units], bool)
+        self._is_linked = np.array([unit.linked for unit in plan.units], bool)
         self._steps = _by_depth(self._needs)
+        self._depth = np.zeros(len(self._needs), np.int64)
+        for step, numbers in enumerate(self._steps, start=1):
+            self._depth[numbers] = step
 
-    def is_older_than(self, plan: PartPlan) -> bool:
-        """Whether it does not know all of the plan, or is of another one."""
-        return plan is not self._plan or len(plan.unit_of) != self._chunk_count
-
-    def first_chunks(self, view: View | None, *budgets_bytes: int) -> list[set[int]]:
-        """For each budget the chunks that come first and fit, by whole units."""
-        order = self._order(view)
-        always_bytes = int(self._memory_bytes[self._is_kept].sum())
-        used_bytes = always_bytes + np.cumsum(self._memory_bytes[order])
-        kept = np.flatnonzero(self._is_kept)
-        sets = []
-        for budget_bytes in budgets_bytes:
-            fitting = order[: int(np.searchsorted(used_bytes, budget_bytes, side="right"))]
-            numbers = np.concatenate([kept, fitting])
-            sets.append({chunk for n in numbers for chunk in self._plan.units[n].chunks})
-        return sets
-
-    def _order(self, view: View | None) -> npt.NDArray[np.int64]:
-        """The other units in the order in which they come: by score, behind what they need."""
-        arrays = self._plan.arrays
+    def first_units(
+        self, plan: PartPlan, view: View | None, budgets_bytes: Sequence[int]
+    ) -> list[npt.NDArray[np.int64]]:
+        """For each budget the units that come first and fit, and those that are always kept."""
+        arrays = plan.arrays
         if view is None:
             score = arrays.first_chunk.astype(np.float64)
         else:
             score = unit_scores(arrays, view.camera)
         for numbers in self._steps:  # what is needed before what needs it
             score[numbers] = np.maximum(score[numbers], score[self._needs[numbers]])
-        depth = np.zeros(len(score), np.int64)
-        for step, numbers in enumerate(self._steps, start=1):
-            depth[numbers] = step
-        order: npt.NDArray[np.int64] = np.lexsort((arrays.first_chunk, depth, score))
-        is_free: npt.NDArray[np.bool_] = (self._is_linked & ~self._is_kept)[order]
-        return order[is_free]
+        order = np.lexsort((arrays.first_chunk, self._depth, score))
+        order = order[(self._is_linked & ~self._is_kept)[order]]
+        used_bytes = self._unit_bytes[self._is_kept].sum() + np.cumsum(self._unit_bytes[order])
+        kept = np.flatnonzero(self._is_kept)
+        return [
+            np.concatenate([kept, order[: np.searchsorted(used_bytes, budget, side="right")]])
+            for budget in budgets_bytes
+        ]
+
+
+def _ids(chunks: npt.NDArray[np.bool_]) -> frozenset[int]:
+    return frozenset(np.flatnonzero(chunks).tolist())
 
 
 def _by_depth(needs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
@@ -167,8 +228,7 @@ def _by_depth(needs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         steps.append(below)
 
 
-def _memory_bytes(plan: PartPlan, chunk: int) -> int:
-    row = plan.table[chunk]
+def _memory_bytes(plan: PartPlan, row: ChunkRef) -> int:
     if row.kind is ChunkKind.BASIS:
         return 0
     coefficients = (plan.facts.sh_degree + 1) ** 2
