@@ -1,4 +1,4 @@
-"""Receiving scenes: from a server or a file, what the camera sees first, update by update.
+"""Receives scenes from a server or a file as updates, starting with what the camera sees.
 
 >>> from exgs.client import receive, receive_in_thread
 >>> with receive_in_thread("room.exgs") as scene:                             # doctest: +SKIP
@@ -6,16 +6,16 @@
 ...     for update in scene:
 ...         draw(update.gaussians)
 
-In a program with an event loop, a notebook for one, it is the same with `async`:
+In a program with an event loop, such as a notebook, use `async`:
 
 >>> async with receive("wss://example.org/scenes/room/stream") as scene:      # doctest: +SKIP
 ...     scene.look(camera)
 ...     async for update in scene:
 ...         draw(update.gaussians)
 
-An `Update` says what has changed, part by part, and how far the scene has come. Faults are raised
-where the updates are taken: `StreamError` and its children for the network and the server, an
-`exgs.codec.FormatError` for the file.
+An `Update` lists the parts that have changed and the progress of the scene. Iterating raises the
+errors: `StreamError` and its subclasses for the network and the server, `exgs.codec.FormatError`
+for the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where the network leaves what has come, and whoever shows the scene takes it from.
+"""The queue between the network thread and the thread that decodes.
 
-The network only appends, so it never waits for decoding. Everything that was left since the last
-look is taken at once.
+The network only appends, so it never waits for decoding. The decoder takes everything that has
+arrived since its last call at once.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from exgs.codec.format.rows import ChunkRef
 
 @dataclass(frozen=True, slots=True)
 class PageCame:
-    """A page of the chunk table."""
+    """A page of the chunk table has arrived."""
 
     rows: tuple[ChunkRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkCame:
-    """A whole chunk, whose hash is right."""
+    """A chunk has arrived, and its hash is correct."""
 
     ref: ChunkRef
     packed: bytes
@@ -31,7 +31,7 @@ class ChunkCame:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Cells of these chunks have to give way to others."""
+    """The cells of these chunks must be dropped to make room for others."""
 
     refs: tuple[ChunkRef, ...]
 
@@ -41,33 +41,33 @@ Arrival = PageCame | ChunkCame | Dropped
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What has come since the last look, and how things stand."""
+    """What has arrived since the last batch, and the current state."""
 
     arrivals: list[Arrival]
-    head: FileHead | None  # header and root index, once they are here
+    head: FileHead | None  # header and root index, once they have arrived
     received_bytes: int
-    is_ready: bool  # all that the newest view sees is here
+    is_ready: bool  # everything in the newest view has arrived
     reconnections: int
-    trouble: str | None  # why there is no connection now
-    is_over: bool  # nothing more will come
+    trouble: str | None  # the reason why there is no connection; None if there is one
+    is_over: bool  # nothing more will arrive
 
 
 class Arrivals:
-    """What comes of one scene, handed from the network's thread to another.
+    """The arrivals of one scene, passed from the network thread to another.
 
     The network calls `open`, `count`, `add_page`, `add_chunk`, `drop`, `lost` and `close`.
     """
 
     def __init__(self) -> None:
         self.received_bytes = 0
-        self.received_at_s = 0.0  # when the last of them came, on the network's clock
-        self.on_news: Callable[[], None] = lambda: None  # called on the network's thread
+        self.received_at_s = 0.0  # arrival of the last byte, by the clock of the network thread
+        self.on_news: Callable[[], None] = lambda: None  # called on the network thread
         self._changed = threading.Condition()
         self._has_news = False
         self._arrived: list[Arrival] = []
         self._head: FileHead | None = None
         self._is_ready = False
-        self._is_looking = False  # a new view has not been judged yet
+        self._is_looking = False  # whether the readiness of a new view is unknown
         self._reconnections = 0
         self._trouble: str | None = None
         self._is_over = False
@@ -77,18 +77,18 @@ class Arrivals:
 
     @property
     def head(self) -> FileHead | None:
-        """Header and root index, None until they have come."""
+        """Header and root index; None until they have arrived."""
         return self._head
 
     def open(self, head: FileHead) -> None:
-        """Header and root index are here; said again after a reconnection, it changes nothing."""
+        """Set header and root index. Calling it again after a reconnection has no effect."""
         with self._changed:
             if self._head is None:
                 self._head = head
                 self._tell()
 
     def count(self, length_bytes: int, now_s: float) -> None:
-        """So many bytes have been received."""
+        """Set the number of received bytes."""
         self.received_bytes += length_bytes
         self.received_at_s = now_s
         if self._trouble is not None:
@@ -97,46 +97,46 @@ class Arrivals:
                 self._tell()
 
     def add_page(self, rows: Sequence[ChunkRef]) -> None:
-        """A page of the chunk table has come, with these rows."""
+        """Add a page of the chunk table with its rows."""
         self._add(PageCame(tuple(rows)))
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
-        """A chunk has come, and its hash is right."""
+        """Add a chunk whose hash is correct."""
         self._add(ChunkCame(chunk, packed))
 
     def drop(self, chunks: Iterable[ChunkRef]) -> None:
-        """Forget the cells of these chunks, which are none of the first layer's."""
+        """Drop the cells of these chunks, which do not belong to the first layer."""
         self._add(Dropped(tuple(chunks)))
 
     def set_ready(self, is_ready: bool) -> None:
-        """Whether all that the newest view sees has been handed over."""
+        """Set whether everything in the newest view has been added."""
         if is_ready != self._is_ready or self._is_looking:
             with self._changed:
                 self._is_ready = is_ready
                 self._tell()
 
     def view_taken(self) -> None:
-        """The newest view is the one that `set_ready` has judged."""
+        """Record that `set_ready` refers to the newest view."""
         with self._changed:
             self._is_looking = False
             self._tell()
 
     def lost(self, reason: str) -> None:
-        """The connection has ended; another one follows."""
+        """Record that the connection has ended and another one follows."""
         with self._changed:
             self._trouble = reason
             self._reconnections += 1
             self._tell()
 
     def close(self, fault: BaseException | None = None) -> None:
-        """Nothing more will come, because of `fault` if there is one."""
+        """Record that nothing more will arrive, because of `fault` if there is one."""
         with self._changed:
             self._is_over, self._fault = True, fault
             self._trouble = None
             self._tell()
 
     def reopen(self) -> None:
-        """More will come after all."""
+        """Record that more will arrive after all."""
         with self._changed:
             self._is_over, self._fault = False, None
 
@@ -144,21 +144,21 @@ class Arrivals:
 
     @property
     def fault(self) -> BaseException | None:
-        """Why nothing more will come, if that is a fault."""
+        """The fault that ended receiving, if any."""
         return self._fault
 
     def view_changes(self) -> None:
-        """Nothing is ready for a new view until it has been judged."""
+        """Record a new view, for which nothing is known to be ready."""
         with self._changed:
             self._is_looking = True
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for news; False where there are none in time."""
+        """Wait for arrivals. Returns False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self._has_news, timeout_s)
 
     def take(self) -> Batch:
-        """What has come since the last look; it does not wait."""
+        """Take everything that has arrived since the last call, without waiting."""
         with self._changed:
             arrived, self._arrived = self._arrived, []
             self._has_news = False

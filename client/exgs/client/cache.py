@@ -1,8 +1,8 @@
-"""The on-disk cache: what has come of a scene, so that the next run does not fetch it again.
+"""The cache on disk: received data, so that the next run does not fetch it again.
 
-One append-only file per scene, named by its hash: the head, then a record per fragment. Opening
-it verifies every record's checksum and every whole part's hash, and cuts the file at the first
-fault. A disk that fails ends the caching, never the stream.
+One append-only file per scene, named by its hash: the head, then one record per fragment. Opening a
+file verifies the checksum of every record and the hash of every complete part, and truncates the
+file at the first fault. A disk error ends caching, never the stream.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from exgs.wire.parts import is_page, page_id, page_part
 
 _MAGIC = b"EXGSCAC1"
 _HEAD_LENGTH = struct.Struct("<I")
-_RECORD = struct.Struct("<III")  # part, offset in the part, length of the data that follow
-_CHECKSUM = struct.Struct("<I")  # CRC-32 of record and data, behind them
+_RECORD = struct.Struct("<III")  # part, offset in the part, length of the following data
+_CHECKSUM = struct.Struct("<I")  # CRC-32 of record and data, after the data
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """What a cache file holds of a scene, verified."""
+    """The verified content of a cache file."""
 
     resume: Resume
     pages: list[tuple[PageRef, tuple[ChunkRef, ...]]]
     chunks: list[tuple[ChunkRef, bytes]]
-    good_bytes: int  # of the cache file; what follows is damaged
+    good_bytes: int  # valid bytes of the cache file; the rest is damaged
 
 
 class Cache:
-    """The cached part of the scene behind one URL.
+    """The cached part of the scene at one URL.
 
-    `note` is told once, in a line, why caching has ended if it has.
+    `note` is called once, with a line of text, if caching ends.
     """
 
     def __init__(self, folder: Path, url: str, note: Callable[[str], None]) -> None:
@@ -54,10 +54,10 @@ class Cache:
         self._file: int | None = None
         self._hash: bytes | None = None
         self._failed = False
-        self._whole: frozenset[int] = frozenset()  # parts that the file holds already
+        self._whole: frozenset[int] = frozenset()  # complete parts in the file
 
     def load(self) -> Stored | None:
-        """What was kept of the scene that this URL had last; None where there is nothing."""
+        """The cached content of the last scene at this URL; None if there is none."""
         try:
             scene_hash = bytes.fromhex(self._pointer.read_text())
             stored = read_cache(self._path(scene_hash).read_bytes())
@@ -74,7 +74,7 @@ class Cache:
             return None
 
     def begin(self, head: FileHead) -> None:
-        """Keep what comes of the file with this head from now on."""
+        """Start to cache the file with this head."""
         if self._failed or self._hash == head.scene_hash:
             return
         try:
@@ -90,7 +90,7 @@ class Cache:
             self._give_up(error)
 
     def _resume(self, file: int, head: FileHead) -> None:
-        """Go on with what was kept of this scene under another URL, or begin anew."""
+        """Continue a cache file of this scene from another URL, or create one."""
         stored = read_cache(self._path(head.scene_hash).read_bytes())
         if stored is not None and stored.resume.head.packed == head.packed:
             os.ftruncate(file, stored.good_bytes)
@@ -100,7 +100,7 @@ class Cache:
         _write_all(file, _MAGIC + _HEAD_LENGTH.pack(len(head.packed)) + head.packed)
 
     def add(self, part: int, offset: int, data: bytes) -> None:
-        """Keep one fragment."""
+        """Append one fragment."""
         if self._file is None or part in self._whole:
             return
         record = _RECORD.pack(part, offset, len(data)) + data
@@ -110,7 +110,7 @@ class Cache:
             self._give_up(error)
 
     def close(self) -> None:
-        """Stop keeping."""
+        """Stop caching."""
         if self._file is not None:
             os.close(self._file)
         self._file = None
@@ -134,7 +134,7 @@ class Cache:
 
 
 def read_cache(data: bytes) -> Stored | None:
-    """Verify the bytes of a cache file; None where not even its head can be read."""
+    """Verify the bytes of a cache file. Returns None if its head can't be read."""
     start = len(_MAGIC) + _HEAD_LENGTH.size
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         return None
@@ -171,7 +171,7 @@ def read_cache(data: bytes) -> Stored | None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Puts records together into parts."""
+    """Assembles records into parts."""
 
     head: FileHead
     table: ChunkTable = field(init=False)
@@ -183,9 +183,9 @@ class _Reader:
         self.table = ChunkTable(self.head.root)
 
     def take(self, part: int, offset: int, data: bytes) -> bool:
-        """Enter one record; False where it can't follow those before it."""
+        """Add one record. Returns False if it can't follow the records before it."""
         ref = self._ref(part)
-        if offset == 0:  # the first fragment, or the part came once more from its start
+        if offset == 0:  # the first fragment, or the part was sent again from its start
             self.partial[part] = bytearray()
         held = self.partial.get(part)
         if ref is None or held is None or offset != len(held):
@@ -197,7 +197,7 @@ class _Reader:
             return True
         packed = bytes(self.partial.pop(part))
         if content_hash(packed) != ref.hash:
-            return True  # the stream has noticed it too: the part follows once more
+            return True  # the stream has noticed it too and received the part again
         if isinstance(ref, ChunkRef):
             self.chunks[part] = packed
             return True

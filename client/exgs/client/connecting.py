@@ -1,4 +1,4 @@
-"""Receiving over connections that break: connect, go on, wait a little longer each time."""
+"""Receives over unreliable connections: reconnects and continues, with growing pauses."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _CONNECTION_ERRORS = (ConnectionLostError, aiohttp.ClientError, TimeoutError, Co
 
 
 class Profile(Protocol):
-    """One way to receive a scene."""
+    """A transfer profile for receiving a scene."""
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on: what the camera sees shall come first."""
+        """Set the camera. What it sees should arrive first."""
         ...
 
     def lift_limit(self) -> None:
-        """Receive everything from the next `receive` on, whatever limit there was."""
+        """Remove all limits, from the next `receive` on."""
         ...
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
-        """Receive over one connection, from what is here until everything is.
+        """Receive over one connection until everything has arrived.
 
-        Raises ConnectionLostError or what aiohttp raises where another connection may do better.
+        Raises ConnectionLostError or an aiohttp error if another connection may work.
         """
         ...
 
@@ -57,10 +57,10 @@ async def receive_all(
     backoff: Backoff | None = None,
     silence_s: float = SILENCE_S,
 ) -> int:
-    """Receive all that `profile` wants; returns how often the connection had to be made anew.
+    """Receive everything that `profile` wants. Returns the number of reconnections.
 
-    `on_lost` is told, in a line, why a connection ended and when the next one is made. Raises
-    StreamError when the server can't be reached any more, and what the profile raises.
+    `on_lost` is called with a line of text: why a connection ended and when the next one follows.
+    Raises StreamError if the server can't be reached any more, and the errors of the profile.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s)
     backoff = backoff if backoff is not None else Backoff()
@@ -91,7 +91,7 @@ async def receive_all(
 
 
 def _keeping_to(route: Route) -> aiohttp.TraceConfig:
-    """Refuses redirects to elsewhere, where a link leads: the way there would go past it."""
+    """Refuse redirects to other servers with an emulated link, which they would bypass."""
 
     async def check(
         _session: aiohttp.ClientSession,
@@ -100,7 +100,7 @@ def _keeping_to(route: Route) -> aiohttp.TraceConfig:
     ) -> None:
         answer = redirect.response
         target = answer.headers.get("Location", "")
-        with contextlib.suppress(ValueError):  # no URL at all: aiohttp says so itself
+        with contextlib.suppress(ValueError):  # not a URL: aiohttp reports it
             if route.proxy is None or answer.url.join(URL(target)).origin() == route.url.origin():
                 return
             answer.close()
@@ -115,7 +115,7 @@ def _keeping_to(route: Route) -> aiohttp.TraceConfig:
 
 
 def _named(error: Exception, route: Route) -> StreamError:
-    """What went wrong with a connection; ConnectionLostError where another one may do better."""
+    """Convert an error of a connection; ConnectionLostError if another connection may work."""
     match error:
         case StreamError():
             return error
@@ -143,7 +143,7 @@ def _no_connection(cause: OSError) -> str:
 
 
 def _strerror(error: OSError) -> str:
-    """The system's word for `error`; those of TLS and of names have numbers of their own."""
+    """The system's message for `error`. Errors of TLS and of name lookup have other numbers."""
     if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)
     return error.strerror or str(error)

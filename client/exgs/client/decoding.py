@@ -1,7 +1,7 @@
-"""The scene as it grows: what has come is decoded, and told as updates.
+"""Decodes arrivals and creates updates.
 
-It belongs to whoever takes the updates and runs on their thread, or on one that works for them.
-The network has checked every hash.
+It runs on the thread that takes the updates, or on a worker thread of it. The network thread has
+checked all hashes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from exgs.codec.decoding.build import Changes, SceneBuilder
 from exgs.codec.decoding.drawing import DrawBuffer, DrawnPart, DrawnScene, Part
 from exgs.codec.format.container import FileHead
 
-_LEAST_BYTES = 256 << 10  # packed, that one update takes in, or as much as there is so far
+_LEAST_BYTES = 256 << 10  # packed bytes per update; more if more has been decoded already
 
 
 class LiveScene:
-    """Decodes batches one after the other; one thread at a time may use it."""
+    """Decodes batches in order. Only one thread at a time may use it."""
 
     def __init__(self) -> None:
         self._head: FileHead | None = None
@@ -26,19 +26,19 @@ class LiveScene:
         self._decoded: set[int] = set()  # chunks
         self._decoded_bytes = 0
         self._drawn_parts: set[Part] = set()
-        self._stale: set[Part] = set()  # parts that the buffer does not show as they are
+        self._stale: set[Part] = set()  # parts whose content in the buffer is outdated
         self._serial = 0
-        self._told: tuple[object, ...] = ()  # of the last update, besides parts
+        self._told: tuple[object, ...] = ()  # state of the last update, besides parts
 
     @property
     def has_left(self) -> bool:
-        """Whether some of what was handed over has not been decoded yet."""
+        """Whether some arrivals have not been decoded yet."""
         return bool(self._waiting)
 
     def advance(self, batch: Batch) -> Update | None:
-        """Take what has come in; None where there is nothing to tell.
+        """Decode a batch and return the update; None if nothing has changed.
 
-        Raises FormatError where a chunk is not what its index row says.
+        Raises FormatError if a chunk does not agree with its row.
         """
         self._waiting += batch.arrivals
         if batch.head is None:
@@ -74,7 +74,7 @@ class LiveScene:
     # What updates refer to
 
     def drawn(self, serial: int) -> DrawnScene:
-        """Everything that is drawn; raises RuntimeError for an older update."""
+        """All drawn Gaussians. Raises RuntimeError for an outdated update."""
         builder, buffer = self._now(serial)
         if self._stale:
             shown = {part: builder.part(part) for part in sorted(self._stale & self._drawn_parts)}
@@ -83,14 +83,14 @@ class LiveScene:
         return buffer.drawn()
 
     def part(self, serial: int, part: Part) -> DrawnPart:
-        """One part that is drawn; raises KeyError, and RuntimeError for an older update."""
+        """One drawn part. Raises KeyError, and RuntimeError for an outdated update."""
         builder, _ = self._now(serial)
         if part not in self._drawn_parts:
             raise KeyError(part)
         return builder.part(part)
 
     def parts(self, serial: int) -> frozenset[Part]:
-        """All parts that are drawn; raises RuntimeError for an older update."""
+        """All drawn parts. Raises RuntimeError for an outdated update."""
         self._now(serial)
         return frozenset(self._drawn_parts)
 
@@ -109,10 +109,10 @@ class LiveScene:
         return self._builder
 
     def _decode(self, builder: SceneBuilder) -> None:
-        """Enter what has arrived, the first picture's cells alone first, later ones by the dose.
+        """Decode arrivals: first only the cells of the first picture, then limited amounts.
 
-        So the first picture comes soon, a view that is chosen by it is the same in every run, and
-        whoever takes updates is never kept waiting for more than as much again.
+        So the first picture is fast, a view chosen by it is the same in every run, and an update
+        never takes much longer than the ones before.
         """
         most_bytes = max(_LEAST_BYTES, self._decoded_bytes)
         is_first = not self._drawn_parts

@@ -1,4 +1,4 @@
-"""Where both profiles hand over what has come: to whoever shows the scene, and to the cache."""
+"""Passes received data from both profiles to the decoder and to the cache."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from exgs.wire.scheduler import ENDLESS_BYTES
 
 
 class Delivery:
-    """One run's way from the network into the scene; lives on over reconnections.
+    """The path from the network to the scene in one run, across reconnections.
 
-    What a cache has `stored` goes into the scene once the server has confirmed that it still
-    serves that file. With `memory_bytes` it says what to leave out, and drops what has to give way.
+    The content of a cache, `stored`, is used once the server has confirmed that it still serves the
+    file. With `memory_bytes`, it decides what to leave out and what to drop.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Delivery:
         memory_bytes: int | None = None,
     ) -> None:
         self.arrivals = arrivals
-        self.kept_bytes = 0  # of the file, in this run: what a later connection need not send
+        self.kept_bytes = 0  # bytes of the file received in this run, which need not be sent again
         self._cache = cache
         self._stored = stored
         self._residency = Residency(memory_bytes) if memory_bytes is not None else None
@@ -45,15 +45,15 @@ class Delivery:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has named the file in this run."""
+        """Whether the server has identified the file in this run."""
         return self.arrivals.head is not None
 
     def count(self, length_bytes: int, now_s: float) -> None:
-        """So many bytes have come."""
+        """Count received bytes."""
         self.arrivals.count(length_bytes, now_s)
 
     def open(self, head: FileHead) -> None:
-        """Header and root index are here; raises SceneChangedError if they are another file's."""
+        """Set header and root index. Raises SceneChangedError if they belong to another file."""
         known = self.arrivals.head
         if known is not None:
             if known.scene_hash != head.scene_hash:
@@ -69,29 +69,29 @@ class Delivery:
                 self.add_chunk(chunk, packed)
 
     def add_fragment(self, part: int, offset: int, data: bytes) -> None:
-        """Bytes of a part have come, after those before them."""
+        """Add the next bytes of a part."""
         self.kept_bytes += len(data)
         if self._cache is not None:
             self._cache.add(part, offset, data)
 
     def follow(self, plan: PartPlan) -> None:
-        """This is what is known of the file, in this connection; pages are added to it first."""
+        """Set the plan of the file for this connection. Pages are added to the plan first."""
         self._readiness.follow(plan)
         self._tell()
 
     def look(self, camera: Camera) -> None:
-        """What this camera sees counts for being ready."""
+        """Set the camera for which readiness is computed."""
         self._readiness.look(camera)
         self._tell()
 
     def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> None:
-        """A page of the chunk table is whole and verified."""
+        """Add a complete, verified page of the chunk table."""
         self.arrivals.add_page(rows)
         self._readiness.page_known(page.id)
         self._tell()
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
-        """A chunk is whole and its hash is right."""
+        """Add a complete chunk whose hash is correct."""
         if self._residency is None or self._residency.arrived(chunk.id):
             self.arrivals.add_chunk(chunk, packed)
             self._readiness.arrived(chunk.id)
@@ -99,7 +99,7 @@ class Delivery:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that the newest view sees is here, or all of it that fits into memory."""
+        """Whether everything in the newest view has arrived, or all of it that fits in memory."""
         return self._readiness.is_ready or self.is_settled
 
     def _tell(self) -> None:
@@ -107,24 +107,24 @@ class Delivery:
 
     @property
     def has_budget(self) -> bool:
-        """Whether `revise` has to be asked what to receive."""
+        """Whether `revise` must be called to decide what to receive."""
         return self._residency is not None
 
     @property
     def is_full(self) -> bool:
-        """Whether something is left out for want of memory: another view may call for it."""
+        """Whether something is left out for lack of memory. Another view may need it."""
         return self._residency is not None and self._residency.is_full
 
     @property
     def is_settled(self) -> bool:
-        """Whether memory is full and all that fits is here."""
+        """Whether memory is full and everything that fits has arrived."""
         residency = self._residency
         return residency is not None and residency.is_full and residency.is_settled
 
     def revise(self, plan: PartPlan, view: View | None, *, anew: bool = False) -> Revision:
-        """What to leave out and to fetch again, for this view and what is known of the file.
+        """Decide what to leave out and what to fetch again, for this view and the known rows.
 
-        `anew`: the other side knows nothing yet of what is left out.
+        `anew` means that the other side does not know yet what is left out.
         """
         if self._residency is None:
             return Revision()
@@ -138,6 +138,6 @@ class Delivery:
         return revision
 
     def lift_budget(self) -> None:
-        """Take everything from the next `revise` on."""
+        """Remove the memory limit, from the next `revise` on."""
         if self._residency is not None:
             self._residency.budget_bytes = ENDLESS_BYTES

@@ -1,7 +1,7 @@
-"""The network's side of a receiver: a thread with an event loop of its own.
+"""The network side of a receiver: a thread with its own event loop.
 
-So a stream gets on while its user draws, and the same receiver serves programs with a loop and
-without one. `close` leaves neither thread, task nor socket behind.
+So receiving continues while the user draws, and one receiver works with and without an event loop.
+`close` ends the thread, all tasks and all sockets.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from exgs.scene.camera import Camera
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How to receive a scene."""
+    """Options for receiving a scene."""
 
-    camera: Camera | None = None  # to begin with
-    cache: Path | None = None  # folder to keep what comes in
-    memory_bytes: int | None = None  # that the decoded scene may take
+    camera: Camera | None = None  # initial camera
+    cache: Path | None = None  # folder of the cache
+    memory_bytes: int | None = None  # limit for the decoded scene
     token: str | None = None
-    link: Link | None = None  # to shape the traffic by
-    max_bytes: int | None = None  # to stop after
-    seed: int = 0  # of the link's losses
-    note: Callable[[str], None] = lambda _: None  # told, on the network's thread, a line for people
-    silence_s: float = SILENCE_S  # without a byte, after which a connection is given up
+    link: Link | None = None  # emulated link
+    max_bytes: int | None = None  # stop after this many bytes
+    seed: int = 0  # for losses of the link
+    note: Callable[[str], None] = lambda _: None  # called on the network thread with lines of text
+    silence_s: float = SILENCE_S  # time without a byte after which a connection is given up
 
 
 class Engine:
-    """Receives one scene into `arrivals` on a thread of its own."""
+    """Receives one scene into `arrivals` on its own thread."""
 
     def __init__(self, source: URL | Path, terms: Terms) -> None:
         self.arrivals = Arrivals()
@@ -55,22 +55,22 @@ class Engine:
         self._delivery: Delivery | None = None
         self._profile: Profile | LocalProfile | None = None
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # protects the following fields
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._camera = terms.camera  # the newest
-        self._is_looking = False  # a call that hands it on is under way
+        self._camera = terms.camera  # the newest camera
+        self._is_looking = False  # whether a call that passes it on is pending
         self._is_stopped = False
 
     # Any thread
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start to receive."""
         self._thread = threading.Thread(target=self._run, name="exgs receiver", daemon=True)
         self._thread.start()
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on; of views in quick succession the newest counts."""
+        """Set the camera. Of several calls in quick succession, only the newest counts."""
         with self._lock:
             self._camera = camera
             self.arrivals.view_changes()
@@ -79,7 +79,7 @@ class Engine:
                 self._loop.call_soon_threadsafe(self._look)
 
     def stop(self) -> None:
-        """Receive nothing more."""
+        """Stop receiving."""
         with self._lock:
             if not self._is_stopped and self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
@@ -91,14 +91,14 @@ class Engine:
             self._thread.join()
 
     def close(self) -> None:
-        """Stop, wait, and let go of the cache."""
+        """Stop, wait for the thread to end, and close the cache."""
         self.stop()
         self.join()
         if self._cache is not None:
             self._cache.close()
 
     def fetch_rest(self) -> None:
-        """Stop, and receive, over no link, what limits have left out."""
+        """Stop, then receive what limits have left out, without the emulated link."""
         self.stop()
         self.join()
         self._is_stopped = False
@@ -118,7 +118,7 @@ class Engine:
             asyncio.run(self._receive())
         except asyncio.CancelledError:
             pass
-        except BaseException as error:  # it is raised where updates are taken
+        except BaseException as error:  # raised by the thread that takes updates
             fault = error
         finally:
             with self._lock:
@@ -183,9 +183,9 @@ class Engine:
 
 
 def is_stream(url: URL) -> bool:
-    """Whether a URL is that of a stream, .../scenes/NAME/stream, rather than of a file.
+    """Whether a URL is that of a stream, .../scenes/NAME/stream, instead of a file.
 
-    Raises StreamError where its scheme says one thing and its path the other.
+    Raises StreamError if its scheme and its path disagree.
     """
     if url.name == "stream" and len(url.parts) > 2:
         return True

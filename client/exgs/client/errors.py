@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its server, by what the user can do about it."""
+"""Errors between a client and its server, by what the user can do about them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Mapping
 from exgs.codec.errors import ExgsError
 
 TOKEN_REFUSED = "the server wants a token, or another one: give it with --token or EXGS_TOKEN"
-_RETRYABLE_STATUSES = (429, 500, 502, 503, 504)  # of HTTP: a later request may not meet them
+_RETRYABLE_STATUSES = (429, 500, 502, 503, 504)  # HTTP: a later request may succeed
 
 
 class StreamError(ExgsError):
-    """The server refuses, or can't be reached any more."""
+    """The server refuses the request, or can't be reached any more."""
 
 
 class SceneChangedError(StreamError):
-    """The file on the server is not the one that was begun: start again."""
+    """The file on the server has changed since receiving started. Start again."""
 
 
 class ConnectionLostError(StreamError):
-    """This connection is over; another one may go on from here.
+    """This connection has ended. Another one may continue.
 
     Attributes:
-        retry_after_s: how long the server asks to stay away.
+        retry_after_s: time that the server asks to wait before reconnecting.
     """
 
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
@@ -31,10 +31,10 @@ class ConnectionLostError(StreamError):
 
 
 class DamagedOnTheWayError(ConnectionLostError):
-    """What came does not match its hash; another connection may bring it unharmed.
+    """Received data does not match its hash. Another connection may transfer it correctly.
 
     Attributes:
-        part: id of the part that it is about; None where it is not known.
+        part: id of the damaged part; None if it is unknown.
     """
 
     def __init__(self, message: str, *, part: int | None = None) -> None:
@@ -43,13 +43,13 @@ class DamagedOnTheWayError(ConnectionLostError):
 
 
 class DamagedAtServerError(StreamError):
-    """A part comes damaged again and again: the file has to be uploaded anew."""
+    """A part arrives damaged repeatedly: the file must be uploaded again."""
 
 
 def refusal_of(status: int, headers: Mapping[str, str] | None, detail: str) -> StreamError:
-    """What an HTTP status other than the one hoped for means; `detail` goes behind its number.
+    """The error for an unexpected HTTP status. `detail` follows its number in the message.
 
-    ConnectionLostError where another request may do better.
+    ConnectionLostError if another request may succeed.
     """
     if status in (401, 403):
         return StreamError(TOKEN_REFUSED)
@@ -61,6 +61,6 @@ def refusal_of(status: int, headers: Mapping[str, str] | None, detail: str) -> S
 
 
 def _retry_after_s(headers: Mapping[str, str] | None) -> float:
-    """The seconds of Retry-After; 0 where there are none, or a date."""
+    """The seconds of Retry-After; 0 if it is missing or a date."""
     value = (headers or {}).get("Retry-After", "")
     return float(value) if value.isdecimal() else 0.0

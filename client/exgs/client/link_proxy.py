@@ -1,7 +1,7 @@
-"""A TCP proxy on the loopback that makes every connection through it as slow as a `Link`.
+"""A TCP proxy on the loopback interface that applies a `Link` to its connections.
 
-Its own socket buffers are kept small and it reads only what the lane has room for, so the
-server's socket fills as it would on the real link, and a server that chooses late stays late.
+Its socket buffers are small, and it reads only what the lane has room for. So the server's socket
+buffer fills as on a real link, and a server that chooses chunks late can still do so.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _CONNECT_TIMEOUT_S = 10.0
 
 
 class LinkProxy:
-    """Listens on 127.0.0.1 and passes each connection on to (host, port) over `link`.
+    """Listens on 127.0.0.1 and forwards each connection to (host, port) over `link`.
 
-    `async with LinkProxy(link, host, port) as proxy:` then connect to `proxy.address`. The first
-    bytes of a connection wait for the round trip that opening it takes on the real link.
+    Use `async with LinkProxy(link, host, port) as proxy:` and connect to `proxy.address`. The first
+    bytes of a connection wait for one round trip, which opening it takes on a real link.
 
     Attributes:
-        connect_error: why the newest connection could not be passed on, None where it could. The
-            client only sees that its own has broken.
+        connect_error: why the newest connection could not be forwarded; None if it was. The client
+            only sees that its connection is closed.
     """
 
     def __init__(self, link: Link, host: str, port: int, *, seed: int = 0) -> None:
@@ -45,14 +45,14 @@ class LinkProxy:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to connect to."""
+        """The host and port to connect to."""
         if self._listener is None:
             raise RuntimeError("the proxy is not open")
         host, port = self._listener.getsockname()
         return host, port
 
     def reset_connections(self) -> None:
-        """Break every open connection, as a lost link does."""
+        """Abort all open connections, like a lost link."""
         for task in self._connections:
             task.cancel()
 
@@ -85,7 +85,7 @@ class LinkProxy:
             task = asyncio.create_task(self._carry(client, self._connection_count))
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-            task.add_done_callback(partial(_close, client))  # the task may never have begun
+            task.add_done_callback(partial(_close, client))  # the task may never have started
 
     async def _carry(self, client: socket.socket, number: int) -> None:
         sockets = [client]
@@ -119,7 +119,7 @@ class LinkProxy:
 
 
 class _Pipe:
-    """Moves bytes one way: a task that takes them in as the lane allows, one that puts them out."""
+    """Forwards bytes in one direction: one task reads as the lane allows, another writes."""
 
     def __init__(self, source: socket.socket, sink: socket.socket, lane: Lane, link: Link) -> None:
         self._source = source
@@ -190,6 +190,9 @@ async def _connect(host: str, port: int) -> socket.socket:
 
 
 def _keep_buffers_small(end: socket.socket) -> None:
-    """Before connecting or listening: loopback segments and buffers would hide a whole layer."""
+    """Limit segments and buffers of a socket, before connecting or listening.
+
+    The defaults of the loopback interface would hide the emulated link.
+    """
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)

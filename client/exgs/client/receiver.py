@@ -1,7 +1,7 @@
-"""Receiving a scene: what a remote viewer, a notebook or a robot calls first.
+"""Receives a scene, for remote viewers, notebooks and robots.
 
-`receive` is for programs with an event loop, `receive_in_thread` for those without one. Both give
-the same updates; the network runs on a thread of its own either way.
+`receive` is for programs with an event loop, `receive_in_thread` for programs without one. Both
+give the same updates. The network always runs on its own thread.
 """
 
 from __future__ import annotations
@@ -48,16 +48,15 @@ def receive(
                 draw(update.gaussians)
 
     `source` is ws(s)://HOST/scenes/NAME/stream, the http(s) URL of an .exgs file on any server, or
-    the path of a file. `camera` is where to look from to begin with; what it sees comes first.
-    `cache` is a folder that keeps what comes in, so that it is fetched once. `memory_bytes` bounds
-    the decoded scene: far cells stay proxies. `link` shapes the traffic, to try out slow ones, with
-    losses by `seed`. It stops after about `max_bytes`. `note` is told lines for people, on another
-    thread.
+    the path of a file. `camera` is the initial camera; what it sees arrives first. `cache` is a
+    folder for received data, so that nothing is fetched twice. `memory_bytes` limits the decoded
+    scene: distant cells stay proxies. `link` emulates a slow link, with losses by `seed`. Receiving
+    stops after about `max_bytes`. `note` is called with lines of text, on another thread.
 
-    Raises StreamError for a source that is none. Iterating raises StreamError, FormatError,
-    RemoteProtocolError; it ends when everything is here, or `max_bytes` have come. Where memory is
-    full it goes on, since another view may bring other cells. Leaving the `async with` stops
-    receiving at once.
+    Raises StreamError if `source` is not valid. Iterating raises StreamError, FormatError,
+    RemoteProtocolError. It ends when everything or `max_bytes` have arrived. If memory is full it
+    does not end, since another view may need other cells. Leaving the `async with` stops receiving
+    at once.
     """
     return AsyncReceiver(
         _source(source),
@@ -77,7 +76,7 @@ def receive_in_thread(
     seed: int = 0,
     note: Callable[[str], None] = lambda _: None,
 ) -> Receiver:
-    """Receive a scene without an event loop: the same as `receive` for a plain thread.
+    """Receive a scene without an event loop, like `receive` for a plain thread.
 
         with exgs.client.receive_in_thread("room.exgs") as scene:
             scene.look(camera)
@@ -93,29 +92,30 @@ def receive_in_thread(
 
 
 class _Receiver:
-    """What both kinds of receivers share."""
+    """The common part of both receivers."""
 
     def __init__(self, source: URL | Path, terms: Terms) -> None:
         self._engine = Engine(source, terms)
         self._live = LiveScene()
-        self._is_ending = False  # nothing more will come
-        self._is_over = False  # and that has been told
+        self._is_ending = False  # nothing more will arrive
+        self._is_over = False  # the user has been told so
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on; may be called at any time, from any thread.
+        """Set the camera. May be called at any time, from any thread.
 
-        What this camera sees comes first. Of views in quick succession the newest counts.
+        What this camera sees arrives first. Of several calls in quick succession, only the newest
+        counts.
         """
         self._engine.look(camera)
 
     @property
     def head(self) -> FileHead | None:
-        """Header and root index of the file, once they are here."""
+        """Header and root index of the file, once they have arrived."""
         return self._engine.arrivals.head
 
     @property
     def facts(self) -> SceneFacts | None:
-        """What the file says of its scene, once that is here."""
+        """The facts of the scene, once they have arrived."""
         return self.head.root.facts if self.head is not None else None
 
     @property
@@ -125,19 +125,19 @@ class _Receiver:
 
     @property
     def received_at_s(self) -> float:
-        """When the last of them came, by time.monotonic."""
+        """The time when the last byte arrived, by time.monotonic."""
         return self._engine.arrivals.received_at_s
 
     def fetch_rest(self) -> None:
-        """Receive also what `max_bytes` and `memory_bytes` have left out, and not over `link`.
+        """Also receive what `max_bytes` and `memory_bytes` have left out, without `link`.
 
-        Updates go on. It waits a moment for the network's thread to begin anew.
+        Updates continue. Waits a moment for the network thread to restart.
         """
         self._engine.fetch_rest()
         self._is_ending = self._is_over = False
 
     def _advance(self) -> Update | None:
-        """Take what has come and decode it; the update that it gives, if any."""
+        """Decode new arrivals and return the update, if there is one."""
         batch = self._engine.arrivals.take()
         try:
             update = self._live.advance(batch)
@@ -148,7 +148,7 @@ class _Receiver:
         return update
 
     def _end(self) -> None:
-        """Tell that nothing more will come; raises the fault that is why."""
+        """End the iteration. Raises the fault that ended receiving, if any."""
         self._is_over = True
         fault = self._engine.arrivals.fault
         if fault is not None:
@@ -156,7 +156,7 @@ class _Receiver:
 
 
 class Receiver(_Receiver):
-    """A scene that is being received; to be used in a `with`, and iterated by one thread."""
+    """A scene that is being received. Use it in a `with` block and iterate it on one thread."""
 
     def __enter__(self) -> Self:
         self._engine.start()
@@ -175,9 +175,9 @@ class Receiver(_Receiver):
         return self._is_over
 
     def next(self, timeout_s: float | None = None) -> Update | None:
-        """Wait for the next update; None where none comes in time, or ever.
+        """Wait for the next update; None after the timeout or at the end.
 
-        Raises what iterating does.
+        Raises the same errors as iterating.
         """
         arrivals = self._engine.arrivals
         while not self._is_over:
@@ -198,9 +198,9 @@ class Receiver(_Receiver):
 
 
 class AsyncReceiver(_Receiver):
-    """A scene that is being received; to be used in an `async with`, and iterated by one task.
+    """A scene that is being received. Use it in an `async with` block; iterate it in one task.
 
-    Decoding happens on a thread, so the event loop goes on meanwhile.
+    Decoding runs on a thread, so it does not block the event loop.
     """
 
     def __init__(self, source: URL | Path, terms: Terms) -> None:
@@ -244,11 +244,11 @@ class AsyncReceiver(_Receiver):
                 if not self._live.has_left:
                     await self._news.wait()
                 self._news.clear()
-                if self._is_over or self._decoder is None:  # closed meanwhile
+                if self._is_over or self._decoder is None:  # closed in the meantime
                     break
                 loop = asyncio.get_running_loop()
                 self._decoding = loop.run_in_executor(self._decoder, self._advance)
-            # Whoever is cancelled here finds the same update at the next call.
+            # After a cancellation here, the next call returns the same update.
             try:
                 update = await asyncio.shield(self._decoding)
             except asyncio.CancelledError:
@@ -280,7 +280,7 @@ def _source(source: str | PathLike[str]) -> URL | Path:
     text = fspath(source)
     if isinstance(source, str) and "://" in text:
         url = parse_url(text)
-        is_stream(url)  # raises where it is neither a stream's nor a file's
+        is_stream(url)  # raises if it is the URL of neither a stream nor a file
         return url
     path = Path(text)
     if not path.is_file():

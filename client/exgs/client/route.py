@@ -1,7 +1,6 @@
-"""The way to a server: its URL as it is, or the same through a shaped link on the loopback.
+"""The route to a server: its URL, or an emulated link on the loopback interface.
 
-A name and password in a URL are for Authorization and have no place elsewhere, so they are taken
-out of it here.
+A name and password in a URL are used for Authorization only, so they are removed from the URL here.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ _SCHEMES = ("http", "https", "ws", "wss")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to reach a server."""
+    """The route to a server."""
 
     url: URL  # to connect to
     headers: Mapping[str, str] = field(default_factory=dict)
-    server_hostname: str | None = None  # for TLS, where it is not that of `url`
-    proxy: LinkProxy | None = None  # that `url` leads to, instead of the server
+    server_hostname: str | None = None  # for TLS, if it differs from the host of `url`
+    proxy: LinkProxy | None = None  # the proxy at `url`, if there is one
 
     @property
     def connect_error(self) -> OSError | None:
-        """Why the proxy does not reach the server; None where it does, or there is none."""
+        """Why the proxy can't reach the server; None if it can, or if there is no proxy."""
         return self.proxy.connect_error if self.proxy is not None else None
 
 
 def parse_url(text: str) -> URL:
-    """A URL that a scene can be streamed from; raises StreamError."""
+    """Parse the URL of a scene. Raises StreamError."""
     try:
         url = URL(text)
         (url.host or "").encode("idna")
@@ -52,7 +51,7 @@ def parse_url(text: str) -> URL:
 
 @asynccontextmanager
 async def open_route(url: URL, link: Link | None, *, seed: int = 0) -> AsyncIterator[Route]:
-    """The route to `url`, over `link` if there is one."""
+    """The route to `url`, through `link` if it is given."""
     headers: dict[str, str] = {}
     if url.user is not None or url.password is not None:
         headers["Authorization"] = aiohttp.encode_basic_auth(url.user or "", url.password or "")

@@ -1,4 +1,4 @@
-"""What a receiver tells whoever shows the scene: what has changed, and how far it has come."""
+"""Updates of a received scene: the changes, and the progress."""
 
 from __future__ import annotations
 
@@ -13,66 +13,65 @@ from exgs.scene.gaussians import Gaussians
 
 
 class Drawing(Protocol):
-    """Gives what an update refers to, until the next update is taken."""
+    """Access to the content of an update, until the next update is taken."""
 
     def drawn(self, serial: int) -> DrawnScene:
-        """Everything, in arrays that are reused; raises RuntimeError for an older update."""
+        """All drawn Gaussians, in reused arrays. Raises RuntimeError for an outdated update."""
         ...
 
     def part(self, serial: int, part: Part) -> DrawnPart:
-        """One part that is drawn; raises KeyError, and RuntimeError for an older update."""
+        """One drawn part. Raises KeyError, and RuntimeError for an outdated update."""
         ...
 
     def parts(self, serial: int) -> frozenset[Part]:
-        """All parts that are drawn; raises RuntimeError for an older update."""
+        """All drawn parts. Raises RuntimeError for an outdated update."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """What has changed since the update before, and how things stand.
+    """The changes since the previous update, and the current state.
 
-    A part is what one cell of the scene adds of one kind: its leaves, or the proxies that stand
-    for what has not come yet. A renderer that keeps parts fetches those that are named here by
-    `part_gaussians`; one that draws everything takes `gaussians`. Both refer to the scene as it is
-    now: take what you need before you ask for the next update.
+    A part is the leaves or the proxies of one cell. A renderer that keeps parts reads the listed
+    parts with `part_gaussians`; a renderer that draws everything uses `gaussians`. Both refer to
+    the current scene: read what you need before you take the next update.
     """
 
     facts: SceneFacts
-    received_bytes: int  # over the network, with what frames and protocol add
+    received_bytes: int  # over the network, including the overhead of the protocol
     file_bytes: int
-    layer: int  # highest layer that is here everywhere, -1 before the first
-    is_ready: bool  # all that the newest `look` sees is here
-    is_complete: bool  # every Gaussian of the file is here with all its detail
+    layer: int  # highest complete layer; -1 before the first
+    is_ready: bool  # everything in the newest view has arrived
+    is_complete: bool  # the whole file has arrived
     reconnections: int  # so far
-    trouble: str | None  # why there is no connection now, and when the next one is made
+    trouble: str | None  # why there is no connection, and the time of the next attempt
     added: frozenset[Part] = frozenset()
-    replaced: frozenset[Part] = frozenset()  # other rows are drawn, or at another size
-    refined: frozenset[Part] = frozenset()  # the same Gaussians, with better values
+    replaced: frozenset[Part] = frozenset()  # other rows are drawn, or with another amplification
+    refined: frozenset[Part] = frozenset()  # the same Gaussians with better values
     dropped: frozenset[Part] = frozenset()  # not drawn any more
     _drawing: Drawing = field(kw_only=True, repr=False)
     _serial: int = field(kw_only=True, repr=False)
 
     @property
     def has_changes(self) -> bool:
-        """Whether there is something else to draw than before."""
+        """Whether the drawn Gaussians have changed."""
         return bool(self.added or self.replaced or self.refined or self.dropped)
 
     @property
     def gaussians(self) -> Gaussians:
-        """All Gaussians to draw. The arrays are reused: the next update writes to them.
+        """All Gaussians to draw. The next update writes to the same arrays.
 
-        Raises RuntimeError when the next update has been taken.
+        Raises RuntimeError after the next update has been taken.
         """
         return self.drawn.gaussians
 
     @property
     def drawn(self) -> DrawnScene:
-        """`gaussians`, with what each of them is; the same holds for its arrays."""
+        """`gaussians` with the kind of each. The next update writes to the same arrays."""
         return self._drawing.drawn(self._serial)
 
     def snapshot(self) -> DrawnScene:
-        """A copy of `drawn` that stays as it is."""
+        """A copy of `drawn`, which later updates do not change."""
         drawn = self.drawn
         of = drawn.gaussians
         columns = (of.means, of.quats, of.scales, of.opacities, of.sh0, of.shN)
@@ -84,10 +83,10 @@ class Update:
 
     @property
     def parts(self) -> frozenset[Part]:
-        """All parts that are drawn now."""
+        """All parts that are drawn."""
         return self._drawing.parts(self._serial)
 
     def part_gaussians(self, part: Part) -> Gaussians:
-        """A copy of what is drawn of one part; raises KeyError where nothing is."""
+        """A copy of the Gaussians of one part. Raises KeyError if the part is not drawn."""
         drawn = self._drawing.part(self._serial, part)
         return drawn.gaussians(self.facts.sh_degree if drawn.vectors is not None else 0)

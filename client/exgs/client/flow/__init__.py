@@ -1,5 +1,5 @@
-"""Policies of a client: what to ask for, how much, when to try again.
+"""Policies of a client: request sizes, credit, reconnections, timeouts.
 
-Each is a small value that is told what happened and at what time (`now_s`), and says what to do
-and when to ask again. None of them reads a clock, sleeps or opens a socket.
+Each is a small object that receives events with their time (`now_s`) and decides what to do and
+when to ask again. None of them reads a clock, sleeps or opens a socket.
 """

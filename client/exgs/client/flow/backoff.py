@@ -1,7 +1,7 @@
-"""When to connect again after a failure, and when to give up.
+"""When to reconnect after a failure, and when to give up.
 
-The wait doubles with every failure in a row. A failure behind which bytes have come starts the row
-anew; one part that comes damaged again and again does not.
+The wait doubles with each consecutive failure. A connection that has received bytes resets the
+count, but not a part that arrives damaged repeatedly.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-_ATTEMPTS = 6  # in a row that bring nothing, once something has come
+_ATTEMPTS = 6  # consecutive failures without bytes, after bytes have arrived once
 _FIRST_ATTEMPTS = 2
 _FIRST_WAIT_S = 0.25
-_LONGEST_WAIT_S = 120.0  # that a server may ask for
+_LONGEST_WAIT_S = 120.0  # longest wait that a server may ask for
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Connect again at `at_s`, which is `wait_s` after the failure."""
+    """Reconnect at `at_s`, which is `wait_s` after the failure."""
 
     wait_s: float
     at_s: float
@@ -25,7 +25,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Don't connect again, for this reason."""
+    """Do not reconnect, for this reason."""
 
     reason: str
 
@@ -35,9 +35,9 @@ class Backoff:
 
     def __init__(self, *, first_wait_s: float = _FIRST_WAIT_S) -> None:
         self._first_wait_s = first_wait_s
-        self._failures = 0  # in a row
+        self._failures = 0  # consecutive
         self._kept_bytes = 0
-        self._damage: Counter[int] = Counter()  # part -> how often it came damaged
+        self._damage: Counter[int] = Counter()  # part -> how often it arrived damaged
 
     def failed(
         self,
@@ -47,10 +47,10 @@ class Backoff:
         retry_after_s: float = 0.0,
         damaged_part: int | None = None,
     ) -> Retry | GiveUp:
-        """What to do after a failure at `now_s`.
+        """Decide what to do after a failure at `now_s`.
 
-        `kept_bytes` have been kept over all connections so far. `retry_after_s` is how long the
-        server asks to stay away; `damaged_part` ended the connection by a wrong hash.
+        `kept_bytes` is the number of bytes kept over all connections. `retry_after_s` is the wait
+        that the server asks for. `damaged_part` is the part whose wrong hash ended the connection.
         """
         came_further = kept_bytes > self._kept_bytes
         self._kept_bytes = kept_bytes

@@ -1,27 +1,27 @@
-"""How much credit a client gives the server, and when (protocol.md, section 8).
+"""The credit that a client gives the server, and when (protocol.md, section 8).
 
-The window is larger than what any link holds, so credit never slows a download; a byte limit is
-kept by giving no more than what is left of it.
+The window is larger than the bytes in flight of any link, so credit never slows a download. A byte
+limit is kept by giving no more credit than the rest of the limit.
 """
 
 from __future__ import annotations
 
 from exgs.codec.constants import HEAD_BYTES
 
-_WINDOW_BYTES = 8 << 20  # outstanding at most
+_WINDOW_BYTES = 8 << 20  # maximum of outstanding credit
 
 
 class CreditWindow:
     """Credit of one download, over all its connections."""
 
     def __init__(self, limit_bytes: int | None = None) -> None:
-        self.limit_bytes = limit_bytes  # to receive at most, about; None: everything
+        self.limit_bytes = limit_bytes  # approximate maximum to receive; None: everything
 
     def more_bytes(self, outstanding_bytes: int, received_bytes: int, *, is_open: bool) -> int:
-        """Credit to give on top of what is outstanding; 0: none now.
+        """The credit to add to what is outstanding; 0: none now.
 
-        `is_open`: header and root index have come. Without a limit credit is given by half
-        windows, so that few frames carry it.
+        `is_open` means that header and root index have arrived. Without a limit, credit is given in
+        half windows, so that few frames are needed.
         """
         more_bytes = _WINDOW_BYTES - outstanding_bytes
         if self.limit_bytes is None:

@@ -1,32 +1,31 @@
-"""When a connection is given up because nothing comes.
+"""When to give up a connection that is silent.
 
-What counts is bytes: a long message may take its time on a slow link. The transport pings after a
-silence and reports the pong; a pong that comes alone shows a server that is there, but has nothing
-to say.
+Bytes count, not messages: a long message takes time on a slow link. The transport sends a ping
+after a silence and reports the pong. A pong alone shows that the server is alive but idle.
 """
 
 from __future__ import annotations
 
-CONNECT_S = 10.0  # for a connection to be made
-SILENCE_S = 10.0  # without a byte
+CONNECT_S = 10.0  # for opening a connection
+SILENCE_S = 10.0  # time without a byte
 
 
 class Silence:
-    """The patience of one connection."""
+    """Tracks the silence of one connection."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._since_s = 0.0
 
     def waits(self, now_s: float) -> None:
-        """From now on the next message is awaited."""
+        """Start to wait for the next message."""
         self._since_s = now_s
 
     @property
     def wake_s(self) -> float:
-        """When to give up if nothing comes until then."""
+        """The time to give up if nothing arrives until then."""
         return self._since_s + self.limit_s
 
     def is_over(self, now_s: float) -> bool:
-        """Whether it is time to give up, as far as a pong, or a silence, tells."""
+        """Whether to give up, after a pong or a silence."""
         return now_s >= self.wake_s

@@ -1,7 +1,7 @@
 """One connection of the streaming profile, without its socket: bytes in, bytes out.
 
-Joins a ClientSession with what happens to its events: parts go to the delivery, credit is given,
-the memory budget is kept. It knows no sockets and no clocks; `streaming` puts it on a WebSocket.
+It handles the events of a ClientSession: passes parts to the delivery, gives credit, and keeps the
+memory budget. It uses no sockets and no clocks; `streaming` connects it to a WebSocket.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from exgs.wire.events import (
 )
 from exgs.wire.plan import PartPlan
 
-_RETRYABLE_CODES = (  # faults that another connection may not meet
+_RETRYABLE_CODES = (  # faults after which another connection may work
     ErrorCode.BUSY,
     ErrorCode.DAMAGED,
     ErrorCode.INTERNAL,
@@ -45,7 +45,7 @@ _RETRYABLE_CODES = (  # faults that another connection may not meet
 
 
 class Exchange:
-    """What the client says and hears over one connection; its HELLO is ready to be sent."""
+    """The client's side of one connection. Its HELLO is ready to send."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Exchange:
     ) -> None:
         self._delivery = delivery
         self._credit = credit
-        self._is_stale = False  # what was held came from a cache, and is of another file
+        self._is_stale = False  # the have-set came from a cache and belongs to another file
         self._view = View(1, camera) if camera is not None else None
         if camera is not None:
             delivery.look(camera)
@@ -70,9 +70,9 @@ class Exchange:
 
     @property
     def is_done(self) -> bool:
-        """Whether everything is here, or all that the byte limit allows.
+        """Whether everything has arrived, or all that the byte limit allows.
 
-        Where memory is full another view may call for what has come and found no room.
+        If memory is full, another view may need chunks that found no room.
         """
         if not self._delivery.is_open:
             return False
@@ -82,21 +82,21 @@ class Exchange:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing more is to come for now: another view may change that."""
+        """Whether nothing more will arrive for the current view."""
         return self._delivery.is_settled
 
     def resume(self) -> Resume | None:
-        """What the next connection needs to go on from here; None: begin anew."""
+        """What the next connection needs to continue; None: start again."""
         return None if self._is_stale else self._session.resume()
 
     # What is to be sent
 
     def data_to_send(self, most_frames: int | None = None) -> list[bytes]:
-        """Frames to send, one message each, as ClientSession gives them."""
+        """The frames to send, one message each; see ClientSession."""
         return self._session.data_to_send(most_frames)
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on."""
+        """Set the camera."""
         if self._session.closed:
             return
         self._view = View(self._session.send_view(camera), camera)
@@ -107,10 +107,10 @@ class Exchange:
     # What comes
 
     def receive_data(self, data: Buffer, now_s: float) -> None:
-        """Take a message that came at `now_s`.
+        """Process a message that arrived at `now_s`.
 
-        Raises ConnectionLostError where another connection may do better, other StreamErrors,
-        RemoteProtocolError for a fault of the server; then an ERROR frame is to be sent.
+        Raises ConnectionLostError if another connection may work, other StreamErrors, and
+        RemoteProtocolError for a fault of the server; an ERROR frame is then ready to send.
         """
         session = self._session
         self._delivery.count(len(data), now_s)
@@ -118,7 +118,7 @@ class Exchange:
             for event in session.receive_data(data):
                 self._handle(event)
         except RemoteProtocolError as fault:
-            if fault.code is ErrorCode.DAMAGED:  # that part will come anew
+            if fault.code is ErrorCode.DAMAGED:  # that part will be sent again
                 raise DamagedOnTheWayError(str(fault), part=session.damaged_part) from fault
             raise
         more_bytes = self._more_credit(session.credit_bytes)
@@ -126,7 +126,7 @@ class Exchange:
             session.send_credit(more_bytes)
 
     def receive_eof(self) -> NoReturn:
-        """The connection has ended; raises ConnectionLostError or the fault that ended it."""
+        """The connection has ended. Raises ConnectionLostError or the fault that ended it."""
         self._session.receive_eof()
         raise ConnectionLostError("the server closed the connection")
 
@@ -154,7 +154,7 @@ class Exchange:
                 self._refused(code, message)
 
     def _revise(self, plan: PartPlan, *, anew: bool = False) -> None:
-        """Tell the server what fits into memory."""
+        """Send the changes of what fits in memory to the server."""
         session = self._session
         if session.closed or not self._delivery.has_budget:
             return

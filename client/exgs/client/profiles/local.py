@@ -1,4 +1,4 @@
-"""A file on this machine, received as if it came over a network: what the camera sees first."""
+"""Reads a local file like a network profile: what the camera sees first."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from exgs.client.profiles.ranges import RangeReader
 from exgs.codec.errors import DamagedError
 from exgs.scene.camera import Camera
 
-_PIECE_BYTES = 256 << 10  # read at a time; a new view takes effect between two
+_PIECE_BYTES = 256 << 10  # read at a time; a new view takes effect between reads
 
 
 class LocalProfile:
-    """Reads an .exgs file; goes on from what it has."""
+    """Reads an .exgs file. Continues after an interruption."""
 
     def __init__(self, path: Path, delivery: Delivery, *, limit_bytes: int | None = None) -> None:
         self._path = path
         self._delivery = delivery
         self._reader = RangeReader(delivery)
         self._limit_bytes = limit_bytes
-        self._news = asyncio.Event()  # a new view has come
+        self._news = asyncio.Event()  # set by a new view
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on; to be called on the event loop."""
+        """Set the camera. Call it on the event loop."""
         self._reader.look(camera)
         self._news.set()
 
     def lift_limit(self) -> None:
-        """Read everything from the next `receive` on."""
+        """Remove all limits, from the next `receive` on."""
         self._limit_bytes = None
 
     async def receive(self) -> None:
-        """Read until everything is here; raises StreamError, FormatError."""
+        """Read until everything has arrived. Raises StreamError, FormatError."""
         loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._reader.revise()
@@ -58,7 +58,7 @@ class LocalProfile:
                         raise StreamError(f"{self._path} ends before it is complete")
                     if not data:
                         raise StreamError(f"{self._path}: not an .exgs file, or one cut short")
-                    await asyncio.sleep(0)  # a new view may have come
+                    await asyncio.sleep(0)  # there may be a new view
         except OSError as error:
             raise StreamError(f"{self._path}: {error.strerror}") from error
         except DamagedAtServerError as error:

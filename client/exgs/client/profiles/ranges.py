@@ -1,7 +1,7 @@
-"""The static profile without HTTP: which byte ranges to ask for, and the parts in what comes.
+"""The static profile without HTTP: chooses byte ranges and extracts parts from them.
 
-Several ranges may be on their way at once and their bytes come in any order between them; a part
-is handed over from its front on. Like the wire core, this knows no sockets and no clocks.
+Several ranges may be pending at once, and their bytes arrive interleaved. Each part is passed on
+from its front. Like the wire core, this uses no sockets and no clocks.
 """
 
 from __future__ import annotations
@@ -26,55 +26,55 @@ from exgs.wire.parts import page_part
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES, Scheduler
 
-_ATTEMPTS = 4  # to get a part unharmed
-_FRONT_BYTES = 64 << 10  # the first range: holds the head and as a rule the first picture
+_ATTEMPTS = 4  # to receive a part without damage
+_FRONT_BYTES = 64 << 10  # the first range: the head and usually the first picture
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes of the file from `start` to before `end`."""
+    """The bytes of the file from `start` to before `end`."""
 
     start: int
     end: int
 
 
 class RangeReader:
-    """Turns ranges of one file into parts for `delivery`; goes on from what `resume` holds.
+    """Converts ranges of one file to parts for `delivery`. Continues from `resume`.
 
-    The scheduler alone knows what need not be asked for. Of each part that is as much, from its
-    front on, as is here or is being brought by the ranges on the way. When a range ends, the
-    parts that it touches are counted anew, so what it has not brought is asked for again.
+    The scheduler knows how many bytes of each part, from its front, have arrived or are pending.
+    When a range ends, the parts that it overlaps are counted again, so that missing bytes are
+    requested again.
     """
 
     def __init__(self, delivery: Delivery, resume: Resume | None = None) -> None:
         self._delivery = delivery
         self._resume = resume
-        self._front = bytearray()  # the file's first bytes, until the head can be read
+        self._front = bytearray()  # the first bytes of the file, until the head can be read
         self._scheduler: Scheduler | None = None
         self._view: View | None = None
         self._on_the_way: list[ByteRange] = []
-        self._whole: set[int] = set()  # parts
-        self._held: dict[int, bytearray] = {}  # the first bytes of the others
-        self._early: dict[int, dict[int, bytes]] = {}  # bytes that came before those in front
-        self._damaged: Counter[int] = Counter()  # how often parts came that are not here unharmed
-        self._starts: list[int] = []  # where the known parts begin, and which they are
+        self._whole: set[int] = set()  # complete parts
+        self._held: dict[int, bytearray] = {}  # first bytes of incomplete parts
+        self._early: dict[int, dict[int, bytes]] = {}  # bytes that arrived before earlier ones
+        self._damaged: Counter[int] = Counter()  # part -> how often it arrived damaged
+        self._starts: list[int] = []  # offsets of the known parts
         self._parts: list[tuple[int, ChunkRef | PageRef]] = []
 
     # What to ask for.
 
     @property
     def head(self) -> FileHead | None:
-        """Header and root index, once they are here."""
+        """Header and root index, once they have arrived."""
         return self._scheduler.plan.head if self._scheduler else None
 
     @property
     def file_bytes(self) -> int | None:
-        """Length of the file, None until its header is here."""
+        """The length of the file; None until its header has arrived."""
         return self.head.header.file_bytes if self.head else None
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is on the way and nothing that is wanted is missing."""
+        """Whether no range is pending and no wanted part is missing."""
         if self._scheduler is None or self._on_the_way:
             return False
         return self._scheduler.next(1) is None
@@ -82,10 +82,10 @@ class RangeReader:
     def claim(
         self, size_bytes: int, *, least_bytes: int = 0, most_bytes: int = ENDLESS_BYTES
     ) -> ByteRange | None:
-        """The range to ask for now: the next parts, up to `size_bytes`, and at least one.
+        """The range to request now: the next parts up to `size_bytes`, at least one.
 
-        Where the next ones do not lie together, it goes on along the file for `least_bytes`. At
-        `most_bytes` it is cut. None where there is nothing to ask for until something has come.
+        If the next parts are not adjacent, the range continues along the file up to `least_bytes`.
+        It is cut at `most_bytes`. None if there is nothing to request at the moment.
         """
         if self._scheduler is None:
             return self._claim_front(most_bytes)
@@ -105,9 +105,9 @@ class RangeReader:
         return self._send_for(ByteRange(start, end))
 
     def claim_all(self, asked: ByteRange) -> ByteRange | None:
-        """The answer to `asked` brings the whole file: the range that is to be finished instead.
+        """The response to `asked` is the whole file: return the range to finish instead.
 
-        None where another answer brings it already.
+        None if another response is the whole file already.
         """
         everything = ByteRange(0, ENDLESS_BYTES)
         is_first = everything not in self._on_the_way
@@ -118,7 +118,7 @@ class RangeReader:
         return everything if is_first else None
 
     def look(self, camera: Camera) -> None:
-        """Ask first for what this camera sees."""
+        """Set the camera."""
         self._view = View((self._view.serial if self._view else 0) + 1, camera)
         self._delivery.look(camera)
         if self._scheduler is not None:
@@ -126,23 +126,23 @@ class RangeReader:
             self._revise(self._scheduler)
 
     def revise(self) -> None:
-        """Bring what is asked for up to date with the memory budget."""
+        """Update the wanted parts for the memory budget."""
         if self._scheduler is not None:
             self._revise(self._scheduler)
 
     def came_damaged(self, asked: ByteRange) -> bool:
-        """Whether this range touches a part that has come with a wrong hash."""
+        """Whether this range overlaps a part that has arrived with a wrong hash."""
         return bool(self._damaged) and any(
             part in self._damaged for part, _ in self._touched_by(asked)
         )
 
     def finish(self, asked: ByteRange) -> None:
-        """A range has brought all that it will."""
+        """Record that a range has ended."""
         self._on_the_way.remove(asked)
         self._count([asked])
 
     def release(self) -> None:
-        """The connections are lost: what has not come is to be asked for again."""
+        """Record that all connections are lost. Missing bytes will be requested again."""
         lost, self._on_the_way = self._on_the_way, []
         self._early.clear()
         self._count(lost)
@@ -157,7 +157,7 @@ class RangeReader:
         return self._send_for(ByteRange(start, start + min(size, most_bytes)))
 
     def _go_on(self, scheduler: Scheduler, end: int, limit: int) -> int:
-        """Claim what lies behind `end` as far as it is missing and fits before `limit`."""
+        """Claim the missing parts that follow `end`, up to `limit`."""
         for part, ref in self._parts[bisect_left(self._starts, end) :]:
             if scheduler.sent_bytes(part) or scheduler.is_cancelled(part):
                 break
@@ -168,7 +168,7 @@ class RangeReader:
         return end
 
     def _count(self, ranges: Iterable[ByteRange]) -> None:
-        """Tell the scheduler what is here or on the way of the parts that these ranges touch."""
+        """Update the scheduler for the parts that these ranges overlap."""
         if self._scheduler is None:
             return
         for part, ref in (row for wanted in ranges for row in self._touched_by(wanted)):
@@ -178,12 +178,12 @@ class RangeReader:
                     self._scheduler.mark(part, coming_bytes)
 
     def _touched_by(self, wanted: ByteRange) -> list[tuple[int, ChunkRef | PageRef]]:
-        """The known parts that a range brings bytes of, and perhaps the one in front of it."""
+        """The known parts that a range overlaps, and perhaps the part before it."""
         first = max(0, bisect_right(self._starts, wanted.start) - 1)
         return self._parts[first : bisect_left(self._starts, wanted.end)]
 
     def _coming_bytes(self, part: int, ref: ChunkRef | PageRef) -> int:
-        """How much of a part, from its front on, is here or on the way."""
+        """How many bytes of a part, from its front, have arrived or are pending."""
         pieces = [(wanted.start, wanted.end) for wanted in self._on_the_way]
         for offset, data in self._early.get(part, {}).items():
             pieces.append((ref.offset + offset, ref.offset + offset + len(data)))
@@ -200,10 +200,10 @@ class RangeReader:
     # What comes.
 
     def take(self, position: int, data: bytes) -> None:
-        """Bytes of the file from `position` on have come.
+        """Add bytes of the file from `position`.
 
-        A part whose hash is wrong is asked for again, a few times. Raises DamagedAtServerError
-        then; FormatError.
+        A part with a wrong hash is requested again a few times, then DamagedAtServerError is
+        raised. Also raises FormatError.
         """
         if self._scheduler is None:
             fresh = data[len(self._front) - position :]
@@ -214,13 +214,13 @@ class RangeReader:
             except TruncatedError:
                 return
             self._open(head)
-            # What lies behind the head counts with the parts that it belongs to.
+            # Bytes after the head belong to the first parts.
             self._delivery.kept_bytes -= len(self._front) - head.header.root_end
             position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
         while data:
             number = bisect_right(self._starts, position) - 1
             part, ref = self._parts[number] if number >= 0 else (-1, None)
-            if ref is None or position >= ref.end:  # the poster, or what no known page lists
+            if ref is None or position >= ref.end:  # the poster, or chunks of unknown pages
                 start = (
                     self._starts[number + 1] if number + 1 < len(self._starts) else ENDLESS_BYTES
                 )
@@ -247,7 +247,7 @@ class RangeReader:
         self._revise(self._scheduler)
 
     def _revise(self, scheduler: Scheduler) -> None:
-        """Leave out and fetch again what the memory budget says; what is on the way still comes."""
+        """Apply the memory budget. Pending ranges still arrive."""
         revision = self._delivery.revise(scheduler.plan, self._view)
         self._whole -= revision.fetch_again
         scheduler.cancel(revision.leave_out)
@@ -255,7 +255,7 @@ class RangeReader:
         scheduler.want(revision.fetch_again, again=True)
 
     def _list(self, rows: Iterable[ChunkRef]) -> None:
-        """Enter the places of chunks, and of the pages besides."""
+        """Add the offsets of chunks and pages."""
         if self._scheduler is None:
             return
         known = dict(self._parts)

@@ -1,7 +1,7 @@
-"""The static profile: byte ranges of the file itself, from any HTTP server.
+"""The static profile: range requests for the file, from any HTTP server.
 
-A few requests are on their way at a time, enough to fill the link and no more, so that a new view
-changes soon what comes. A server that ignores ranges sends the whole file, which serves too.
+A few requests are pending at a time, enough to fill the link and no more, so that a new view takes
+effect soon. A server that ignores ranges sends the whole file, which also works.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CHANGED = "the scene on the server has changed; start again"
 
 
 class StaticProfile:
-    """Receives a scene from .../NAME.exgs; goes on from what it has.
+    """Receives a scene from .../NAME.exgs. Continues after an interruption.
 
-    What the camera of the newest `look` sees comes first. With `limit_bytes` it stops at so many
-    received bytes.
+    What the camera of the newest `look` sees arrives first. With `limit_bytes` it stops after this
+    many received bytes.
     """
 
     def __init__(
@@ -50,23 +50,23 @@ class StaticProfile:
         self._token = token
         self._reader = RangeReader(delivery, resume)
         self._window = AheadWindow(limit_bytes)
-        self._is_begun = False  # an answer has come, and with it, as far as it told:
-        self._etag: str | None = None  # a strong one
-        self._file_bytes: int | None = None  # length of the file
+        self._is_begun = False  # whether a response has arrived; it may set:
+        self._etag: str | None = None  # a strong ETag
+        self._file_bytes: int | None = None  # the length of the file
         self._news = asyncio.Event()
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on; to be called on the event loop."""
+        """Set the camera. Call it on the event loop."""
         self._reader.look(camera)
         self._news.set()
 
     def lift_limit(self) -> None:
-        """Receive everything from the next `receive` on."""
+        """Remove all limits, from the next `receive` on."""
         self._window.limit_bytes = None
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
-        """Receive until everything is here; raises StreamError, FormatError."""
-        self._news = asyncio.Event()  # of this event loop
+        """Receive until everything has arrived. Raises StreamError, FormatError."""
+        self._news = asyncio.Event()  # bound to this event loop
 
         async def work() -> None:
             while not self._is_done():
@@ -93,7 +93,7 @@ class StaticProfile:
     def _is_done(self) -> bool:
         if self._window.left_bytes(self._delivery.received_bytes) == 0:
             return True
-        return self._reader.is_done and not self._delivery.is_full  # else a view may want more
+        return self._reader.is_done and not self._delivery.is_full  # a view may need more
 
     def _claim(self) -> ByteRange | None:
         size = self._window.next_size(self._delivery.received_bytes)
@@ -136,7 +136,7 @@ class StaticProfile:
             self._news.set()
 
     async def _confirm(self, http: aiohttp.ClientSession, route: Route, head: FileHead) -> None:
-        """Without an ETag only the file's head tells whether it is still the same."""
+        """Compare the head of the file, which is needed if there is no ETag."""
         wanted = ByteRange(0, head.header.root_end)
         async with self._get(http, route, wanted) as response:
             self._check(response, wanted)
@@ -166,7 +166,7 @@ class StaticProfile:
         return http.get(route.url, headers=headers, server_hostname=route.server_hostname)
 
     def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> None:
-        """Raises StreamError where an answer brings nothing of use, or of another file."""
+        """Raise StreamError if a response is not usable or belongs to another file."""
         if response.status == 412:
             raise SceneChangedError(_CHANGED)
         if response.status not in (200, 206, 416):
@@ -177,7 +177,7 @@ class StaticProfile:
         if response.status == 200:
             file_bytes = response.content_length
         etag: str | None = response.headers.get("ETag", "")
-        if not etag or not etag.startswith('"'):  # a weak one does not name the bytes
+        if not etag or not etag.startswith('"'):  # a weak ETag does not identify the bytes
             etag = None
         if _differ(etag, self._etag) or _differ(file_bytes, self._file_bytes):
             raise SceneChangedError(_CHANGED)

@@ -1,7 +1,7 @@
 """The streaming profile: an Exchange on a WebSocket.
 
-One task reads, one writes. The writer takes a frame only when the connection can take it, so a
-view that waits is replaced by the next.
+One task reads, another writes. The writer takes a frame only when the connection is ready, so a
+waiting view is replaced by the next.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
 class StreamingProfile:
-    """Receives a scene from .../scenes/NAME/stream; connects anew with what it has.
+    """Receives a scene from .../scenes/NAME/stream. A new connection resumes.
 
-    The server sends first what the camera of the newest `look` sees. With `limit_bytes` it stops
-    after about so many received bytes.
+    The server first sends what the camera of the newest `look` sees. With `limit_bytes` it stops
+    after about this many received bytes.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class StreamingProfile:
         self._silence = Silence(silence_s)
         self._camera: Camera | None = None
         self._exchange: Exchange | None = None
-        self._news = asyncio.Event()  # there is something to send
+        self._news = asyncio.Event()  # set when there is something to send
 
     def look(self, camera: Camera) -> None:
-        """Look from here from now on; to be called on the event loop."""
+        """Set the camera. Call it on the event loop."""
         self._camera = camera
         if self._exchange is None:
             self._delivery.look(camera)
@@ -62,12 +62,12 @@ class StreamingProfile:
         self._news.set()
 
     def lift_limit(self) -> None:
-        """Receive everything from the next `receive` on."""
+        """Remove all limits, from the next `receive` on."""
         self._credit.limit_bytes = None
 
     async def receive(self, http: aiohttp.ClientSession, route: Route) -> None:
-        """Receive until everything is here; raises StreamError, FormatError."""
-        self._news = asyncio.Event()  # of this event loop
+        """Receive until everything has arrived. Raises StreamError, FormatError."""
+        self._news = asyncio.Event()  # bound to this event loop
         exchange = Exchange(
             self._name,
             self._delivery,
@@ -105,13 +105,13 @@ class StreamingProfile:
                 exchange.receive_data(data, asyncio.get_running_loop().time())
             except (ProtocolError, StreamError):
                 with contextlib.suppress(aiohttp.ClientError, ConnectionError):
-                    for frame in exchange.data_to_send():  # what was wrong
+                    for frame in exchange.data_to_send():  # the ERROR frame
                         await socket.send_bytes(frame)
                 raise
             self._news.set()
 
     async def _next_message(self, exchange: Exchange, socket: Socket) -> bytes:
-        """Wait for a message; raises TimeoutError where not a byte comes for a while."""
+        """Wait for a message. Raises TimeoutError if no byte arrives for some time."""
         now_s = asyncio.get_running_loop().time
         self._silence.waits(now_s())
         while True:
@@ -127,14 +127,14 @@ class StreamingProfile:
                 ):
                     raise TimeoutError
                 case aiohttp.WSMsgType.PONG:
-                    pass  # behind a message that has come after all, or nothing is awaited
+                    pass  # a message has arrived after all, or nothing is expected
                 case aiohttp.WSMsgType.ERROR if isinstance(message.data, TimeoutError):
                     raise message.data
                 case _:
                     exchange.receive_eof()
 
     async def _write(self, exchange: Exchange, socket: Socket) -> None:
-        """Send what is to be sent, a frame at a time; a failure is for `_read` to meet."""
+        """Send frames one at a time. `_read` reports failures."""
         with contextlib.suppress(aiohttp.ClientError, ConnectionError):
             while True:
                 self._news.clear()
