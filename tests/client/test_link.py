@@ -183,15 +183,18 @@ def test_reset_connections_breaks_them() -> None:
     async def run() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(ConnectionResetError):
+                await reader.readexactly(5)
+                connected.set()
                 await reader.read()
             writer.close()
 
+        connected = asyncio.Event()
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with LinkProxy(Link(1e6), "127.0.0.1", port) as proxy:
             reader, writer = await asyncio.open_connection(*proxy.address)
             writer.write(b"hello")
-            await asyncio.sleep(0.05)
+            await connected.wait()
             proxy.reset_connections()
             with pytest.raises(ConnectionResetError):
                 await reader.read()

@@ -166,8 +166,9 @@ def test_a_task_that_is_cancelled_leaves_nothing_behind_and_loses_no_update(box:
                 except StopAsyncIteration:
                     break
                 _renderer(parts, update)
-        endless = asyncio.create_task(_take_all(source))
-        await asyncio.sleep(0.05)
+        begun = asyncio.Event()
+        endless = asyncio.create_task(_take_all(source, begun))
+        await begun.wait()
         endless.cancel()
         await asyncio.gather(endless, return_exceptions=True)
         assert endless.cancelled()
@@ -179,8 +180,9 @@ def test_a_task_that_is_cancelled_leaves_nothing_behind_and_loses_no_update(box:
     assert _is_same(_together(parts.values()), decode(box).gaussians)
 
 
-async def _take_all(source: str) -> None:
+async def _take_all(source: str, begun: asyncio.Event) -> None:
     async with receive(source, link=parse_link("100kbit")) as scene:
+        begun.set()
         async for _ in scene:
             pass
 

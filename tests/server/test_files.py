@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -256,7 +255,13 @@ def test_a_reader_of_a_replaced_file_gets_the_old_file_to_the_end(
         async with site.http.get(f"{site.server.url}/scenes/box.exgs") as response:
             first = await response.content.readexactly(10)
             shutil.move(root.parent / "next.exgs", root / "box.exgs")
-            await asyncio.sleep(0.2)
+            old = response.headers["ETag"]
+
+            async def is_replaced() -> bool:
+                answer = await site.get("/scenes/box.exgs", "HEAD")
+                return answer.headers.get("Etag", old) != old
+
+            await until(is_replaced)
             assert first + await response.content.read() == box_bytes
 
     write_box(root.parent / "next.exgs", 500, seed=3)

@@ -255,10 +255,9 @@ def test_a_client_without_hello_is_disconnected(root: Path) -> None:
         async with site.http.ws_connect(f"{site.server.url}/scenes/box/stream") as socket:
             for byte in b"\x01\x00\x00\x00\x40":
                 await socket.send_bytes(bytes([byte]))
-                await asyncio.sleep(0.02)
             assert await _code(socket) == CLOSE_BASE + ErrorCode.TIMEOUT
 
-    on_site(root, main, patience=Patience(hello_s=0.3))
+    on_site(root, main, patience=Patience(hello_s=0.1))
 
 
 def test_a_plain_request_to_a_stream_is_told_to_upgrade(root: Path) -> None:
