@@ -31,12 +31,14 @@ from exgs.codec.format.frame import content_hash, pack_frame, store_frame, unpac
 from exgs.codec.format.header import Header, crc32c, pack_header, parse_header
 from exgs.codec.format.index import ChunkTable
 from exgs.codec.format.index_io import parse_page
-from exgs.codec.format.rows import Box, Region, union
+from exgs.codec.format.rows import Box, ChunkRef, PageRef, Region, union
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, packed_chunk, parts_of
-from tests.codec.forge import assemble, random_file, random_scene
+from tests.codec.forge import assemble, divided_file, random_file, random_scene
+
+Rows = tuple[ChunkRef, ...]
 
 STEPS = GeometrySteps(0.01, SizeSteps(0.1), 8, 8, 0.05, 0.05)
 
@@ -302,6 +304,51 @@ def test_pages_of_one_corner_are_enough_to_judge_it() -> None:
         table.add_page(page, parse_page(data[page.offset : page.end], page, head.root.facts))
     with pytest.raises(DamagedError, match="LEAF already"):
         table.add_page(bad, parse_page(data[bad.offset : bad.end], bad, head.root.facts))
+
+
+def _divided_table(missing: set[int]) -> tuple[ChunkTable, list[tuple[PageRef, Rows]]]:
+    """The table of a file of three levels of regions without some pages, and all pages."""
+    data = assemble(divided_file())
+    root = parse_head(data).root
+    pages = [
+        (page, parse_page(data[page.offset : page.end], page, root.facts)) for page in root.pages
+    ]
+    table = ChunkTable(root)
+    for page, rows in pages:
+        if page.id not in missing:
+            table.add_page(page, rows)
+    return table, pages
+
+
+def test_a_row_is_judged_without_the_pages_beside_its_cell() -> None:
+    """Page 6, of tile 0 of level 1, refines tile 1 of level 2: page 3 lists that, page 2 tile 0."""
+    table, pages = _divided_table({2, 6})
+    page, rows = pages[5]
+    assert page.region == Region(1, 0)
+    assert {row.tile for row in rows} == {1}
+    worse = tuple(replace(row, count=row.count + 1) for row in rows)
+    with pytest.raises(DamagedError, match="rows for"):
+        table.add_page(page, worse)
+    table, _ = _divided_table({3, 6})
+    table.add_page(page, worse)  # what tile 1 has is not known yet
+    with pytest.raises(DamagedError, match="rows for"):
+        table.add_page(*pages[2])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sound_pages_are_sound_in_any_order(seed: int) -> None:
+    table, pages = _divided_table(set(range(1, 12)))
+    for number in np.random.default_rng(seed).permutation(len(pages)):
+        table.add_page(*pages[number])
+    assert table.complete
+
+
+def test_sums_are_held_against_whatever_has_come() -> None:
+    table, pages = _divided_table(set(range(1, 12)))
+    page, rows = pages[-1]
+    many = tuple(replace(row, count=4000) if row.kind is ChunkKind.LEAF else row for row in rows)
+    with pytest.raises(DamagedError, match="more than"):
+        table.add_page(page, many)
 
 
 def test_chunks_of_a_group_neither_overlap_nor_leave_holes() -> None:

@@ -184,7 +184,7 @@ class ReferenceScheduler:
             rank, page = min((self.rank_of_page(p, view), p) for p in pages)
             if best is None or rank < best[0]:
                 earlier = [p for p in self.pages.values() if p.number < page.number]
-                wanted = [*(p for p in earlier if overlap(p, page)), page]
+                wanted = [*(p for p in earlier if covers(p, page)), page]
                 return next(p for p in map(part_of, wanted) if not self.whole(p))
         if best is None:
             return None
@@ -234,10 +234,8 @@ def part_of(page: Page) -> int:
     return PAGE + page.number
 
 
-def overlap(one: Page, other: Page) -> bool:
-    if one.level > other.level:
-        one, other = other, one
-    return other.tile >> other.level - one.level == one.tile
+def covers(one: Page, other: Page) -> bool:
+    return one.level <= other.level and other.tile >> other.level - one.level == one.tile
 
 
 def score(gain: float, size: int, coverage: float, around: float) -> float:

@@ -350,8 +350,9 @@ class Scheduler:
             score, first_chunk, number = self._page_heap[0]
             wanted = self.plan.pages[number - 1]
             before = self.plan.pages[: number - 1]
-            overlapping = (page for page in before if page.region.overlaps(wanted.region))
-            part = self._first_page([*overlapping, wanted])
+            region = wanted.region
+            around = (page for page in before if page.region.covers(region.level, region.tile))
+            part = self._first_page([*around, wanted])
             if part is not None:
                 return (score, first_chunk), part
             heapq.heappop(self._page_heap)

@@ -42,10 +42,6 @@ class Region:
         """Whether the tile `tile` of `level` is part of this region."""
         return level >= self.level and tile >> (level - self.level) == self.tile
 
-    def overlaps(self, other: Region) -> bool:
-        """Whether one of the two regions covers the other."""
-        return self.covers(other.level, other.tile) or other.covers(self.level, self.tile)
-
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:

@@ -1,8 +1,7 @@
 """Checks the rules for rows of the chunk table (spec/format.md, section 6).
 
-A page is checked once all earlier pages with overlapping regions are known. Only those can list
-rows of the same cells or of their parents. So a reader that needs one part of space checks only the
-pages of that part.
+A row is checked once all earlier pages are known whose regions cover its cell. Only those can list
+rows of the same cell or of its parent. So a reader of one part of space checks every row there.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from exgs.codec.constants import (
 )
 from exgs.codec.errors import DamagedError, FormatError, LimitError
 from exgs.codec.format.facts import SceneFacts
-from exgs.codec.format.rows import Cell, ChunkRef, PageRef, Region
+from exgs.codec.format.rows import Cell, ChunkRef, PageRef
 
 
 @dataclass(slots=True)
@@ -40,17 +39,18 @@ class _Rows:
 
 
 class TableRules:
-    """Checks the rows of the chunk table page by page. The root index is page 0."""
+    """Checks the rows of the chunk table as pages come. The root index is page 0."""
 
     def __init__(self, facts: SceneFacts, pages: Sequence[PageRef]) -> None:
         self._facts = facts
-        self._blockers = _blockers(pages)  # page -> earlier overlapping pages that are missing
-        self._blocked: dict[int, list[int]] = {}  # page -> later pages that wait for it
-        for page, blockers in self._blockers.items():
-            for blocker in blockers:
-                self._blocked.setdefault(blocker, []).append(page)
-        self._waiting: dict[int, Sequence[ChunkRef]] = {}
-        self._pages_left = len(pages) + 1  # not checked yet
+        self._regions = {0: (0, 0)}
+        self._regions.update((page.id, (page.region.level, page.region.tile)) for page in pages)
+        self._missing: dict[tuple[int, int], list[int]] = {}  # region -> its missing pages, rising
+        for page, region in self._regions.items():
+            self._missing.setdefault(region, []).append(page)
+        self._known: set[int] = set()
+        self._first_missing = 0
+        self._held: dict[int, list[tuple[int, ChunkRef]]] = {}  # missing page -> (page, row)
         self._cells: dict[Cell, _Rows] = {}
         self._basis: ChunkRef | None = None
         self._leaves = [0] * len(facts.layers)
@@ -59,19 +59,55 @@ class TableRules:
 
     def enter(self, page: int, rows: Sequence[ChunkRef]) -> None:
         """Add the rows of one page, once per page. Raises DamagedError, LimitError."""
-        self._waiting[page] = rows
-        ready = [page] if not self._blockers.get(page) else []
-        while ready:
-            number = ready.pop()
-            for row in self._waiting.pop(number):
+        for row in rows:
+            self._count(row)
+        self._missing[self._regions[page]].remove(page)
+        self._known.add(page)
+        while self._first_missing in self._known:
+            self._first_missing += 1
+        # Rows of a cell are checked in order: what holds one back holds back those behind it.
+        free = [*((page, row) for row in rows), *self._held.pop(page, ())]
+        for number, row in sorted(free, key=lambda item: item[1].id):
+            blocker = self._blocker(number, row)
+            if blocker is None:
                 self._judge(row, number)
-            self._pages_left -= 1
-            for other in self._blocked.pop(number, ()):
-                self._blockers[other].discard(number)
-                if not self._blockers[other] and other in self._waiting:
-                    ready.append(other)
-        if not self._pages_left:
+            else:
+                self._held.setdefault(blocker, []).append((number, row))
+        if len(self._known) == len(self._regions):
             self._close()
+
+    def _blocker(self, page: int, row: ChunkRef) -> int | None:
+        """A missing page in front of this row's whose region covers the row's cell."""
+        if page <= self._first_missing:
+            return None
+        is_basis = row.kind is ChunkKind.BASIS
+        level = 0 if is_basis else self._facts.layers[row.layer].tile_level
+        for coarser in range(level + 1):
+            pages = self._missing.get((coarser, row.tile >> (level - coarser)))
+            if pages and pages[0] < page:
+                return pages[0]
+        return None
+
+    def _count(self, row: ChunkRef) -> None:
+        """What the rows of no set of pages may exceed."""
+        layer = self._facts.layers[row.layer]
+        if row.kind is ChunkKind.LEAF:
+            counts, limit = self._leaves, layer.leaf_count
+        elif row.kind is ChunkKind.PROXY:
+            counts, limit = self._proxies, layer.proxy_count
+        else:
+            return
+        counts[row.layer] += row.count
+        if counts[row.layer] > limit:
+            raise _fault(row, f"layer {row.layer} has more than {limit} {row.kind.name} Gaussians")
+        self._free += max(row.count - row.packed_bytes, 0)
+        if self._free > MAX_FREE_COUNT:
+            raise LimitError(
+                f"{row.count} Gaussians in {row.packed_bytes} bytes: the file has more than"
+                f" {MAX_FREE_COUNT} beyond one for each byte",
+                section=row.section,
+                offset=row.offset,
+            )
 
     def _judge(self, row: ChunkRef, page: int) -> None:
         cell = self._cells.get(row.cell)
@@ -99,23 +135,8 @@ class TableRules:
         elif cell.page != page or cell.geometry[-1].id + 1 != row.id:
             raise _fault(row, "LEAF and PROXY of its cell are not consecutive rows")
         cell.geometry.append(row)
-        layer = self._facts.layers[row.layer]
         if row.kind is ChunkKind.LEAF:
             cell.leaves = row
-            counts, limit = self._leaves, layer.leaf_count
-        else:
-            counts, limit = self._proxies, layer.proxy_count
-        counts[row.layer] += row.count
-        if counts[row.layer] > limit:
-            raise _fault(row, f"layer {row.layer} has more than {limit} {row.kind.name} Gaussians")
-        self._free += max(row.count - row.packed_bytes, 0)
-        if self._free > MAX_FREE_COUNT:
-            raise LimitError(
-                f"{row.count} Gaussians in {row.packed_bytes} bytes: the file has more than"
-                f" {MAX_FREE_COUNT} beyond one for each byte",
-                section=row.section,
-                offset=row.offset,
-            )
 
     def _judge_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
         if cell is None or cell.leaves is None or cell.leaves.offset > row.offset:
@@ -188,27 +209,3 @@ def can_unpack_to(row: ChunkRef, facts: SceneFacts) -> bool:
 
 def _fault(row: ChunkRef, problem: str) -> FormatError:
     return DamagedError(problem, section=row.section, offset=row.offset)
-
-
-def _blockers(pages: Sequence[PageRef]) -> dict[int, set[int]]:
-    """For each page: the earlier pages whose regions overlap its own, and the root index (0).
-
-    A region overlaps its ancestors and the regions inside it. Both are looked up, so the time is
-    proportional to the number of overlaps, not to the square of the number of pages.
-    """
-    by_region: dict[Region, list[int]] = {}  # pages of exactly this region
-    inside: dict[Region, list[int]] = {}  # pages of this region and of regions that it covers
-    found: dict[int, set[int]] = {}
-    for page in pages:
-        region = page.region
-        ancestors = [
-            Region(level, region.tile >> (region.level - level)) for level in range(region.level)
-        ]
-        overlapping = {0, *inside.get(region, ())}
-        for ancestor in ancestors:
-            overlapping.update(by_region.get(ancestor, ()))
-        found[page.id] = overlapping
-        by_region.setdefault(region, []).append(page.id)
-        for around in (*ancestors, region):
-            inside.setdefault(around, []).append(page.id)
-    return found
