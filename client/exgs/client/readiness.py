@@ -1,8 +1,8 @@
-"""Whether all that a view sees is here.
+"""Whether everything in the view has arrived.
 
-What a view sees is judged by the boxes of cells and pages, as the schedule judges it (protocol.md,
-section 10). The boxes are looked at once for each view, and those of the cells only when every page
-that the view sees is known; what comes is counted.
+The boxes of cells and pages decide what is in view, as in the schedule (protocol.md, section 10).
+Boxes are tested once per view, those of cells only when all pages in view are known. After that,
+arrivals are counted.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from exgs.wire.visibility import box_weights
 
 
 class Readiness:
-    """Follows what of one file is here, for the newest view; without one, everything counts."""
+    """Tracks the arrivals of one file for the newest view. Without a view, everything counts."""
 
     def __init__(self) -> None:
-        self._here: set[int] = set()  # chunks
+        self._here: set[int] = set()  # chunks that have arrived
         self._plan: PartPlan | None = None
         self._camera: Camera | None = None
-        self._missing_of: list[int] = []  # chunks of each unit that are not here
-        self._counted = 0  # chunks of the plan that `_missing_of` knows
-        self._seen_pages: npt.NDArray[np.bool_] | None = None  # of all; None: not looked at yet
-        self._unknown_seen: set[int] = set()  # pages that the view sees and whose rows are unknown
-        self._in_view: npt.NDArray[np.bool_] | None = None  # units; those behind are out of view
-        self._missing = 0  # chunks in view that are not here
+        self._missing_of: list[int] = []  # missing chunks of each unit
+        self._counted = 0  # chunks of the plan that `_missing_of` includes
+        self._seen_pages: npt.NDArray[np.bool_] | None = None  # in view; None: unknown
+        self._unknown_seen: set[int] = set()  # pages in view whose rows are unknown
+        self._in_view: npt.NDArray[np.bool_] | None = None  # units in view; later units are not
+        self._missing = 0  # missing chunks in view
 
     def follow(self, plan: PartPlan) -> None:
-        """This is what is known of the file from now on; it may grow."""
+        """Set the plan of the file, which may grow."""
         self._plan = plan
         self._missing_of, self._counted = [], 0
         self._forget()
 
     def look(self, camera: Camera) -> None:
-        """Judge for this view from now on."""
+        """Set the view."""
         self._camera = camera
         self._forget()
 
     def page_known(self, page: int) -> None:
-        """The plan has got the rows of this page."""
+        """Record that the plan contains the rows of this page."""
         self._unknown_seen.discard(page)
         if self._camera is None:
             self._in_view = None
 
     def arrived(self, chunk: int) -> None:
-        """A chunk is here."""
+        """Record that a chunk has arrived."""
         if chunk not in self._here:
             self._count(chunk, -1)
             self._here.add(chunk)
 
     def dropped(self, chunks: Iterable[int]) -> None:
-        """These chunks are not here any more."""
+        """Record that these chunks have been dropped."""
         for chunk in chunks:
             if chunk in self._here:
                 self._count(chunk, 1)
@@ -64,7 +64,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that the view sees is here."""
+        """Whether everything in the view has arrived."""
         plan = self._plan
         if plan is None:
             return False
@@ -85,7 +85,7 @@ class Readiness:
         self._unknown_seen = set()
 
     def _learn(self, plan: PartPlan) -> None:
-        """Count the chunks that the plan has learnt of since the last time."""
+        """Count the chunks that the plan has received since the last call."""
         if self._counted == len(plan.unit_of):
             return
         self._missing_of += [0] * (len(plan.units) - len(self._missing_of))
@@ -94,7 +94,7 @@ class Readiness:
         self._counted = len(plan.unit_of)
 
     def _count(self, chunk: int, change: int) -> None:
-        """A chunk comes or goes."""
+        """Update the counts for a chunk that arrives or is dropped."""
         if self._plan is None:
             return
         self._learn(self._plan)
@@ -104,7 +104,7 @@ class Readiness:
             self._missing += change
 
     def _look_at_pages(self, plan: PartPlan) -> npt.NDArray[np.bool_]:
-        """Which pages the view sees, by their ids; number 0 stands for the root, which is seen."""
+        """Which pages are in view, by id. Number 0 is the root, which always is."""
         seen = np.ones(len(plan.pages) + 1, bool)
         if self._camera is not None and plan.pages:
             low = np.array([page.box.low for page in plan.pages], np.float64)
@@ -115,7 +115,7 @@ class Readiness:
     def _look_at_units(
         self, plan: PartPlan, seen_pages: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.bool_]:
-        """Which units the view sees: only those of pages that it sees are looked at."""
+        """Which units are in view. Only units of pages in view are tested."""
         arrays = plan.arrays
         if self._camera is None:
             return np.ones(len(plan.units), bool)

@@ -1,8 +1,8 @@
-"""Which cells of a scene fit into a memory budget: those that the view shows best.
+"""Decides which cells of a scene stay in memory for the current view and budget.
 
-The order is the scheduler's own, so what is kept is what would come first; the first layer is
-always kept, so that no part of the scene is ever empty. A cell comes back a little later than it
-goes, so that a view that trembles fetches nothing twice.
+The order is that of the scheduler, so the cells that would arrive first are kept. The first layer
+is always kept, so that no part of the scene is empty. A dropped cell is fetched again only if it
+clearly fits, so that small camera movements do not fetch cells twice.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import unit_scores
 
-_COMING_SHARE = 0.8  # of the budget, into which a cell must fit to be fetched
+_COMING_SHARE = 0.8  # share of the budget within which a cell must fit to be fetched
 
-# Of a Gaussian: mean, quaternion, scales, opacity and colour, decoded and once more in the scene
-# to draw, and the 64 bytes that the rasterizer makes of it.
+# Per Gaussian: mean, quaternion, scales, opacity and colour, both decoded and in the scene to draw,
+# plus 64 bytes for the rasterizer.
 _GEOMETRY_BYTES = 2 * 14 * 4 + 64
-_SH_BYTES = 3 * 4  # of a coefficient, in three colours
+_SH_BYTES = 3 * 4  # per coefficient, three channels
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What to change, as chunk ids."""
+    """Changes, as chunk ids."""
 
-    drop: frozenset[int] = frozenset()  # from memory
-    leave_out: frozenset[int] = frozenset()  # of what is to come
-    take_in: frozenset[int] = frozenset()  # of what was left out
-    fetch_again: frozenset[int] = frozenset()  # of what was dropped
+    drop: frozenset[int] = frozenset()  # remove from memory
+    leave_out: frozenset[int] = frozenset()  # cancel: not received yet
+    take_in: frozenset[int] = frozenset()  # want again: cancelled before
+    fetch_again: frozenset[int] = frozenset()  # fetch again: dropped before
 
 
 class Residency:
@@ -45,24 +45,24 @@ class Residency:
         self.budget_bytes = budget_bytes
         self._plan: PartPlan | None = None
         self._known: _Known | None = None
-        self._held = np.zeros(0, bool)  # by chunk, as the following
+        self._held = np.zeros(0, bool)  # by chunk, like the following arrays
         self._dropped = np.zeros(0, bool)
         self._left_out = np.zeros(0, bool)
         self._away = 0  # chunks that are dropped or left out
-        self._missing = 0  # known chunks that are to come
+        self._missing = 0  # known chunks that will arrive
 
     @property
     def is_full(self) -> bool:
-        """Whether something is left out or was dropped for want of memory."""
+        """Whether something was left out or dropped for lack of memory."""
         return self._away > 0
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that is wanted of what is known is here."""
+        """Whether all known and wanted chunks have arrived."""
         return self._missing == 0
 
     def arrived(self, chunk: int) -> bool:
-        """A chunk has come; False where there is no room for it any more."""
+        """Add an arrived chunk. Returns False if there is no room for it any more."""
         self._reserve(chunk + 1)
         if self._left_out[chunk]:
             self._left_out[chunk] = False
@@ -75,12 +75,12 @@ class Residency:
         return True
 
     def forget_left_out(self) -> None:
-        """Nobody knows yet what is to be left out: the next revision says all of it."""
+        """Forget what the other side knows: the next revision lists everything to leave out."""
         self._away -= int(self._left_out.sum())
         self._left_out[:] = False
 
     def revise(self, plan: PartPlan, view: View | None) -> Revision:
-        """Make room for what this view needs, as far as the chunk table is known."""
+        """Decide the changes for this view, as far as the chunk table is known."""
         self._reserve(plan.chunk_count)
         if self._known is None or self._plan is not plan:
             self._plan, self._known = plan, _Known(plan)
@@ -93,7 +93,7 @@ class Residency:
             return Revision()
         coming, staying = known.first_chunks(plan, view, coming_bytes, self.budget_bytes)
         is_known, is_geometry = known.unit_of >= 0, known.is_geometry
-        # A cell goes as a whole: without its detail it would stay as large as it was.
+        # A cell is dropped as a whole: dropping its SH alone would free no memory.
         going = np.zeros(known.cell_count, bool)
         going[known.cell_of[self._held & is_known & ~staying & is_geometry]] = True
         drop = self._held & is_known & ~known.is_basis
@@ -118,11 +118,11 @@ class Residency:
 
 
 class _Known:
-    """What is known of a file's chunks, as arrays, and the order in which a view wants them."""
+    """The known chunks of a file as arrays, and their order for a view."""
 
     def __init__(self, plan: PartPlan) -> None:
         count = plan.chunk_count
-        self.unit_of = np.full(count, -1, np.int64)  # by chunk; -1: not known yet
+        self.unit_of = np.full(count, -1, np.int64)  # by chunk; -1: unknown
         self.cell_of = np.zeros(count, np.int64)  # a number for each cell, by chunk
         self.is_geometry = np.zeros(count, bool)
         self.is_basis = np.zeros(count, bool)
@@ -134,11 +134,11 @@ class _Known:
 
     @property
     def cell_count(self) -> int:
-        """Cells that are known."""
+        """The number of known cells."""
         return max(len(self._cells), 1)
 
     def learn(self, plan: PartPlan) -> None:
-        """Enter the chunks that the plan has learnt of since the last time."""
+        """Add the chunks that the plan has received since the last call."""
         if self._learnt == len(plan.unit_of):
             return
         self._unit_bytes += [0] * (len(plan.units) - len(self._unit_bytes))
@@ -157,23 +157,23 @@ class _Known:
     def first_chunks(
         self, plan: PartPlan, view: View | None, *budgets_bytes: int
     ) -> list[npt.NDArray[np.bool_]]:
-        """For each budget which chunks come first and fit, by whole units."""
+        """For each budget: which chunks come first and fit, by whole units."""
         if self._order is None:
             self._order = _Order(plan, np.array(self._unit_bytes, np.int64))
         sets = []
         for units in self._order.first_units(plan, view, budgets_bytes):
-            is_kept = np.zeros(len(plan.units) + 1, bool)  # the last for what is not known
+            is_kept = np.zeros(len(plan.units) + 1, bool)  # the last entry is for unknown units
             is_kept[units] = True
             sets.append(is_kept[self.unit_of])
         return sets
 
 
 class _Order:
-    """In which order the units of a plan come, and what they take."""
+    """The order of a plan's units, and their memory."""
 
     def __init__(self, plan: PartPlan, unit_bytes: npt.NDArray[np.int64]) -> None:
         self._unit_bytes = unit_bytes
-        # Kept whatever the view: so that no part of the scene is ever empty.
+        # Kept for every view, so that no part of the scene is empty.
         self._is_kept = np.array(
             [
                 unit.kind is ChunkKind.BASIS or (unit.layer == 0 and unit.kind is ChunkKind.LEAF)
@@ -193,13 +193,13 @@ class _Order:
     def first_units(
         self, plan: PartPlan, view: View | None, budgets_bytes: Sequence[int]
     ) -> list[npt.NDArray[np.int64]]:
-        """For each budget the units that come first and fit, and those that are always kept."""
+        """For each budget: the units that come first and fit, and those that are always kept."""
         arrays = plan.arrays
         if view is None:
             score = arrays.first_chunk.astype(np.float64)
         else:
             score = unit_scores(arrays, view.camera)
-        for numbers in self._steps:  # what is needed before what needs it
+        for numbers in self._steps:  # needed units first
             score[numbers] = np.maximum(score[numbers], score[self._needs[numbers]])
         order = np.lexsort((arrays.first_chunk, self._depth, score))
         order = order[(self._is_linked & ~self._is_kept)[order]]
@@ -216,7 +216,7 @@ def _ids(chunks: npt.NDArray[np.bool_]) -> frozenset[int]:
 
 
 def _by_depth(needs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Units that need another one, by how many stand below them."""
+    """Units that need another one, grouped by depth."""
     steps: list[npt.NDArray[np.int64]] = []
     below = np.flatnonzero(needs < 0)
     while True:
@@ -232,9 +232,9 @@ def _memory_bytes(plan: PartPlan, row: ChunkRef) -> int:
     if row.kind is ChunkKind.BASIS:
         return 0
     coefficients = (plan.facts.sh_degree + 1) ** 2
-    if _is_geometry(row):  # the scene to draw has room for SH whether they are here or not
+    if _is_geometry(row):  # the scene to draw has room for SH from the start
         return row.count * (_GEOMETRY_BYTES + _SH_BYTES * (coefficients - 1))
-    # What comes later is added to what is there, SH to the sum that the first of them begin.
+    # Later chunks are added in place, SH to the sum that the first SH allocates.
     return row.count * _SH_BYTES * coefficients if row.id in plan.table.joined_sh else 0
 
 
