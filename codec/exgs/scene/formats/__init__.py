@@ -1,7 +1,7 @@
-"""Scene files of every known format, by the ending of their names.
+"""Reads and writes scene files. The extension of the name determines the format.
 
-The frame is that of a PLY (RDF) whatever the format stores; a reader for another format is one
-more module here and a line in the tables below.
+Scenes always have the axes of a PLY (RDF), whatever the format stores. A new format is a module
+here and a line in the tables below.
 """
 
 from __future__ import annotations
@@ -70,12 +70,11 @@ WRITABLE = tuple(_WRITERS)
 
 
 def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Scene:
-    """The scene of a file in any format of READABLE, or of a folder that holds a SOG.
+    """Read a scene file in a format of READABLE, or a folder with a SOG.
 
-    `frame`, one of `exgs.scene.frames.FRAMES`, is the one that the file's values stand in, where
-    its format or the file itself says another. A streamed SOG is read at its finest level. Raises
-    SceneError where the ending is none of these or the file can't be used, OSError; a SceneWarning
-    counts what had to be mended.
+    `frame`, one of `exgs.scene.frames.FRAMES`, overrides the axes that the format or the file
+    states. A streamed SOG is read at its finest level. Raises SceneError if the extension is
+    unknown or the file can't be used, OSError. A SceneWarning counts repaired values.
     """
     path = Path(path)
     if path.is_dir():
@@ -95,11 +94,11 @@ def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Sce
 
 
 def write_scene(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a scene in the format of WRITABLE that the ending names.
+    """Write a scene in the format of WRITABLE that the extension names.
 
-    .splat holds no SH, .spz and .sog coarser ones; an existing file is replaced by a complete one
-    only. Raises SceneError where the ending is another or the scene can't be stored so; OSError. A
-    SceneWarning tells what the format can't hold.
+    .splat stores no SH, .spz and .sog store coarse SH. An existing file is replaced atomically.
+    Raises SceneError if the extension is unknown or the format can't store the scene; OSError. A
+    SceneWarning lists what the format can't store.
     """
     path = Path(path)
     endings = [ending for ending in _WRITERS if path.name.lower().endswith(ending)]

@@ -1,6 +1,6 @@
-"""Compressed PLY (PlayCanvas): chunks of 256 Gaussians, packed between the chunk's own bounds.
+"""Compressed PLY (PlayCanvas): chunks of 256 Gaussians, quantized between the bounds of the chunk.
 
-Element 'chunk' has the bounds, 'vertex' four 32-bit words a Gaussian, 'sh' 8 bits a coefficient:
+Element 'chunk' has the bounds, 'vertex' four 32-bit words per Gaussian, 'sh' 8 bits per value:
 https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/compressed-ply/
 """
 
@@ -39,16 +39,16 @@ Words = npt.NDArray[np.uint32]
 
 
 def is_compressed_ply(path: str | os.PathLike[str]) -> bool:
-    """Whether the header of a PLY declares an element 'chunk'; raises OSError."""
+    """Whether the header of a PLY declares an element 'chunk'. Raises OSError."""
     with Path(path).open("rb") as file:
         head = file.read(MAX_HEADER_BYTES)
     return head.startswith(b"ply") and b"\nelement chunk " in head.partition(b"end_header")[0]
 
 
 def read_compressed_ply(path: str | os.PathLike[str]) -> Scene:
-    """The scene of a compressed PLY, with or without chunk colours and SH.
+    """Read a compressed PLY, with or without chunk colours and SH.
 
-    Raises SceneError where the file is none, or holds less than its header says; OSError.
+    Raises SceneError if the file is invalid or shorter than its header states; OSError.
     """
     name = str(path)
     with Path(path).open("rb") as file:
@@ -62,7 +62,7 @@ def read_compressed_ply(path: str | os.PathLike[str]) -> Scene:
         )
     if sh is not None and len(sh) != count:
         raise SceneError(f"{name}: {len(sh)} rows of SH for {count} vertices; export it again")
-    with np.errstate(invalid="ignore", over="ignore"):  # bounds may be anything
+    with np.errstate(invalid="ignore", over="ignore"):  # bounds may have any value
         scales = _within(chunk, "scale_", "xyz", _unpack_11_10_11(vertex["packed_scale"]))
         color = _unpack(vertex["packed_color"], (24, 8), (16, 8), (8, 8), (0, 8))
         rgb = color[:, :3]
@@ -81,10 +81,10 @@ def read_compressed_ply(path: str | os.PathLike[str]) -> Scene:
 
 
 def write_compressed_ply(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a compressed PLY, in Morton order; SH coefficients are cut to -4..4.
+    """Write a compressed PLY in Morton order. SH coefficients are clamped to -4..4.
 
-    Positions are relative to the scene's origin. An existing file is replaced, and only by a
-    complete one. Warns of facts that the format can't hold. Raises OSError.
+    Positions are relative to the scene's origin. An existing file is replaced atomically. Warns
+    about facts that the format can't store. Raises OSError.
     """
     scene = Scene.of(scene)
     warn_of_lost_facts(scene, str(path), mode=False, origin=True)
@@ -124,7 +124,7 @@ def write_compressed_ply(path: str | os.PathLike[str], scene: Scene | Gaussians)
 def _fractions_of_chunks(
     values: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Lower and upper bounds [C, 3] of each chunk in float32, and where between them values lie."""
+    """Lower and upper bounds [C, 3] of each chunk in float32, and values as fractions of them."""
     starts = np.arange(0, len(values), _CHUNK_ROWS)
     if not len(starts):
         return np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3))
@@ -138,7 +138,7 @@ def _fractions_of_chunks(
 
 
 def _pack(fractions: npt.NDArray[np.float64], bits: tuple[int, ...]) -> Words:
-    """Fractions [N, fields] as fields of a word, the first one highest."""
+    """Pack fractions [N, fields] into words, the first field in the highest bits."""
     word = np.zeros(len(fractions), np.uint32)
     for column, width in zip(fractions.T, bits, strict=True):
         step = np.rint(column * ((1 << width) - 1)).astype(np.uint32)
@@ -153,7 +153,7 @@ def _pack_rotation(quats: FloatArray) -> Words:
 
 
 def _read_elements(file: BinaryIO, name: str) -> tuple[dict[str, Rows], tuple[str, ...]]:
-    """The elements that a compressed PLY has, each as a structured array, and its comments."""
+    """The elements of a compressed PLY as structured arrays, and its comments."""
     size = os.fstat(file.fileno()).st_size
     header = parse_header(file.read(MAX_HEADER_BYTES), name)
     data, counts, at = header.data, header.counts, header.header_bytes
@@ -177,7 +177,7 @@ def _read_elements(file: BinaryIO, name: str) -> tuple[dict[str, Rows], tuple[st
 
 
 def _checked_dtype(element: PlyElement, name: str) -> np.dtype[Any]:
-    """The row of an element; raises SceneError where it is not what the format says."""
+    """The dtype of an element's rows. Raises SceneError if it violates the format."""
     properties = {prop.name for prop in element.properties}
     types = {"chunk": "<f4", "vertex": "<u4", "sh": "|u1"}
     rest = [sh_rest(k) for k in (3, 8, 15, 24)]
@@ -200,7 +200,7 @@ def _checked_dtype(element: PlyElement, name: str) -> np.dtype[Any]:
 
 
 def _within(chunk: Rows, quantity: str, axes: str, parts: FloatArray) -> FloatArray:
-    """Fractions [N, 3] of the way from the chunk's lower to its upper bounds, as values."""
+    """Convert fractions [N, 3] between the bounds of a chunk to values."""
     at = np.arange(len(parts)) // _CHUNK_ROWS
     low, high = (
         np.stack([chunk[f"{end}_{quantity}{axis}"] for axis in axes], axis=1)[at]
@@ -226,7 +226,7 @@ def _unpack_rotation(words: Words) -> FloatArray:
 
 
 def _unpack_sh(sh: Rows | None, count: int, name: str) -> FloatArray:
-    """Coefficients [N, K, 3]; the outermost steps stand for the ends of the range."""
+    """Coefficients [N, K, 3]. The outermost steps are the ends of the range."""
     if sh is None:
         return np.zeros((count, 0, 3), np.float32)
     names = sh_rest(len(sh.dtype.names or ()) // 3)

@@ -1,6 +1,6 @@
-"""glTF binaries with KHR_gaussian_splatting: Gaussians as the points of mesh primitives.
+"""glTF binaries with KHR_gaussian_splatting: Gaussians as points of mesh primitives.
 
-glTF's frame is LUF (y up); a scene's nodes place its primitives, which SPZ may pack:
+glTF uses LUF axes (y up). Nodes of a scene place its primitives, which may be SPZ-compressed:
 https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting
 """
 
@@ -51,10 +51,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 def read_glb(path: str | os.PathLike[str]) -> Scene:
-    """All splat primitives of a .glb as one scene, placed by its nodes, in RDF.
+    """Read all splat primitives of a .glb as one scene, placed by its nodes, in RDF.
 
-    Raises SceneError where the file is none, has no splats, or has them in an unknown form;
-    OSError.
+    Raises SceneError if the file is invalid or has no splats in a known form; OSError.
     """
     name = str(path)
     meta, binary = _read_chunks(Path(path).read_bytes(), name)
@@ -73,10 +72,10 @@ def read_glb(path: str | os.PathLike[str]) -> Scene:
 
 
 def write_glb(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a .glb of one primitive, all attributes as floats; the scene's origin moves its node.
+    """Write a .glb with one primitive and float attributes. Its node has the scene's origin.
 
-    An existing file is replaced, and only by a complete one. A SceneWarning says that the rendering
-    mode is lost. Raises OSError.
+    An existing file is replaced atomically. A SceneWarning says that the rendering mode is lost.
+    Raises OSError.
     """
     scene = Scene.of(scene)
     warn_of_lost_facts(scene, str(path), mode=True, origin=False)
@@ -139,7 +138,7 @@ def write_glb(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
 
 
 def _harmonics(degree: int) -> list[str]:
-    """The attributes of all coefficients from degree 1 to `degree`, in PLY order."""
+    """The attribute names of all coefficients from degree 1 to `degree`, in PLY order."""
     return [
         f"{_EXTENSION}:SH_DEGREE_{band + 1}_COEF_{number}"
         for band, width in enumerate(_BANDS[:degree])
@@ -148,7 +147,7 @@ def _harmonics(degree: int) -> list[str]:
 
 
 def _linear(rgb: Matrix) -> Matrix:
-    """sRGB in [0, 1] as linear light: what COLOR_0 holds."""
+    """Convert sRGB in [0, 1] to linear light for COLOR_0."""
     clipped = np.clip(rgb, 0, 1)
     linear: Matrix = np.where(
         clipped <= 0.04045, clipped / 12.92, ((clipped + 0.055) / 1.055) ** 2.4
@@ -206,7 +205,7 @@ class _File:
         return self._binary[start:end]
 
     def splats(self, primitive: Meta) -> Scene:
-        """The Gaussians of a primitive in glTF's frame, before any node places them."""
+        """The Gaussians of a primitive in glTF's axes, without the transforms of nodes."""
         extension = primitive["extensions"][_EXTENSION]
         kernel = extension["kernel"].text() if "kernel" in extension else "ellipse"
         if kernel != "ellipse":
@@ -273,7 +272,7 @@ class _File:
 
 
 def _placed(scene: Scene, matrix: Matrix) -> Scene:
-    """Splats of glTF's frame under the matrix [4, 4] of their node, in RDF."""
+    """Transform Gaussians in glTF's axes by the matrix [4, 4] of their node, to RDF."""
     linear = matrix[:3, :3]
     gaussians = scene.gaussians
     if not np.array_equal(linear, np.eye(3)):
@@ -284,7 +283,7 @@ def _placed(scene: Scene, matrix: Matrix) -> Scene:
 
 
 def _placed_meshes(file: _File) -> Iterator[tuple[Meta, Matrix]]:
-    """The meshes of the file's scene (of all nodes where it has none) and their matrices."""
+    """The meshes of the file's scene and their matrices. Without a scene, all nodes are used."""
     meta = file.meta
     if "scenes" in meta:
         number = meta["scene"].integer() if "scene" in meta else 0

@@ -1,7 +1,7 @@
 """.ksplat files (mkkellogg, GaussianSplats3D): sections of rows, positions in 16 bits by buckets.
 
-Level 0 holds floats, level 1 halves, level 2 halves and SH in 8 bits. Colours and opacity have 8
-bits; SH stand degree by degree, channel by channel.
+Level 0 stores floats, level 1 halves, level 2 halves and SH in 8 bits. Colours and opacity have 8
+bits. SH are ordered by degree, then by channel.
 Format: https://github.com/mkkellogg/GaussianSplats3D, SplatBuffer.js.
 """
 
@@ -28,16 +28,16 @@ _SH_RANGE = struct.Struct("<ff")
 _SH_RANGE_AT = 36
 _SH_DEFAULT = 1.5
 _SECTION = struct.Struct("<IIIIfHxxIIIIH")
-_SH_FIELDS = (0, 9, 24, 45)  # numbers a Gaussian by degree
+_SH_FIELDS = (0, 9, 24, 45)  # values per Gaussian, by degree
 _BANDS = (3, 5, 7)
-_BUCKET_STEPS = 32767  # where a section doesn't say
+_BUCKET_STEPS = 32767  # default for sections that do not state it
 
 Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """How the values of a compression level are stored."""
+    """The data types of a compression level."""
 
     position: str
     value: str  # scales and rotations
@@ -49,24 +49,24 @@ _LEVELS = (_Level("<f4", "<f4", "<f4"), _Level("<u2", "<f2", "<f2"), _Level("<u2
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """What the header of a section says."""
+    """The header of a section."""
 
     count: int
-    most: int  # rows that there is room for
+    most: int  # capacity in rows
     bucket_rows: int
     buckets: int
     block_size: float  # side of a bucket, world units
     bucket_bytes: int
-    steps: int  # from a bucket's middle to its side
+    steps: int  # steps from the centre of a bucket to its side
     full_buckets: int
     partial_buckets: int
     sh_degree: int
 
 
 def read_ksplat(path: str | os.PathLike[str]) -> Scene:
-    """The scene of a .ksplat of version 0.1 on, in its own frame (that of the PLY it came from).
+    """Read a .ksplat of version 0.1 or later, with the axes of the PLY it was made from.
 
-    Raises SceneError where the file is none, or holds less than its headers say; OSError.
+    Raises SceneError if the file is invalid or shorter than its headers state; OSError.
     """
     name, data = str(path), Path(path).read_bytes()
     if len(data) < _HEADER_BYTES:
@@ -110,7 +110,7 @@ def _read_rows(
     sh_range: tuple[float, float],
     name: str,
 ) -> tuple[Gaussians, int]:
-    """The Gaussians of a section that begins at `at`, and where the next one does."""
+    """The Gaussians of a section that starts at `at`, and the start of the next section."""
     fields = _SH_FIELDS[section.sh_degree]
     row = np.dtype(
         [
@@ -149,7 +149,7 @@ def _read_rows(
 def _bucket_middles(
     data: bytes, sizes_at: int, buckets_at: int, section: _Section, name: str
 ) -> npt.NDArray[np.float64]:
-    """The middle [N, 3] of the bucket that each row belongs to: first full ones, then the rest."""
+    """The centre [N, 3] of the bucket of each row: first full buckets, then partial ones."""
     partial = np.frombuffer(data, "<u4", section.partial_buckets, sizes_at).astype(np.int64)
     rows = section.full_buckets * section.bucket_rows + int(partial.sum())
     if (

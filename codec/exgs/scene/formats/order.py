@@ -1,4 +1,4 @@
-"""Morton order: Gaussians that are near each other stand near each other in a file."""
+"""Morton order, which puts neighbouring Gaussians close together in a file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from exgs.scene.gaussians import FloatArray
 
-_BITS = 16  # of a coordinate
+_BITS = 16  # per coordinate
 
 
 def morton_order(means: FloatArray) -> npt.NDArray[np.int64]:
-    """The order [N] of `means` [N, 3] along a Morton curve through their bounding box."""
+    """The order [N] of `means` [N, 3] along a Morton curve in their bounding box."""
     if not len(means):
         return np.zeros(0, np.int64)
     low, high = (edge(means, axis=0).astype(np.float64) for edge in (np.min, np.max))
@@ -23,7 +23,7 @@ def morton_order(means: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def _spread(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Bit i of each value at place 3 i."""
+    """Move bit i of each value to bit 3 i."""
     for shift, mask in (
         (32, 0x1F00000000FFFF),
         (16, 0x1F0000FF0000FF),

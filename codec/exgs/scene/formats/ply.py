@@ -1,6 +1,6 @@
-"""INRIA-style PLY files in and out: a vertex a Gaussian, log scales, logit opacities, RDF frame.
+"""Reads and writes INRIA-style PLY files: one vertex per Gaussian, log scales, logits, RDF axes.
 
-Rows go block by block straight into the final arrays, so that a large scene is held only once.
+Rows are converted block by block into the final arrays, so memory holds a large scene only once.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ from exgs.scene.transform import rebased
 
 _BLOCK_ROWS = 1 << 14
 
-_ROUNDING = 0.1  # of its largest axis: by so much a Gaussian may be misplaced without a word
+_ROUNDING = 0.1  # largest error of a position without a warning, relative to the largest scale
 _MAX_LOGIT = 20.0  # a float32 sigmoid of this is 1, and of its negative far below 1/255
-_FLAT_SHARE = 1e-3  # of the smaller of its two axes: the thickness that a 2D Gaussian is given
-_MAX_PLACE = 1e15  # what is farther is none to measure from
+_FLAT_SHARE = 1e-3  # thickness of a 2D Gaussian, relative to its smaller axis
+_MAX_PLACE = 1e15  # positions beyond are not used to choose an origin
 _CRS = re.compile(r"crs:?\s+(\S.*)", re.IGNORECASE)
 
-Rows = npt.NDArray[Any]  # structured, one field a property
+Rows = npt.NDArray[Any]  # structured, one field per property
 
 
 def read_ply(path: str | os.PathLike[str]) -> Scene:
-    """The scene of an INRIA-style PLY, ascii or binary; extras are ignored.
+    """Read an INRIA-style PLY, ascii or binary. Additional properties are ignored.
 
-    2D Gaussians (no scale_2) get a thin third axis, red, green and blue stand for f_dc, the 3D
-    filter of Mip-Splatting goes into scales and opacities, and SH of degree 4 are left out with a
-    SceneWarning. Comments tell the rendering mode; positions far away get an origin.
+    2D Gaussians (without scale_2) get a thin third axis. red, green and blue replace f_dc. The 3D
+    filter of Mip-Splatting is applied to scales and opacities. SH of degree 4 are left out with a
+    SceneWarning. Comments state the rendering mode. Distant positions get an origin.
 
-    Rows with a value that is not finite, with a position or scale beyond 1e12 or a colour beyond
-    10,000 are dropped; scales below 1e-12 are raised to it; zero quaternions become the identity;
-    infinite opacity logits mean 0 and 1. A SceneWarning counts what was mended, and positions that
-    single precision can't hold. Raises SceneError where the file is no such PLY, holds less than
-    its header says or no usable row; OSError.
+    Rows are dropped if a value is not finite, a position or scale exceeds 1e12, or a colour exceeds
+    10,000. Scales below 1e-12 are raised to it. Zero quaternions become the identity. Infinite
+    opacity logits mean 0 and 1. A SceneWarning counts repaired rows, and positions that single
+    precision can't represent. Raises SceneError if the file is not such a PLY, is shorter than its
+    header states, or has no usable row; OSError.
     """
     name = str(path)
     with Path(path).open("rb") as file:
@@ -94,11 +94,10 @@ def read_ply(path: str | os.PathLike[str]) -> Scene:
 
 
 def write_ply(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a binary little-endian PLY with zero normals, as INRIA's trainer does.
+    """Write a binary little-endian PLY with zero normals, like INRIA's trainer.
 
-    f_rest is there where the SH degree is above 0; opacity logits are clamped to +-20. Positions
-    are doubles where the scene has an origin. An existing file is replaced, and only by a complete
-    one. Raises OSError.
+    It has f_rest if the SH degree is above 0. Opacity logits are clamped to +-20. Positions are
+    doubles if the scene has an origin. An existing file is replaced atomically. Raises OSError.
     """
     scene = Scene.of(scene)
     gaussians, count = scene.gaussians, len(scene)
@@ -151,7 +150,7 @@ def _check_length(got: int, expected: int, layout: Layout, name: str) -> None:
 
 
 class _Reading:
-    """The final arrays while they fill; rows are checked and activated block by block."""
+    """The final arrays while they are filled. Rows are checked and activated block by block."""
 
     def __init__(self, layout: Layout) -> None:
         k = min(layout.sh_coefficients, SH_KEPT)
@@ -167,7 +166,7 @@ class _Reading:
         block = [array[self.kept : self.kept + len(rows)] for array in self._arrays]
         means, quats, scales, opacities, sh0, shN = block
         stored, k = self._layout.sh_coefficients, shN.shape[1]
-        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 get infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 become infinite
             rounding = self._place(rows, means)
             names = SCALE[:2] if self._layout.is_flat else SCALE
             for columns, fields in ((quats, QUAT), (scales, names)):
@@ -187,7 +186,7 @@ class _Reading:
             if self._layout.has_filter:
                 _apply_filter(rows[FILTER], scales, opacities)
         finite = [np.isfinite(a).reshape(len(rows), -1).all(1) for a in (means, quats, sh0, shN)]
-        finite += [~np.isnan(opacities), ~np.isnan(scales).any(1)]  # infinite ones: see below
+        finite += [~np.isnan(opacities), ~np.isnan(scales).any(1)]  # infinite values: see below
         usable: npt.NDArray[np.bool_] = np.logical_and.reduce(finite)
         sane = are_sane(means, scales, sh0, shN)
         self._count(NO_NUMBER, ~usable)
@@ -208,7 +207,7 @@ class _Reading:
         return Gaussians(*(array[: self.kept] for array in self._arrays))
 
     def _place(self, rows: Rows, means: FloatArray) -> FloatArray:
-        """Write positions relative to an origin that the first rows tell; [N] what is lost."""
+        """Write positions relative to an origin from the first rows; return the loss [N]."""
         places = np.stack([rows[name] for name in MEAN], axis=1)
         if not self._based and places.dtype == np.float64:
             near = places[np.all(np.abs(places) < _MAX_PLACE, axis=1)]
@@ -229,7 +228,7 @@ class _Reading:
         if zero.any():
             quats[zero] = (1, 0, 0, 0)
             largest[zero] = 1
-        quats /= largest[:, None]  # squares of the largest and smallest floats leave their range
+        quats /= largest[:, None]  # so that squares stay in range
         quats /= np.linalg.norm(quats, axis=1, keepdims=True)
 
     def _count(self, fault: str, rows: npt.NDArray[np.bool_]) -> None:
@@ -238,7 +237,7 @@ class _Reading:
 
 
 def _rgb_as_sh0(values: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[np.floating]:
-    """Colours from 0 to the largest value of an integer type, or from 0 to 1, as sh0."""
+    """Convert colours (integers of any type, or floats from 0 to 1) to sh0."""
     full = float(np.iinfo(kind).max) if np.issubdtype(kind, np.integer) else 1.0
     sh0: npt.NDArray[np.floating] = (values / full - 0.5) / SH_C0
     return sh0
@@ -253,7 +252,7 @@ def _apply_filter(size: npt.NDArray[Any], scales: FloatArray, opacities: FloatAr
 
 
 def _rows(part: Gaussians, origin: tuple[float, float, float]) -> Rows:
-    """The rows of a PLY, in the order of its properties."""
+    """Yield the rows of a PLY with its properties in order."""
     n = len(part)
     with np.errstate(divide="ignore"):
         opacities = part.opacities.astype(np.float64)

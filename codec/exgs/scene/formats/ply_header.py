@@ -1,9 +1,9 @@
-"""The header of a splat PLY, believed only after it was held against the size of the file.
+"""The header of a splat PLY, checked against the size of the file.
 
-plyfile parses it with every count as 0, so that nothing is read or allocated on its word. Every
-way in which a file is no INRIA-style splat gets its own message here. Variants that other
-trainers write are told by their properties: no scale_2 (2DGS), red green blue (nerfstudio),
-filter_3D (Mip-Splatting), 72 f_rest (SH degree 4).
+plyfile parses it with all counts set to 0, so that nothing is read or allocated according to it.
+Each deviation from an INRIA-style PLY has its own message. Variants of other trainers are
+recognised by their properties: no scale_2 (2DGS), red green blue (nerfstudio), filter_3D
+(Mip-Splatting), 72 f_rest (SH degree 4).
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ MAX_HEADER_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the vertices of a PLY are and how a row of them looks."""
+    """The position of the vertices in a PLY, and the layout of a row."""
 
     count: int
-    dtype: np.dtype[Any]  # one field a property
-    sh_coefficients: int  # higher ones of a channel, K: 0, 3, 8, 15 or 24
+    dtype: np.dtype[Any]  # one field per property
+    sh_coefficients: int  # higher coefficients per channel, K: 0, 3, 8, 15 or 24
     is_text: bool
     header_bytes: int
-    skip: int  # what other elements take before the vertices: bytes, or lines of a text
+    skip: int  # size of elements before the vertices: bytes, or lines of a text file
     comments: tuple[str, ...]
     is_flat: bool  # no scale_2: 2D Gaussians
     is_rgb: bool  # red, green and blue instead of f_dc
-    has_filter: bool  # the 3D filter of Mip-Splatting, not yet in scales and opacities
+    has_filter: bool  # has the 3D filter of Mip-Splatting, to be applied to scales and opacities
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A PLY header: elements with counts of 0, the true counts, and the rest of it."""
+    """A PLY header: elements with counts of 0, the true counts, and the other facts."""
 
     data: PlyData
     counts: list[int]
@@ -58,21 +58,21 @@ class Header:
 
 
 def sh_rest(sh_coefficients: int) -> list[str]:
-    """The names of the higher coefficients, channel-major: index = channel * K + k."""
+    """The names of the higher coefficients in channel-major order: index = channel * K + k."""
     return [f"f_rest_{i}" for i in range(3 * sh_coefficients)]
 
 
 def read_layout(file: BinaryIO, name: str) -> Layout:
-    """The layout of a PLY file that is open at its start; `name` is for messages.
+    """Read the layout of a PLY file that is open at its start. `name` is for messages.
 
-    Raises SceneError where it is no PLY of splats, or promises more than the file holds.
+    Raises SceneError if it is not a splat PLY, or states more than the file holds.
     """
     size = os.fstat(file.fileno()).st_size
     header = parse_header(file.read(MAX_HEADER_BYTES), name)
     data, counts, header_bytes = header.data, header.counts, header.header_bytes
     elements: Sequence[PlyElement] = data.elements
     vertex, sh_coefficients = _find_splats(elements, name)
-    least = header_bytes  # bytes that the file must have
+    least = header_bytes  # least size of the file in bytes
     skip = 0
     for element, count in zip(elements, counts, strict=True):
         if count < 0:
@@ -107,7 +107,7 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
 
 
 def parse_header(head: bytes, name: str) -> Header:
-    """The header that a file begins with; raises SceneError."""
+    """Read the header of a file. Raises SceneError."""
     if not head.startswith((b"ply\n", b"ply\r")):
         raise SceneError(f"{name}: not a PLY file (it doesn't begin with 'ply')")
     newline = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
@@ -139,7 +139,7 @@ def parse_header(head: bytes, name: str) -> Header:
 
 
 def _find_splats(elements: Sequence[PlyElement], name: str) -> tuple[PlyElement, int]:
-    """The element that holds the splats, and K."""
+    """The element with the splats, and K."""
     named = {element.name: element for element in elements}
     if "chunk" in named:
         raise SceneError(
@@ -178,9 +178,9 @@ def _has_lists(element: PlyElement) -> bool:
 
 
 def _least_row_bytes(element: PlyElement, is_text: bool) -> int:
-    """The size of a row; of one with lists, or of a line of text, the least that it can be."""
+    """The size of a row in bytes; the minimum for rows with lists and lines of text."""
     if is_text:
-        return max(1, 2 * len(element.properties))  # a digit and a separator each
+        return max(1, 2 * len(element.properties))  # one digit and one separator each
     return sum(
         np.dtype(p.list_dtype()[0] if isinstance(p, PlyListProperty) else p.dtype()).itemsize
         for p in element.properties

@@ -1,7 +1,7 @@
-"""How a scene was trained, as the comments of PLY files say it.
+"""The rendering mode of a scene in the comments of PLY files.
 
-Brush writes 'SplatRenderMode: default', 'mip' or '2dgs', Postshot 'antialiased 0' or '1'. Upper
-and lower case are the same, and the last comment counts.
+Brush writes 'SplatRenderMode: default', 'mip' or '2dgs', Postshot 'antialiased 0' or '1'. Case does
+not matter, and the last comment counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POSTSHOT = re.compile(r"antialiased\s+([01])")
 
 
 def is_antialiased(comments: Iterable[str]) -> bool:
-    """Whether the last comment that says so asks for antialiasing."""
+    """Whether the last comment about the rendering mode asks for antialiasing."""
     mode = False
     for comment in comments:
         text = comment.strip().lower()
@@ -32,7 +32,7 @@ def is_antialiased(comments: Iterable[str]) -> bool:
 
 
 def warn_of_lost_facts(scene: Scene, name: str, *, mode: bool, origin: bool) -> None:
-    """Say what a file can't hold: the rendering mode, or where the scene lies."""
+    """Warn about facts that a file can't store: the rendering mode and the origin."""
     lost = []
     if mode and scene.antialiased:
         lost.append("that the scene has to be drawn with antialiasing")

@@ -1,7 +1,7 @@
-"""SOG scenes (PlayCanvas): every attribute an image, a byte or two a value, WebP-packed.
+"""SOG scenes (PlayCanvas): each attribute is a WebP image with one or two bytes per value.
 
-Version 2 has codebooks of 256 values for scales and colours, version 1 ranges; both a palette for
-the SH: https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog/
+Version 2 has codebooks of 256 values for scales and colours, version 1 ranges. Both have a palette
+for SH: https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog/
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from exgs.scene.rotations import join_smallest_three
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased
 
-_PALETTE_COLUMNS = 64  # palette entries in a row of the centroids' image
+_PALETTE_COLUMNS = 64  # palette entries per row of the image of centroids
 _PALETTE_ENTRIES = 1 << 16  # labels have 16 bits
 _FIRST_ROTATION_TAG = 252
-_SH_COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}  # by bands
+_SH_COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}  # by degree
 _MODELS = ("default", "antialiased", "2dgs")
 
 Floats = npt.NDArray[np.floating]
@@ -41,10 +41,10 @@ Doubles = npt.NDArray[np.float64]
 
 
 def read_sog(path: str | os.PathLike[str]) -> Scene:
-    """The scene of a .sog file, of a folder with meta.json, or of that meta.json.
+    """Read a .sog file, a folder with meta.json, or that meta.json. Versions 1 and 2.
 
-    Versions 1 and 2. Raises SceneError where it is none, or parts of it are missing or too small
-    for the count; OSError.
+    Raises SceneError if it is not a SOG, or if parts are missing or too small for the count;
+    OSError.
     """
     path = Path(path)
     if path.is_dir():
@@ -83,7 +83,7 @@ def _read_parts(parts: Parts) -> Scene:
 
 
 def _is_antialiased(meta: Meta, name: str) -> bool:
-    """What the meta.json says of the rendering mode."""
+    """The rendering mode in the meta.json."""
     model = meta["model"].text() if "model" in meta else "default"
     if model not in _MODELS:
         warnings.warn(
@@ -99,7 +99,7 @@ def _cut_harmonics(shN: Floats, name: str) -> Floats:
 
 
 class _Images:
-    """The images of one scene, read as they are asked for."""
+    """The images of one scene, read on demand."""
 
     def __init__(self, parts: Parts, meta: Meta, count: int) -> None:
         self.parts = parts
@@ -107,19 +107,19 @@ class _Images:
         self.count = count
 
     def texels(self, attribute: str, number: int = 0) -> Texels:
-        """One row [4] a Gaussian of an attribute's image."""
+        """The pixels [N, 4] of an attribute's image, one per Gaussian."""
         return self._read(attribute, number, self.count, None)[: self.count]
 
     def palette(self, attribute: str, entries: int, entry_pixels: int) -> Texels:
         """Palette entries [entries, entry_pixels, 3] from an attribute's first image."""
         row = _PALETTE_COLUMNS * entry_pixels
         rows = -(-entries // _PALETTE_COLUMNS)
-        # Few of many entries may be in use.
+        # Few of many entries may be used.
         texels = self._read(attribute, 0, rows * row, row, most=_PALETTE_ENTRIES * entry_pixels)
         return texels.reshape(-1, entry_pixels, 4)[:entries, :, :3]
 
     def width(self, attribute: str) -> int:
-        """The width of an attribute's first image, pixels."""
+        """The width of an attribute's first image in pixels."""
         return texture_width(self.parts, self._file(attribute, 0))
 
     def _read(
@@ -149,17 +149,17 @@ def _means(scene: _Images) -> Doubles:
 
 
 def _quats(scene: _Images) -> FloatArray:
-    """Rotations wxyz; the fourth byte tags the component left out. Other tags: no rotation."""
+    """Rotations wxyz. The fourth byte is the index of the missing component; others are invalid."""
     texels = scene.texels("quats")
     smallest = ((texels[:, :3] / 255 - 0.5) * np.sqrt(2)).astype(np.float32)
     tags = texels[:, 3].astype(np.intp) - _FIRST_ROTATION_TAG
     quats = join_smallest_three(smallest, np.maximum(tags, 0))
-    quats[tags < 0] = 0  # mended, and counted, with the other zero quaternions
+    quats[tags < 0] = 0  # repaired and counted like other zero quaternions
     return quats
 
 
 def _values(scene: _Images) -> tuple[Floats, Floats, Floats, Floats]:
-    """Log scales, sh0, opacities and shN of version 2: looked up in codebooks."""
+    """Log scales, sh0, opacities and shN of version 2, from codebooks."""
     scales = _look_up(scene.meta["scales"], scene.texels("scales")[:, :3])
     texels = scene.texels("sh0")
     sh0 = _look_up(scene.meta["sh0"], texels[:, :3])
@@ -177,7 +177,7 @@ def _values(scene: _Images) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _old_values(scene: _Images) -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """Log scales, sh0, opacities and shN of version 1: between a least and a largest value."""
+    """Log scales, sh0, opacities and shN of version 1, from minimum and maximum values."""
     scales = _between(scene.meta["scales"], scene.texels("scales")[:, :3] / 255)
     values = _between(scene.meta["sh0"], scene.texels("sh0") / 255)
     with np.errstate(over="ignore"):
@@ -210,7 +210,7 @@ def _look_up(meta: Meta, texels: Texels) -> FloatArray:
 
 
 def _between(meta: Meta, parts: Doubles, channels: int | None = None) -> Doubles:
-    """Fractions [..., C] of the way from meta's mins to its maxs, which have C entries or 1."""
+    """Convert fractions [..., C] between mins and maxs of the meta.json, of C entries or 1."""
     low, high = (meta[end].numbers(channels or parts.shape[-1]) for end in ("mins", "maxs"))
     values: Doubles = low + (high - low) * parts
     return values

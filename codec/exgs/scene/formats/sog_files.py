@@ -1,7 +1,7 @@
 """The parts of a SOG scene: meta.json and WebP images, in a zip or in a folder.
 
-Nothing is believed before it is measured: sizes of parts against the size of the file, the pixels
-of an image against the Gaussians that need them, and names stay inside the folder.
+Sizes of parts are checked against the size of the file, and the pixels of an image against the
+number of Gaussians. Names can't leave the folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from exgs.scene.errors import SceneError
 
 _MAX_META_BYTES = 1 << 26
-_SPARE_PIXELS = 1 << 16  # an image may have so many beyond twice what is needed
+_SPARE_PIXELS = 1 << 16  # an image may have this many more than twice the needed pixels
 
 Texels = npt.NDArray[np.uint8]  # [pixels, 4] RGBA in row order
 
@@ -32,16 +32,16 @@ class Parts(Protocol):
     """Named parts of one scene."""
 
     name: str  # for messages
-    total_bytes: int  # of all parts: what bounds the count
+    total_bytes: int  # of all parts; limits the count
 
     def read(self, part: str, limit_bytes: int) -> bytes:
-        """The bytes of a part; raises SceneError where it is missing, or larger than the limit."""
+        """Read a part. Raises SceneError if it is missing or larger than the limit."""
         ...
 
 
 @contextmanager
 def open_bundle(path: str | os.PathLike[str]) -> Iterator[Parts]:
-    """The parts in a .sog file; raises SceneError where it is no zip, OSError."""
+    """The parts in a .sog file. Raises SceneError if it is not a zip, OSError."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield _Bundle(str(path), Path(path).stat().st_size, archive)
@@ -89,7 +89,7 @@ class _Folder:
 
 
 def inner_name(part: str, name: str) -> PurePosixPath:
-    """The relative path of a part; raises SceneError where it would leave the folder."""
+    """The relative path of a part. Raises SceneError if it would leave the folder."""
     path = PurePosixPath(part)
     if path.is_absolute() or ".." in path.parts or "\\" in part or ":" in part or not path.parts:
         raise SceneError(f"{name}: the part {part!r} lies outside the scene's folder")
@@ -97,7 +97,7 @@ def inner_name(part: str, name: str) -> PurePosixPath:
 
 
 def read_meta(parts: Parts, part: str = "meta.json") -> Meta:
-    """The JSON that describes the scene; raises SceneError."""
+    """Read the JSON that describes the scene. Raises SceneError."""
     data = parts.read(part, _MAX_META_BYTES)
     try:
         return Meta(json.loads(data), parts.name)
@@ -106,7 +106,7 @@ def read_meta(parts: Parts, part: str = "meta.json") -> Meta:
 
 
 class Meta:
-    """A JSON value and typed ways into it; each raises SceneError where it finds another kind."""
+    """Typed access to a JSON value. Raises SceneError for values of another type."""
 
     def __init__(self, value: Any, name: str, path: str = "meta.json") -> None:
         self.value = value
@@ -135,7 +135,7 @@ class Meta:
             yield Meta(value, self._name, f"{self._path}[{number}]")
 
     def integer(self, least: int = 0) -> int:
-        """A whole number."""
+        """An integer."""
         if type(self.value) is not int or self.value < least:
             raise self.wrong(f"a whole number of at least {least}")
         return self.value
@@ -158,16 +158,17 @@ class Meta:
             raise self.wrong("numbers in the range of a double") from None
 
     def wrong(self, expected: str) -> SceneError:
-        """An error that says what should stand here."""
+        """An error that states the expected value."""
         return SceneError(f"{self._name}: {self._path} is not {expected}; export the scene again")
 
 
 def read_texels(
     parts: Parts, part: str, least: int, width: int | None = None, most: int | None = None
 ) -> Texels:
-    """The pixels of a lossless WebP image that has at least `least`, and that `width` if given.
+    """Read the pixels of a lossless WebP image with at least `least` pixels, and with `width`.
 
-    Raises SceneError where it has fewer, far more than `most` (twice `least`), or is no such image.
+    Raises SceneError if it has fewer or far more than `most` (twice `least`), or is not such an
+    image.
     """
     data = parts.read(part, parts.total_bytes)
     place = f"{parts.name}: {part}"
@@ -188,12 +189,12 @@ def read_texels(
 
 
 def texture_width(parts: Parts, part: str) -> int:
-    """The width of a WebP image in pixels; raises SceneError."""
+    """The width of a WebP image in pixels. Raises SceneError."""
     return _webp_size(parts.read(part, parts.total_bytes), f"{parts.name}: {part}")[0]
 
 
 def _webp_size(data: bytes, place: str) -> tuple[int, int]:
-    """Width and height by the header of a lossless WebP: read before the image is unpacked.
+    """Width and height from the header of a lossless WebP, before it is decoded.
 
     RFC 9649, sections 2.6 and 2.7.
     """

@@ -1,7 +1,7 @@
-"""Writes .sog bundles (PlayCanvas, version 2): codebooks by k-means, a palette for the SH.
+"""Writes .sog bundles (PlayCanvas, version 2): codebooks by k-means, and a palette for SH.
 
-The palette is made in two steps, groups and then entries within a group: as good to the eye as one
-k-means over all, and a hundred times faster.
+The palette is computed in two steps: groups, then entries within each group. The visual quality
+equals that of one k-means over all rows, and it is a hundred times faster.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exgs.scene.rotations import split_smallest_three
 from exgs.scene.scene import Scene
 
 _CODES = 256  # of a codebook
-_BINS = 1 << 14  # values are counted in so many before they are clustered
+_BINS = 1 << 14  # histogram bins for clustering
 _ROUNDS = 24  # of a codebook's k-means
 _PALETTE_ROUNDS = 6
 _PALETTE_COLUMNS = 64
@@ -38,10 +38,10 @@ Labels = npt.NDArray[np.int64]
 
 
 def write_sog(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a .sog bundle, in Morton order; positions are relative to the scene's origin.
+    """Write a .sog bundle in Morton order. Positions are relative to the scene's origin.
 
-    An existing file is replaced, and only by a complete one. Warns of facts that the format can't
-    hold. Raises OSError.
+    An existing file is replaced atomically. Warns about facts that the format can't store. Raises
+    OSError.
     """
     scene = Scene.of(scene)
     warn_of_lost_facts(scene, str(path), mode=False, origin=True)
@@ -106,7 +106,7 @@ def _pack_quats(quats: FloatArray) -> Bytes:
 
 
 def _codebook(values: Doubles) -> tuple[dict[str, Any], Bytes]:
-    """256 values that stand for all `values`, and which one stands for each."""
+    """A codebook of 256 values for `values`, and the index of each value."""
     flat = values.ravel()
     if not flat.size:
         return {"codebook": [0.0]}, np.zeros(values.shape, np.uint8)
@@ -117,7 +117,7 @@ def _codebook(values: Doubles) -> tuple[dict[str, Any], Bytes]:
     sums = np.bincount(bins, flat, minlength=_BINS)
     used = np.flatnonzero(weights)
     middles, weights, sums = sums[used] / weights[used], weights[used], sums[used]
-    # Begin where a third power of density puts them: it is how an ideal quantizer spreads.
+    # Start with a density to the power of a third, which is optimal for a quantizer.
     spread = np.cumsum(np.cbrt(weights))
     starts = np.searchsorted(spread, (np.arange(_CODES) + 0.5) / _CODES * spread[-1])
     codes = np.unique(middles[np.minimum(starts, len(middles) - 1)])
@@ -131,7 +131,7 @@ def _codebook(values: Doubles) -> tuple[dict[str, Any], Bytes]:
 
 
 def _palette(rows: FloatArray) -> tuple[FloatArray, Labels]:
-    """Entries that stand for `rows` [N, D], at most 65536 and as splat-transform counts them."""
+    """Palette entries for `rows` [N, D], at most 65536, as many as splat-transform uses."""
     count = len(rows)
     entries = min(_PALETTE_MOST, max(1, int(2.0 ** math.floor(math.log2(count / 1024)) * 1024)))
     if entries <= 256:
@@ -156,7 +156,7 @@ def _palette(rows: FloatArray) -> tuple[FloatArray, Labels]:
 
 
 def _k_means(rows: FloatArray, entries: int, rng: np.random.Generator) -> tuple[FloatArray, Labels]:
-    """Up to `entries` means [E, D] of `rows` [N, D], and the nearest of them for each row."""
+    """Up to `entries` means [E, D] of `rows` [N, D], and the index of the nearest for each row."""
     picks = np.sort(rng.choice(len(rows), min(entries, len(rows)), replace=False))
     means = np.unique(rows[picks], axis=0)
     for _ in range(_PALETTE_ROUNDS):
@@ -178,7 +178,7 @@ def _nearest(rows: FloatArray, means: FloatArray) -> Labels:
 
 
 def _pack_palette(codes: Bytes, coefficients: int) -> Bytes:
-    """Entries [E, K * 3] as an image: 64 entries a row, a pixel a coefficient."""
+    """Entries [E, K * 3] as an image: 64 entries per row, one pixel per coefficient."""
     rows = -(-len(codes) // _PALETTE_COLUMNS)
     pixels = np.zeros((rows * _PALETTE_COLUMNS, coefficients, 4), np.uint8)
     pixels[..., 3] = 255
@@ -187,7 +187,7 @@ def _pack_palette(codes: Bytes, coefficients: int) -> Bytes:
 
 
 def _texture(rows: Bytes) -> Bytes:
-    """Rows [N, up to 4] as an image about square, in multiples of four; alpha is 255 if unused."""
+    """Rows [N, up to 4] as a nearly square image; sides are multiples of 4, unused alpha is 255."""
     count, channels = rows.shape
     width = max(4, math.ceil(math.sqrt(count) / 4) * 4)
     height = max(4, math.ceil(count / width / 4) * 4)

@@ -1,7 +1,7 @@
-""".splat files (antimatter15): 32 bytes a Gaussian, no header, no SH beyond the colour.
+""".splat files (antimatter15): 32 bytes per Gaussian, no header, no SH except the colour.
 
-Position and scale are three float32 each, then RGBA and a quaternion (wxyz) in 8 bits a component.
-Rows stand with the largest volume times opacity first, so that a viewer may draw any prefix.
+Position and scale are three float32 each, followed by RGBA and a quaternion (wxyz) with 8 bits per
+component. Rows are sorted by volume times opacity, largest first, so a viewer can draw any prefix.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ROW = np.dtype(
 
 
 def read_splat(path: str | os.PathLike[str]) -> Scene:
-    """The scene of a .splat file, in its own frame (that of the PLY it was made from).
+    """Read a .splat file, with the axes of the PLY it was made from.
 
-    Raises SceneError where the file is empty or no whole number of rows; OSError.
+    Raises SceneError if the file is empty or not a whole number of rows; OSError.
     """
     name, size = str(path), Path(path).stat().st_size
     if size == 0 or size % ROW.itemsize:
@@ -50,12 +50,11 @@ def read_splat(path: str | os.PathLike[str]) -> Scene:
 
 
 def write_splat(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write a .splat file; SH are left out, and colours clamped to [0, 1].
+    """Write a .splat file without SH, with colours clamped to [0, 1].
 
-    Positions are relative to the scene's origin; a SceneWarning tells of that, and of a rendering
-    mode, both of which the format can't hold. An existing file is replaced, and only by a complete
-    one. Raises SceneError for a scene of no Gaussians, which the format can't tell from a file cut
-    short; OSError.
+    Positions are relative to the scene's origin. A SceneWarning says that the origin and the
+    rendering mode are not stored. An existing file is replaced atomically. Raises SceneError for an
+    empty scene, since an empty file would look truncated; OSError.
     """
     scene = Scene.of(scene)
     gaussians = scene.gaussians

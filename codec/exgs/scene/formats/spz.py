@@ -1,8 +1,8 @@
-""".spz files (Niantic): 20 bytes a Gaussian and the SH in 8 bits each, then gzip or zstd.
+""".spz files (Niantic): 20 bytes per Gaussian plus 8 bits per SH coefficient, in gzip or zstd.
 
-Versions 1 to 3 are one gzip stream of header, columns and records; version 4 has a plain header,
-records, a table of lengths, and a zstd frame a column. Sizes are checked before anything is
-unpacked. Format: https://github.com/nianticlabs/spz (README, extensions/README and load-spz.cc).
+Versions 1 to 3 are one gzip stream of header, columns and records. Version 4 has an uncompressed
+header, records, a table of lengths, and one zstd frame per column. Sizes are checked before
+decompression. Format: https://github.com/nianticlabs/spz (README, extensions/README, load-spz.cc).
 """
 
 from __future__ import annotations
@@ -40,25 +40,24 @@ from exgs.scene.transform import rebased, turned
 _MAGIC = b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, SH degree, fraction, flags, streams
 _V4_HEADER_BYTES = 32
-_V4_TABLE_AT = struct.Struct("<I")  # behind _HEADER: where the table of lengths is
+_V4_TABLE_AT = struct.Struct("<I")  # after _HEADER: the offset of the table of lengths
 _V4_LENGTHS = struct.Struct("<QQ")  # packed, unpacked
-_WRITTEN_VERSION = 3  # what most viewers read; 4 packs the same columns with zstd
+_WRITTEN_VERSION = 3  # most viewers read it; version 4 has the same columns in zstd
 _GZIP_LEVEL = 6
-_MAX_SPARE_BYTES = 1 << 20  # behind the columns: records
+_MAX_SPARE_BYTES = 1 << 20  # records after the columns
 _PLAIN_VERSIONS = tuple(struct.pack("<I", version) for version in (1, 2, 3))
 _ANTIALIASED = 1  # flags
 _HAS_RECORDS = 2
-_STEP_SHARE = 0.1  # of the median Gaussian's width: how coarse positions may be without a word
+_STEP_SHARE = 0.1  # largest position step without a warning, relative to the median width
 
 
 def read_spz(path: str | os.PathLike[str], frame: str | None = None) -> Scene:
-    """The scene of an .spz of version 1 to 4, in RDF.
+    """Read an .spz of version 1 to 4, in RDF.
 
-    `frame` is the one that the file's values stand in; where it is None, the file's own record
-    tells, or else it is RDF: what splat-transform, SuperSplat and Niantic's own PLY converter
-    store. SH of degree 4 and unknown records are left out with
-    a SceneWarning. Raises SceneError where the file is none, or holds less than its header says;
-    OSError.
+    `frame` states the axes of the file. If it is None, the file's own record states them, else they
+    are RDF, as in files of splat-transform, SuperSplat and Niantic's PLY converter. SH of degree 4
+    and unknown records are left out with a SceneWarning. Raises SceneError if the file is invalid
+    or shorter than its header states; OSError.
     """
     name = str(path)
     scene, found = unpack_spz(Path(path).read_bytes(), name, frame)
@@ -67,14 +66,14 @@ def read_spz(path: str | os.PathLike[str], frame: str | None = None) -> Scene:
 
 
 def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene, str | None]:
-    """The scene of an .spz file's bytes as its values stand, and their frame.
+    """Decode the bytes of an .spz file without changing axes; also return its axes.
 
-    That is `frame` if given, else what the file declares, else None. Raises SceneError.
+    These are `frame` if given, else those that the file states, else None. Raises SceneError.
     """
     if data.startswith(b"\x1f\x8b"):
         contents = _read_gzip(data, name)
     elif data.startswith(_MAGIC) and data[4:8] in _PLAIN_VERSIONS:
-        contents = _read_plain(_Plain(data), len(data), name)  # unpacked on the way here
+        contents = _read_plain(_Plain(data), len(data), name)  # already decompressed
     elif data.startswith(_MAGIC):
         contents = _read_streams(data, name)
     else:
@@ -87,12 +86,12 @@ def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene,
 
 
 def write_spz(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
-    """Write an .spz of version 3, SH in 5 bits (degree 1) and 4 bits (above) as Niantic's library.
+    """Write an .spz of version 3, with SH in 5 bits (degree 1) and 4 bits, like Niantic's library.
 
-    Values stay in RDF, and a record says so: readers that know no records take them as they are.
-    Positions have 12 fractional bits, small scenes more; a SceneWarning tells where that is coarse
-    for the scene's Gaussians. An existing file is replaced, and only by a complete one. Raises
-    SceneError where a position is too large for the format; OSError.
+    Values stay in RDF, and a record says so. Readers that ignore records use the values directly.
+    Positions have 12 fractional bits, or more in small scenes. A SceneWarning says if that is
+    coarse for the scene's Gaussians. An existing file is replaced atomically. Raises SceneError if
+    a position is too large for the format; OSError.
     """
     scene = Scene.of(scene)
     gaussians = scene.gaussians
@@ -112,7 +111,7 @@ def write_spz(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
 
 
 def _warn_of_steps(gaussians: Gaussians, fraction: int, name: str) -> None:
-    """Say so where positions come out coarser than the Gaussians are wide."""
+    """Warn if the position step is coarse compared with the widths of the Gaussians."""
     if not len(gaussians):
         return
     step, width = 0.5**fraction, float(np.median(gaussians.scales.max(axis=1)))
@@ -140,10 +139,10 @@ class _Contents:
 
 
 class _Unpacked(Protocol):
-    """What a gzip stream unpacks to, from its start on."""
+    """A decompressed stream."""
 
     def take(self, size: int) -> bytes:
-        """Up to `size` bytes more; fewer only at the end."""
+        """Read the next `size` bytes; fewer only at the end."""
         ...
 
 
@@ -159,9 +158,9 @@ class _Plain:
 
 
 class _Gzip:
-    """All members of a gzip file one after another, as gunzip has it.
+    """All members of a gzip file in order, like gunzip.
 
-    `take` raises zlib.error, and EOFError where the last member lacks its end.
+    `take` raises zlib.error, and EOFError if the last member is incomplete.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -178,7 +177,7 @@ class _Gzip:
             left -= len(part)
             self._ended = self._stream.eof
             if self._ended:
-                # gunzip too passes over zeros behind the last member.
+                # Like gunzip, skip zeros after the last member.
                 self._rest = self._stream.unused_data.lstrip(b"\0")
                 self._stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         if left and not self._ended:
@@ -222,14 +221,14 @@ def _read_plain(unpacked: _Unpacked, file_bytes: int, name: str) -> _Contents:
         columns.append(unpacked.take(size))
         if len(columns[-1]) < size:
             raise _cut_short(name, f"after {len(columns[-1])} of {size} unpacked bytes of {column}")
-    records = unpacked.take(_MAX_SPARE_BYTES)  # to the checksum
+    records = unpacked.take(_MAX_SPARE_BYTES)  # up to the checksum
     if len(records) == _MAX_SPARE_BYTES:
         raise SceneError(f"{name}: it unpacks to far more than its header says; not read")
     return _Contents(header, columns, records)
 
 
 def _read_streams(data: bytes, name: str) -> _Contents:
-    """Version 4: the columns that are not empty are zstd frames one after another."""
+    """Version 4: columns that are not empty are consecutive zstd frames."""
     if len(data) < _V4_HEADER_BYTES:
         raise _cut_short(name, "in the header")
     header = _read_header(data, len(data), (4,), name)
@@ -264,7 +263,7 @@ def _read_streams(data: bytes, name: str) -> _Contents:
 
 
 def _unpack_stream(packed: bytes, size: int, place: str) -> bytes:
-    """One zstd frame of exactly `size` bytes; its own header is asked before it is believed."""
+    """Decompress one zstd frame of exactly `size` bytes, after checking its header."""
     if not size:
         return b""
     try:

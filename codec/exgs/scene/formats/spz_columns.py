@@ -1,6 +1,6 @@
-"""The columns of an .spz file as bytes and as values; what packs them is in spz.py.
+"""Converts between the columns of an .spz file and values; spz.py packs the columns.
 
-Values stand in the frame that the file has them in; spz.py turns it.
+Values have the axes of the file; spz.py converts the axes.
 Quantization: https://github.com/nianticlabs/spz, load-spz.cc.
 """
 
@@ -21,14 +21,14 @@ from exgs.scene.rotations import join_smallest_three, split_smallest_three
 
 COLUMNS = ("positions", "alphas", "colors", "scales", "rotations", "sh")  # in file order
 
-_COLOR_SCALE = 0.15  # of a byte's range for a unit of sh0: leaves room outside [0, 1]
-_SCALE_STEPS = 16  # of a byte for a unit of log scale
+_COLOR_SCALE = 0.15  # share of a byte's range per unit of sh0; leaves room outside [0, 1]
+_SCALE_STEPS = 16  # steps of a byte per unit of log scale
 _MIN_LOG_SCALE = -10.0
 _POSITION_BITS = 24
-_USUAL_BITS = 12  # of a position's 24, fractional
+_USUAL_BITS = 12  # fractional bits of the 24 of a position
 _MAX_FRACTIONAL_BITS = 20
 _STEP_BITS = 13
-_ROTATION_STEPS = (1 << 9) - 1  # for the magnitude of a component, up to sqrt(1/2)
+_ROTATION_STEPS = (1 << 9) - 1  # for a component's magnitude, up to sqrt(1/2)
 _SH1_STEP = 1 << 3  # of a byte: 5 bits remain
 _SH_REST_STEP = 1 << 4
 
@@ -37,7 +37,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the header says about the columns."""
+    """The facts about the columns in the header."""
 
     version: int
     count: int
@@ -60,10 +60,10 @@ def column_bytes(column: str, layout: Layout) -> int:
 
 
 def fractional_bits(means: FloatArray, name: str) -> int:
-    """How many of a position's 24 bits are fractional: 12 as usual, or more for a small scene.
+    """The number of fractional bits of a position, of 24: usually 12.
 
-    More where the largest coordinate would have fewer than 2^13 steps; fewer where it needs the
-    room. Raises SceneError where not even 0 leave enough.
+    More if the largest coordinate would have fewer than 2^13 steps, fewer if it needs the bits.
+    Raises SceneError if even 0 fractional bits are not enough.
     """
     largest = float(np.abs(means).max(initial=0))
     wanted = _STEP_BITS - math.floor(math.log2(max(largest, 2**-_MAX_FRACTIONAL_BITS)))
@@ -74,7 +74,7 @@ def fractional_bits(means: FloatArray, name: str) -> int:
 
 
 def unpack_columns(columns: Sequence[bytes], layout: Layout, name: str) -> Gaussians:
-    """The scene of columns of the sizes that `column_bytes` says, in the file's frame."""
+    """Decode columns with the sizes of `column_bytes`, in the axes of the file."""
     n = layout.count
     positions, alphas, colors, scales, rotations, sh = (
         np.frombuffer(column, np.uint8).reshape(n, -1) if n else np.zeros((0, 0), np.uint8)
@@ -98,7 +98,7 @@ def unpack_columns(columns: Sequence[bytes], layout: Layout, name: str) -> Gauss
 
 
 def pack_columns(gaussians: Gaussians, layout: Layout) -> list[bytes]:
-    """The columns of a version 3 file, in file order."""
+    """Encode the columns of a version 3 file, in file order."""
     k = gaussians.shN.shape[1]
     log_scales = np.log(gaussians.scales.astype(np.float64))
     highest = _MIN_LOG_SCALE + 255.5 / _SCALE_STEPS
@@ -132,7 +132,7 @@ def _unpack_positions(positions: Bytes, layout: Layout) -> FloatArray:
     if layout.version == 1:
         return np.ascontiguousarray(positions).view("<f2").astype(np.float32)
     words = np.zeros((*positions.shape[:1], 3, 4), np.uint8)
-    words[:, :, 1:] = positions.reshape(-1, 3, 3)  # in the upper bytes: the shift brings the sign
+    words[:, :, 1:] = positions.reshape(-1, 3, 3)  # upper bytes: a shift extends the sign
     fixed = words.view("<i4")[:, :, 0] >> 8
     return (fixed / float(1 << layout.fractional_bits)).astype(np.float32)
 

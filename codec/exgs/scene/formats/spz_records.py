@@ -1,7 +1,7 @@
-"""Records of an .spz file: what vendors add, of which one says in which frame the values stand.
+"""Records of an .spz file: extensions of vendors. One of them states the axes of the values.
 
-A record is a type, a length and as many bytes. Known are two of Adobe's: the coordinate system,
-and limits of an orbit camera, which exgs has no use for.
+A record is a type, a length and that many bytes. Two records of Adobe are known: the coordinate
+system, and limits of an orbit camera, which exgs ignores.
 Format: https://github.com/nianticlabs/spz, extensions/README.md.
 """
 
@@ -17,21 +17,21 @@ _FRAME = 0xADBE0003
 _ORBIT = 0xADBE0002
 _VALUE = struct.Struct("<I")
 
-# By code from 1 on; 0 stands for 'unspecified'.
+# By code, from 1; 0 means 'unspecified'.
 _STANDARD = ("LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF")
 _TURNED = ("LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU", "RBU")
 _CODES = (*_STANDARD, *_TURNED)
 
 
 def frame_record(frame: str) -> bytes:
-    """The record that declares a frame."""
+    """The record that states the axes `frame`."""
     return _RECORD.pack(_FRAME, _VALUE.size) + _VALUE.pack(1 + _CODES.index(frame))
 
 
 def read_frame(records: bytes, name: str) -> str | None:
-    """The frame that the records of a file declare, None if none does.
+    """The axes that the records of a file state; None if there is no such record.
 
-    A SceneWarning names records of other types. Raises SceneError for a frame of unknown code.
+    A SceneWarning names records of other types. Raises SceneError for an unknown code.
     """
     declared = None
     at = 0

@@ -1,7 +1,7 @@
-"""What small pictures tell about places to look from: whether they stand in matter or in fog.
+"""Rates camera positions with small pictures: whether they are inside matter or fog.
 
-Drawn from the thinned scene on the CPU, where a GPU is at hand too, so that the same views are
-chosen everywhere.
+The pictures are drawn on the CPU from the thinned scene, even with a GPU, so that the same views
+are chosen on every machine.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from exgs.scene.gaussians import FloatArray
 from exgs.scene.views.survey import Array, Mask, Survey
 
 _HEIGHT = 54
-_NEAR = 0.03  # of the scene's size: what most of a picture must not be nearer than
-_FOG = 2.0  # times the finest detail, from which what a picture shows counts as fog
-_EMPTY = 0.3  # of the usual coverage
-_USUAL = 16  # views to look at beyond those wanted, to know what is usual
+_NEAR = 0.03  # least depth of most of a picture, relative to the size of the scene
+_FOG = 2.0  # a picture with this many times the finest grain counts as fog
+_EMPTY = 0.3  # a picture with less than this share of the usual coverage counts as empty
+_USUAL = 16  # additional views to rate, to find the usual values
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a small picture tells."""
+    """The measurements of a small picture."""
 
     coverage: float  # mean alpha
-    near: float  # depth that 5% of the covered pixels are within, world units; 0 where none is
+    near: float  # 5th percentile of the depth of covered pixels, world units; 0 without any
     grain: float  # size of the Gaussians at the median pixel, world units
 
 
 class Prober:
-    """Rates cameras in a scene; keeps the rasterizer's memory between pictures."""
+    """Rates cameras in a scene. Keeps the memory of the rasterizer between pictures."""
 
     def __init__(self, layout: Survey) -> None:
         self._layout = layout
@@ -42,9 +42,9 @@ class Prober:
         self._sizes: FloatArray = np.repeat(sizes, 3, axis=1)
 
     def best(self, candidates: Sequence[Camera], count: int) -> list[Camera]:
-        """The first `count` that are clear of matter and show detail; else the next best.
+        """The first `count` cameras that are clear of matter and show detail, else the best ones.
 
-        No more are looked at than it takes to find so many.
+        Rates only as many cameras as needed.
         """
         probes: list[Probe] = []
         faults: list[int] = []
@@ -56,7 +56,7 @@ class Prober:
         return [candidates[index] for index in order[:count]]
 
     def _faults(self, probes: Sequence[Probe]) -> list[int]:
-        """How bad each view is, 0 for a good one; what is usual follows from all of them."""
+        """The faults of each view, 0 for a good one, compared with the usual values of all."""
         shown = [probe for probe in probes if probe.near > 0]
         if not shown:
             return [1] * len(probes)
@@ -82,7 +82,7 @@ class Prober:
         )
 
     def seen(self, cameras: Sequence[Camera]) -> Mask:
-        """[N] which of the thinned Gaussians any of the cameras sees."""
+        """Whether each of the thinned Gaussians is visible from any of the cameras, [N]."""
         seen = np.zeros(len(self._layout.thinned), np.bool_)
         for camera in cameras:
             scores = self._rasterizer.contributions(self._layout.thinned, _small(camera))
@@ -90,7 +90,7 @@ class Prober:
         return seen
 
     def area(self, of: Mask) -> float:
-        """Area times opacity of those of the thinned Gaussians `of` [N] that lie within bounds."""
+        """The total area times opacity of the thinned Gaussians `of` [N] that are in bounds."""
         scene, layout = self._layout.thinned, self._layout
         s: Array = np.sort(scene.scales, axis=1).astype(np.float64)
         near = np.all((scene.means >= layout.low) & (scene.means <= layout.high), axis=1)

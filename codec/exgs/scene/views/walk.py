@@ -1,6 +1,6 @@
-"""Ways through the free space of a scene: between places, round matter, smoothed.
+"""Smooth paths through the free space of a scene, around matter.
 
-Cells are searched breadth first, a whole wave at a time.
+A breadth-first search over the grid finds the paths, one front at a time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _SMOOTHING_CELLS = 4.0
 
 
 def walk(layout: Survey, stops: Sequence[Array]) -> tuple[Array, Array]:
-    """A smooth way along `stops` [3]: points [M, 3] at even distances, and each point's stop.
+    """A smooth path along `stops` [3]: points [M, 3] at equal distances, and their progress [M].
 
-    The second array [M] rises from 0 to len(stops) - 1 along the way. Stops that no free way
-    leads to are reached in a straight line.
+    The progress rises from 0 to len(stops) - 1 along the path. Stops without a free path are
+    reached in a straight line.
     """
     free = layout.clearance >= 2
     legs = []
@@ -45,9 +45,9 @@ def evenly(path: Array, pace: Array, count: int) -> Array:
 
 
 def smoothed(path: Array, window: int) -> Array:
-    """`path` [M, any] after two running means over `window` rows each way; the ends stay.
+    """Smooth `path` [M, any] with two running means over `window` rows each way; the ends stay.
 
-    A path of no more rows than that is left as it is.
+    A path with no more rows than that is returned unchanged.
     """
     if len(path) <= window:
         return path
@@ -60,7 +60,7 @@ def smoothed(path: Array, window: int) -> Array:
 
 
 def _progress(path: Array) -> Array:
-    """[M] share of the length up to each point."""
+    """The share of the length up to each point, [M]."""
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1) + 1e-12
     total = np.concatenate([[0.0], np.cumsum(steps)])
     share: Array = total / max(total[-1], 1e-12)
@@ -70,7 +70,7 @@ def _progress(path: Array) -> Array:
 def _way(
     free: Mask, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The cells of a shortest way between two cells; none where there is no way."""
+    """The grid cells of a shortest path between two grid cells; empty if there is no path."""
     distance = np.full(free.shape, -1)
     wave = np.zeros_like(free)
     wave[tuple(start)] = True
