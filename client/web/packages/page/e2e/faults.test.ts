@@ -112,7 +112,7 @@ describe.skipIf(!findChromium())('faults', () => {
       await received(page, 100_000);
       fs.copyFileSync(BOX, `${file}.new`);
       fs.renameSync(`${file}.new`, file);
-      await said(/changed/);
+      await page.getByRole('status').filter({ hasText: /changed/ }).waitFor({ timeout: 60_000 });
       await page.waitForFunction(
         () => (document.querySelector('exgs-viewer') as unknown as { facts: { name: string } }).facts.name === 'box',
         undefined,

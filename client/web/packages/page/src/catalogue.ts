@@ -4,6 +4,7 @@ import type { Boot, SceneEntry } from './boot_types.ts';
 import { askForToken } from './dialog.ts';
 import { make } from './dom.ts';
 import { addDrop, chooseFile } from './drop.ts';
+import { showScene } from './scene/show.ts';
 import { storeToken, storedToken } from './stored_token.ts';
 import { adoptStyles } from './styles.ts';
 import { formatBytes, formatCount } from './text.ts';
@@ -14,7 +15,7 @@ const UNAUTHORIZED = 401;
 export async function showCatalogue(boot: Boot): Promise<void> {
   adoptStyles();
   const openFile = (file: File): void => {
-    void import('./scene/show.ts').then(({ showScene }) => showScene(boot, file));
+    showScene(boot, file);
   };
   addDrop(openFile);
   const openButton = make('button', { type: 'button', className: 'open' }, 'Open a file …');

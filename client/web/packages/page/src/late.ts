@@ -1,4 +1,4 @@
-// What the page has beside the picture, loaded once that stands: buttons, panel, sharing, recording,
+// What the page has beside the picture, made once that stands: buttons, panel, sharing, recording,
 // files that are dropped.
 
 import type { ScenePage } from './scene/show.ts';

@@ -1,6 +1,7 @@
 // A short message at the bottom, which screen readers say.
 
 import { make } from './dom.ts';
+import { adoptStyles } from './styles.ts';
 
 const SHOWN_MS = 5000;
 
@@ -9,6 +10,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Says something for a while. */
 export function toast(text: string): void {
+  adoptStyles();
   if (!line) {
     line = make('p', { className: 'toast' });
     line.setAttribute('role', 'status');

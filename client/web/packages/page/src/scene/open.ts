@@ -6,6 +6,7 @@ import { setOpener } from '@exgs/viewer';
 import type { Boot } from '../boot_types.ts';
 import type { Parameters } from '../parameters.ts';
 import { storedToken } from '../stored_token.ts';
+import { toast } from '../toast.ts';
 import { adoptSortWorker, clientWorker } from '../workers.ts';
 import { embeddedAnswer } from './embedded.ts';
 
@@ -31,6 +32,9 @@ export function installOpener(boot: Boot, parameters: Parameters): Opened {
       ...(boot.data.embedded && { cache: false }),
       ...(token && { token }),
       ...(first && { first }),
+    });
+    opened.scene.addEventListener('changed', () => {
+      toast('The scene has changed on the server. This is the new one.');
     });
     return opened.scene;
   });

@@ -1,11 +1,13 @@
-// One scene on the whole page: poster, viewer, camera in the address. What else there is comes once
-// the first picture stands, so that it does not delay that.
+// One scene on the whole page: poster, viewer, camera in the address. What else there is is made once
+// the first picture stands. All code is in one file: what is fetched later may not come any more.
 
 import { ExgsViewer } from '@exgs/viewer';
 import type { Boot } from '../boot_types.ts';
 import { on } from '../events.ts';
 import { cameraOf, hashOf, readParameters, type Parameters } from '../parameters.ts';
+import { askToken, showTrouble } from '../trouble.ts';
 import { embeddedUrl } from './embedded.ts';
+import { showLate } from '../late.ts';
 import { storedToken } from '../stored_token.ts';
 import { installOpener, type Opened } from './open.ts';
 
@@ -51,13 +53,13 @@ export function showScene(boot: Boot, file: File | null = null): void {
   viewer.addEventListener('firstpicture', () => {
     performance.mark('exgs:firstpicture');
     fadePoster();
-    void import('../late.ts').then(({ showLate }) => showLate(page));
+    showLate(page);
   }, { once: true });
   for (const milestone of ['open', 'ready', 'complete']) {
     viewer.addEventListener(milestone, () => performance.mark(`exgs:${milestone}`));
   }
   on(viewer, 'error', (error) => {
-    void import('../trouble.ts').then(({ showTrouble }) => showTrouble(page, error));
+    void showTrouble(page, error);
   });
   keepCamera(viewer);
   document.body.classList.add('scene');
@@ -66,7 +68,7 @@ export function showScene(boot: Boot, file: File | null = null): void {
 
   if (file) page.openFile(file);
   else if (boot.data.token && !storedToken()) {
-    void import('../trouble.ts').then(({ askToken }) => askToken(page.open));
+    void askToken(page.open);
   } else page.open();
 }
 
