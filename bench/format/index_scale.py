@@ -13,10 +13,22 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from exgs.codec.constants import HEADER_BYTES, ChunkKind
+from exgs.codec.format.container import FileHead
 from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.header import Header, pack_header
+from exgs.codec.format.index import ChunkTable
+from exgs.codec.format.index_io import parse_page, parse_root
 from exgs.codec.format.packing import PackedIndex, pack_index
 from exgs.codec.format.paging import PagePlan
+from exgs.codec.format.rows import PageRef
+from exgs.scene.camera import look_at, pinhole
+from exgs.wire.events import View
+from exgs.wire.plan import PartPlan
+from exgs.wire.scheduler import Scheduler
 from tests.codec.synthetic import Listed, Synthetic, synthetic
 
 COUNTS = (5_000_000, 50_000_000, 100_000_000, 1 << 28)
@@ -87,6 +99,32 @@ def _found(scene: Synthetic, members: list[int], tile: int) -> tuple[set[int], b
     return layers, has_leaf
 
 
+def through_a_view(scene: Synthetic, index: PackedIndex) -> tuple[int, int]:
+    """KiB of index, then of chunks, that a client which looks at one corner reads to its leaves."""
+    file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
+    header = Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
+    root = parse_root(index.root, header)
+    plan = PartPlan(FileHead(header, root, pack_header(header) + index.root), ChunkTable(root))
+    frames = [frame for group in index.pages for frame in group]
+    scheduler = Scheduler(plan)
+    box = scene.box_of(scene.facts.tile_level, (1 << scene.facts.tile_level) // 3)
+    middle, size = np.add(box.low, box.high) / 2, np.linalg.norm(np.subtract(box.high, box.low))
+    camera = look_at(middle - [0, 0, 2 * size], middle, (0, -1, 0), pinhole(640, 360, 50), 640, 360)
+    scheduler.set_view(View(1, camera))
+    index_bytes, chunk_bytes = HEADER_BYTES + len(index.root), 0
+    while piece := scheduler.next(1 << 25):
+        scheduler.record(piece)
+        part = plan.ref(piece.part)
+        if isinstance(part, PageRef):
+            index_bytes += piece.length
+            scheduler.add_page(part, parse_page(frames[part.id - 1], part, root.facts))
+            continue
+        chunk_bytes += piece.length
+        if part.kind is ChunkKind.LEAF:
+            break
+    return index_bytes >> 10, chunk_bytes >> 10
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--thorough", action="store_true", help="pack pages as the encoder does")
@@ -107,11 +145,12 @@ def main() -> None:
                 *((w.to_full_cover, w.to_first_leaf, w.to_all) for w in ways), strict=True
             )
         ]
+        read = [str(kib) for kib in through_a_view(scene, index)]
+        requests = max(way.requests for way in ways)
         print(
             f"{count:,} | {len(scene.chunks):,} | {(HEADER_BYTES + len(index.root)) / 1024:.1f} | "
             f"{len(frames)} | {total / (1 << 20):.2f} | {total / index.body_bytes:.2%} | "
-            f"{total / len(scene.chunks):.1f} | {' | '.join(worst)} | "
-            f"{max(w.requests for w in ways)}"
+            f"{total / len(scene.chunks):.1f} | {' | '.join([*worst, str(requests), *read])}"
         )
 
 
