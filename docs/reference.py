@@ -1,4 +1,4 @@
-"""Builds the API reference from the docstrings: python docs/reference.py OUT. Warnings are errors."""
+"""Builds the API reference from the docstrings: python docs/reference.py OUT."""
 
 from __future__ import annotations
 

@@ -179,3 +179,53 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
     texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in TEXTS]
     texts += [path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXTS]
     assert not [path for path in texts if str(ROOT) in path.read_text("utf-8")]
+
+
+def dotted(path: Path) -> str:
+    """The name that a module is imported by."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]).removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other() -> None:
+    names = {dotted(path): path for path in modules()}
+    packages = {name for name, path in names.items() if path.name == "__init__.py"}
+    graph = {
+        name: {found for _, found in imported(path, names)} - {name} - packages
+        for name, path in names.items()
+        if name not in packages  # they only hand names on, when these are used
+    }
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def imported(path: Path, names: dict[str, Path]) -> Iterator[tuple[int, str]]:
+    """The modules of `names` that a module imports, also for the type checker alone."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found = full if full in names else node.module
+                if found in names:
+                    yield node.lineno, found
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in names)
+
+
+def test_no_function_grows_too_long() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {length} lines"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) >= 100
+    ]
+    assert not long, "\n".join(long)

@@ -20,12 +20,12 @@ import torch
 from bench.painter.held_out import BUDGETS, KINDS, SCENES, held_out_file, load, walk_from
 from bench.painter.sheet import write_sheet
 from bench.painter.tables import TIMES, Row, read_rows, tables, write_rows
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence
 from exgs.painter.evaluation import evaluate
 from exgs.painter.fill import FillPainter
 from exgs.painter.gaps import Gaps
 from exgs.painter.gauss import GaussPainter
+from exgs.painter.interface import Painter
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.rasterizer import Render
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench.painter.held_out import KINDS, SCENES, held_out_file, load
 from exgs.codec.decoding.decode import decode, open_scene
-from exgs.painter.choice import Painter
+from exgs.painter.interface import Painter
 from exgs.present.contact import sheet_of
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer

@@ -10,8 +10,9 @@ import pytest
 
 from exgs.codec.decoding.build import DrawnScene, SceneBuilder, is_complete
 from exgs.codec.format.container import FileHead, FilePusher
-from exgs.painter.choice import PainterError, painter_named
+from exgs.painter.choice import painter_named
 from exgs.painter.confidence import measure_confidence
+from exgs.painter.interface import PainterError
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import look_at, pinhole

@@ -10,10 +10,10 @@ import pytest
 
 from exgs.cli.main import main
 from exgs.codec.decoding.decode import decode, open_scene
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, measure_confidence
 from exgs.painter.evaluation import COLUMNS, evaluate
 from exgs.painter.inputs import gate
+from exgs.painter.interface import Painter
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats.ply import write_ply
 from exgs.scene.gaussians import FloatArray

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from exgs.painter.choice import PainterError
 from exgs.painter.inputs import (
     GAPS,
     LEAVES,
@@ -21,6 +20,7 @@ from exgs.painter.inputs import (
     SPREAD,
     STRETCHED,
 )
+from exgs.painter.interface import PainterError
 from exgs.painter.models import GPU_PRECISION, SHIPPED, load_network
 from exgs.painter.pipeline import GaussPainterPipeline
 from tests.painter.frames import small_pipeline

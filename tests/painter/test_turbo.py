@@ -11,8 +11,9 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from exgs.painter.choice import PainterError, painter_named
+from exgs.painter.choice import painter_named
 from exgs.painter.inputs import PLANES, SPREAD
+from exgs.painter.interface import PainterError
 from exgs.painter.models import PROMPT_FILE, load_network
 from tests.painter.frames import frame
 

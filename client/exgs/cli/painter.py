@@ -14,8 +14,9 @@ from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.decoding.decode import read_facts
-from exgs.painter.choice import LEFT_ALONE, PainterError, painter_named, require_gauss
+from exgs.painter.choice import LEFT_ALONE, painter_named, require_gauss
 from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
+from exgs.painter.interface import PainterError
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from exgs.scene.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from exgs.painter.choice import PAINTERS, Painter, PainterError, painter_named
+    from exgs.painter.choice import PAINTERS, painter_named
     from exgs.painter.confidence import Confidence, look_at_scene, measure_confidence
     from exgs.painter.gaps import Gaps
+    from exgs.painter.interface import Painter, PainterError
 
 __all__ = [
     "PAINTERS",
@@ -37,8 +38,8 @@ __getattr__ = lazy_names(
         "PAINTERS": "exgs.painter.choice",
         "Confidence": "exgs.painter.confidence",
         "Gaps": "exgs.painter.gaps",
-        "Painter": "exgs.painter.choice",
-        "PainterError": "exgs.painter.choice",
+        "Painter": "exgs.painter.interface",
+        "PainterError": "exgs.painter.interface",
         "look_at_scene": "exgs.painter.confidence",
         "measure_confidence": "exgs.painter.confidence",
         "painter_named": "exgs.painter.choice",

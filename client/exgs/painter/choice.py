@@ -1,48 +1,15 @@
-"""The interface of painters, and the choice of a painter by name.
-
-A painter receives a render over black and the confidence map of that render. It returns the picture
-with its gaps filled.
-"""
+"""The choice of a painter by name."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Protocol
 
-from exgs.codec.errors import ExgsError
-from exgs.painter.confidence import Confidence
-from exgs.scene.gaussians import FloatArray
-from exgs.scene.rasterizer import Render
+from exgs.painter.interface import Painter, PainterError
 
 LEFT_ALONE = "the file has proxies for missing leaves: the painter does not change its pictures"
 PAINTERS = ("none", "fill", "gauss")
 _GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
-
-
-class PainterError(ExgsError):
-    """The painter is unknown, or this installation can't run it."""
-
-
-class Painter(Protocol):
-    """Fills the gaps of pictures."""
-
-    @property
-    def slow(self) -> bool:
-        """Whether painting takes so long that it should run on its own thread (`PaintWorker`)."""
-        ...
-
-    @property
-    def spreads(self) -> bool:
-        """Whether it needs the layer of spread leaves, `Gaps.spread`."""
-        ...
-
-    def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-        """Return the picture [H, W, 3] with its gaps filled.
-
-        `render` is over black. Pixels that leaves cover fully are returned bit for bit.
-        """
-        ...
 
 
 def painter_named(

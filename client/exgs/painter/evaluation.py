@@ -17,10 +17,10 @@ import numpy as np
 from exgs.codec.decoding.build import is_complete
 from exgs.codec.decoding.decode import decode, read_facts
 from exgs.codec.errors import TruncatedError
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene
 from exgs.painter.flicker import flicker
 from exgs.painter.inputs import gate
+from exgs.painter.interface import Painter
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import Mask, psnr, ssim

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from exgs.painter.choice import PainterError
 from exgs.painter.confidence import Confidence
 from exgs.painter.inputs import PLANES, SPREAD, gate, planes
+from exgs.painter.interface import PainterError
 from exgs.painter.models import GPU_PRECISION, SHIPPED, Network, load_network
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render

@@ -23,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from exgs.painter.choice import PainterError
 from exgs.painter.inputs import PLANES
+from exgs.painter.interface import PainterError
 from exgs.painter.pipeline import GaussPainterPipeline
 from exgs.painter.turbo import TurboPainterPipeline
 from exgs.painter.vae import PixelVae

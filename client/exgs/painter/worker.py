@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence
+from exgs.painter.interface import Painter
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render
 

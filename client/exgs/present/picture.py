@@ -6,8 +6,8 @@ import numpy as np
 
 from exgs.codec.decoding.build import DrawnScene, is_complete
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene
+from exgs.painter.interface import Painter
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Rasterizer

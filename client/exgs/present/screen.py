@@ -17,8 +17,8 @@ from pathlib import Path
 from exgs.client.update import Update
 from exgs.codec.decoding.build import DrawnScene, is_complete
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter.choice import Painter
 from exgs.painter.confidence import Confidence, look_at_scene, prepare_to_look
+from exgs.painter.interface import Painter
 from exgs.painter.worker import PaintWorker
 from exgs.present.fade import crossfade
 from exgs.present.picture import Color, draw_picture, over_background

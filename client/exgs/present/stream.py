@@ -19,7 +19,7 @@ from exgs.client.receiver import Receiver, receive_in_thread
 from exgs.client.update import Update
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.format.facts import SceneFacts
-from exgs.painter.choice import Painter
+from exgs.painter.interface import Painter
 from exgs.present.picture import Color
 from exgs.present.quality import QualityRow, measure_frames, plot, write_csv
 from exgs.present.screen import ChooseCamera, Screen

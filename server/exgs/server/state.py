@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
@@ -14,8 +14,17 @@ from exgs.server.gate import Gate
 from exgs.server.metrics import Metrics
 from exgs.server.web_page import WebPage
 
-if TYPE_CHECKING:
-    from exgs.server.streams import Stream
+
+class OpenStream(Protocol):
+    """A stream, as far as the server has to reach it to stop."""
+
+    def go_away(self) -> None:
+        """Ask the client to reconnect later."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        ...
 
 
 def _set_event() -> asyncio.Event:
@@ -33,17 +42,17 @@ class State:
     gate: Gate
     metrics: Metrics
     page: WebPage | None = None  # None if it is not built
-    streams: set[Stream] = field(default_factory=set)
+    streams: set[OpenStream] = field(default_factory=set)
     all_streams_gone: asyncio.Event = field(default_factory=_set_event)
     is_closing: bool = False
 
-    def enter(self, stream: Stream) -> None:
+    def enter(self, stream: OpenStream) -> None:
         """Register an open stream."""
         self.streams.add(stream)
         self.all_streams_gone.clear()
         self.metrics.streams.set(len(self.streams))
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: OpenStream) -> None:
         """Remove a stream that has ended."""
         self.streams.discard(stream)
         if not self.streams:
