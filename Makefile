@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo page test test-web lint types bench bench-rd bench-net fuzz clean
+.PHONY: help install demo page test test-web lint types docs bench bench-rd bench-net fuzz clean
 
 help:
 	@echo 'make install    everything that exgs needs, into $(VENV)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-web   types and tests of client/web, and of the page in Chromium'
 	@echo 'make lint       style and format, by ruff'
 	@echo 'make types      types, by mypy'
+	@echo 'make docs       the API reference from the docstrings, in build/docs'
 	@echo 'make bench      times of the rasterizers; SCENES="a.ply b.ply" for others than the sample'
 	@echo 'make bench-rd   quality against bytes, beside other formats (needs node, and takes long)'
 	@echo 'make bench-net  what the network withstands, half an hour; as root on Linux, with nginx and wrk;'
@@ -51,6 +52,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	$(BIN)/python docs/reference.py build/docs
+	@echo 'open build/docs/index.html'
+
 SCENES ?= demo/sample.ply
 demo/sample.ply:
 	$(MAKE) demo
@@ -65,22 +70,22 @@ bench-net: $(VENV)/.dev
 	@test -f '$(SCENE)' || { echo 'name an encoded scene of 7 MB or more: make bench-net SCENE=scene.exgs'; exit 1; }
 	@test "$$(id -u)" = 0 || { echo 'an emulated link needs root: sudo make bench-net SCENE=$(SCENE)'; exit 1; }
 	@command -v nginx wrk >/dev/null || { echo 'ranges are measured with nginx and wrk: install both'; exit 1; }
-	$(BIN)/python -m bench.net_view_change $(SCENE) --delay-ms 50
-	$(BIN)/python -m bench.net_view_change $(SCENE) --delay-ms 100
-	$(BIN)/python -m bench.net_ranges $(SCENE)
-	$(BIN)/python -m bench.net_crowd slow $(SCENE) --minutes 10
-	$(BIN)/python -m bench.net_crowd idle $(SCENE)
-	$(BIN)/python -m bench.net_crowd stop $(SCENE)
-	$(BIN)/python -m bench.net_kill $(SCENE)
-	$(BIN)/python -m bench.net_kill $(SCENE) --static
-	$(BIN)/python -m bench.net_kill $(SCENE) --client
-	$(BIN)/python -m bench.net_faults $(SCENE)
-	$(BIN)/python -m bench.net_hostile
+	$(BIN)/python -m bench.net.view_change $(SCENE) --delay-ms 50
+	$(BIN)/python -m bench.net.view_change $(SCENE) --delay-ms 100
+	$(BIN)/python -m bench.net.ranges $(SCENE)
+	$(BIN)/python -m bench.net.crowd slow $(SCENE) --minutes 10
+	$(BIN)/python -m bench.net.crowd idle $(SCENE)
+	$(BIN)/python -m bench.net.crowd stop $(SCENE)
+	$(BIN)/python -m bench.net.kill $(SCENE)
+	$(BIN)/python -m bench.net.kill $(SCENE) --static
+	$(BIN)/python -m bench.net.kill $(SCENE) --client
+	$(BIN)/python -m bench.net.faults $(SCENE)
+	$(BIN)/python -m bench.net.hostile
 
 MINUTES ?= 10
 fuzz: $(VENV)/.fuzz
 	for target in header index chunk control; do \
-		$(BIN)/python -m bench.net_fuzz $$target --minutes $(MINUTES) || exit 1; done
+		$(BIN)/python -m bench.net.fuzz $$target --minutes $(MINUTES) || exit 1; done
 
 clean:
 	rm -rf $(VENV) demo build dist server/exgs/server/page client/web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -102,6 +107,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[dev,docs]'
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PYTHON, REPOSITORY } from './servers.ts';
 
-const KEPT = path.join(REPOSITORY, 'client/web/node_modules/.exgs-e2e');
+const KEPT = path.join(REPOSITORY, 'client/web/.e2e');
 
 /** The folder with sample.exgs and box.exgs. */
 export function scenesFolder(): string {
