@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pdoc
 
-PACKAGES = ("exgs.scene", "exgs.codec", "exgs.painter")
+PACKAGES = ("exgs.scene", "exgs.codec", "exgs.client", "exgs.server", "exgs.painter")
 
 
 def build(out: Path) -> None:

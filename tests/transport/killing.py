@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.net_site import open_site
+from bench.net.site import open_site
 from tests.transport.receiver import Ledger, receive_scene
 
 

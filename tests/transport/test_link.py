@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bench.net_link import SERVER_ADDRESS, Ends, Shape, can_emulate, emulated_link, inside
+from bench.net.link import SERVER_ADDRESS, Ends, Shape, can_emulate, emulated_link, inside
 from exgs.server.app import RunningServer, start
 from exgs.server.config import Patience, ServerConfig
 from tests.client.scenes import write_box

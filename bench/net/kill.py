@@ -1,6 +1,6 @@
 """kill -9 at random points of a download: is the scene whole, did bytes come twice or wrong?
 
-    python -m bench.net_kill scene.exgs [--kills 100] [--static | --client]
+    python -m bench.net.kill scene.exgs [--kills 100] [--static | --client]
 
 By default the server dies when so many bytes of the scene have come, and starts anew on the same
 port; the client is the one of `exgs stream`, without its screen. With --client that one dies
@@ -22,7 +22,7 @@ from shutil import copy
 
 from yarl import URL
 
-from bench.net_site import site, table
+from bench.net.site import site, table
 from exgs.client.arrivals import Arrivals
 from exgs.client.cache import Cache, Stored, read_cache
 from exgs.client.connecting import receive_all

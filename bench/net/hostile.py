@@ -1,6 +1,6 @@
 """Hostile files and frames: is each refused with a typed error, and how much memory does that take?
 
-    python -m bench.net_hostile
+    python -m bench.net.hostile
 
 The files are those of spec/vectors/invalid: bombs, lying sizes, foreign dictionaries, trailing
 frames. The frames are the recorded faults of spec/vectors/sessions, and WELCOME frames around the
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgpack
 
-from bench.net_site import table
+from bench.net.site import table
 from exgs.codec.constants import HEADER_BYTES, FrameType
 from exgs.codec.decoding.decode import decode
 from exgs.codec.errors import ExgsError

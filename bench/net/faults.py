@@ -1,6 +1,6 @@
 """Both profiles behind a faulty proxy, many seeds: each ends with the scene or a typed error.
 
-    python -m bench.net_faults scene.exgs [--seeds 200] [--at-once 16]
+    python -m bench.net.faults scene.exgs [--seeds 200] [--at-once 16]
 
 The faults of a seed are those of tests/transport/faulty_proxy.py: late, slow, stalled, reset, cut
 and corrupted connections, after which they are good again. A hang is a time in which nothing of
@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from shutil import copy
 
-from bench.net_site import percentile, table
+from bench.net.site import percentile, table
 from exgs.codec.errors import ExgsError
 from exgs.server.app import start
 from exgs.server.config import ServerConfig

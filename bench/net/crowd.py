@@ -1,8 +1,8 @@
 """Many clients at once: slow ones, stalled ones, dripping ones, and the end of the server.
 
-    python -m bench.net_crowd slow scene.exgs [--clients 1000] [--minutes 10]
-    python -m bench.net_crowd idle scene.exgs [--clients 1000]
-    python -m bench.net_crowd stop scene.exgs [--clients 100]
+    python -m bench.net.crowd slow scene.exgs [--clients 1000] [--minutes 10]
+    python -m bench.net.crowd idle scene.exgs [--clients 1000]
+    python -m bench.net.crowd stop scene.exgs [--clients 100]
 
 slow: every client takes 4 KB/s of its stream; memory of the server's process, and the time that a
 fast client waits for ranges of 64 KiB, by turns here and at a second server without them.
@@ -33,7 +33,7 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from bench.net_site import Site, percentile, site, stream, table
+from bench.net.site import Site, percentile, site, stream, table
 from exgs.codec.decoding.decode import open_scene
 from exgs.codec.format.container import FileHead
 from exgs.scene.camera import Camera, look_at, pinhole

@@ -1,6 +1,6 @@
 """Fuzzing what reads untrusted bytes: anything may go in, typed errors alone come out.
 
-    python -m bench.net_fuzz header|index|page|chunk|control [--minutes 10] [--corpus FOLDER]
+    python -m bench.net.fuzz header|index|page|chunk|control [--minutes 10] [--corpus FOLDER]
 
 With atheris (`pip install atheris`) the search is guided by coverage; without it, mutations of the
 seeds are tried at random. Checksums, hashes and compression are made right around what is fuzzed,
@@ -210,7 +210,7 @@ class _Watch:
             raise MemoryError(f"{_peak_bytes() >> 20} MB")
 
     def report(self, search: str) -> str:
-        from bench.net_site import table  # not before: what it imports is to be instrumented
+        from bench.net.site import table  # not before: what it imports is to be instrumented
 
         return table(
             [

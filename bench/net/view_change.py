@@ -1,6 +1,6 @@
 """From a view change to the first new chunk, and goodput, over an emulated 2 Mbit/s link.
 
-    sudo python -m bench.net_view_change scene.exgs [--seeds 3] [--changes 20] [--delay-ms 50]
+    sudo python -m bench.net.view_change scene.exgs [--seeds 3] [--changes 20] [--delay-ms 50]
 
 Each change looks another way from the middle of the scene. The reaction is the time from sending
 VIEW to the first fragment that was chosen for it; goodput is the data of CHUNK frames against the
@@ -19,8 +19,8 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from bench.net_link import SERVER_ADDRESS, Shape, can_emulate, emulated_link, inside
-from bench.net_site import Site, percentile, site, stream, table, until
+from bench.net.link import SERVER_ADDRESS, Shape, can_emulate, emulated_link, inside
+from bench.net.site import Site, percentile, site, stream, table, until
 from exgs.codec.decoding.decode import open_scene
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.client import ClientSession

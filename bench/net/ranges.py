@@ -1,6 +1,6 @@
 """Range requests of 64 KiB: this server, nginx and aiohttp's FileResponse, one process each.
 
-    python -m bench.net_ranges scene.exgs [--rounds 5] [--seconds 2] [--connections 8]
+    python -m bench.net.ranges scene.exgs [--rounds 5] [--seconds 2] [--connections 8]
 
 Needs nginx and wrk. The three take turns in every round, on one core, with wrk on another; figures
 are medians of the rounds, so that other load falls on all alike. None keeps a log. The processor
@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.net_site import processor_s, site, table
+from bench.net.site import processor_s, site, table
 
 _RANGE_BYTES = 64 << 10
 _NGINX = """

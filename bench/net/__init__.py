@@ -1,0 +1,1 @@
+"""What the network withstands: slow and hostile readers, kills, faults, view changes."""
