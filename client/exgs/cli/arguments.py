@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exgs.painter.choice import PAINTERS
 from exgs.scene.formats import READABLE
+from exgs.scene.frames import FRAMES
 
 _FILES = ", ".join(ending for ending in READABLE if ending != ".json")
 SCENE_FORMATS = f"{_FILES}, or the meta.json in the folder of a SOG"
@@ -21,7 +22,7 @@ _NAMED_COLORS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 
 
 def positive(text: str) -> int:
-    """A whole number above zero."""
+    """A positive integer."""
     try:
         value = int(text)
     except ValueError:
@@ -32,21 +33,21 @@ def positive(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """A whole number, 0 or more."""
+    """An integer of 0 or more."""
     if not _COUNT.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
 
 
 def port(text: str) -> int:
-    """A TCP port, 0 for any."""
+    """A TCP port; 0 for any free port."""
     if not _COUNT.fullmatch(text) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 
 
 def host(text: str) -> str:
-    """An address or name to listen on."""
+    """An address or host name to listen on."""
     name = text.strip()
     try:
         known = bool(name.encode("idna"))
@@ -60,7 +61,7 @@ def host(text: str) -> str:
 
 
 def token(text: str) -> str:
-    """A bearer token, without the space around it."""
+    """A bearer token, without surrounding whitespace."""
     if not _TOKEN.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(
             "a token is one or more printable ASCII characters without spaces"
@@ -69,7 +70,7 @@ def token(text: str) -> str:
 
 
 def byte_size(text: str) -> int:
-    """A number of bytes, as in 300000, 500kB, 256MB, 2GB."""
+    """A number of bytes, such as 300000, 500kB, 256MB or 2GB."""
     found = _BYTES.fullmatch(text)
     size = int(float(found[1]) * _BYTE_UNITS[found[2].lower()]) if found else 0
     if size <= 0:
@@ -78,7 +79,7 @@ def byte_size(text: str) -> int:
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """Width and height, as in 640x360."""
+    """Width and height, such as 640x360."""
     found = _SIZE.fullmatch(text)
     if found is None or not all(16 <= int(side) <= 8192 for side in found.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size like 640x360 (16 to 8192 pixels)")
@@ -86,7 +87,7 @@ def picture_size(text: str) -> tuple[int, int]:
 
 
 def color(text: str) -> tuple[float, float, float]:
-    """black, white, or three numbers from 0 to 1, as in 0.2,0.2,0.25."""
+    """black, white, or three numbers from 0 to 1, such as 0.2,0.2,0.25."""
     if text in _NAMED_COLORS:
         return _NAMED_COLORS[text]
     try:
@@ -100,8 +101,61 @@ def color(text: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def frame(text: str) -> str:
+    """The axes of a file, as in RUB: x right, y up, z back."""
+    if text.upper() not in FRAMES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no axes: give a letter each of LR, UD and FB for x, y and z, as in RUB"
+        )
+    return text.upper()
+
+
+def vector(text: str) -> tuple[float, float, float]:
+    """Three numbers, as in 1,0,-2.5."""
+    values = _numbers(text, 3)
+    return values[0], values[1], values[2]
+
+
+def box(text: str) -> tuple[float, ...]:
+    """The low and the high corner of a box, as in -1,-1,-1,1,1,1."""
+    values = _numbers(text, 6)
+    if not all(low < high for low, high in zip(values[:3], values[3:], strict=True)):
+        raise argparse.ArgumentTypeError(f"{text!r}: the second corner must lie above the first")
+    return values
+
+
+def factor(text: str) -> float:
+    """A number above zero."""
+    value = _numbers(text, 1)[0]
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+def _numbers(text: str, count: int) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count or not all(abs(value) < 1e12 for value in values):
+        what = "a number" if count == 1 else f"{count} numbers with commas between"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return values
+
+
+def add_frame(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """In which axes a scene file is: --frame."""
+    parser.add_argument(
+        "--frame",
+        type=frame,
+        metavar="AXES",
+        help="where x, y and z of the scene file point, as in RUB for right, up, back"
+        " (default: as the file says, or its format)",
+    )
+
+
 def add_size(parser: argparse.ArgumentParser) -> None:
-    """How large pictures are: --size."""
+    """Add --size, the size of pictures."""
     parser.add_argument(
         "--size",
         type=picture_size,
@@ -112,19 +166,19 @@ def add_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_picture_options(parser: argparse.ArgumentParser) -> None:
-    """How pictures are drawn: --size, --painter, --background."""
+    """Add the options for pictures: --size, --painter, --background."""
     add_size(parser)
     parser.add_argument(
         "--painter",
         choices=PAINTERS,
         default="none",
-        help="what masks the gaps of a scene that is not complete (default: none)",
+        help="fills the gaps of an incomplete scene (default: none)",
     )
     parser.add_argument(
         "--painter-model",
         type=Path,
         metavar="PATH",
-        help="a model folder for --painter gauss (default: the weights that come with exgs)",
+        help="a model folder for --painter gauss (default: the shipped weights)",
     )
     parser.add_argument(
         "--background",
@@ -136,6 +190,6 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_painter(arguments: argparse.Namespace) -> None:
-    """Refuses, as wrong usage, a --painter-model that the --painter does not take."""
+    """Report a --painter-model that the --painter does not use as wrong usage."""
     if arguments.painter_model is not None and arguments.painter != "gauss":
         arguments.usage_error("--painter-model is for --painter gauss")

@@ -1,7 +1,7 @@
-"""The commands of `exgs`: finds one, runs it, and turns failures into exit statuses.
+"""Runs the commands of `exgs` and converts errors to exit statuses.
 
-Each command is a module of its own with `add_arguments` and `run`, imported only when it is called.
-Options that are wrong together, whatever the input, it hands to `arguments.usage_error`.
+Each command is a module with `add_arguments` and `run`, imported only when it is used. Commands
+report invalid combinations of options with `arguments.usage_error`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from exgs.wire.errors import ProtocolError
 COMMANDS = {
     "encode": "make a progressive .exgs file of a scene",
     "info": "layers, tiles, bytes and the rate-quality table of a file",
-    "verify": "check every hash and bound of a file",
-    "decode": "write the scene that a file, or its first bytes, gives as a .ply",
+    "verify": "check every hash and limit of a file",
+    "decode": "decode a file, or its first bytes, to a .ply or another format",
     "render": "draw a picture of a scene",
+    "compare": "measure how much one scene looks like another",
     "view": "look at a scene in the browser",
     "serve": "serve a folder of .exgs files, and a page that shows them",
     "export": "make one HTML file that shows a scene without a server",
-    "stream": "receive a scene, draw it while it arrives, measure it",
-    "painter": "train GaussPainter, or measure what it does",
-    "demo": "all of it on a sample scene",
+    "stream": "receive a scene, draw it while it arrives, measure the quality",
+    "painter": "train GaussPainter, or measure its quality",
+    "lab": "run experiments on links, viewers and policies in virtual time",
+    "demo": "encode, serve and stream a sample scene",
+    "completion": "a script that completes commands in bash, zsh or fish",
 }
 
 _MODULES = {"view": "web_view"}  # whose module has another name than the command
 
-# These do not name their input; all others do.
+# Commands whose errors do not start with the name of the input.
 _ABOUT_THE_SUBJECT = (FormatError, ProtocolError, StreamError)
 
 
@@ -46,15 +49,15 @@ def run_command(argv: Sequence[str]) -> int:
     open_streams()
     output = Output()
     try:
-        arguments = _parser(argv).parse_args(argv)  # imports the command, which takes a while
+        arguments = _parser(argv).parse_args(argv)  # imports the command, which takes time
         output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
         warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
         arguments.run(arguments, output)
         output.flush()
-    except SystemExit as stop:  # argparse has said why
+    except SystemExit as stop:  # argparse has printed the reason
         return int(stop.code or 0)
     except BrokenPipeError:
-        # The reader has gone, as `head` does. What is still buffered must not fail at exit.
+        # The reader, such as `head`, has closed the pipe. Buffered output must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except ModuleNotFoundError as error:
@@ -75,7 +78,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="exgs",
         description="A streaming codec for 3D Gaussian Splatting scenes.",
-        epilog="exgs COMMAND --help tells the options of a command.",
+        epilog="exgs COMMAND --help shows the options of a command.",
     )
     version = importlib.metadata.version("exgs")
     parser.add_argument("--version", action="version", version=f"exgs {version}")
@@ -87,11 +90,16 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         )
         if name != chosen:
             continue
-        module = importlib.import_module(f"exgs.cli.{_MODULES.get(name, name)}")
-        module.add_arguments(command)
-        add_output_options(command)
-        command.set_defaults(run=module.run, usage_error=command.error)
+        declare(command, name)
     return parser
+
+
+def declare(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give `parser` the arguments of a command, and what runs it."""
+    module = importlib.import_module(f"exgs.cli.{_MODULES.get(name, name)}")
+    module.add_arguments(parser)
+    add_output_options(parser)
+    parser.set_defaults(run=module.run, usage_error=parser.error)
 
 
 def _text(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""`exgs decode`: the scene that a file, or its first bytes, gives, as a .ply or another format."""
+"""`exgs decode`: decode a file, or its first bytes, to a .ply or another format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from exgs.cli.arguments import byte_size, count
 from exgs.cli.inputs import InputError, local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.codec.decoding.decode import decode, read_facts
+from exgs.cli.scene_inputs import decode_picture
+from exgs.codec.decoding.decode import as_scene, read_facts
 from exgs.scene.formats import WRITABLE, write_scene
 
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-bytes",
         type=byte_size,
         metavar="N",
-        help="what the first N bytes give, with proxies; also as in 500kB",
+        help="decode the first N bytes, with proxies; units as in 500kB",
     )
     part.add_argument(
         "--max-layer", type=count, metavar="L", help="layers 0 to L, with the proxies of layer L"
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.file
     require_extension(arguments.file, ".exgs")
-    require_extension(str(arguments.out), *WRITABLE)
+    require_extension(str(arguments.out), *(f".{end.rpartition('.')[2]}" for end in WRITABLE))
     check_output(arguments.out, arguments)
     limit = arguments.max_bytes
     with (
@@ -46,8 +47,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     ):
         if arguments.max_layer is not None:
             _check_layer(arguments.file, arguments.max_layer, len(read_facts(path).layers))
-        drawn = decode(path, max_bytes=limit, max_layer=arguments.max_layer)
-    write_scene(arguments.out, drawn.gaussians)
+        drawn = decode_picture(path, arguments.file, limit, arguments.max_layer)
+        scene = as_scene(drawn, read_facts(path))
+    write_scene(arguments.out, scene)
     if arguments.json:
         output.json(
             {

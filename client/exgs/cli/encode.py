@@ -1,32 +1,48 @@
-"""`exgs encode`: make a progressive .exgs file of a scene."""
+"""`exgs encode`: make a progressive .exgs file of a scene, or of several as one."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from exgs.cli.arguments import SCENE_FORMATS, count, positive
+import numpy as np
+
+from exgs.cli.arguments import (
+    SCENE_FORMATS,
+    add_frame,
+    box,
+    count,
+    factor,
+    positive,
+    vector,
+)
 from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
-from exgs.cli.output import Output
+from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
+from exgs.cli.scene_inputs import load_cameras
+from exgs.cli.view import home_argument, home_of, up_direction
 from exgs.codec.encoding.encode import EncodeOptions, encode
-from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import READABLE, read_scene
+from exgs.scene.scene import Scene
+from exgs.scene.transform import cropped, joined, transformed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "scene", metavar="IN.ply", help=f"a scene ({SCENE_FORMATS}) or its http(s) URL"
+        "scenes",
+        metavar="IN.ply",
+        nargs="+",
+        help=f"a scene ({SCENE_FORMATS}) or its http(s) URL; several become one",
     )
     parser.add_argument("out", metavar="OUT.exgs", type=Path, help="the file to write")
     parser.add_argument(
         "--cameras",
         metavar="FILE",
-        help="cameras.json or transforms.json of the scene's photographs, or its URL"
-        " (default: made up)",
+        help="cameras.json or transforms.json of the scene's photographs, or its URL, or a folder"
+        " of COLMAP (default: made up)",
     )
     parser.add_argument(
         "--views",
@@ -54,32 +70,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
+    _add_placing(parser)
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_placing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "placing", "The scene is turned, scaled, moved and cropped in this order; cameras are not."
+    )
+    add_frame(group)
+    group.add_argument(
+        "--rotate", type=vector, metavar="X,Y,Z", help="degrees about the axes, x first"
+    )
+    group.add_argument("--scale", type=factor, metavar="F", help="factor on lengths")
+    group.add_argument("--translate", type=vector, metavar="X,Y,Z", help="in world units")
+    group.add_argument(
+        "--crop",
+        type=box,
+        metavar="X,Y,Z,X,Y,Z",
+        help="keep what lies between two corners of a box",
+    )
+    group.add_argument(
+        "--home",
+        type=home_argument,
+        metavar="CAMERA",
+        help="where viewers stand first: FILE:INDEX of a camera file, or X,Y,Z,X,Y,Z from one place"
+        " to another (default: the best view that is found)",
+    )
+    group.add_argument(
+        "--up",
+        type=up_direction,
+        metavar="AXIS",
+        help="which way is up: an axis, as in -y or z, or X,Y,Z (default: by the cameras, or by"
+        " the scene's floor)",
+    )
 
 
 @interruptible()
 def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
-    output.subject = arguments.scene
-    require_scene(arguments.scene, *READABLE)
+    names: list[str] = arguments.scenes
+    output.subject = names[0] if len(names) == 1 else ""
+    for name in names:
+        require_scene(name, *READABLE)
     require_extension(str(arguments.out), ".exgs")
     check_output(arguments.out, arguments)
     options = EncodeOptions(
         quality=arguments.quality,
         seed=arguments.seed,
         views=arguments.views,
-        cameras=_cameras(arguments.cameras) if arguments.cameras else None,
+        cameras=load_cameras(arguments.cameras) if arguments.cameras else None,
         name=arguments.out.stem,
         credit=arguments.credit,
         license=arguments.license,
         proxies=not arguments.no_proxies,
+        home=home_of(arguments.home) if arguments.home else None,
+        up=arguments.up,
     )
-    with output.progress() as progress, local_file(arguments.scene, report=progress) as path:
-        progress("reading", 0.0)
-        scene = read_scene(path)
-        input_bytes = path.stat().st_size
-        report = encode(scene, arguments.out, options, progress)
+    with output.progress() as progress:
+        parts, input_bytes = [], 0
+        for name in names:
+            scene, size = _read(name, arguments.frame, progress)
+            parts.append(scene)
+            input_bytes += size
+        report = encode(_placed(joined(parts), arguments), arguments.out, options, progress)
     if arguments.json:
         output.json(
             {
@@ -95,13 +150,47 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.detail(f"{stage}: {time_s:.1f} s")
     if report.dropped:
         output.note(f"{report.dropped:,} Gaussians are left out: too faint to be seen")
+    inputs = names[0] if len(names) == 1 else f"the {len(names)} scenes"
     output.note(
         f"{report.gaussians:,} Gaussians in {len(report.layers)} layers,"
-        f" {input_bytes / report.file_bytes:.1f} times smaller than {arguments.scene}"
+        f" {input_bytes / report.file_bytes:.1f} times smaller than {inputs}"
     )
     output.done(arguments.out)
 
 
-def _cameras(name: str) -> CameraSet:
-    with local_file(name) as path:
-        return read_cameras(path)
+def _read(name: str, frame: str | None, report: Report) -> tuple[Scene, int]:
+    """A scene, and the bytes of its file or folder."""
+    with local_file(name, report=report) as path:
+        report("reading", 0.0)
+        scene = read_scene(path, frame=frame)
+        folder = path if path.is_dir() else path.parent
+        parts = folder.rglob("*") if path.is_dir() or path.suffix == ".json" else [path]
+        return scene, sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def _placed(scene: Scene, arguments: argparse.Namespace) -> Scene:
+    """The scene after --rotate, --scale, --translate and --crop."""
+    scene = transformed(
+        scene,
+        rotation=_rotation(arguments.rotate) if arguments.rotate else None,
+        scale=arguments.scale or 1.0,
+        translation=arguments.translate or (0.0, 0.0, 0.0),
+    )
+    if arguments.crop is not None:
+        (a, b, c, d, e, f) = arguments.crop
+        scene = cropped(scene, (a, b, c), (d, e, f))
+    return scene
+
+
+def _rotation(
+    degrees: tuple[float, float, float],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The matrix that turns about x, then y, then z."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        turn = np.eye(3)
+        j, k = (axis + 1) % 3, (axis + 2) % 3
+        turn[j, j] = turn[k, k] = np.cos(angle)
+        turn[k, j], turn[j, k] = np.sin(angle), -np.sin(angle)
+        matrix = turn @ matrix
+    return matrix

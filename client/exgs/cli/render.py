@@ -7,20 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import SCENE_FORMATS, add_picture_options, byte_size, check_painter
-from exgs.cli.inputs import extension, local_file, require_extension, require_scene
+from exgs.cli.arguments import (
+    SCENE_FORMATS,
+    add_frame,
+    add_picture_options,
+    byte_size,
+    check_painter,
+)
+from exgs.cli.inputs import extension, require_extension
 from exgs.cli.interrupt import interruptible
-from exgs.cli.output import Output, Report
+from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
+from exgs.cli.scene_inputs import check_frame, load_scene, require_any_scene
 from exgs.cli.view import one_view, view
-from exgs.codec.decoding.build import DrawnScene
-from exgs.codec.decoding.decode import decode, read_facts
-from exgs.codec.format.facts import SceneFacts
 from exgs.painter.choice import LEFT_ALONE, painter_named
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.files import atomic_write
-from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.pictures import encode_png, to_pixels
 
 
@@ -36,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera",
         type=view,
         metavar="CAMERA",
-        help="orbit:DEG[,ELEVATION[,RADII]] around the scene's middle, or FILE:INDEX of a"
-        " cameras.json or transforms.json (default: a view that shows much)",
+        help="orbit:DEG[,ELEVATION[,RADII]] around what the home view looks at, or FILE:INDEX of"
+        " a cameras.json, transforms.json or COLMAP folder (default: the home view)",
     )
     parser.add_argument(
         "--max-bytes",
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="what the first N bytes of an .exgs give; also as in 500kB",
     )
+    add_frame(parser)
     add_picture_options(parser)
     parser.add_argument(
         "--side-by-side",
@@ -64,16 +68,20 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         arguments.usage_error("--side-by-side needs something to compare: --painter fill or gauss")
     if arguments.max_bytes is not None and extension(arguments.scene) != ".exgs":
         arguments.usage_error("--max-bytes is for .exgs files; other formats have no order")
-    require_scene(arguments.scene, ".exgs", *READABLE)
+    require_any_scene(arguments.scene)
+    check_frame(arguments, arguments.scene)
     require_extension(str(arguments.out), ".png")
     check_output(arguments.out, arguments)
     painter = painter_named(arguments.painter, arguments.painter_model)
     with output.progress() as progress:
-        drawn, facts = _load(arguments.scene, arguments.max_bytes, progress)
+        loaded = load_scene(
+            arguments.scene, progress, max_bytes=arguments.max_bytes, frame=arguments.frame
+        )
+    drawn, facts = loaded.drawn, loaded.facts
     if painter is not None and facts is not None and facts.has_proxies:
         output.note(LEFT_ALONE)
-    camera = one_view(arguments.camera, drawn.gaussians, facts, arguments.size)
-    rasterizer = default_rasterizer()
+    camera = one_view(arguments.camera, loaded.scene, facts, arguments.size)
+    rasterizer = default_rasterizer(antialiased=loaded.scene.antialiased)
     if facts is None:
         image = rasterizer.render(drawn.gaussians, camera, background=arguments.background).rgb
     else:
@@ -98,16 +106,3 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         )
     else:
         output.done(arguments.out)
-
-
-def _load(
-    scene: str, max_bytes: int | None, report: Report
-) -> tuple[DrawnScene, SceneFacts | None]:
-    """What there is to draw, and the facts of an .exgs file."""
-    if extension(scene) == ".exgs":
-        with local_file(scene, max_bytes=max_bytes, report=report) as path:
-            return decode(path, max_bytes=max_bytes), read_facts(path)
-    with local_file(scene, report=report) as path:
-        gaussians = read_scene(path).gaussians
-    none = np.zeros(len(gaussians), bool)
-    return DrawnScene(gaussians, none, none), None

@@ -1,12 +1,14 @@
 """Which camera a picture is taken from: an orbit, one of a file, the scene's home view.
 
-Where the scene has no home view one is made up from what there is to draw. A stream does so by
-its first picture and keeps it, so that its frames compare.
+Orbits and the home view come from what the file says of itself, so that they are the same for
+every prefix, in a stream, and for the scene that the file was made of; where a file says nothing
+they are found in what there is to draw.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +17,30 @@ import numpy as np
 
 from exgs.cli.inputs import InputError
 from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.decode import as_scene
 from exgs.codec.decoding.home_camera import home_camera
-from exgs.codec.format.facts import SceneFacts
-from exgs.codec.measuring.home_view import best_camera
+from exgs.codec.format.facts import HomeView, SceneFacts
+from exgs.codec.measuring.home_view import Stand, find_stand, home_view
 from exgs.present.screen import ChooseCamera
-from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import read_cameras
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.views.made_up import synthesise_views
+from exgs.scene.scene import Scene
 
 Size = tuple[int, int]  # width, height in pixels
 
 _FOV_Y_DEG = 50.0
 _ELEVATION_DEG = 20.0
-_CANDIDATES = 16  # views that are made up, to choose from
-_RADII = 2.5  # distance of an orbit, in radii of the scene
+_RADII = 2.5  # distance of an orbit: that of the home view
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
 _ORBIT = re.compile(rf"orbit:({_NUMBER})(?:,({_NUMBER})(?:,({_NUMBER}))?)?")
+_AXIS = re.compile(r"([+-]?)([xyz])")
 _INDEXED = re.compile(r"(.+):(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Orbit:
-    """A place around the middle of the scene; the radius is in radii of the scene."""
+    """A place around what the home view looks at; 2.5 radii are as far off as that view is."""
 
     azimuth_deg: float
     elevation_deg: float
@@ -47,13 +49,58 @@ class Orbit:
 
 @dataclass(frozen=True, slots=True)
 class CameraOfFile:
-    """One camera of a cameras.json or transforms.json."""
+    """One camera of a cameras.json, a transforms.json or a COLMAP folder."""
 
     path: Path
     index: int
 
 
 View = Orbit | CameraOfFile
+
+
+def home_argument(text: str) -> CameraOfFile | tuple[float, ...]:
+    """Read FILE:INDEX, or X,Y,Z,X,Y,Z from one place to another, as an argument type."""
+    if found := _INDEXED.fullmatch(text):
+        return CameraOfFile(Path(found[1]), int(found[2]))
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 6 or values[:3] == values[3:] or not np.isfinite(values).all():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither FILE:INDEX, as in cameras.json:0, nor X,Y,Z,X,Y,Z from one place"
+            " to another"
+        )
+    return values
+
+
+def home_of(chosen: CameraOfFile | tuple[float, ...]) -> HomeView:
+    """The home view of an argument, in the source's frame; raises InputError, SceneError."""
+    if isinstance(chosen, CameraOfFile):
+        return home_view(camera_of_file(chosen, (640, 360)))
+    x, y, z, *target = chosen
+    a, b, c = (there - here for there, here in zip(target, (x, y, z), strict=True))
+    return HomeView((x, y, z), (a, b, c), math.radians(_FOV_Y_DEG))
+
+
+def up_direction(text: str) -> tuple[float, float, float]:
+    """Read a direction: an axis with its sign, as in -y, or X,Y,Z; an argument type."""
+    if found := _AXIS.fullmatch(text.strip().lower()):
+        axis = "xyz".index(found[2])
+        values = [0.0, 0.0, 0.0]
+        values[axis] = -1.0 if found[1] == "-" else 1.0
+    else:
+        try:
+            values = [float(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+    length = float(np.linalg.norm(values)) if len(values) == 3 else 0.0
+    if not 0 < length < 1e6:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no direction: give an axis, as in -y or z, or X,Y,Z"
+        )
+    x, y, z = (value / length for value in values)
+    return x, y, z
 
 
 def view(text: str) -> View:
@@ -70,24 +117,44 @@ def view(text: str) -> View:
     )
 
 
-def one_view(chosen: View | None, scene: Gaussians, facts: SceneFacts | None, size: Size) -> Camera:
-    """The camera for one picture; None makes one up. Raises InputError, SceneError, OSError."""
-    match chosen:
-        case Orbit():
-            return _on_orbit(chosen, scene, facts.up if facts else (0.0, -1.0, 0.0), size)
-        case CameraOfFile(path, index):
-            cameras = read_cameras(path).cameras
-            if index >= len(cameras):
-                raise InputError(
-                    f"{path}: has cameras 0 to {len(cameras) - 1}, there is no {index}"
-                )
-            return cameras[index].resized(*size)
+def one_view(
+    chosen: View | None, drawn: Scene | Gaussians, facts: SceneFacts | None, size: Size
+) -> Camera:
+    """The camera for one picture of what is `drawn`, in its frame; None is the home view.
+
+    Raises InputError, SceneError, OSError.
+    """
+    scene = Scene.of(drawn)
+    if isinstance(chosen, CameraOfFile):
+        return camera_of_file(chosen, size).relative_to(scene.origin)
+    stand = stand_of(scene, facts)
+    if chosen is None:
+        return home_camera(stand.home, stand.up, *size)
+    return _on_orbit(chosen, stand, size)
+
+
+def stand_of(scene: Scene, facts: SceneFacts | None) -> Stand:
+    """The home view that a file names, or that is found in what there is to draw.
+
+    Raises InputError where there is nothing.
+    """
     if facts is not None and facts.home is not None:
-        return home_camera(facts.home, facts.up, *size)
-    if facts is not None:  # a stream's first picture, which must not wait
-        return synthesise_views(scene, 1, width=size[0], height=size[1])[0]
-    candidates = synthesise_views(scene, _CANDIDATES, width=size[0], height=size[1])
-    return best_camera(scene, candidates, default_rasterizer())
+        return Stand(facts.home, facts.up)
+    if not len(scene):
+        raise InputError("there is nothing to look at yet; allow more bytes")
+    return find_stand(
+        scene.gaussians, up=facts.up if facts else None, antialiased=scene.antialiased
+    )
+
+
+def camera_of_file(chosen: CameraOfFile, size: Size) -> Camera:
+    """A camera of a file, in the file's own frame; raises InputError, SceneError, OSError."""
+    cameras = read_cameras(chosen.path).cameras
+    if chosen.index >= len(cameras):
+        raise InputError(
+            f"{chosen.path}: has cameras 0 to {len(cameras) - 1}, there is no {chosen.index}"
+        )
+    return cameras[chosen.index].resized(*size)
 
 
 def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:
@@ -96,7 +163,7 @@ def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:
 
     def choose(_number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
         if not cameras:
-            cameras.append(one_view(chosen, drawn.gaussians, facts, size))
+            cameras.append(one_view(chosen, as_scene(drawn, facts), facts, size))
         return cameras[0]
 
     return choose
@@ -108,21 +175,26 @@ def path_view(path: Path, size: Size) -> ChooseCamera:
     Raises SceneError, OSError.
     """
     cameras = [camera.resized(*size) for camera in read_cameras(path).cameras]
-    return lambda number, _facts, _drawn: cameras[min(number, len(cameras) - 1)]
+    moved: list[Camera] = []
+
+    def choose(number: int, facts: SceneFacts, _drawn: DrawnScene) -> Camera:
+        if not moved:
+            moved.extend(camera.relative_to(facts.origin) for camera in cameras)
+        return moved[min(number, len(moved) - 1)]
+
+    return choose
 
 
-def _on_orbit(orbit: Orbit, scene: Gaussians, up: tuple[float, float, float], size: Size) -> Camera:
-    if not len(scene):
-        raise InputError("there is nothing to look at yet; allow more bytes")
-    weight = scene.opacities.astype(np.float64) + 1e-9
-    middle = np.average(scene.means, axis=0, weights=weight)
-    radius = float(np.quantile(np.linalg.norm(scene.means - middle, axis=1), 0.9)) or 1.0
-    above = np.array(up) / (np.linalg.norm(up) or 1.0)
+def _on_orbit(orbit: Orbit, stand: Stand, size: Size) -> Camera:
+    forward = np.array(stand.home.forward)
+    target = np.array(stand.home.eye) + forward
+    above = np.array(stand.up) / (np.linalg.norm(stand.up) or 1.0)
     side = np.eye(3)[np.abs(above).argmin()]
     east = np.cross(above, side)
     east /= np.linalg.norm(east)
     azimuth, elevation = np.radians([orbit.azimuth_deg, orbit.elevation_deg])
     level = np.cos(azimuth) * np.cross(east, above) + np.sin(azimuth) * east
     toward = np.cos(elevation) * level + np.sin(elevation) * above
+    distance = orbit.radii / _RADII * float(np.linalg.norm(forward))
     K = pinhole(*size, _FOV_Y_DEG)
-    return look_at(middle + orbit.radii * radius * toward, middle, above, K, *size)
+    return look_at(target + distance * toward, target, above, K, *size)

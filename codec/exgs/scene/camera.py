@@ -1,4 +1,4 @@
-"""One pinhole camera: where it stands, how it projects, how large its picture is."""
+"""A pinhole camera: pose, intrinsics and picture size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCREEN_FILTER = 0.3  # squared pixels, the variance that 3DGS adds along both ax
 class Camera:
     """A pinhole camera in OpenCV axes: x right, y down, z forward.
 
-    `screen_filter` is the variance in squared pixels that is added to every footprint.
+    `screen_filter` is the variance in squared pixels that is added to each projected Gaussian.
     """
 
     viewmat: Matrix  # [4, 4] world to camera
@@ -37,14 +37,17 @@ class Camera:
         return float(2 * np.arctan2(self.height, 2 * self.K[1, 1]))
 
     def relative_to(self, origin: npt.ArrayLike) -> Camera:
-        """The same view of a scene whose positions are given from `origin` [3] on."""
+        """The same view of a scene whose positions are relative to `origin` [3]."""
         viewmat = self.viewmat.copy()
         viewmat[:3, 3] += viewmat[:3, :3] @ np.asarray(origin, np.float64)
         return replace(self, viewmat=viewmat)
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view on another raster; the field of view along the height is kept, pixels stay
-        square and the principal point moves with the centre."""
+        """The same view with another picture size.
+
+        The vertical field of view stays the same, pixels stay square, and the principal point
+        keeps its offset from the centre.
+        """
         s = height / self.height
         K = self.K.copy()
         K[:2, :] *= s
@@ -52,9 +55,10 @@ class Camera:
         return replace(self, K=K, width=width, height=height)
 
     def thinned(self, width: int, height: int) -> Camera:
-        """`resized` to a picture that shows the same footprints at fewer points.
+        """Like `resized`, but the screen filter is scaled with the picture.
 
-        The screen filter shrinks with the picture: what is learned from it holds at the full size.
+        So the picture samples the same projected Gaussians at fewer points, and what is fitted to
+        it is valid at full size.
         """
         small = self.resized(width, height)
         return replace(small, screen_filter=self.screen_filter * (height / self.height) ** 2)
@@ -63,11 +67,14 @@ class Camera:
 def look_at(
     eye: npt.ArrayLike, target: npt.ArrayLike, up: npt.ArrayLike, K: Matrix, width: int, height: int
 ) -> Camera:
-    """A camera at `eye` that looks at `target` with the world's `up` upwards in the picture."""
+    """A camera at `eye` that looks at `target`. `up` points upwards in the picture."""
     e, t, u = (np.asarray(a, np.float64) for a in (eye, target, up))
-    z = (t - e) / np.linalg.norm(t - e)
+    distance = float(np.linalg.norm(t - e))
+    if not distance > 0:
+        raise ValueError(f"a camera at {e} can't look at its own place")
+    z = (t - e) / distance
     x = np.cross(z, u)
-    if np.linalg.norm(x) < 1e-9:  # looking along up: any horizon will do
+    if np.linalg.norm(x) < 1e-9:  # the camera looks along `up`: choose any horizon
         x = np.cross(z, np.roll(u, 1) + 1e-3)
     x /= np.linalg.norm(x)
     viewmat = np.eye(4)
@@ -77,6 +84,9 @@ def look_at(
 
 
 def pinhole(width: int, height: int, fov_y_deg: float) -> Matrix:
-    """Intrinsics [3, 3] of a centred camera with square pixels and this vertical field of view."""
+    """Intrinsics [3, 3] with square pixels, a centred principal point and this field of view.
+
+    The field of view is vertical and in degrees.
+    """
     f = 0.5 * height / np.tan(np.radians(fov_y_deg) / 2)
     return np.array([[f, 0, width / 2], [0, f, height / 2], [0, 0, 1.0]])

@@ -29,11 +29,11 @@ from exgs.codec.encoding.remainder import ProxyEffort
 from exgs.codec.encoding.tiles import TileBoxes, build_tiles
 from exgs.codec.errors import SceneError
 from exgs.codec.format.container import build_file
-from exgs.codec.format.facts import Layer, QualityPoint, SceneFacts
+from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
 from exgs.codec.format.frame import content_hash
 from exgs.codec.measuring.camera_check import check_cameras
-from exgs.codec.measuring.home_view import home_view
+from exgs.codec.measuring.home_view import VISIBLE_OPACITY, Stand, find_stand, find_up
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
 from exgs.codec.measuring.quality_table import measure_quality
 from exgs.codec.measuring.sensitivity import Sensitivity
@@ -61,12 +61,12 @@ _EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
         fit_views=4,
-        training_views=0,
+        training_views=32,
         gain_views=4,
         held_out_views=2,
         quality_points=8,
         thorough=False,
-        proxies=ProxyEffort(1, 0, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
+        proxies=ProxyEffort(2, 200, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
     "default": Effort(
         views=40,
@@ -89,7 +89,6 @@ _EFFORTS: dict[Quality, Effort] = {
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
 }
-_VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
 _LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
 _FEW_SEEN = 0.05  # of the Gaussians
 
@@ -102,7 +101,9 @@ class EncodeOptions:
     them views are made up. `views` is how many to score from: 40, or 10 at quality low, where it is
     None. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the Gaussians: by
     worth (what their removal costs; the default with proxies), by energy (sum of w^2; the default
-    without them), by contribution (sum of w), or as ExGS does. Raises ValueError for other values.
+    without them), by contribution (sum of w), or as ExGS does. `home` and `up` are what
+    the file says of itself, in the source's frame; where they are None they are found. Raises
+    ValueError for other values.
     """
 
     quality: Quality = "default"
@@ -114,6 +115,8 @@ class EncodeOptions:
     license: str = ""
     proxies: bool = True
     score: Score | None = None
+    home: HomeView | None = None
+    up: Vector | None = None
 
     def __post_init__(self) -> None:
         if self.quality not in _EFFORTS:
@@ -172,7 +175,8 @@ def encode(
     chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
 
     stages.enter("measuring")
-    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, viewpoints, options)
+    stand = _stand(replace(given, gaussians=gaussians), options)
+    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, stand, options)
     poster = b""
     if facts.home is not None:
         poster = draw_poster(gaussians, facts.home, facts.up, rasterizer)
@@ -221,7 +225,7 @@ def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: Enco
 def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
     """The Gaussians that can be drawn at all, their values repaired."""
     scene = require_sound(given, options.name or "the scene")
-    scene = scene.select(scene.opacities >= _VISIBLE_OPACITY)
+    scene = scene.select(scene.opacities >= VISIBLE_OPACITY)
     if not len(scene):
         raise SceneError("the scene has no Gaussian that can be seen")
     _warn_of_size(scene)
@@ -265,14 +269,23 @@ def _layered(
     return LayeredScene(scene, importance, sensitivity, plan, tiles, fine_tile, layer_of)
 
 
+def _stand(scene: Scene, options: EncodeOptions) -> Stand:
+    """The home view, in the frame of the file, and which way is up."""
+    cameras = options.cameras.relative_to(scene.origin).cameras if options.cameras else ()
+    if options.home is None:
+        return find_stand(scene.gaussians, cameras, up=options.up, antialiased=scene.antialiased)
+    x, y, z = (a - b for a, b in zip(options.home.eye, scene.origin, strict=True))
+    up = options.up or find_up(scene.gaussians, cameras)
+    return Stand(replace(options.home, eye=(x, y, z)), up)
+
+
 def _facts(
     scene: Scene,
     layered: LayeredScene,
     proxy_counts: Sequence[int],
-    viewpoints: Viewpoints,
+    stand: Stand,
     options: EncodeOptions,
 ) -> SceneFacts:
-    cameras = viewpoints.scoring
     return SceneFacts(
         name=options.name,
         credit=options.credit,
@@ -280,13 +293,13 @@ def _facts(
         encoder=f"exgs {version('exgs')}",
         leaf_count=len(scene.gaussians),
         sh_degree=scene.gaussians.sh_degree,
-        up=_up(cameras),
+        up=stand.up,
         layers=tuple(
             Layer(layer.tile_level, layer.leaves, count, layer.amplification)
             for layer, count in zip(layered.plan, proxy_counts, strict=True)
         ),
         quality=(),
-        home=home_view(cameras[int(layered.importance.view_worth.argmax())]),
+        home=stand.home,
         antialiased=scene.antialiased,
         origin=scene.origin,
         crs=scene.crs,
@@ -382,10 +395,3 @@ def _viewpoints(
         held_out=effort.held_out_views,
         seed=options.seed,
     )
-
-
-def _up(cameras: Sequence[Camera]) -> tuple[float, float, float]:
-    """The direction that is up in most pictures."""
-    mean = np.mean([-camera.viewmat[1, :3] for camera in cameras], axis=0)
-    x, y, z = mean / max(float(np.linalg.norm(mean)), 1e-9)
-    return float(x), float(y), float(z)

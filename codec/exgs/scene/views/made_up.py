@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from exgs.scene.camera import Camera, Matrix, look_at, pinhole
 from exgs.scene.errors import SceneError
@@ -55,9 +56,20 @@ def synthesise_views(
 class SceneViews:
     """Views of one scene for a caller who wants several sets: it is looked over once."""
 
-    def __init__(self, scene: Gaussians, *, width: int = 640, height: int = 360) -> None:
-        """As `synthesise_views`, and raises the same."""
-        self._stage = _Stage.of(scene, width, height)
+    def __init__(
+        self,
+        scene: Gaussians,
+        *,
+        width: int = 640,
+        height: int = 360,
+        up: npt.ArrayLike | None = None,
+    ) -> None:
+        """As `synthesise_views`, and raises the same; `up` instead of the survey's."""
+        stage = _Stage.of(scene, width, height)
+        if up is not None:
+            level = np.asarray(up, np.float64) / np.linalg.norm(up)
+            stage = replace(stage, layout=replace(stage.layout, up=level))
+        self._stage = stage
         self._prober = Prober(self.layout)
 
     @property
@@ -68,6 +80,12 @@ class SceneViews:
     @cached_property
     def _surrounds(self) -> bool:
         return _surrounds(self._stage, self._prober)
+
+    def within(self, count: int) -> list[Camera]:
+        """Views from within a scene that surrounds its viewer; none of other scenes."""
+        if not self._surrounds:
+            return []
+        return _from_within(self._stage, count, np.random.default_rng(0))
 
     def views(self, count: int, seed: int = 0) -> tuple[Camera, ...]:
         """What `synthesise_views` gives."""

@@ -7,7 +7,7 @@ that it takes a fraction of a second however large the scene is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -29,9 +29,11 @@ _LEAST_EXTENT = 1e-9  # of the distance from the origin: what arithmetic can tel
 _FAR = 0.75  # of the bounds' diagonal, from the middle: where far background begins
 _SOLID = 0.4  # optical thickness from which a cell counts as matter
 
-# RDF scenes have y down; z up is what Blender, instant-ngp and nerfstudio leave.
-_UPS = ((0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
-_FLOOR_EVIDENCE = 1.5  # how much more floor the second must have to be believed
+# RDF scenes have y down; z up is what Blender, instant-ngp and nerfstudio leave; y up is left of
+# OpenGL where axes were not turned. How much more floor than the first each must have.
+UPS = ((0.0, -1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0))
+_FLOOR_EVIDENCE = (1.0, 1.5, 4.0)
+_LEAST_FLOOR = 0.02  # of all matter
 
 DIRECTIONS = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)])
 
@@ -116,8 +118,10 @@ def survey(scene: Gaussians) -> Survey:
     s = scene.scales.astype(np.float64)
     area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
     low, high = _bounds(scene, np.sqrt(area))
-    mass = scene.opacities * area + 1e-300
     within = np.all((scene.means >= low) & (scene.means <= high), axis=1)
+    # A floor or a haze of thousands of units has no more matter within the bounds than they hold.
+    area[within] = np.minimum(area[within], np.pi * float((high - low).max()) ** 2)
+    mass = scene.opacities * area + 1e-300
     # Apart, since a far background has nearly all of the area and little of the detail.
     share = np.empty(len(scene))
     share[within] = _inclusion(mass[within], _SAMPLES_WITHIN)
@@ -131,7 +135,8 @@ def survey(scene: Gaussians) -> Survey:
         part.means, part.quats, part.scales * grown[:, None], part.opacities, part.sh0, part.shN
     )
     weight, near = mass[chosen] / share[chosen], within[chosen]
-    points, point_area = _points(thinned, np.where(near, weight, 0), rng)
+    extent = float((high - low).max())
+    points, point_area = _points(_cut(thinned, extent), np.where(near, weight, 0), rng)
     points = points[np.all((points >= low) & (points <= high), axis=1)]
     if not len(points):
         points = (low[None] + high) / 2
@@ -139,7 +144,6 @@ def survey(scene: Gaussians) -> Survey:
     offsets -= (low + high) / 2
     far = np.linalg.norm(offsets, axis=1) > _FAR * np.linalg.norm(high - low)
     beyond = _beyond(offsets[far], far_area)
-    extent = float((high - low).max())
     cell = max(extent, _LEAST_EXTENT * float(np.abs(low).max()), 1e-30) / _CELLS
     origin = low - 2 * cell
     shape = np.ceil((high - low) / cell).astype(np.int64) + 4
@@ -169,6 +173,11 @@ def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
     low, high = low - margin, high + margin
     thin = np.maximum(_LEAST_SIDE * (high - low).max() - (high - low), 0) / 2
     return low - thin, high + thin
+
+
+def _cut(thinned: Gaussians, extent: float) -> Gaussians:
+    """The same with no Gaussian wider than a quarter of the bounds: its points stay near them."""
+    return replace(thinned, scales=np.minimum(thinned.scales, np.float32(extent / 4)))
 
 
 def _quantiles(values: FloatArray, weight: Array, at: tuple[float, ...]) -> Array:
@@ -217,7 +226,15 @@ def _beyond(offsets: Array, point_area: float) -> Mask:
 
 
 def _up(part: Gaussians, low: Array, high: Array) -> Array:
-    """The convention under which the scene has the larger floor: flat matter low down."""
+    """The convention under which the scene has the largest floor: flat matter low down."""
+    floors = _floors(part, low, high)
+    if floors.max() < _LEAST_FLOOR:
+        return np.array(UPS[0])
+    return np.array(UPS[int(np.argmax(floors / np.array(_FLOOR_EVIDENCE)))])
+
+
+def _floors(part: Gaussians, low: Array, high: Array) -> Array:
+    """[3] share of the matter that is the floor under each of UPS."""
     flat = part.scales.argmin(1)
     w, x, y, z = part.quats.astype(np.float64).T
     columns = np.stack(
@@ -229,19 +246,22 @@ def _up(part: Gaussians, low: Array, high: Array) -> Array:
     )
     normals = columns[flat, np.arange(len(part))]
     inside = np.all((part.means >= low) & (part.means <= high), axis=1)
+    extent = float((high - low).max())
     ordered = np.sort(part.scales, axis=1).astype(np.float64)
-    mass = part.opacities * ordered[:, 1] * ordered[:, 2] * inside
-    slab = float((high - low).max()) * 0.04
+    wide = np.minimum(ordered, extent)
+    mass = part.opacities * wide[:, 1] * wide[:, 2] * inside
+    slab = extent * 0.04
     floors = []
-    for up in np.array(_UPS):
+    for up in np.array(UPS):
         level = np.abs(normals @ up) > 0.9
         height = part.means @ up
         bottom = float(np.where(up > 0, low, high) @ up)
         top = float(np.where(up > 0, high, low) @ up)
         bins = np.floor((height - bottom) / slab).astype(np.int64)
-        lower = level & (bins >= 0) & (height <= (bottom + top) / 2)
+        lower = level & (bins >= 0) & (height <= (bottom + top) / 2) & inside
         floors.append(np.bincount(bins[lower], mass[lower], minlength=1).max())
-    return np.array(_UPS[1] if floors[1] > _FLOOR_EVIDENCE * floors[0] else _UPS[0])
+    shares: Array = np.array(floors) / max(float(mass.sum()), 1e-300)
+    return shares
 
 
 def spaces(free: Mask) -> Iterator[Mask]:

@@ -1,0 +1,94 @@
+"""Scenes that a command reads: of any format or .exgs, with the facts of the file.
+
+A prefix of an .exgs file too short for a picture is refused here, for every command alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exgs.cli.inputs import InputError, extension, local_file, require_scene
+from exgs.cli.output import Report, format_bytes
+from exgs.codec.decoding.build import DrawnScene
+from exgs.codec.decoding.decode import as_scene, decode, read_facts
+from exgs.codec.format.container import open_head
+from exgs.codec.format.facts import SceneFacts
+from exgs.scene.cameras import CameraSet, read_cameras
+from exgs.scene.formats import READABLE, read_scene
+from exgs.scene.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedScene:
+    """What there is to draw, and what the file says where it is an .exgs."""
+
+    scene: Scene
+    drawn: DrawnScene
+    facts: SceneFacts | None
+
+
+def require_any_scene(name: str) -> None:
+    """Raises InputError where `name` ends like no scene."""
+    require_scene(name, ".exgs", *READABLE)
+
+
+def load_scene(
+    name: str, report: Report, *, max_bytes: int | None = None, frame: str | None = None
+) -> LoadedScene:
+    """The scene of a file or URL, or of the first `max_bytes` of an .exgs file.
+
+    Raises InputError where these hold no picture, FormatError, SceneError, OSError.
+    """
+    if extension(name) == ".exgs":
+        with local_file(name, max_bytes=max_bytes, report=report) as path:
+            drawn, facts = decode_picture(path, name, max_bytes), read_facts(path)
+        return LoadedScene(as_scene(drawn, facts), drawn, facts)
+    with local_file(name, report=report) as path:
+        report("reading", 0.0)
+        scene = read_scene(path, frame=frame)
+    none = np.zeros(len(scene), bool)
+    return LoadedScene(scene, DrawnScene(scene.gaussians, none, none), None)
+
+
+def decode_picture(
+    path: Path, name: str, max_bytes: int | None = None, max_layer: int | None = None
+) -> DrawnScene:
+    """`decode`, where it gives something to draw; raises InputError where it does not."""
+    drawn = decode(path, max_bytes=max_bytes, max_layer=max_layer)
+    if not len(drawn.gaussians) and max_layer is None:
+        needed = _first_picture_bytes(path)
+        here = min(max_bytes or needed, path.stat().st_size)
+        raise InputError(
+            f"{name}: {format_bytes(here)} hold no picture yet; the first one takes"
+            f" {needed:,} bytes"
+        )
+    return drawn
+
+
+def _first_picture_bytes(path: Path) -> int:
+    """How many bytes of a file hold something to draw."""
+    with path.open("rb") as file:
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        head = open_head(read)
+    ends = [chunk.end for chunk in head.root.chunks]
+    return min(ends, default=head.header.file_bytes)
+
+
+def load_cameras(name: str) -> CameraSet:
+    """The cameras of a file, a COLMAP folder, or a URL; raises SceneError, InputError, OSError."""
+    with local_file(name) as path:
+        return read_cameras(path)
+
+
+def check_frame(arguments: argparse.Namespace, *names: str) -> None:
+    """Refuses, as wrong usage, a --frame for files that say theirs."""
+    if arguments.frame is not None and all(extension(name) == ".exgs" for name in names):
+        arguments.usage_error("--frame is for scene files; an .exgs file has no other frame")

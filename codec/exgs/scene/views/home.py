@@ -1,0 +1,249 @@
+"""The view that a person sees first: whole, sharp, level, and clear of floaters.
+
+Candidates stand round an object or within a room, or are photographs' cameras. Small pictures of a
+thinned scene sort most of them out; the rest is judged by pictures of the whole scene, always on
+the CPU, so that every machine and every caller finds the same view.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.cpu.rasterizer import CpuRasterizer
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.views.made_up import SceneViews
+from exgs.scene.views.survey import Array, Survey
+
+WIDTH, HEIGHT = 320, 180  # pixels of the pictures to judge by
+FOV_Y_DEG = 50.0
+
+_AZIMUTHS = 16
+_ELEVATIONS_DEG = (10.0, 24.0)
+_WITHIN = 48
+_FINALISTS = 6
+_MARGIN = 0.86  # of the picture, that the scene may take
+_EDGE_QUANTILES = (0.001, 0.999)  # of the scene's matter, that lies within it
+_BEYOND = 0.25  # of the bounds: what is so near them belongs to the scene
+_SMALL = 0.05  # of the scene's size: what is larger is no part to be held in the picture
+_FEW = 100  # points
+_FIT_ROUNDS = 8
+_NEAR = 0.04  # of the scene's size: what is nearer stands in the way
+_BLUR = 0.12  # of the picture's height: Gaussians that look larger are fog
+_SHOWN = 0.02  # blending weight, from which a Gaussian is seen
+_LEVEL = 0.35  # sine of a pitch that is level enough
+_DETAIL_QUANTILE = 0.98  # of widths, above which a Gaussian counts as one so wide
+
+_ORBIT_ELEVATION_DEG = 20.0
+_ORBIT_SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3)  # of the distance to what is seen
+_FADE = 0.65  # of half the picture: standard deviation of the weight of its middle
+
+Image = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Home:
+    """A camera, and how far off the place is that one may walk around, along its middle."""
+
+    camera: Camera
+    distance: float  # world units
+
+    @property
+    def target(self) -> Array:
+        """That place, [3]."""
+        target: Array = self.camera.position + self.distance * self.camera.viewmat[2, :3]
+        return target
+
+
+def choose_home(
+    scene: Gaussians,
+    cameras: Sequence[Camera] = (),
+    *,
+    up: npt.ArrayLike | None = None,
+    antialiased: bool = False,
+) -> Home:
+    """The best of `cameras` as a wide picture, or of views made up where there are none.
+
+    `up` is that of the scene where it is known. The same scene gives the same home. Raises
+    SceneError for a scene of no Gaussians.
+    """
+    views = SceneViews(scene, width=WIDTH, height=HEIGHT, up=up)
+    layout = views.layout
+    inside = [wide for camera in _evenly(cameras, _WITHIN) for wide in _as_wide(camera)]
+    inside = inside or views.within(_WITHIN)
+    candidates = inside or _round(layout)
+    if len(candidates) > _FINALISTS:
+        first = _Judge(layout.thinned, layout, antialiased)
+        candidates = first.ranked(candidates, within=bool(inside))[:_FINALISTS]
+    judge = _Judge(scene, layout, antialiased)
+    best = judge.ranked(candidates, within=bool(inside))[0]
+    if not inside:
+        return Home(best, float(np.linalg.norm(best.position - layout.centre)))
+    return Home(best, _roomy(layout, best, judge.distance(best)))
+
+
+def _roomy(layout: Survey, camera: Camera, distance: float) -> float:
+    """The distance, at most the given one, with most free space on a circle around its end."""
+    turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+    east, north = _horizon(layout.up)
+    rise = math.radians(_ORBIT_ELEVATION_DEG)
+    circle = math.cos(rise) * (np.cos(turns)[:, None] * east + np.sin(turns)[:, None] * north)
+    circle += math.sin(rise) * layout.up
+    shares = []
+    for share in _ORBIT_SHARES:
+        radius = share * distance
+        places = camera.position + radius * camera.viewmat[2, :3] + radius * circle
+        within = np.all((places >= layout.low) & (places <= layout.high), axis=1)
+        shares.append(float((within & ~layout.holds_matter(places)).mean()))
+    return distance * _ORBIT_SHARES[int(np.argmax(np.round(shares, 2)))]
+
+
+def _evenly(cameras: Sequence[Camera], count: int) -> list[Camera]:
+    step = max(1, -(-len(cameras) // count))
+    return list(cameras[::step])
+
+
+def _as_wide(camera: Camera) -> list[Camera]:
+    """A photograph's camera in a wide picture: its whole height, or the same area."""
+    focal = float(camera.K[1, 1]) / camera.height
+    wide = []
+    for zoom in (1.0, max(1.0, math.sqrt(camera.height / camera.width))):
+        f = focal * zoom * HEIGHT
+        K = np.array([[f, 0, WIDTH / 2], [0, f, HEIGHT / 2], [0, 0, 1.0]])
+        wide.append(replace(camera, K=K, width=WIDTH, height=HEIGHT))
+    return wide[: 1 if camera.height <= camera.width else 2]
+
+
+def _round(layout: Survey) -> list[Camera]:
+    """From all sides and a few elevations, so far off that the scene just fills the picture."""
+    east, north = _horizon(layout.up)
+    points = _to_be_seen(layout)
+    cameras = []
+    for elevation in np.radians(_ELEVATIONS_DEG):
+        for azimuth in 2 * math.pi * np.arange(_AZIMUTHS) / _AZIMUTHS:
+            level = math.cos(azimuth) * east + math.sin(azimuth) * north
+            toward = math.cos(elevation) * level + math.sin(elevation) * layout.up
+            cameras.append(_fitted(points, layout, toward))
+    return cameras
+
+
+def _to_be_seen(layout: Survey) -> Array:
+    """[P, 3] what a picture of the whole scene must hold: also what stands out of its bounds."""
+    scene, beyond = layout.thinned, _BEYOND * (layout.high - layout.low)
+    within = np.all(
+        (scene.means > layout.low - beyond) & (scene.means < layout.high + beyond), axis=1
+    )
+    solid = (scene.opacities > 0.3) & (scene.scales.max(axis=1) < _SMALL * layout.size)
+    points = scene.means[within & solid].astype(np.float64)
+    return points if len(points) >= _FEW else layout.points
+
+
+def _horizon(up: Array) -> tuple[Array, Array]:
+    """Two level unit vectors at right angles."""
+    east = np.cross(up, np.roll(up, 1))
+    east = east / np.linalg.norm(east)
+    return east, np.cross(east, up)
+
+
+def _fitted(points: Array, layout: Survey, toward: Array) -> Camera:
+    """The camera in direction `toward` of the scene that has its matter in the picture."""
+    K = pinhole(WIDTH, HEIGHT, FOV_Y_DEG)
+    limits = np.array([WIDTH, HEIGHT]) / (2 * K[1, 1]) * _MARGIN
+    target, distance = layout.centre, layout.size
+    camera = look_at(target + distance * toward, target, layout.up, K, WIDTH, HEIGHT)
+    for _ in range(_FIT_ROUNDS):
+        place = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+        tangents = place[:, :2] / np.maximum(place[:, 2:], 0.05 * distance)
+        low, high = np.quantile(tangents, _EDGE_QUANTILES, axis=0)
+        aside = (low + high) / 2 * distance
+        target = target + aside @ camera.viewmat[:2, :3]
+        distance *= float(np.clip(np.max((high - low) / 2 / limits), 0.5, 2.0))
+        camera = look_at(target + distance * toward, target, layout.up, K, WIDTH, HEIGHT)
+    return camera
+
+
+class _Judge:
+    """Rates pictures of one scene."""
+
+    def __init__(self, scene: Gaussians, layout: Survey, antialiased: bool) -> None:
+        self._scene = scene
+        self._layout = layout
+        self._rasterizer = CpuRasterizer(antialiased=antialiased)
+        widths = scene.scales.max(axis=1, keepdims=True)
+        self._surface = _root_surface(scene, float(np.quantile(widths, _DETAIL_QUANTILE)))
+        self._widths: FloatArray = np.repeat(widths, 3, axis=1)
+
+    def ranked(self, cameras: Sequence[Camera], *, within: bool) -> list[Camera]:
+        """The cameras, the best one first; `within` counts what is not covered as holes."""
+        looks = [self._look(camera, within) for camera in cameras]
+        detail = max(look.detail for look in looks) or 1.0
+        edges = max(look.edges for look in looks) or 1.0
+
+        def score(number: int) -> float:
+            look = looks[number]
+            return look.detail / detail + look.edges / edges - look.faults
+
+        order = sorted(range(len(cameras)), key=score, reverse=True)
+        return [cameras[number] for number in order]
+
+    def _look(self, camera: Camera, within: bool) -> _Look:
+        picture = self._rasterizer.render(self._scene, camera)
+        widths = self._rasterizer.render(self._scene, camera, colors=self._widths).rgb[..., 0]
+        shown = self._rasterizer.contributions(self._scene, camera).max > _SHOWN
+        covered = picture.alpha > 0.5
+        share = max(float(covered.mean()), 1e-6)
+        depth = np.maximum(picture.depth, 1e-6)
+        pixels = widths / np.maximum(picture.alpha, 1e-6) / depth * float(camera.K[1, 1])
+        near = float((covered & (picture.depth < _NEAR * self._layout.size)).mean())
+        fog = float((covered & (pixels > _BLUR * HEIGHT)).mean()) / share
+        weight = _middle_weight()
+        holes = 1 - float((picture.alpha * weight).sum() / weight.sum()) if within else 0.0
+        steep = max(0.0, abs(float(camera.viewmat[2, :3] @ self._layout.up)) - _LEVEL)
+        return _Look(
+            float(self._surface[shown].sum()),
+            float((_edges(np.clip(picture.rgb, 0, 1)) * weight).sum()),
+            1.5 * near + fog + holes + 0.5 * steep,
+        )
+
+    def distance(self, camera: Camera) -> float:
+        """How far off what stands in the middle of the picture is."""
+        picture = self._rasterizer.render(self._scene, camera)
+        middle = picture.depth[HEIGHT // 3 : -HEIGHT // 3, WIDTH // 3 : -WIDTH // 3]
+        shown = middle[middle > 0]
+        return float(np.median(shown)) if len(shown) else self._layout.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a picture tells of a camera."""
+
+    detail: float  # surface that is seen, as in `_root_surface`
+    edges: float  # change from pixel to pixel, in the middle above all
+    faults: float  # floaters in front, fog, holes, steepness; 0 for a good one
+
+
+def _root_surface(scene: Gaussians, limit: float) -> npt.NDArray[np.float64]:
+    a, b, c = np.minimum(scene.scales, limit).T.astype(np.float64)
+    roots: npt.NDArray[np.float64] = np.sqrt(scene.opacities * (a * b + b * c + c * a))
+    return roots
+
+
+def _edges(rgb: Image) -> Image:
+    """How much a picture changes from pixel to pixel, [H, W]; strong edges count less."""
+    gray = rgb.mean(axis=2)
+    across, down = np.zeros_like(gray), np.zeros_like(gray)
+    across[:, 1:] = np.abs(np.diff(gray, axis=1))
+    down[1:] = np.abs(np.diff(gray, axis=0))
+    edges: Image = np.sqrt(across + down)
+    return edges
+
+
+def _middle_weight() -> Image:
+    y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
+    weight: Image = np.exp(-(x**2 + y**2) / (2 * _FADE**2))
+    return weight
