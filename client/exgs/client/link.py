@@ -148,6 +148,7 @@ class Lane:
         self._arrival_s = 0.0
         self._window_bytes = min(INITIAL_WINDOW_BYTES, link.window_bytes)
         self._unacknowledged_bytes = 0
+        self.losses = 0  # segments that were lost so far
 
     @property
     def room(self) -> int:
@@ -162,6 +163,7 @@ class Lane:
         repeated_bytes = 0
         segments = -(-length_bytes // SEGMENT_BYTES)
         while self._rng.random() < 1 - (1 - link.loss) ** segments:
+            self.losses += 1
             stall_s += link.rtt_s + _NOTICE_S
             repeated_bytes += min(SEGMENT_BYTES, length_bytes)
             segments = 1

@@ -7,11 +7,10 @@ socket's buffer.
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable
 
-from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane, Link
+from exgs.client.link import SEGMENT_BYTES, Lane, Link
 from exgs.lab.world import World
 from exgs.server.flow.pacing import Delivery
 
@@ -23,13 +22,12 @@ class Pipe:
         self,
         world: World,
         link: Link,
-        bottleneck: Bottleneck,
-        rng: random.Random,
+        lane: Lane,
         deliver: Callable[[bytes], None],
     ) -> None:
         self._world = world
         self._link = link
-        self._lane = Lane(link, bottleneck, rng)
+        self._lane = lane
         self._deliver = deliver
         self._waiting: deque[bytes] = deque()
         self._unsent_bytes = 0

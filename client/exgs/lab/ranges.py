@@ -9,7 +9,6 @@ from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
 from exgs.client.flow.ahead import REQUESTS, AheadWindow, Flight
 from exgs.client.profiles.ranges import ByteRange, RangeReader
-from exgs.lab.pipe import Pipe
 from exgs.lab.streaming import Path
 from exgs.lab.world import World
 from exgs.scene.camera import Camera
@@ -22,15 +21,23 @@ class StaticSession:
     """One client that reads one file over a path, from `start_s` on."""
 
     def __init__(
-        self, path: Path, data: bytes, *, start_s: float = 0.0, camera: Camera | None = None
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        start_s: float = 0.0,
+        camera: Camera | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self.asked: list[tuple[float, ByteRange]] = []  # when, and which
-        self.arrivals = Arrivals()
+        self.arrivals = arrivals if arrivals is not None else Arrivals()
+        self.answered_s: list[float] = []  # from a change of view to the first byte asked for it
         self.done_s: float | None = None  # when everything was here
         self._world: World = path.world
         self._delivery = Delivery(self.arrivals)
         self._reader = RangeReader(self._delivery)
         self._window = AheadWindow()
+        self._looked_s: float | None = None  # when a view came that nothing was asked for yet
         self._connections = [_Connection(self, path, data) for _ in range(REQUESTS)]
         if camera is not None:
             self._reader.look(camera)
@@ -44,6 +51,8 @@ class StaticSession:
     def look(self, camera: Camera) -> None:
         """The client looks from here from now on."""
         self._reader.look(camera)
+        if self._looked_s is None:
+            self._looked_s = self._world.now_s
         self.ask()
 
     def ask(self) -> None:
@@ -63,6 +72,7 @@ class StaticSession:
                 return
             self.asked.append((self._world.now_s, wanted))
             flight = self._window.asked(self._world.now_s, wanted.end - wanted.start)
+            connection.looked_s, self._looked_s = self._looked_s, None
             connection.ask(wanted, flight)
 
     def came(self, connection: _Connection, data: bytes) -> None:
@@ -70,6 +80,9 @@ class StaticSession:
         now_s, wanted, flight = self._world.now_s, connection.wanted, connection.flight
         if wanted is None or flight is None:
             return
+        if connection.looked_s is not None:
+            self.answered_s.append(now_s - connection.looked_s)
+            connection.looked_s = None
         self._window.answered(now_s, flight)
         self._delivery.count(len(data), now_s)
         self._window.came(flight, len(data))
@@ -89,12 +102,12 @@ class _Connection:
     def __init__(self, session: StaticSession, path: Path, data: bytes) -> None:
         self.wanted: ByteRange | None = None
         self.flight: Flight | None = None
+        self.looked_s: float | None = None  # when the view arose that this is the first range for
         self.position = self.end = 0
         self._session = session
         self._data = data
         self._heads_bytes = 0  # of an answer's head that are still to come
-        self._up = Pipe(path.world, path.link, path.up, path.rng, self._to_server)
-        self._down = Pipe(path.world, path.link, path.down, path.rng, self._to_client)
+        self._up, self._down = path.up(self._to_server), path.down(self._to_client)
 
     def ask(self, wanted: ByteRange, flight: Flight) -> None:
         """Send a request."""

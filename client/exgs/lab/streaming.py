@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from exgs.client.arrivals import Arrivals
@@ -11,6 +13,7 @@ from exgs.client.flow.credit import CreditWindow
 from exgs.client.link import Bottleneck, Link
 from exgs.client.profiles.exchange import Exchange
 from exgs.codec.format.container import open_table
+from exgs.lab.links.transport import LinkModel
 from exgs.lab.pipe import Pipe
 from exgs.lab.world import World
 from exgs.scene.camera import Camera
@@ -32,13 +35,30 @@ class Sent:
 
 
 class Path:
-    """A modelled link between a server and its clients, which share its rate."""
+    """A modelled link between a server and its clients, which share its rate.
 
-    def __init__(self, world: World, link: Link, *, seed: int = 0) -> None:
+    A trace is that of the way down; the way up has its mean rate.
+    """
+
+    def __init__(self, world: World, link: Link | LinkModel, *, seed: int = 0) -> None:
+        model = link if isinstance(link, LinkModel) else LinkModel(link)
         self.world = world
-        self.link = link
-        self.rng = random.Random(seed)
-        self.down, self.up = Bottleneck(link), Bottleneck(link)
+        self.link = model.link
+        self._model = model
+        self._rng = random.Random(seed)
+        self._down, self._up = model.bottleneck(), Bottleneck(model.link)
+
+    def down(self, deliver: Callable[[bytes], None]) -> Pipe:
+        """A new connection's way from the server to the client."""
+        return self._pipe(self._down, deliver)
+
+    def up(self, deliver: Callable[[bytes], None]) -> Pipe:
+        """A new connection's way from the client to the server."""
+        return self._pipe(self._up, deliver)
+
+    def _pipe(self, bottleneck: Bottleneck, deliver: Callable[[bytes], None]) -> Pipe:
+        lane = self._model.lane(bottleneck, self._rng)
+        return Pipe(self.world, self.link, lane, deliver)
 
 
 class StreamingSession:
@@ -53,15 +73,18 @@ class StreamingSession:
         camera: Camera | None = None,
         memory_bytes: int | None = None,
         limit_bytes: int | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self.sent: list[Sent] = []  # by both sides, in order of time
-        self.arrivals = Arrivals()  # to take updates from
+        self.arrivals = arrivals if arrivals is not None else Arrivals()  # to take updates from
+        self.answers: list[tuple[int, float]] = []  # of a view's serial: when data for it came
         self.done_s: float | None = None  # when all that is wanted was here
         self._world = path.world
         self._delivery = Delivery(self.arrivals, memory_bytes=memory_bytes)
         self._server = _Server(data)
-        self._down = Pipe(path.world, path.link, path.down, path.rng, self._to_client)
-        self._up = Pipe(path.world, path.link, path.up, path.rng, self._to_server)
+        self._down, self._up = path.down(self._to_client), path.up(self._to_server)
+        self._down_bytes = self._came_bytes = 0
+        self._ends: deque[tuple[int, int]] = deque()  # bytes down, and the view that they are for
         self._is_looking = False  # the server will ask its pacer again
         self._pacer = Pacer(start_s)
         self._exchange = Exchange("scene", self._delivery, CreditWindow(limit_bytes), camera=camera)
@@ -90,6 +113,11 @@ class StreamingSession:
     def _to_client(self, data: bytes) -> None:
         if self.done_s is not None:
             return
+        self._came_bytes += len(data)
+        while self._ends and self._ends[0][0] <= self._came_bytes:
+            serial = self._ends.popleft()[1]
+            if not self.answers or serial > self.answers[-1][0]:
+                self.answers.append((serial, self._world.now_s))
         self._exchange.receive_data(data, self._world.now_s)
         self._client_sends()
         if self._exchange.is_done:
@@ -102,10 +130,14 @@ class StreamingSession:
     def _server_sends(self) -> None:
         """What the writer of a stream does, up to where it would wait."""
         session = self._server.session
+        serial: int | None = None  # of the view that the next frame was chosen for
         while True:
             for frame in session.data_to_send():
                 self.sent.append(Sent(self._world.now_s, True, frame))
                 self._down.send(frame)
+                self._down_bytes += len(frame)
+                if serial is not None:
+                    self._ends.append((self._down_bytes, serial))
             if self._is_looking or session.closed:
                 return
             look_s = self._pacer.next_look_s(self._world.now_s, self._down.delivery(), _SPREAD)
@@ -113,7 +145,8 @@ class StreamingSession:
                 self._is_looking = True
                 self._world.at(look_s, self._look_again)
                 return
-            if not self._server.send_next(self._pacer.fragment_bytes):
+            serial = self._server.send_next(self._pacer.fragment_bytes)
+            if serial is None:
                 return
 
     def _look_again(self) -> None:
@@ -134,13 +167,13 @@ class _Server:
             if isinstance(event, Hello):
                 self.session.send_welcome(self._plan)
 
-    def send_next(self, most_bytes: int) -> bool:
-        """Choose a fragment and send it; False where there is nothing to send."""
+    def send_next(self, most_bytes: int) -> int | None:
+        """Choose and send a fragment; the view that it is for, None: there is none to send."""
         piece = self.session.next_fragment(most_bytes)
         if piece is None:
-            return False
+            return None
         self.session.send_fragment(piece, self._read(piece.file_offset, piece.length))
-        return True
+        return piece.view_serial
 
     def _read(self, offset: int, length: int) -> bytes:
         return self._data[offset : offset + length]

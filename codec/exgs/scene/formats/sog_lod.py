@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exgs.scene.errors import SceneError
@@ -101,3 +101,52 @@ def _rows(meta: Meta, level: int) -> Iterator[tuple[int, int, int]]:
             nearest = next((found for found in levels if found >= level), levels[-1])
             rows = lods[str(nearest)]
             yield rows["file"].integer(), rows["offset"].integer(), rows["count"].integer()
+
+
+@dataclass(frozen=True, slots=True)
+class SogRows:
+    """Rows of one folder that a region shows at a level."""
+
+    file: int  # number of the folder
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SogNode:
+    """A region of a streamed SOG: its box, and its rows by level (0: the finest)."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    levels: dict[int, SogRows]
+
+
+def read_sog_nodes(path: str | os.PathLike[str]) -> tuple[list[Path], list[SogNode]]:
+    """The folders (or bundles) of a streamed SOG that are here, and its regions.
+
+    Levels whose folder is missing are left out. Raises SceneError, OSError.
+    """
+    path = Path(path)
+    meta = _read_meta(path)
+    units = _units(meta, path)
+    kept = [number for number, unit in enumerate(units) if unit.exists()]
+    place = {number: new for new, number in enumerate(kept)}
+    nodes = []
+    waiting = [meta["tree"]]
+    while waiting:
+        node = waiting.pop()
+        if "children" in node:
+            waiting.extend(reversed(list(node["children"].items())))
+        elif "lods" in node:
+            lods, bound = node["lods"], node["bound"]
+            levels = {}
+            for key in lods.names():
+                rows = lods[key]
+                if key.isdecimal() and (file := rows["file"].integer()) in place:
+                    levels[int(key)] = SogRows(
+                        place[file], rows["offset"].integer(), rows["count"].integer()
+                    )
+            if levels:
+                low, high = (tuple(bound[name].numbers(3).tolist()) for name in ("min", "max"))
+                nodes.append(SogNode(low, high, levels))
+    return [units[number] for number in kept], nodes

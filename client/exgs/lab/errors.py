@@ -1,0 +1,9 @@
+"""Errors of the laboratory."""
+
+from __future__ import annotations
+
+from exgs.codec.errors import ExgsError
+
+
+class LabError(ExgsError):
+    """An experiment that can't be read or run; the message names the place and the remedy."""

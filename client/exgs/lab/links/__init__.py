@@ -1,0 +1,1 @@
+"""Links of experiments: rates over time from traces, and transports over them."""

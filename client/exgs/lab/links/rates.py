@@ -1,0 +1,123 @@
+"""The rate of a link over time: piecewise constant, repeated without end.
+
+`passed_s` answers the one question of a bottleneck: when have so many bytes passed that came at a
+given time? It is exact, so that results don't depend on a step of simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.client.link import Bottleneck, Link
+from exgs.lab.errors import LabError
+
+Doubles = npt.NDArray[np.float64]
+
+_MOST_ROUNDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """Rates [N] in bits per second, each from its start [N] in seconds to the next one's.
+
+    The first starts at 0. The last ends at `length_s`, where it begins again.
+    """
+
+    starts_s: Doubles
+    rates_bps: Doubles
+    length_s: float
+
+    @staticmethod
+    def of(starts_s: Sequence[float], rates_bps: Sequence[float], length_s: float) -> Rates:
+        """Check and build. Raises LabError."""
+        starts, rates = np.asarray(starts_s, np.float64), np.asarray(rates_bps, np.float64)
+        if not len(starts) or len(starts) != len(rates) or starts[0] != 0:
+            raise LabError("rates need one start each, the first at 0 s")
+        if (np.diff(starts) <= 0).any() or length_s <= starts[-1]:
+            raise LabError("times of a trace must rise")
+        if not np.isfinite(rates).all() or (rates < 0).any() or not (rates > 0).any():
+            raise LabError("rates of a trace must be 0 or more, and not all of them 0")
+        return Rates(starts, rates, float(length_s))
+
+    @property
+    def mean_bps(self) -> float:
+        """The mean over the whole length."""
+        return self.bits_before(self.length_s) / self.length_s
+
+    def bits_before(self, time_s: float) -> float:
+        """Bits that could have passed from 0 to `time_s`, which may be beyond the length."""
+        rounds, rest_s = divmod(time_s, self.length_s)
+        ends = np.minimum(np.append(self.starts_s[1:], self.length_s), rest_s)
+        within = float((np.maximum(ends - self.starts_s, 0) * self.rates_bps).sum())
+        if not rounds:
+            return within
+        return rounds * float(self.bits_before(np.nextafter(self.length_s, 0))) + within
+
+    def rate_at(self, time_s: float) -> float:
+        """The rate at a time."""
+        place = int(np.searchsorted(self.starts_s, time_s % self.length_s, "right")) - 1
+        return float(self.rates_bps[place])
+
+    def shifted(self, by_s: float) -> Rates:
+        """The same rates, begun `by_s` seconds into them."""
+        by_s %= self.length_s
+        if not by_s:
+            return self
+        first = int(np.searchsorted(self.starts_s, by_s, "right")) - 1
+        starts = np.concatenate(
+            [[by_s], self.starts_s[first + 1 :], self.starts_s[: first + 1] + self.length_s]
+        )
+        rates = np.concatenate([self.rates_bps[first:], self.rates_bps[: first + 1]])
+        return Rates(starts - by_s, rates, self.length_s)
+
+    def scaled(self, factor: float) -> Rates:
+        """The same with all rates times `factor`."""
+        return Rates(self.starts_s, self.rates_bps * factor, self.length_s)
+
+
+class RateWalk:
+    """Goes along `Rates` forwards only, a step at a time: quick, since nothing is searched."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._ends: list[float] = np.append(rates.starts_s[1:], rates.length_s).tolist()
+        self._rates: list[float] = rates.rates_bps.tolist()
+        self._length_s = rates.length_s
+        self._place = 0
+        self._base_s = 0.0  # start of the round that `_place` is in
+
+    def passed_s(self, time_s: float, bits: float) -> float:
+        """When `bits` have passed that start at `time_s`, which never falls between calls."""
+        for _ in range(_MOST_ROUNDS):
+            end_s: float = self._base_s + self._ends[self._place]
+            rate = self._rates[self._place]
+            if time_s < end_s:
+                room = (end_s - time_s) * rate
+                if bits <= room and rate > 0:
+                    return time_s + bits / rate
+                bits -= room
+                time_s = end_s
+            self._place += 1
+            if self._place == len(self._ends):
+                self._place = 0
+                self._base_s += self._length_s
+        raise LabError("a trace carries nothing")
+
+
+class TracedBottleneck(Bottleneck):
+    """A bottleneck whose rate follows a trace."""
+
+    def __init__(self, link: Link, rates: Rates, *, start_s: float = 0.0) -> None:
+        super().__init__(link)
+        self._walk = RateWalk(rates)
+        self._start_s = start_s  # of the trace, on the clock of the calls
+
+    def send(self, now_s: float, length_bytes: int) -> float:
+        """When `length_bytes` bytes that come at `now_s` have passed."""
+        begin_s = max(self._free_s, now_s)
+        passed_s = self._walk.passed_s(begin_s - self._start_s, length_bytes * 8)
+        self._free_s = passed_s + self._start_s
+        return self._free_s

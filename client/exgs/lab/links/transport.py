@@ -1,0 +1,84 @@
+"""Transports over a link: how a sender's window grows, and what a loss does to it.
+
+`bbr` is `exgs.client.link.Lane`: the window is the bandwidth-delay product and a queue, a loss
+costs a repeat and a round trip, and does not shrink the window. `cubic` follows RFC 9438: a loss
+or a full queue multiplies the window by 0.7, after which it grows by C (t - K)^3 + W_max.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane, Link
+from exgs.lab.errors import LabError
+from exgs.lab.links.rates import Rates, TracedBottleneck
+
+_CUBIC_C = 0.4  # segments per s^3, RFC 9438 section 5
+_CUBIC_BETA = 0.7  # section 4.6
+TRANSPORTS = ("bbr", "cubic")
+
+
+class CubicLane(Lane):
+    """One direction of a TCP connection that CUBIC governs."""
+
+    def __init__(self, link: Link, bottleneck: Bottleneck, rng: random.Random) -> None:
+        super().__init__(link, bottleneck, rng)
+        self._cap_bytes = link.window_bytes
+        self._now_s = self._epoch_s = 0.0
+        self._most = 0.0  # segments before the last fall; 0: slow start goes on
+
+    def send(self, now_s: float, length_bytes: int) -> float:
+        """When these bytes come out. A loss among them makes the window fall."""
+        losses = self.losses
+        arrival_s = super().send(now_s, length_bytes)
+        self._now_s = max(self._now_s, now_s)
+        if self.losses > losses:
+            self._fall()
+        return arrival_s
+
+    def acknowledge(self, length_bytes: int) -> None:
+        """These bytes have come: the window grows."""
+        self._unacknowledged_bytes -= length_bytes
+        if not self._most:
+            self._window_bytes += length_bytes
+        else:
+            time_s = self._now_s - self._epoch_s + self._link.rtt_s
+            turn_s = (self._most * (1 - _CUBIC_BETA) / _CUBIC_C) ** (1 / 3)
+            wanted = _CUBIC_C * (time_s - turn_s) ** 3 + self._most
+            self._window_bytes = max(self._window_bytes, int(wanted * SEGMENT_BYTES))
+        if self._window_bytes >= self._cap_bytes:  # the queue overflows
+            self._window_bytes = self._cap_bytes
+            self._fall()
+
+    def _fall(self) -> None:
+        """At most once in a round trip."""
+        if self._most and self._now_s - self._epoch_s < self._link.rtt_s:
+            return
+        self._epoch_s = self._now_s
+        self._most = self._window_bytes / SEGMENT_BYTES
+        self._window_bytes = max(2 * SEGMENT_BYTES, int(self._window_bytes * _CUBIC_BETA))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkModel:
+    """A link of an experiment, ready to be used from some second of its trace on."""
+
+    link: Link  # of a trace: with its mean rate
+    rates: Rates | None = None  # None: constant
+    transport: str = "bbr"
+
+    def __post_init__(self) -> None:
+        if self.transport not in TRANSPORTS:
+            raise LabError(f"transport {self.transport!r} is none of {', '.join(TRANSPORTS)}")
+
+    def bottleneck(self, *, start_s: float = 0.0) -> Bottleneck:
+        """A bottleneck at the beginning of the trace; `start_s` is when that is."""
+        if self.rates is None:
+            return Bottleneck(self.link)
+        return TracedBottleneck(self.link, self.rates, start_s=start_s)
+
+    def lane(self, bottleneck: Bottleneck, rng: random.Random) -> Lane:
+        """A new connection's lane over a bottleneck."""
+        kind = CubicLane if self.transport == "cubic" else Lane
+        return kind(self.link, bottleneck, rng)

@@ -1,0 +1,117 @@
+"""Numbers of a session: times to a quality, quality over time, dips, bytes wasted, stalls, QoE.
+
+| column | unit | what it is |
+| first_picture_s | s | until the first item that shows something is complete |
+| t25_s, t30_s, t35_s | s | until the picture first has so many dB; empty: never |
+| ready_s | s | until everything that is wanted is there; empty: never |
+| mean_db, p5_db, last_db | dB | PSNR over the session: mean, 5th percentile, at the end |
+| mean_ssim | | SSIM over the session |
+| dips, dip_db, dip_s | , dB, s | falls by 1 dB below what it was: how often, deep, long |
+| answer_ms | ms | from a change of view to the first byte that was chosen for it, median |
+| received_bytes | bytes | received, with all overhead |
+| wasted_bytes | bytes | of items that were never seen once they were there, or not whole |
+| stall_s | s | below 20 dB, once there was a picture |
+| qoe | | see `Weights` |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.lab.assets.asset import Asset
+from exgs.lab.quality.seen import Seen
+from exgs.lab.transcript import Transcript
+
+Doubles = npt.NDArray[np.float64]
+
+LEVELS_DB = (25, 30, 35)
+STALL_DB = 20.0
+_DIP_DB = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """QoE as the sum that ABR papers use (Yin et al., SIGCOMM 2015), with utility from 0 to 1.
+
+    qoe = mean utility - switch * mean |change of utility| a second - stall * share of time below
+    20 dB - wait * seconds to the first picture; utility = (PSNR - 20) / 20, within 0 and 1.
+    """
+
+    switch: float = 0.2
+    stall: float = 1.0
+    wait: float = 0.02
+
+
+def measure(
+    asset: Asset, transcript: Transcript, seen: Seen, was_seen: npt.NDArray[np.bool_], qoe: Weights
+) -> dict[str, float | int | None]:
+    """The numbers of a session, by column. `was_seen` [N]: items in a view after they came."""
+    times, psnr_db = seen.times_s, seen.psnr_db
+    shows = ~asset.is_setup[transcript.items]
+    first_s = float(transcript.times_s[shows][0]) if shows.any() else None
+    row: dict[str, float | int | None] = {"first_picture_s": first_s}
+    for level in LEVELS_DB:
+        reached = np.flatnonzero(psnr_db >= level)
+        row[f"t{level}_s"] = float(times[reached[0]]) if len(reached) else None
+    row["ready_s"] = transcript.done_s
+    row["mean_db"] = float(psnr_db.mean())
+    row["p5_db"] = float(np.percentile(psnr_db, 5))
+    row["last_db"] = float(psnr_db[-1])
+    row["mean_ssim"] = float(seen.ssim.mean())
+    row |= _dips(times, psnr_db)
+    answered = transcript.answered_s
+    row["answer_ms"] = float(np.median(answered)) * 1e3 if len(answered) else None
+    never_seen = transcript.items[~was_seen & shows]
+    row["received_bytes"] = transcript.bytes_at(float(times[-1]))
+    row["wasted_bytes"] = int(asset.item_bytes[never_seen].sum()) + transcript.partial_bytes
+    step_s = float(times[0])
+    started = times >= (first_s if first_s is not None else math.inf)
+    stall_s = float((started & (psnr_db < STALL_DB)).sum()) * step_s
+    row["stall_s"] = stall_s
+    row["qoe"] = _qoe(times, psnr_db, first_s, stall_s, qoe)
+    return row
+
+
+def _dips(times: Doubles, psnr_db: Doubles) -> dict[str, float | int | None]:
+    """Falls of 1 dB and more below the level before: until it is back, or the session ends."""
+    depths, lengths = [], []
+    level, low, since = float(psnr_db[0]), 0.0, None
+    for time_s, value in zip(times.tolist(), psnr_db.tolist(), strict=True):
+        if since is None:
+            if value <= level - _DIP_DB:
+                since, low = time_s, value
+            else:
+                level = value
+        else:
+            low = min(low, value)
+            if value > level - _DIP_DB:
+                depths.append(level - low)
+                lengths.append(time_s - since)
+                level, since = value, None
+    if since is not None:
+        depths.append(level - low)
+        lengths.append(float(times[-1]) - since)
+    return {
+        "dips": len(depths),
+        "dip_db": float(np.mean(depths)) if depths else None,
+        "dip_s": float(np.mean(lengths)) if lengths else None,
+    }
+
+
+def _qoe(
+    times: Doubles, psnr_db: Doubles, first_s: float | None, stall_s: float, weights: Weights
+) -> float:
+    length_s = float(times[-1])
+    utility = np.clip((psnr_db - STALL_DB) / 20, 0, 1)
+    changes = float(np.abs(np.diff(utility)).sum()) / length_s
+    wait_s = first_s if first_s is not None else length_s
+    return (
+        float(utility.mean())
+        - weights.switch * changes
+        - weights.stall * stall_s / length_s
+        - weights.wait * wait_s
+    )

@@ -1,0 +1,1 @@
+"""What to send next: policies that an experiment compares."""

@@ -1,0 +1,194 @@
+"""The fast quality model: measured curves of error over progress, by view and tile.
+
+For some views of a path, and some states of a scene on its way, the squared error of the picture is
+booked to the tiles whose Gaussians make up its pixels (as the encoder does). A state of any mixture
+is then the sum over tiles of what each showed at the same progress. What it leaves out: a tile in
+front that is missing shows what lies behind it. Its error against rendering is measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.lab.assets.asset import Asset
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.metrics import ssim
+
+Doubles = npt.NDArray[np.float64]
+Longs = npt.NDArray[np.int64]
+
+MOST_DB = 60.0  # pictures of 8 bits hardly differ
+_STATES = 11
+_GROWTH = 1.6  # of bytes from one state to the next, at least
+_LEAST_ERROR = 1e-9
+_VERSION = 2  # of what is cached
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """Measured errors of one scene in one format, in V views, K states, T tiles."""
+
+    errors: npt.NDArray[np.float32]  # [V, K, T] squared error, a share of the picture's mean
+    progress: npt.NDArray[np.float32]  # [K, T]
+    ssim: npt.NDArray[np.float32]  # [V, K]
+
+    def mse(self, views: Longs, progress: npt.NDArray[np.float32]) -> Doubles:
+        """Mean squared error [S] in views [S] at progress [S, T]."""
+        logs = np.log(np.maximum(self.errors, _LEAST_ERROR))
+        total = np.zeros(len(views))
+        for view in np.unique(views):
+            rows = np.flatnonzero(views == view)
+            for tile in range(self.progress.shape[1]):
+                value = np.interp(progress[rows, tile], self.progress[:, tile], logs[view, :, tile])
+                total[rows] += np.exp(value)
+        return total
+
+    def tile_errors(self, view: int, progress: npt.NDArray[np.float32]) -> Doubles:
+        """Errors [N, T] in one view at progress [N, T]."""
+        logs = np.log(np.maximum(self.errors[view], _LEAST_ERROR))
+        made = np.empty(progress.shape)
+        for tile in range(self.progress.shape[1]):
+            made[:, tile] = np.interp(progress[:, tile], self.progress[:, tile], logs[:, tile])
+        return np.exp(made)
+
+    def ssim_at(self, views: Longs, psnr_db: Doubles) -> Doubles:
+        """SSIM [S], read off each view's own curve of SSIM over PSNR."""
+        made = np.empty(len(views))
+        for view in np.unique(views):
+            rows = views == view
+            curve = psnr_of(self.errors[view].sum(axis=1, dtype=np.float64))
+            order = np.argsort(curve, kind="stable")
+            made[rows] = np.interp(psnr_db[rows], curve[order], self.ssim[view][order])
+        return made
+
+
+def psnr_of(mse: Doubles) -> Doubles:
+    """PSNR in dB, at most MOST_DB."""
+    made: Doubles = np.minimum(-10 * np.log10(np.maximum(mse, 1e-12)), MOST_DB)
+    return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """The whole scene that all formats are compared with."""
+
+    key: str
+    load: Callable[[], Gaussians]
+    antialiased: bool = False
+
+
+def measured(
+    asset: Asset,
+    reference: Reference,
+    cameras: Sequence[Camera],
+    cache: Path,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Curves:
+    """The curves of an asset in these views, from the cache or measured now."""
+    path = cache / f"curves-{_key(asset, reference, cameras)}.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return Curves(kept["errors"], kept["progress"], kept["ssim"])
+    curves = measure(asset, reference, cameras, progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        np.savez(file, errors=curves.errors, progress=curves.progress, ssim=curves.ssim)
+    return curves
+
+
+def measure(
+    asset: Asset,
+    reference: Reference,
+    cameras: Sequence[Camera],
+    progress: Callable[[float], None] = lambda _: None,
+) -> Curves:
+    """Draw every state in every view, and book the errors."""
+    whole = Painter(reference.load(), antialiased=reference.antialiased)
+    wanted = [whole.picture(camera) for camera in cameras]
+    ends = _state_ends(asset)
+    at = np.zeros((len(ends), asset.tile_count), np.float32)
+    pictures: list[list[FloatArray]] = [[] for _ in cameras]
+    likeness = np.zeros((len(cameras), len(ends)), np.float32)
+    drawing, done = asset.source.open(), 0
+    for state, end in enumerate(ends):
+        for item in range(done, end):
+            drawing.add(item)
+        done = end
+        items = np.arange(end)
+        if end:
+            rows = asset.progress_of[items]
+            at[state] = rows.max(axis=0) if asset.is_level else rows.sum(axis=0)
+        painter = Painter(drawing.gaussians(), antialiased=asset.source.antialiased)
+        for view, camera in enumerate(cameras):
+            picture = painter.picture(camera)
+            pictures[view].append(np.square(picture - wanted[view]).sum(axis=2))
+            likeness[view, state] = ssim(picture, wanted[view])
+        progress((state + 1) / (len(ends) + 1))
+    return Curves(_booked(asset, cameras, pictures), at, likeness)
+
+
+class Painter:
+    """Draws one scene, clamped as a screen does."""
+
+    def __init__(self, scene: Gaussians, *, antialiased: bool) -> None:
+        self._scene = scene
+        self._rasterizer = default_rasterizer(antialiased=antialiased)
+
+    def picture(self, camera: Camera) -> FloatArray:
+        """The picture [H, W, 3]."""
+        if not len(self._scene):
+            return np.zeros((camera.height, camera.width, 3), np.float32)
+        return np.clip(self._rasterizer.render(self._scene, camera).rgb, 0, 1)
+
+
+def _booked(
+    asset: Asset, cameras: Sequence[Camera], squares: Sequence[Sequence[FloatArray]]
+) -> npt.NDArray[np.float32]:
+    count = asset.tile_count
+    made = np.zeros((len(cameras), len(squares[0]), count), np.float32)
+    owners, tiles = asset.source.owners() if count > 1 else (None, None)
+    rasterizer = default_rasterizer(antialiased=asset.source.antialiased)
+    for view, camera in enumerate(cameras):
+        images = np.stack(squares[view], axis=2)
+        pixels = 3.0 * images.shape[0] * images.shape[1]
+        totals = images.sum(axis=(0, 1), dtype=np.float64) / pixels
+        if owners is None or tiles is None:
+            made[view, :, 0] = totals
+            continue
+        sums = rasterizer.backproject(owners, camera, images).sums
+        for state, total in enumerate(totals.tolist()):
+            booked = np.bincount(tiles, sums[:, state], count)
+            whole = float(booked.sum())
+            made[view, state] = booked * (total / whole) if whole > 0 else total / count
+    return made
+
+
+def _state_ends(asset: Asset) -> list[int]:
+    """Numbers of items after which to measure: none, then about geometric in bytes, and all."""
+    sums = np.cumsum(asset.item_bytes).astype(np.float64)
+    first = float(sums[0])
+    growth = max(_GROWTH, (float(sums[-1]) / first) ** (1 / (_STATES - 2)))
+    ends, last = [0, 1], first
+    for item in range(1, len(asset)):
+        if sums[item] >= last * growth:
+            ends.append(item + 1)
+            last = float(sums[item])
+    return sorted({*ends, len(asset)}) if not asset.is_level else list(range(len(asset) + 1))
+
+
+def _key(asset: Asset, reference: Reference, cameras: Sequence[Camera]) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {asset.key} {reference.key}".encode())
+    for camera in cameras:
+        digest.update(np.round(camera.viewmat, 6).tobytes())
+        digest.update(np.round(camera.K, 6).tobytes())
+        digest.update(f"{camera.width}x{camera.height}".encode())
+    return digest.hexdigest()[:24]

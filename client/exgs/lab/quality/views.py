@@ -1,0 +1,47 @@
+"""Which views of a path to measure, and which of them stands for a moment of a session."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.lab.viewers.path import Pose, angle_between
+from exgs.lab.weights import PathViews
+
+Longs = npt.NDArray[np.int64]
+
+_ENOUGH = 0.06  # distance of poses that counts as the same view: 3.4 degrees, or 6% of the reach
+
+
+def spread_views(views: PathViews, count: int, reach: float, most: int) -> list[int]:
+    """At most `most` of `count` views of a path, none far from all of them.
+
+    Each time the view that is farthest from those taken (Gonzalez 1985).
+    """
+    step = max(1, round(0.5 / views.step_s))
+    numbers = list(range(0, count, step))
+    poses = [views.pose(number) for number in numbers]
+    taken = [0]
+    away = np.array([distance(poses[0], pose, reach) for pose in poses])
+    while len(taken) < most and float(away.max()) > _ENOUGH:
+        taken.append(int(away.argmax()))
+        from_it = [distance(poses[taken[-1]], pose, reach) for pose in poses]
+        away = np.minimum(away, from_it)
+    return [numbers[place] for place in sorted(taken)]
+
+
+def nearest_views(
+    views: PathViews, count: int, origin: PathViews, taken: list[int], reach: float
+) -> Longs:
+    """For each of `count` views the place in `taken` (views of `origin`) of the nearest one."""
+    poses = [origin.pose(number) for number in taken]
+    rows = [
+        [distance(pose, views.pose(number), reach) for pose in poses] for number in range(count)
+    ]
+    nearest: Longs = np.argmin(np.array(rows), axis=1).astype(np.int64)
+    return nearest
+
+
+def distance(a: Pose, b: Pose, reach: float) -> float:
+    """How far apart two views are: radians of turn plus steps relative to the scene's reach."""
+    return angle_between(a.quat, b.quat) + float(np.linalg.norm(a.eye - b.eye)) / reach

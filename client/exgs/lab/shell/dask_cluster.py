@@ -1,0 +1,36 @@
+"""Runs sessions on a Dask cluster; `distributed` is imported only here, when it is asked for.
+
+Workers need the same files under the same paths. A worker that is lost is no loss: its sessions are
+run again elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exgs.lab.errors import LabError
+from exgs.lab.session import Result
+
+if TYPE_CHECKING:
+    from exgs.lab.shell.sweep import Planned
+
+
+def run_on_cluster(
+    address: str, path: Path, cache: Path, planned: Sequence[Planned]
+) -> Iterator[tuple[Planned, Result]]:
+    """Run sessions on the cluster at an address, in any order. Raises LabError, OSError."""
+    try:
+        from distributed import Client, as_completed
+    except ModuleNotFoundError as error:
+        raise LabError("--dask needs the package distributed: pip install distributed") from error
+    from exgs.lab.shell.sweep import run_here
+
+    with Client(address) as client:
+        waiting = {
+            client.submit(run_here, path.resolve(), cache.resolve(), item, key=item.key): item
+            for item in planned
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()

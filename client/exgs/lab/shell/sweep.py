@@ -1,0 +1,199 @@
+"""Runs all sessions of an experiment, over processes, and goes on where it was stopped.
+
+Each session's result is a file in OUT/sessions, named by a hash of all that it depends on. The
+table is made of these files in the order of the experiment, so it is the same however it was run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from exgs.lab.errors import LabError
+from exgs.lab.experiment import Experiment, read_experiment
+from exgs.lab.results.table import settings_of, write_table
+from exgs.lab.session import CORES, Job, Result, job_key, jobs_of, run_job
+from exgs.lab.stage import Stage
+from exgs.scene.files import atomic_write
+
+Report = Callable[[str, float], None]
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A session to run: its number in the experiment, and the name of its result."""
+
+    number: int
+    job: Job
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a run of an experiment gave."""
+
+    rows: list[dict[str, Any]]
+    ran: int  # sessions that were simulated now
+    kept: int  # sessions whose results were there
+
+
+def run_sweep(
+    path: Path,
+    out: Path,
+    cache: Path,
+    *,
+    processes: int = 1,
+    dask: str | None = None,
+    report: Report = lambda stage, fraction: None,
+    note: Note = lambda _: None,
+) -> Sweep:
+    """Run an experiment into a folder. Raises LabError and what its files raise."""
+    experiment = at_hand(read_experiment(path), note)
+    sessions = out / "sessions"
+    sessions.mkdir(parents=True, exist_ok=True)
+    _prepare(experiment, cache, report)
+    planned = [
+        Planned(number, job, job_key(job, experiment, number))
+        for number, job in enumerate(jobs_of(experiment))
+    ]
+    missing = [item for item in planned if not _file(sessions, item).exists()]
+    for done, (item, result) in enumerate(_run(experiment, cache, missing, processes, dask)):
+        _store(_file(sessions, item), result)
+        report("simulating", (done + 1) / len(missing))
+    rows = [_row(experiment, sessions, item) for item in planned]
+    write_table(out / "table.csv", rows)
+    _write_series(out / "series.csv", sessions, planned)
+    return Sweep(rows, len(missing), len(planned) - len(missing))
+
+
+def at_hand(experiment: Experiment, note: Note) -> Experiment:
+    """The experiment without optional rows whose files aren't here.
+
+    Raises LabError for one that isn't optional, or where nothing is left.
+    """
+    kept: dict[str, tuple[Any, ...]] = {}
+    for table in ("scenes", "links", "viewers"):
+        rows = []
+        for row in getattr(experiment, table):
+            gone = _gone(row)
+            if gone is None:
+                rows.append(row)
+            elif row.optional:
+                note(f"left out {row.name}: {gone} is not here")
+            else:
+                raise LabError(f"{gone}: no such file, wanted by {row.name}")
+        if not rows:
+            raise LabError(f"no {table} are left: none of their files is here")
+        kept[table] = tuple(rows)
+    return Experiment(
+        experiment.path,
+        experiment.settings,
+        kept["scenes"],
+        kept["links"],
+        kept["viewers"],
+        experiment.policies,
+        experiment.formats,
+        experiment.qoe,
+    )
+
+
+def _gone(row: Any) -> Path | None:
+    files = [*getattr(row, "files", {}).values(), getattr(row, "trace", None)]
+    files.append(getattr(row, "file", None))
+    return next((path for path in files if path is not None and not path.exists()), None)
+
+
+def _prepare(experiment: Experiment, cache: Path, report: Report) -> None:
+    """Encode and measure what is not in the cache, before processes share it."""
+    stage = Stage(experiment, cache)
+    formats = sorted({policy.format for policy in experiment.policies})
+    needs_curves = experiment.settings.quality == "fast" or any(
+        policy.use == "knows-future" for policy in experiment.policies
+    )
+    for scene in experiment.scenes:
+        for kind in formats:
+            report(f"opening {scene.name} as {kind}", 0.0)
+            stage.scene(scene.name).asset(kind)
+            for viewer in experiment.viewers if needs_curves else ():
+                label = f"measuring {scene.name} as {kind} for {viewer.name}"
+                stage.scene(scene.name).curves(kind, viewer, functools.partial(report, label))
+    for link in experiment.links:
+        stage.link(link, 0)
+
+
+def _run(
+    experiment: Experiment,
+    cache: Path,
+    planned: Sequence[Planned],
+    processes: int,
+    dask: str | None,
+) -> Iterator[tuple[Planned, Result]]:
+    if dask is not None and planned:
+        from exgs.lab.shell.dask_cluster import run_on_cluster
+
+        yield from run_on_cluster(dask, experiment.path, cache, planned)
+        return
+    if processes <= 1 or len(planned) <= 1:
+        for item in planned:
+            yield item, run_here(experiment.path, cache, item)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        waiting = {pool.submit(run_here, experiment.path, cache, item): item for item in planned}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run_here(path: Path, cache: Path, item: Planned) -> Result:
+    """Run one session in this process, which keeps what it has opened for the next ones."""
+    return run_job(item.job, _stage(path, cache), item.number)
+
+
+@functools.lru_cache(maxsize=1)
+def _stage(path: Path, cache: Path) -> Stage:
+    return Stage(read_experiment(path), cache)
+
+
+def _file(sessions: Path, item: Planned) -> Path:
+    return sessions / f"{item.key}.json"
+
+
+def _store(path: Path, result: Result) -> None:
+    with atomic_write(path) as file:
+        file.write(json.dumps(asdict(result)).encode())
+
+
+def _load(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_bytes())
+    return loaded
+
+
+def _row(experiment: Experiment, sessions: Path, item: Planned) -> dict[str, Any]:
+    return {**_load(_file(sessions, item))["row"], **settings_of(experiment, item.job)}
+
+
+def _write_series(path: Path, sessions: Path, planned: Sequence[Planned]) -> None:
+    """Quality over time of all sessions: one row a session and moment."""
+    lines = ["scene,link,viewer,policy,seed,time_s,psnr_db\n"]
+    for item in planned:
+        kept = _load(_file(sessions, item))
+        label = ",".join(str(value) for value in item.job.label.values())
+        for time_s, value in zip(kept["times_s"], kept["psnr_db"], strict=True):
+            lines.append(f"{label},{time_s:g},{value:g}\n")
+    with atomic_write(path) as file:
+        file.write("".join(lines).encode())
+
+
+def uses_cores(experiment: Experiment) -> bool:
+    """Whether a policy is the real protocol."""
+    return any(policy.use in CORES for policy in experiment.policies)

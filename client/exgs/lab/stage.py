@@ -1,0 +1,227 @@
+"""What an experiment's sessions share: scenes opened, paths placed, curves measured.
+
+All of it is found by the experiment and a cache folder alone, so that processes, here or elsewhere,
+open it for themselves; what is costly lies in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from exgs.client.link import Link, parse_link
+from exgs.codec.decoding.home_camera import home_camera
+from exgs.codec.encoding.encode import EncodeOptions, encode
+from exgs.lab.assets.asset import Asset
+from exgs.lab.assets.exgs_file import ExgsFile, exgs_asset
+from exgs.lab.assets.peers import sog_asset, splat_asset, whole_file_asset
+from exgs.lab.errors import LabError
+from exgs.lab.experiment import Experiment, LinkSpec, SceneSpec, ViewerSpec
+from exgs.lab.links.rates import Rates
+from exgs.lab.links.traces import read_trace
+from exgs.lab.links.transport import LinkModel
+from exgs.lab.plugins import is_plugin, load_plugin
+from exgs.lab.quality.curves import Curves, Reference, measured
+from exgs.lab.quality.views import spread_views
+from exgs.lab.stream import shifted
+from exgs.lab.viewers.made import Place, made_path
+from exgs.lab.viewers.path import ViewPath
+from exgs.lab.viewers.recorded import read_camera_path, read_eyenavgs
+from exgs.lab.weights import PathViews
+from exgs.scene.formats import read_scene, write_scene
+from exgs.scene.gaussians import Gaussians
+
+Note = Callable[[str], None]
+
+_READERS: dict[str, Callable[[Path], Asset]] = {
+    "exgs": exgs_asset,
+    "spz": whole_file_asset,
+    "splat": splat_asset,
+    "sog": sog_asset,
+}
+_ENDINGS = {"exgs": ".exgs", "spz": ".spz", "splat": ".splat"}
+_FOV_Y = 0.8726646259971648  # 50 degrees, where a file names no home view
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """A path through a scene, and which views of it are measured."""
+
+    path: ViewPath
+    whole: PathViews
+    measured: list[int]  # numbers of views of `whole`
+
+
+class Stage:
+    """Opens what sessions need, each thing once."""
+
+    def __init__(self, experiment: Experiment, cache: Path) -> None:
+        self.experiment = experiment
+        self.cache = cache
+        self._scenes = {
+            spec.name: SceneStage(spec, experiment, cache) for spec in experiment.scenes
+        }
+        self._links: dict[str, LinkModel] = {}
+
+    def scene(self, name: str) -> SceneStage:
+        """A scene by its name."""
+        return self._scenes[name]
+
+    def link(self, spec: LinkSpec, seed: int) -> LinkModel:
+        """A link as a seed sees it: a trace begins anywhere."""
+        if spec.name not in self._links:
+            self._links[spec.name] = open_link(spec)
+        link = self._links[spec.name]
+        if link.rates is None or not spec.vary or not seed:
+            return link
+        chance = random.Random(f"{spec.name}/{seed}")
+        return shifted(link, chance.random() * link.rates.length_s)
+
+
+def open_link(spec: LinkSpec) -> LinkModel:
+    """The model of a link. Raises LabError, LinkError, OSError."""
+    if spec.rate:
+        return LinkModel(parse_link(spec.rate), transport=spec.transport)
+    if spec.trace is not None:
+        rates = read_trace(spec.trace, spec.form)
+    else:
+        starts = [at for at, _ in spec.steps]
+        length_s = 2 * starts[-1] - starts[-2] if len(starts) > 1 else 1.0
+        rates = Rates.of(starts, [rate * 1e6 for _, rate in spec.steps], length_s)
+    rates = rates.scaled(spec.scale)
+    link = Link(rates.mean_bps, spec.delay_ms / 1e3, spec.jitter_ms / 1e3, spec.loss)
+    return LinkModel(link, rates, spec.transport)
+
+
+class SceneStage:
+    """One scene: its files, its place for viewers, its curves."""
+
+    def __init__(self, spec: SceneSpec, experiment: Experiment, cache: Path) -> None:
+        self.spec = spec
+        self._experiment = experiment
+        self._cache = cache
+        self._assets: dict[str, Asset] = {}
+        self._sights: dict[str, Sight] = {}
+        self._curves: dict[tuple[str, str], Curves] = {}
+
+    def missing(self) -> Path | None:
+        """A file that isn't there, if any."""
+        return next((path for path in self.spec.files.values() if not path.exists()), None)
+
+    def file(self, kind: str) -> Path:
+        """The file of a format, made of the source where that is wanted."""
+        if kind in self.spec.files:
+            return self.spec.files[kind]
+        if kind not in self.spec.make or kind not in _ENDINGS:
+            raise LabError(f"scene {self.spec.name}: no {kind} file, and none to be made")
+        path = self._cache / f"{self.spec.name}-{self._source_key}{_ENDINGS[kind]}"
+        if not path.exists():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            source = read_scene(self.spec.files["source"])
+            if kind == "exgs":
+                encode(source, path, EncodeOptions())
+            else:
+                write_scene(path, source)
+        return path
+
+    def asset(self, kind: str) -> Asset:
+        """The items of a format."""
+        if kind not in self._assets:
+            reader = _READERS.get(kind)
+            if reader is None:
+                named = self._experiment.formats.get(kind, "")
+                if not is_plugin(named):
+                    raise LabError(
+                        f"format {kind!r} is none of {', '.join(_READERS)}, nor in [formats]"
+                    )
+                reader = load_plugin(named, self._experiment.folder)
+            self._assets[kind] = reader(self.file(kind))
+        return self._assets[kind]
+
+    @cached_property
+    def _source_key(self) -> str:
+        return hashlib.sha256(self.spec.files["source"].read_bytes()).hexdigest()[:16]
+
+    @cached_property
+    def own(self) -> ExgsFile:
+        """The .exgs file, which says where to look from."""
+        source = self.asset("exgs").source
+        if not isinstance(source, ExgsFile):
+            raise LabError(f"scene {self.spec.name}: its exgs file is none")
+        return source
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The scene that all formats are compared with: the source, or else the whole .exgs."""
+        path = self.spec.files.get("source")
+        if path is None:
+            return Reference(self.asset("exgs").key, self._decoded, self.own.antialiased)
+        return Reference(self._source_key, self._loaded, self.own.antialiased)
+
+    @cached_property
+    def loaded_reference(self) -> Gaussians:
+        """The Gaussians of the reference."""
+        return self.reference.load()
+
+    def _decoded(self) -> Gaussians:
+        return self.own.owners()[0]
+
+    def _loaded(self) -> Gaussians:
+        return read_scene(self.spec.files["source"]).gaussians
+
+    @cached_property
+    def place(self) -> Place:
+        """Where viewers stand: the file's home view, and what it looks at."""
+        facts, settings = self.own.head.root.facts, self._experiment.settings
+        if facts.home is None:
+            raise LabError(f"scene {self.spec.name}: its file has no home view; encode it again")
+        home = home_camera(facts.home, facts.up, settings.width, settings.height)
+        asset = self.asset("exgs")
+        boxes = (asset.low < asset.high).all(axis=1)
+        middles = (asset.low[boxes] + asset.high[boxes]) / 2
+        size = float(np.linalg.norm(asset.high[boxes].max(axis=0) - asset.low[boxes].min(axis=0)))
+        forward = home.viewmat[2, :3]
+        ahead = float((np.median(middles, axis=0) - home.position) @ forward)
+        reach = max(ahead, 0.15 * size)
+        up = np.asarray(facts.up, np.float64)
+        return Place(home, home.position + reach * forward, up / np.linalg.norm(up), reach)
+
+    def sight(self, spec: ViewerSpec) -> Sight:
+        """A viewer's path, and the views of it that are measured."""
+        if spec.name not in self._sights:
+            settings = self._experiment.settings
+            length_s = settings.length_s + spec.vary_s * (len(settings.seeds) - 1)
+            path = self._path(spec, length_s + spec.start_s)
+            first = round(spec.start_s / settings.view_step_s)
+            whole = PathViews(path, settings.view_step_s, first=first)
+            count = round(length_s / settings.view_step_s) + 1
+            taken = spread_views(whole, count, self.place.reach, settings.most_views)
+            self._sights[spec.name] = Sight(path, whole, taken)
+        return self._sights[spec.name]
+
+    def _path(self, spec: ViewerSpec, length_s: float) -> ViewPath:
+        if spec.kind in ("eyenavgs", "cameras"):
+            if spec.file is None:
+                raise LabError(f"viewer {spec.name}: it needs a file")
+            if spec.kind == "cameras":
+                return read_camera_path(spec.file, self.place, per_s=spec.per_s)
+            metres = spec.metres or 0.25 * self.place.reach
+            return read_eyenavgs(spec.file, self.place, metres=metres)
+        return made_path(spec.kind, self.place, length_s, spec.period_s)
+
+    def curves(self, kind: str, spec: ViewerSpec, progress: Callable[[float], None]) -> Curves:
+        """The measured curves of a format along a viewer's path."""
+        key = kind, spec.name
+        if key not in self._curves:
+            sight = self.sight(spec)
+            cameras = [sight.whole.camera(number) for number in sight.measured]
+            self._curves[key] = measured(
+                self.asset(kind), self.reference, cameras, self._cache, progress
+            )
+        return self._curves[key]

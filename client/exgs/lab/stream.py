@@ -1,0 +1,282 @@
+"""A session of any policy over a modelled link: fragments, a sender's window, changing views.
+
+Faster than the whole protocol (`exgs.lab.cores`) since nothing is packed: the policy's scores
+choose, the link's lane says when bytes arrive. There are two kinds of sender. The server chooses
+(`push`) and knows a view half a round trip late. Or the client chooses and asks (`ranges`): what
+it asks for comes a round trip later, and each request costs bytes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.client.link import SEGMENT_BYTES, Bottleneck
+from exgs.lab.assets.asset import Asset
+from exgs.lab.links.transport import LinkModel
+from exgs.lab.policies.policy import HOLD, Look, Policy
+from exgs.lab.transcript import Transcript
+from exgs.lab.viewers.predictors import Predictor
+from exgs.lab.weights import PathViews
+
+Doubles = npt.NDArray[np.float64]
+
+_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # as the server's pacer, whichever is more
+_MOST_FRAGMENT_BYTES = 64 << 10
+_FRAME_BYTES = 24  # head of a frame, and of a WebSocket message
+_REQUEST_BYTES = 600  # heads of an HTTP request and its answer
+_ROOM_BYTES = 32 << 10  # that may be under way on any link
+_SURPLUS, _FIRST_SURPLUS, _SLACK_S = 1.2, 2.5, 0.01  # as the server's pacer
+_AHEAD_BYTES, _AHEAD_S = 128 << 10, 0.25  # of a range client
+_RATE_S = 10.0  # the best rate of so long counts
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a session goes."""
+
+    length_s: float
+    replan_s: float = 0.5  # a policy is asked at least so often
+    profile: str = "push"  # or "ranges"
+    connect_trips: float = 2.0  # round trips before the first request can go: TCP, upgrade
+    seed: int = 0
+
+
+ErrorGain = Callable[[int, float, npt.NDArray[np.bool_]], Doubles]
+
+
+class StreamRun:
+    """One session, simulated from front to back."""
+
+    def __init__(
+        self,
+        asset: Asset,
+        policy: Policy,
+        link: LinkModel,
+        views: PathViews,
+        terms: Terms,
+        predictor: Predictor,
+        predictor_name: str,
+        error_gain: ErrorGain | None = None,
+    ) -> None:
+        self._asset, self._policy, self._link = asset, policy, link
+        self._views, self._terms = views, terms
+        self._predictor, self._predictor_name = predictor, predictor_name
+        self._error_gain = error_gain
+        self._delay_s = link.link.delay_s
+        self._is_push = terms.profile == "push"
+        self._sent = np.zeros(len(asset), np.int64)
+        self._is_open = asset.needs < 0
+        self._lead_sent = np.zeros(len(asset.lead_bytes), bool)
+        self._scores = np.zeros(len(asset))
+        self._choice = np.full(len(asset), HOLD)  # scores of what may go now
+        self._left = len(asset)
+        self._view = -1
+        self._asked_s = -np.inf
+        self._changed_s: float | None = None  # when the newest view arose, until it is answered
+        self._rates: deque[tuple[float, float]] = deque()
+        self._sampled = (0.0, 0)
+        self._surplus = _FIRST_SURPLUS
+        self._whole: list[int] = []  # that the last fragment has completed
+        self._acknowledged = 0
+        self._came: list[tuple[float, int]] = []
+        self._bytes: list[tuple[float, int]] = []
+        self._answered: list[float] = []
+
+    def run(self) -> Transcript:
+        """Simulate the whole session."""
+        rng = random.Random(self._terms.seed)
+        down: Bottleneck = self._link.bottleneck()
+        lane = self._link.lane(down, rng)
+        flight: deque[tuple[float, int]] = deque()  # when acknowledged, bytes
+        now_s = self._terms.connect_trips * self._link.link.rtt_s
+        if self._is_push:
+            now_s += self._delay_s  # HELLO
+        lag_s = 0.0 if self._is_push else self._delay_s  # from the choice to the sender
+        received = self._asset.head_bytes + _REQUEST_BYTES
+        arrival_s = lane.send(now_s + lag_s, received)
+        flight.append((arrival_s + self._ack_s, received))
+        self._bytes.append((arrival_s, received))
+        under_way = received
+        if not self._is_push:  # nothing can be chosen before the head is here
+            now_s = arrival_s
+        head_s = arrival_s
+        events = 1
+        while self._left and now_s < self._terms.length_s:
+            while flight and flight[0][0] <= now_s:
+                size = flight.popleft()[1]
+                under_way -= size
+                lane.acknowledge(size)
+                self._measure(now_s, size)
+            room = self._room_bytes() - under_way
+            if self._is_push:
+                room = min(room, lane.room)
+            if room <= 0:
+                now_s = flight[0][0]
+                continue
+            self._look(now_s)
+            item = int(self._choice.argmax())
+            if self._choice[item] == HOLD:
+                now_s = self._next_look_s(now_s)
+                continue
+            size, overhead = self._take(item, room)
+            arrival_s = lane.send(now_s + lag_s, size + overhead)
+            arrival_s = max(arrival_s, head_s)
+            flight.append((arrival_s + self._ack_s, size + overhead))
+            under_way += size + overhead
+            received += size + overhead
+            self._bytes.append((arrival_s, received))
+            if self._changed_s is not None:
+                self._answered.append(arrival_s - self._changed_s)
+                self._changed_s = None
+            self._came += [(arrival_s, whole) for whole in self._whole]
+            self._whole.clear()
+            events += 1
+        return self._transcript(events)
+
+    @property
+    def _ack_s(self) -> float:
+        """From the arrival until whoever chooses knows of it."""
+        return self._delay_s if self._is_push else 0.0
+
+    def _transcript(self, events: int) -> Transcript:
+        length_s = self._terms.length_s
+        came = [pair for pair in self._came if pair[0] <= length_s]
+        done_s = self._came[-1][0] if not self._left and len(came) == len(self._came) else None
+        return Transcript(
+            np.array([at for at, _ in came]),
+            np.array([item for _, item in came], np.int64),
+            np.array([at for at, _ in self._bytes]),
+            np.array([size for _, size in self._bytes], np.int64),
+            np.array(self._answered),
+            done_s,
+            int((self._sent * (self._sent < self._asset.item_bytes)).sum()),
+            events,
+        )
+
+    # What goes next
+
+    def _look(self, now_s: float) -> None:
+        """Ask the policy again where there is a reason."""
+        view = self._views.number(now_s - self._ack_s)
+        is_new = view != self._view
+        if not is_new and now_s - self._asked_s < self._terms.replan_s:
+            return
+        if is_new:
+            before = self._view
+            self._view = view
+            if before >= 0 and self._changed_s is None and self._has_moved(before, view):
+                self._changed_s = view * self._views.step_s
+        elif now_s == self._asked_s:
+            return
+        self._asked_s = now_s
+        self._scores = self._policy.scores(self._what_is_known(now_s))
+        self._choice = np.where(self._is_open, self._scores, HOLD)
+
+    def _has_moved(self, before: int, now: int) -> bool:
+        a, b = self._views.pose(before), self._views.pose(now)
+        return bool((a.eye != b.eye).any() or (a.quat != b.quat).any())
+
+    def _what_is_known(self, now_s: float) -> Look:
+        view, asset = self._view, self._asset
+        gain = None
+        if self._error_gain is not None:
+            ask = self._error_gain
+            here = self._sent >= asset.item_bytes
+            arrival_view = self._views.number(now_s + self._delay_s)
+            gain = lambda horizon_s: ask(arrival_view, horizon_s, here)  # noqa: E731
+        return Look(
+            now_s=now_s,
+            asset=asset,
+            camera=self._views.camera(view),
+            sent_bytes=self._sent,
+            rate_bps=8 * self._rates[0][1] if self._rates else 0.0,
+            round_trip_s=self._link.link.rtt_s,
+            weights=lambda ahead_s: self._views.weights(
+                asset, view, ahead_s, self._predictor, self._predictor_name
+            ),
+            left_s=self._terms.length_s - now_s,
+            error_gain=gain,
+        )
+
+    def _next_look_s(self, now_s: float) -> float:
+        """When the next view arrives, for a policy that holds everything back."""
+        step_s = self._views.step_s
+        next_s = (self._views.number(now_s - self._ack_s) + 1) * step_s + self._ack_s
+        return max(next_s, now_s + step_s / 2)
+
+    def _take(self, item: int, room: float) -> tuple[int, int]:
+        """Send of an item what fits: its bytes, and what comes on top."""
+        asset = self._asset
+        setup = int(asset.calls_for[item])
+        overhead = 0
+        if setup >= 0 and self._sent[setup] < asset.item_bytes[setup]:
+            overhead += int(asset.item_bytes[setup] - self._sent[setup])
+            self._sent[setup] = asset.item_bytes[setup]
+            self._finish(setup)
+        lead = int(asset.lead[item])
+        if lead >= 0 and not self._lead_sent[lead]:
+            self._lead_sent[lead] = True
+            overhead += int(asset.lead_bytes[lead])
+        if self._is_push:
+            overhead += _FRAME_BYTES
+        elif not self._sent[item]:
+            overhead += _REQUEST_BYTES * int(asset.requests[item])
+        size = int(
+            min(asset.item_bytes[item] - self._sent[item], self._fragment_bytes(), max(room, 1))
+        )
+        self._sent[item] += size
+        if self._sent[item] >= asset.item_bytes[item]:
+            self._finish(item)
+        return size, overhead
+
+    def _finish(self, item: int) -> None:
+        self._whole.append(item)
+        self._left -= 1
+        self._is_open[item] = False
+        self._choice[item] = HOLD
+        for other in self._asset.unlocks[item]:
+            if self._sent[other] < self._asset.item_bytes[other]:
+                self._is_open[other] = True
+                self._choice[other] = self._scores[other]
+
+    # How much may be under way
+
+    def _fragment_bytes(self) -> int:
+        rate = self._rates[0][1] if self._rates else 0.0
+        return int(min(max(rate * _FRAGMENT_S, _FRAGMENT_BYTES), _MOST_FRAGMENT_BYTES))
+
+    def _room_bytes(self) -> float:
+        rate = self._rates[0][1] if self._rates else 0.0
+        trip_s = self._link.link.rtt_s
+        if not self._is_push:
+            return max(_AHEAD_BYTES, rate * (trip_s + _AHEAD_S))
+        least = max(_ROOM_BYTES, 20 * SEGMENT_BYTES)
+        return max(least, rate * (self._surplus * trip_s + _SLACK_S))
+
+    def _measure(self, now_s: float, size: int) -> None:
+        """The best rate of delivery of late, a round trip or more at a time."""
+        self._acknowledged += size
+        at_s, before = self._sampled
+        took_s = now_s - at_s
+        if took_s < max(self._link.link.rtt_s, 0.05):
+            return
+        rate = (self._acknowledged - before) / took_s
+        self._sampled = now_s, self._acknowledged
+        best = self._rates[0][1] if self._rates else 0.0
+        self._surplus = _FIRST_SURPLUS if rate > 1.1 * best else _SURPLUS
+        while self._rates and now_s - self._rates[0][0] > _RATE_S:
+            self._rates.popleft()
+        while self._rates and self._rates[-1][1] <= rate:
+            self._rates.pop()
+        self._rates.append((now_s, rate))
+
+
+def shifted(link: LinkModel, by_s: float) -> LinkModel:
+    """The link with its trace begun `by_s` into it."""
+    return link if link.rates is None else replace(link, rates=link.rates.shifted(by_s))
