@@ -46,21 +46,29 @@ const FRAGMENT = `
 
 interface Kept { readonly part: PartAdded; readonly first: number; readonly shown: Float32Array } // by child: its amplification, 0 if hidden
 
+/** Up to `count` quads, each with the number of its splat. */
+function quads(count: number): THREE.InstancedBufferGeometry {
+  const geometry = new THREE.InstancedBufferGeometry();
+  geometry.setAttribute('position', new THREE.Float32BufferAttribute([-1, -1, 0, 1, -1, 0, -1, 1, 0, 1, 1, 0], 3));
+  geometry.setIndex([0, 1, 2, 2, 1, 3]);
+  const order = new THREE.InstancedBufferAttribute(new Uint32Array(count), 1);
+  order.gpuType = THREE.IntType;
+  geometry.setAttribute('splat', order);
+  geometry.instanceCount = 0;
+  return geometry;
+}
+
 export class ExgsSplats extends THREE.Mesh<THREE.InstancedBufferGeometry, THREE.RawShaderMaterial> {
   readonly scene: Scene;
   view: View | null = null; // what the scene has been told
   readonly #parts = new Map<number, Kept>();
   readonly #sorted = new THREE.Matrix4(); // the view that the order is of
-  #texels = new Float32Array(0);
+  #texels = new Float32Array(4 * ROW);
   #end = 0;
   #isChanged = false;
 
   constructor(source: string | Blob) {
-    const quad = new THREE.InstancedBufferGeometry();
-    quad.setAttribute('position', new THREE.Float32BufferAttribute([-1, -1, 0, 1, -1, 0, -1, 1, 0, 1, 1, 0], 3));
-    quad.setIndex([0, 1, 2, 2, 1, 3]);
-    quad.instanceCount = 0;
-    super(quad, new THREE.RawShaderMaterial({
+    super(quads(256), new THREE.RawShaderMaterial({
       glslVersion: THREE.GLSL3,
       vertexShader: `precision highp float; uniform mat4 modelViewMatrix, projectionMatrix; in vec3 position;${VERTEX}`,
       fragmentShader: `precision highp float;${FRAGMENT}`,
@@ -69,7 +77,6 @@ export class ExgsSplats extends THREE.Mesh<THREE.InstancedBufferGeometry, THREE.
       blendDst: THREE.OneMinusSrcAlphaFactor, side: THREE.DoubleSide,
     }));
     this.frustumCulled = false;
-    this.#grow(256);
     this.rotation.x = Math.PI; // scenes are x right, y down, z forward
     this.scene = openScene(source);
     this.scene.addEventListener('update', ({ detail }) => this.#apply(detail));
@@ -130,10 +137,8 @@ export class ExgsSplats extends THREE.Mesh<THREE.InstancedBufferGeometry, THREE.
     const texels = new Float32Array(4 * ROW * Math.ceil(count / 256));
     texels.set(this.#texels);
     this.#texels = texels;
-    const order = new THREE.InstancedBufferAttribute(new Uint32Array(texels.length / 16), 1);
-    order.gpuType = THREE.IntType;
-    this.geometry.setAttribute('splat', order);
-    this.geometry.instanceCount = 0;
+    this.geometry.dispose();
+    this.geometry = quads(texels.length / 16);
   }
 
   #look(renderer: THREE.WebGLRenderer, camera: THREE.PerspectiveCamera): void {
@@ -149,6 +154,7 @@ export class ExgsSplats extends THREE.Mesh<THREE.InstancedBufferGeometry, THREE.
       data!.value = new THREE.DataTexture(this.#texels, ROW, this.#texels.length / 4 / ROW, THREE.RGBAFormat, THREE.FloatType);
       data!.value.needsUpdate = true;
     }
+    this.material.uniformsNeedUpdate = true;
     if (!view.equals(this.#sorted)) {
       const K = Float64Array.of(focal!.value.x, 0, width / 2, 0, focal!.value.y, height / 2, 0, 0, 1);
       this.view = { viewmat: Float64Array.from(view.clone().transpose().elements), K, width, height };
