@@ -85,8 +85,7 @@ def stream(
     and the completed fraction, `note` with a line of text. Raises StreamError, FormatError,
     OSError.
     """
-    rasterizer = default_rasterizer()
-    _warm_up(rasterizer)
+    _warm_up(default_rasterizer())
     scene = receive_in_thread(
         url,
         cache=options.cache,
@@ -98,7 +97,7 @@ def stream(
         note=note,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(scene, folder, options, rasterizer)
+    run = _Run(scene, folder, options)
     try:
         with scene:
             run.receive(progress, note)
@@ -110,27 +109,31 @@ def stream(
 class _Run:
     """One run of `stream`."""
 
-    def __init__(
-        self, scene: Receiver, folder: Path, options: StreamOptions, rasterizer: Rasterizer
-    ) -> None:
+    def __init__(self, scene: Receiver, folder: Path, options: StreamOptions) -> None:
         self._scene = scene
         self._folder = folder
         self._options = options
-        self._rasterizer = rasterizer
+        self._rasterizer = default_rasterizer()
         self._start_s = time.monotonic()
         self._received_s = 0.0
         self._received_bytes = 0
         self._reconnections = 0
         self._camera: Camera | None = None
         self._last: Update | None = None
-        self._screen = Screen(
-            rasterizer,
+        self._screen: Screen | None = None  # until the facts of the scene are here
+
+    def _open(self, facts: SceneFacts) -> Screen:
+        """The screen, which draws the scene in the mode that the file states."""
+        if facts.antialiased:
+            self._rasterizer = default_rasterizer(antialiased=True)
+        return Screen(
+            self._rasterizer,
             self._choose_camera,
-            folder,
+            self._folder,
             lambda: time.monotonic() - self._start_s,
-            painter=options.painter,
-            background=options.background,
-            most_change=options.most_change,
+            painter=self._options.painter,
+            background=self._options.background,
+            most_change=self._options.most_change,
             on_first=self._clear,
         )
 
@@ -156,11 +159,14 @@ class _Run:
             if update is not None:
                 self._last = update
                 self._reconnections = update.reconnections
+                self._screen = self._screen or self._open(update.facts)
                 self._screen.show(update)
                 if update.is_ready and self._options.memory_bytes is not None:
                     break  # the rest does not fit in memory
         self._received_s = scene.received_at_s - self._start_s
         self._received_bytes = scene.received_bytes
+        if self._screen is None:
+            return
         self._screen.finish()
         frames = self._screen.frames
         if self._options.reference is None and frames and not frames[-1].complete:
@@ -171,17 +177,18 @@ class _Run:
 
     def stop(self) -> None:
         """Stop the receiver and the screen."""
-        self._screen.stop()
+        if self._screen is not None:
+            self._screen.stop()
 
     def measure(self, progress: Callable[[str, float], None]) -> StreamReport:
         """Compare the frames with the full scene and write the measurements."""
-        head, last = self._scene.head, self._last
-        if head is None or last is None or not self._screen.frames:
+        head, last, screen = self._scene.head, self._last, self._screen
+        if head is None or last is None or screen is None or not screen.frames:
             raise StreamError(
                 f"{self._received_bytes} bytes hold no picture yet; allow more of them"
             )
         rows = measure_frames(
-            self._screen.frames,
+            screen.frames,
             self._options.reference or last.gaussians,
             self._rasterizer,
             background=self._options.background,
@@ -199,7 +206,7 @@ class _Run:
             received_s=self._received_s,
             reconnections=self._reconnections,
             rows=rows,
-            files=[*(frame.path for frame in self._screen.frames), table, curve],
+            files=[*(frame.path for frame in screen.frames), table, curve],
         )
 
     def _share(self) -> float:
