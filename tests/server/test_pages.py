@@ -45,6 +45,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "index.html").write_text(_TEMPLATE)
     for name in ("main-1.js", "main-1.js.gz", "main-1.js.br"):
         (folder / "assets" / name).write_text(name)
+    (folder / "exgs-viewer.js").write_text("element")
     monkeypatch.setattr("exgs.server.app.load_page", lambda: WebPage(folder))
     return folder
 

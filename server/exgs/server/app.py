@@ -27,10 +27,10 @@ from exgs.server.files import get_file, get_poster, list_scenes
 from exgs.server.gate import Gate, address_of
 from exgs.server.log import OneLineRefusals
 from exgs.server.metrics import Metrics
-from exgs.server.pages import add_slash, get_asset, get_home, get_scene_page
+from exgs.server.pages import add_slash, get_asset, get_element, get_home, get_scene_page
 from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
-from exgs.server.web_page import load_page
+from exgs.server.web_page import ELEMENT, load_page
 
 _BACKLOG = 1024  # connections waiting to be accepted
 _GONE = 499  # like nginx: the client closed the connection before the end of the response
@@ -68,6 +68,7 @@ def create_app(config: ServerConfig) -> web.Application:
         [
             web.get("/", get_home),
             web.get("/assets/{file:[^/]+}", get_asset),
+            web.get(f"/{ELEMENT}", get_element),
             web.get("/scenes", list_scenes),
             web.get("/scenes/{file:[^/]+}.exgs", get_file),
             web.get("/scenes/{name:[^/]+}", add_slash),

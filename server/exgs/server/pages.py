@@ -64,6 +64,17 @@ async def get_asset(request: web.Request) -> web.Response:
     return web.Response(body=body, headers=asset_headers(asset, encoding))
 
 
+async def get_element(request: web.Request) -> web.Response:
+    """GET /exgs-viewer.js: the viewer as an element for pages of others."""
+    element = _page(request.app[STATE]).element
+    encoding, body = element.choose(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    headers = asset_headers(element, encoding)
+    headers |= {hdrs.CACHE_CONTROL: "no-cache", hdrs.ETAG: element.etag}
+    if request.headers.get(hdrs.IF_NONE_MATCH) == element.etag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, headers=headers)
+
+
 async def _answer(
     request: web.Request, page: WebPage, scene: Scene | None, content: str
 ) -> web.Response:

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PAGE_FOLDER = Path(__file__).parent / "page"
+ELEMENT = "exgs-viewer.js"  # the viewer for pages of others, whose name stays the same
 NOT_BUILT = (
     "The page is not built. Run `make page` in the exgs folder, which needs Node 20.19 or later or"
     " the network. The scenes are at /scenes.\n"
@@ -76,6 +77,11 @@ class Asset:
     content_type: str
     bodies: dict[str, bytes]
 
+    @property
+    def etag(self) -> str:
+        """A weak ETag: the encodings differ."""
+        return f'W/"{hashlib.sha256(self.bodies[""]).hexdigest()[:32]}"'
+
     def choose(self, accepted: str) -> tuple[str, bytes]:
         """Encoding and body for an Accept-Encoding header."""
         names = _accepted(accepted)
@@ -96,6 +102,7 @@ class WebPage:
             for path in (folder / "assets").iterdir()
             if path.suffix in _TYPES
         }
+        self.element = Asset(_TYPES[".js"], _bodies(folder / ELEMENT))
 
     def html(self, data: object, *, title: str, poster: str = "") -> str:
         """The HTML of the page with its data, title and poster."""

@@ -6,13 +6,15 @@ import zlib from 'node:zlib';
 
 /** Writes NAME.gz and NAME.br beside each file of a folder. */
 export function packFolder(folder: string): void {
-  for (const name of fs.readdirSync(folder)) {
-    const file = path.join(folder, name);
-    const data = fs.readFileSync(file);
-    fs.writeFileSync(`${file}.gz`, gzip(data));
-    const parameters = { [zlib.constants.BROTLI_PARAM_SIZE_HINT]: data.length };
-    fs.writeFileSync(`${file}.br`, zlib.brotliCompressSync(data, { params: parameters }));
-  }
+  for (const name of fs.readdirSync(folder)) packFile(path.join(folder, name));
+}
+
+/** Writes FILE.gz and FILE.br beside a file. */
+export function packFile(file: string): void {
+  const data = fs.readFileSync(file);
+  const params = { [zlib.constants.BROTLI_PARAM_SIZE_HINT]: data.length };
+  fs.writeFileSync(`${file}.gz`, gzip(data));
+  fs.writeFileSync(`${file}.br`, zlib.brotliCompressSync(data, { params }));
 }
 
 /** A text or file in gzip's best form. */

@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Plugin, Rolldown } from 'vite';
 import { bundle } from './bundle.ts';
 import { fill, inline, styles } from './html.ts';
-import { gzip, packFolder } from './pack.ts';
+import { gzip, packFile, packFolder } from './pack.ts';
 
 const MOST_BYTES = 80_000; // gzip, of all code before the first picture
 
@@ -73,6 +73,16 @@ export function shell(places: Places, workers: Workers): Plugin {
       packFolder(path.join(places.out, 'assets'));
     },
   };
+}
+
+/** Names the code of the workers for a file that holds all of it. */
+export function codeOf({ client, sort }: Workers): Record<string, string> {
+  return { CLIENT_CODE: JSON.stringify(client), SORT_CODE: JSON.stringify(sort) };
+}
+
+/** Packs the file for pages of others beside itself. */
+export function packEmbed({ out }: Places): Plugin {
+  return { name: 'exgs-pack-embed', writeBundle: () => packFile(path.join(out, 'exgs-viewer.js')) };
 }
 
 /** Writes the page as one file, a template for `exgs export`. */
