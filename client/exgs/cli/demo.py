@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     contact_sheet(folder / "contact.png", frames, picked, captions)
     output.result(f"look at   {folder / 'contact.png'}  the scene as it sharpens")
     output.result(f"          {frames / 'quality.png'}  quality over time and bytes")
+    output.result(f"or move   exgs view {folder / 'sample.exgs'}  in the browser")
     written = [*(folder / name for name in _MADE), *report.files]
     output.done(*written, what=f"{len(written)} files in {folder}")
 
