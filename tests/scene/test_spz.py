@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,37 @@ def test_the_antialiasing_bit_is_read(tmp_path: Path) -> None:
             spz_bytes(random_scene(0, 9, 0), version, antialiased=True)
         )
         assert read_scene(tmp_path / "a.spz").antialiased
+
+
+def garden() -> Gaussians:
+    """A lawn in RDF, with a few bushes on it."""
+    rng = np.random.default_rng(0)
+    lawn = np.column_stack([rng.uniform(-5, 5, 3000), np.ones(3000), rng.uniform(-5, 5, 3000)])
+    bush = rng.normal(size=(1000, 3)) * 0.4 + (0, 0.3, 0)
+    means = np.concatenate([lawn, bush]).astype(np.float32)
+    scales = np.full((4000, 3), 0.15, np.float32)
+    scales[:3000, 1] = 0.005
+    return Gaussians(
+        means,
+        np.tile(np.array([1, 0, 0, 0], np.float32), (4000, 1)),
+        scales,
+        np.full(4000, 0.9, np.float32),
+        np.zeros((4000, 3), np.float32),
+        np.zeros((4000, 0, 3), np.float32),
+    )
+
+
+def test_an_undeclared_file_that_stands_on_its_head_is_warned_of(tmp_path: Path) -> None:
+    path, upright = tmp_path / "a.spz", garden()
+    flipped = replace(upright, means=upright.means * np.array([1, -1, -1], np.float32))
+    path.write_bytes(spz_bytes(flipped, 3))
+    with pytest.warns(SceneWarning, match="stand on its head in RDF.*give --frame RUB"):
+        read_scene(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = read_scene(path, frame="RUB").gaussians
+        assert np.abs(got.means - upright.means).max() < 1e-3
+        path.write_bytes(spz_bytes(upright, 3))
+        read_scene(path)
+        path.write_bytes(spz_bytes(flipped, 3, records=frame_record(4)))
+        read_scene(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 
 from exgs.scene.backends import default_rasterizer
-from exgs.scene.camera import Camera
+from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.errors import SceneError
 from exgs.scene.formats.ply import read_ply
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.views.home import choose_home
 from exgs.scene.views.made_up import camera_path, synthesise_views
 from exgs.scene.views.survey import survey
 from tests.strategies import gaussians
@@ -279,3 +281,64 @@ def test_forty_views_of_half_a_million_gaussians_take_seconds(data_dir: Path) ->
     start = time.process_time()
     synthesise_views(scene, 40)
     assert time.process_time() - start < 8  # of two cores: 4 s
+
+
+def with_giants(kind: str, count: int) -> Gaussians:
+    """A small ball, and `count` Gaussians of thousands of units around it."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(200 + count, 3)).astype(np.float32)
+    scales = np.full((200 + count, 3), 0.1, np.float32)
+    scales[200:] = 5000
+    if kind == "plane":
+        scales[200:, 1] = 0.01
+    elif kind == "needle":
+        scales[200:, 1:] = 0.01
+    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (200 + count, 1))
+    colors = rng.normal(size=(200 + count, 3)).astype(np.float32)
+    opacities = np.full(200 + count, 0.5, np.float32)
+    harmonics = np.zeros((200 + count, 0, 3), np.float32)
+    return Gaussians(means, quats, scales, opacities, colors, harmonics)
+
+
+@pytest.mark.parametrize("count", [1, 5, 50])
+@pytest.mark.parametrize("kind", ["ball", "plane", "needle"])
+def test_gaussians_of_thousands_of_units_do_not_rule_the_views(kind: str, count: int) -> None:
+    scene = with_giants(kind, count)
+    layout = survey(scene)
+    assert layout.size < 40
+    views = synthesise_views(scene, 6)
+    home = choose_home(scene)
+    for camera in (*views, home.camera):
+        assert np.isfinite(camera.viewmat).all()
+        assert np.linalg.norm(camera.position) < 60
+    assert 0 < home.distance < 60
+    without = choose_home(scene.select(slice(200)))
+    assert home.distance < 3 * without.distance
+
+
+def test_a_scene_of_few_giants_has_views_too() -> None:
+    for scene in (with_giants("ball", 8).select(slice(195, 208)), with_giants("ball", 1)):
+        assert np.isfinite(choose_home(scene).camera.viewmat).all()
+
+
+def test_the_home_view_shows_an_object_whole() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.uniform((-3, -1, -1), (3, 1, 1), (3000, 3)).astype(np.float32)
+    scene = replace(with_giants("ball", 0).select(np.zeros(3000, np.int64)), means=means)
+    camera = choose_home(scene).camera
+    place = means @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    at = (place @ camera.K.T)[:, :2] / place[:, 2:]
+    inside = (at > 0) & (at < (camera.width, camera.height))
+    assert inside.all()
+    assert np.ptp(at, axis=0).max() > 0.5 * camera.width
+    assert np.array_equal(camera.viewmat, choose_home(scene).camera.viewmat)
+
+
+def test_a_home_view_among_cameras_shows_most() -> None:
+    scene = with_giants("ball", 0)
+    K = pinhole(270, 480, 50)
+    good = look_at((0, 0, -8), (0, 0, 0), (0, -1, 0), K, 270, 480)
+    away = look_at((0, 0, -8), (0, 0, -9), (0, -1, 0), K, 270, 480)
+    home = choose_home(scene, [away, good, away])
+    assert np.array_equal(home.camera.viewmat, good.viewmat)
+    assert home.camera.width > home.camera.height

@@ -36,6 +36,7 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.mending import check_count
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased, turned
+from exgs.scene.views.survey import is_upside_down
 
 _MAGIC = b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, SH degree, fraction, flags, streams
@@ -61,6 +62,13 @@ def read_spz(path: str | os.PathLike[str], frame: str | None = None) -> Scene:
     """
     name = str(path)
     scene, found = unpack_spz(Path(path).read_bytes(), name, frame)
+    if found is None and is_upside_down(scene.gaussians):
+        warnings.warn(
+            f"{name}: declares no frame and seems to stand on its head in {RDF}, in which it is"
+            " read; if so, give --frame RUB",
+            SceneWarning,
+            stacklevel=2,
+        )
     matrix = to_rdf(found or RDF)
     return rebased(replace(scene, gaussians=turned(scene.gaussians, matrix)))
 

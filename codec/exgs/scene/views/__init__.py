@@ -1,1 +1,1 @@
-"""Cameras for scenes that come without any: surveys of free space, orbits and walks."""
+"""Generates cameras for scenes without any: surveys of free space, orbits and walks."""

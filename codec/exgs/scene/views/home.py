@@ -1,8 +1,8 @@
-"""The view that a person sees first: whole, sharp, level, and clear of floaters.
+"""Chooses the home view, the first view of a viewer: whole, sharp, level, and without floaters.
 
-Candidates stand round an object or within a room, or are photographs' cameras. Small pictures of a
-thinned scene sort most of them out; the rest is judged by pictures of the whole scene, always on
-the CPU, so that every machine and every caller finds the same view.
+Candidates are cameras around an object, cameras inside a room, or the cameras of photographs. Small
+pictures of a thinned scene reject most candidates. Pictures of the whole scene rank the others. All
+pictures are drawn on the CPU, so that every machine and every caller finds the same view.
 """
 
 from __future__ import annotations
@@ -20,42 +20,43 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.views.made_up import SceneViews
 from exgs.scene.views.survey import Array, Survey
 
-WIDTH, HEIGHT = 320, 180  # pixels of the pictures to judge by
+WIDTH, HEIGHT = 320, 180  # pixels of the pictures that rank the views
 FOV_Y_DEG = 50.0
 
 _AZIMUTHS = 16
 _ELEVATIONS_DEG = (10.0, 24.0)
 _WITHIN = 48
 _FINALISTS = 6
-_MARGIN = 0.86  # of the picture, that the scene may take
-_EDGE_QUANTILES = (0.001, 0.999)  # of the scene's matter, that lies within it
-_BEYOND = 0.25  # of the bounds: what is so near them belongs to the scene
-_SMALL = 0.05  # of the scene's size: what is larger is no part to be held in the picture
+_MARGIN = 0.86  # share of the picture that the scene may fill
+_EDGE_QUANTILES = (0.001, 0.999)  # quantiles of the matter that must lie in the picture
+_BEYOND = 0.25  # relative to the bounds: matter up to this distance outside belongs to the scene
+_SMALL = 0.05  # relative to the size: larger Gaussians need not be in the picture
 _FEW = 100  # points
+_FIT_POINTS = 10_000
 _FIT_ROUNDS = 8
-_NEAR = 0.04  # of the scene's size: what is nearer stands in the way
-_BLUR = 0.12  # of the picture's height: Gaussians that look larger are fog
-_SHOWN = 0.02  # blending weight, from which a Gaussian is seen
-_LEVEL = 0.35  # sine of a pitch that is level enough
-_DETAIL_QUANTILE = 0.98  # of widths, above which a Gaussian counts as one so wide
+_NEAR = 0.04  # relative to the size of the scene: nearer matter counts as an obstruction
+_BLUR = 0.12  # relative to the height of the picture: Gaussians that look larger are fog
+_SHOWN = 0.02  # least blending weight of a visible Gaussian
+_LEVEL = 0.35  # sine of the largest pitch that counts as level
+_DETAIL_QUANTILE = 0.98  # of the widths: wider Gaussians are clipped to this width
 
 _ORBIT_ELEVATION_DEG = 20.0
-_ORBIT_SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3)  # of the distance to what is seen
-_FADE = 0.65  # of half the picture: standard deviation of the weight of its middle
+_ORBIT_SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3)  # of the distance to the visible matter
+_FADE = 0.65  # standard deviation of the weight of the middle, relative to half the picture
 
 Image = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Home:
-    """A camera, and how far off the place is that one may walk around, along its middle."""
+    """A camera, and the distance of the point that it looks at, which orbits have as centre."""
 
     camera: Camera
     distance: float  # world units
 
     @property
     def target(self) -> Array:
-        """That place, [3]."""
+        """The point that the camera looks at, [3]."""
         target: Array = self.camera.position + self.distance * self.camera.viewmat[2, :3]
         return target
 
@@ -67,10 +68,10 @@ def choose_home(
     up: npt.ArrayLike | None = None,
     antialiased: bool = False,
 ) -> Home:
-    """The best of `cameras` as a wide picture, or of views made up where there are none.
+    """The best of `cameras` in a wide picture, or the best generated view without `cameras`.
 
-    `up` is that of the scene where it is known. The same scene gives the same home. Raises
-    SceneError for a scene of no Gaussians.
+    `up` is the up direction of the scene, if known. The same scene gives the same home. Raises
+    SceneError for a scene without Gaussians.
     """
     views = SceneViews(scene, width=WIDTH, height=HEIGHT, up=up)
     layout = views.layout
@@ -88,7 +89,7 @@ def choose_home(
 
 
 def _roomy(layout: Survey, camera: Camera, distance: float) -> float:
-    """The distance, at most the given one, with most free space on a circle around its end."""
+    """The distance of the orbit centre, at most `distance`, whose orbit has most free space."""
     turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
     east, north = _horizon(layout.up)
     rise = math.radians(_ORBIT_ELEVATION_DEG)
@@ -109,7 +110,7 @@ def _evenly(cameras: Sequence[Camera], count: int) -> list[Camera]:
 
 
 def _as_wide(camera: Camera) -> list[Camera]:
-    """A photograph's camera in a wide picture: its whole height, or the same area."""
+    """The camera of a photograph for a wide picture: the whole height, or the same area."""
     focal = float(camera.K[1, 1]) / camera.height
     wide = []
     for zoom in (1.0, max(1.0, math.sqrt(camera.height / camera.width))):
@@ -120,7 +121,7 @@ def _as_wide(camera: Camera) -> list[Camera]:
 
 
 def _round(layout: Survey) -> list[Camera]:
-    """From all sides and a few elevations, so far off that the scene just fills the picture."""
+    """Cameras on all sides, at a few elevations; the scene just fills each picture."""
     east, north = _horizon(layout.up)
     points = _to_be_seen(layout)
     cameras = []
@@ -133,14 +134,17 @@ def _round(layout: Survey) -> list[Camera]:
 
 
 def _to_be_seen(layout: Survey) -> Array:
-    """[P, 3] what a picture of the whole scene must hold: also what stands out of its bounds."""
+    """[P, 3] points that a picture of the whole scene must show, including some out of bounds."""
     scene, beyond = layout.thinned, _BEYOND * (layout.high - layout.low)
     within = np.all(
         (scene.means > layout.low - beyond) & (scene.means < layout.high + beyond), axis=1
     )
     solid = (scene.opacities > 0.3) & (scene.scales.max(axis=1) < _SMALL * layout.size)
     points = scene.means[within & solid].astype(np.float64)
-    return points if len(points) >= _FEW else layout.points
+    if len(points) < _FEW:
+        points = layout.points
+    thinned: Array = points[:: max(1, len(points) // _FIT_POINTS)]
+    return thinned
 
 
 def _horizon(up: Array) -> tuple[Array, Array]:
@@ -151,7 +155,7 @@ def _horizon(up: Array) -> tuple[Array, Array]:
 
 
 def _fitted(points: Array, layout: Survey, toward: Array) -> Camera:
-    """The camera in direction `toward` of the scene that has its matter in the picture."""
+    """The camera in direction `toward` from the scene whose picture holds `points`."""
     K = pinhole(WIDTH, HEIGHT, FOV_Y_DEG)
     limits = np.array([WIDTH, HEIGHT]) / (2 * K[1, 1]) * _MARGIN
     target, distance = layout.centre, layout.size
@@ -179,7 +183,7 @@ class _Judge:
         self._widths: FloatArray = np.repeat(widths, 3, axis=1)
 
     def ranked(self, cameras: Sequence[Camera], *, within: bool) -> list[Camera]:
-        """The cameras, the best one first; `within` counts what is not covered as holes."""
+        """The cameras, the best one first; with `within`, uncovered pixels count as holes."""
         looks = [self._look(camera, within) for camera in cameras]
         detail = max(look.detail for look in looks) or 1.0
         edges = max(look.edges for look in looks) or 1.0
@@ -211,7 +215,7 @@ class _Judge:
         )
 
     def distance(self, camera: Camera) -> float:
-        """How far off what stands in the middle of the picture is."""
+        """The distance of the matter in the middle of the picture."""
         picture = self._rasterizer.render(self._scene, camera)
         middle = picture.depth[HEIGHT // 3 : -HEIGHT // 3, WIDTH // 3 : -WIDTH // 3]
         shown = middle[middle > 0]
@@ -220,11 +224,11 @@ class _Judge:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a picture tells of a camera."""
+    """The measurements of one picture."""
 
-    detail: float  # surface that is seen, as in `_root_surface`
-    edges: float  # change from pixel to pixel, in the middle above all
-    faults: float  # floaters in front, fog, holes, steepness; 0 for a good one
+    detail: float  # visible surface, as in `_root_surface`
+    edges: float  # differences of neighbouring pixels, weighted towards the middle
+    faults: float  # floaters in front, fog, holes, steepness; 0 for a good view
 
 
 def _root_surface(scene: Gaussians, limit: float) -> npt.NDArray[np.float64]:
@@ -234,7 +238,7 @@ def _root_surface(scene: Gaussians, limit: float) -> npt.NDArray[np.float64]:
 
 
 def _edges(rgb: Image) -> Image:
-    """How much a picture changes from pixel to pixel, [H, W]; strong edges count less."""
+    """Square roots of the differences of neighbouring pixels, [H, W]."""
     gray = rgb.mean(axis=2)
     across, down = np.zeros_like(gray), np.zeros_like(gray)
     across[:, 1:] = np.abs(np.diff(gray, axis=1))

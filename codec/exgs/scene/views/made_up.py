@@ -1,7 +1,7 @@
-"""Views of a scene that came without cameras: seeded, outside of matter, and worth looking at.
+"""Generates views of a scene without cameras: seeded, outside of matter, and with detail.
 
-An object is looked at from orbits, a room or landscape from its free space. More views are drawn
-than needed; a small picture of each tells which of them to keep.
+The views of an object are on orbits. The views of a room or a landscape are in its free space. More
+views are generated than needed. A small picture of each decides which of them to keep.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from exgs.scene.views.survey import Array, Mask, Survey, spaces, survey
 from exgs.scene.views.walk import evenly, smoothed, walk
 
 _FOV_Y_DEG = 50.0
-_CANDIDATES = 3  # drawn for each view that is wanted
+_CANDIDATES = 3  # generated for each requested view
 
 _ELEVATIONS_DEG = (12.0, 32.0, 52.0, 0.0)
-_GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of steps spreads round the circle
-_CLOSE_UPS = (1, 3)  # of every five orbit views, those that stand near one place
+_GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of steps covers the circle evenly
+_CLOSE_UPS = (1, 3)  # of every five orbit views, the close-ups of one point
 
-_ROOM_ENCLOSURE = 0.65  # share of directions that meet matter, from a place within a room
-_ROOM_SHARE = 0.08  # of the grid's cells that must be such places
-_SHELL = 0.97  # seen from outside, of all that is seen: above, it is the shell of an object
-_SKY = 0.25  # share of the directions that far background fills, from which it is a landscape
+_ROOM_ENCLOSURE = 0.65  # least share of directions that meet matter, from a position in a room
+_ROOM_SHARE = 0.08  # least share of the grid's cells with such positions
+_SHELL = 0.97  # share of the visible surface that is visible from outside: above, an object
+_SKY = 0.25  # least share of the directions with far background in a landscape
 _OUTDOOR_ENCLOSURE = 0.4
 _MAX_PITCH_DEG = 30.0
-_LEAST_DISTANCE = 0.15  # of the scene's size, to what a view from within looks at
-_LEAST_SPACE = 0.15  # of all free space: smaller ones are the insides of furniture
+_LEAST_DISTANCE = 0.15  # from an inside view to its target, relative to the size of the scene
+_LEAST_SPACE = 0.15  # of all free space: smaller parts are the insides of furniture
 
 _STOPS = 6  # of a walk
-_FINE = 2048  # points of a walk before it is cut into views
-_TURN_COST = 0.3  # of the scene's size: the way that takes as long as to turn by a radian
+_FINE = 2048  # points of a walk before it is divided into views
+_TURN_COST = 0.3  # relative to the size of the scene: path length equivalent to one radian of turn
 
 
 def synthesise_views(
@@ -54,7 +54,7 @@ def synthesise_views(
 
 
 class SceneViews:
-    """Views of one scene for a caller who wants several sets: it is looked over once."""
+    """Generates several sets of views of one scene, with one survey for all of them."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class SceneViews:
         height: int = 360,
         up: npt.ArrayLike | None = None,
     ) -> None:
-        """As `synthesise_views`, and raises the same; `up` instead of the survey's."""
+        """Raises as `synthesise_views` does; `up` replaces the up direction of the survey."""
         stage = _Stage.of(scene, width, height)
         if up is not None:
             level = np.asarray(up, np.float64) / np.linalg.norm(up)
@@ -82,13 +82,13 @@ class SceneViews:
         return _surrounds(self._stage, self._prober)
 
     def within(self, count: int) -> list[Camera]:
-        """Views from within a scene that surrounds its viewer; none of other scenes."""
+        """Views from inside a scene that surrounds its viewer; empty for other scenes."""
         if not self._surrounds:
             return []
         return _from_within(self._stage, count, np.random.default_rng(0))
 
     def views(self, count: int, seed: int = 0) -> tuple[Camera, ...]:
-        """What `synthesise_views` gives."""
+        """The result of `synthesise_views`."""
         if count < 0:
             raise ValueError(f"{count} views can't be made")
         if not count:
@@ -107,7 +107,7 @@ class SceneViews:
 def camera_path(
     scene: Gaussians, count: int, *, width: int = 640, height: int = 360, seed: int = 0
 ) -> tuple[Camera, ...]:
-    """`count` views along a smooth path: once round an object, or a walk through free space.
+    """`count` views along a smooth path: once around an object, or a walk through free space.
 
     Raises as `synthesise_views` does.
     """
@@ -126,7 +126,7 @@ def camera_path(
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A scene's layout and the picture to take of it."""
+    """The layout of a scene and the size of its pictures."""
 
     layout: Survey
     K: Matrix
@@ -138,7 +138,7 @@ class _Stage:
         if width < 1 or height < 1:
             raise ValueError(f"views of {width}x{height} can't be made")
         if not len(scene):
-            raise SceneError("the scene has no Gaussian: there is nothing to look at")
+            raise SceneError("the scene has no Gaussians")
         return _Stage(survey(scene), pinhole(width, height, _FOV_Y_DEG), width, height)
 
     def camera(self, eye: Array, target: Array) -> Camera:
@@ -158,10 +158,10 @@ def _named(cameras: Sequence[Camera]) -> tuple[Camera, ...]:
 
 
 def _surrounds(stage: _Stage, prober: Prober) -> bool:
-    """Whether the scene is looked at from within.
+    """Whether the views of the scene are inside it.
 
-    That is where matter surrounds a good part of the space, and either lies far behind it (sky)
-    or shows better from there: the skin of a hollow object shows as well from outside.
+    They are if matter surrounds a good part of the free space and either sky lies behind it, or
+    more of the matter is visible from inside. The shell of a hollow object is visible from outside.
     """
     layout = stage.layout
     places = (layout.clearance >= 2) & (layout.enclosure >= _ROOM_ENCLOSURE)
@@ -176,7 +176,7 @@ def _surrounds(stage: _Stage, prober: Prober) -> bool:
 
 
 def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
-    """From all sides at a few elevations; two of five look closely at one place."""
+    """Views from all sides at a few elevations; two of five are close-ups of one point."""
     layout, reach = stage.layout, stage.reach
     start = rng.random()
     cameras = []
@@ -198,7 +198,7 @@ def _orbits(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]
 
 
 def _all_round(stage: _Stage, count: int) -> list[Camera]:
-    """From `count` directions evenly over the sphere, below included."""
+    """Views from `count` directions, distributed evenly over the whole sphere."""
     centre, up, reach = stage.layout.centre, stage.layout.up, stage.reach
     elevations = np.arcsin((2 * np.arange(count) + 1) / count - 1)
     directions = (_direction(up, 2 * math.pi * i * _GOLDEN, e) for i, e in enumerate(elevations))
@@ -206,7 +206,7 @@ def _all_round(stage: _Stage, count: int) -> list[Camera]:
 
 
 def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Camera]:
-    """From free places, spread evenly, at matter that is in sight and not too near."""
+    """Views from evenly distributed free positions to matter that is visible and not too near."""
     layout = stage.layout
     weight = layout.enclosure**2
     weight[(layout.clearance < 2) | (layout.enclosure < _OUTDOOR_ENCLOSURE)] = 0
@@ -236,7 +236,7 @@ def _from_within(stage: _Stage, count: int, rng: np.random.Generator) -> list[Ca
 
 
 def _in_sight(layout: Survey, eyes: Array, targets: Array) -> Mask:
-    """[T] whether nothing stands between eyes ([3] or [T, 3]) and targets [T, 3]."""
+    """[T] whether no matter lies between eyes ([3] or [T, 3]) and targets [T, 3]."""
     offset = targets - eyes
     distance = np.linalg.norm(offset, axis=1)
     short = np.maximum(distance - 2 * layout.cell, 0) / np.maximum(distance, 1e-12)
@@ -246,7 +246,7 @@ def _in_sight(layout: Survey, eyes: Array, targets: Array) -> Mask:
 
 
 def _in_hollow(layout: Survey, eyes: Array) -> Mask:
-    """[T] whether places [T, 3] are surrounded by matter."""
+    """[T] whether positions [T, 3] are surrounded by matter."""
     cells = tuple(layout.cell_of(eyes).T)
     outside = np.any((eyes < layout.low) | (eyes > layout.high), axis=1)
     hollow: Mask = ~outside & (layout.enclosure[cells] >= _ROOM_ENCLOSURE)
@@ -254,7 +254,7 @@ def _in_hollow(layout: Survey, eyes: Array) -> Mask:
 
 
 def _round_trip(stage: _Stage, count: int, start: float) -> list[Camera]:
-    """Once round an object, up and down as it goes."""
+    """Views once around an object, with a changing elevation."""
     layout, distance = stage.layout, 0.95 * stage.reach
     cameras = []
     for i in range(count):
@@ -266,7 +266,7 @@ def _round_trip(stage: _Stage, count: int, start: float) -> list[Camera]:
 
 
 def _tour(stage: _Stage, stops: list[Camera], count: int) -> list[Camera]:
-    """From stop to nearest stop, turning from each one's view to the next one's."""
+    """Views along a walk from each stop to the nearest next stop, turning as it goes."""
     up = stage.layout.up
     ordered = [stops[0]]
     rest = stops[1:]
@@ -282,7 +282,7 @@ def _tour(stage: _Stage, stops: list[Camera], count: int) -> list[Camera]:
     numbers = np.arange(len(ordered))
     eased = np.floor(stop) + (1 - np.cos(math.pi * (stop - np.floor(stop)))) / 2
     angles = np.stack([np.interp(eased, numbers, turn) for turn in (azimuths, elevations)], 1)
-    # Even steps of both: a camera that turns much goes slowly.
+    # The path length includes turning, so that a camera that turns much moves slowly.
     pace = np.column_stack([path, _TURN_COST * stage.layout.size * angles])
     fine = smoothed(evenly(np.column_stack([path, angles]), pace, _FINE), _FINE // 32)
     eyes, angles = np.split(evenly(fine, np.linspace(0, 1, _FINE)[:, None], count), [3], axis=1)
@@ -299,7 +299,7 @@ def _horizon(up: Array) -> tuple[Matrix, Matrix]:
 
 
 def _direction(up: Array, azimuth: float, elevation: float) -> Matrix:
-    """Unit vector at an azimuth round `up` and an elevation above the horizon, radians."""
+    """Unit vector at an azimuth around `up` and an elevation above the horizon, in radians."""
     east, north = _horizon(up)
     level = math.cos(azimuth) * east + math.sin(azimuth) * north
     return np.asarray(math.cos(elevation) * level + math.sin(elevation) * up, np.float64)

@@ -1,7 +1,7 @@
-"""Where the matter of a scene is: its extent, its upward direction, and the space between.
+"""Surveys a scene: its bounds, its up direction, its matter and its free space.
 
-Everything is estimated from a thinned scene and a coarse grid of how much light a cell stops, so
-that it takes a fraction of a second however large the scene is.
+All values are estimated from a thinned scene and a coarse grid of optical thickness. A survey
+therefore takes a fraction of a second for a scene of any size.
 """
 
 from __future__ import annotations
@@ -24,33 +24,34 @@ _SAMPLES_BEYOND = 15_000
 _FOR_BOUNDS = 200_000
 _POINTS = 400_000
 _CELLS = 48  # of the grid along its longest side
-_LEAST_SIDE = 0.02  # of the bounds, as a share of the greatest: a flat scene has a volume too
-_LEAST_EXTENT = 1e-9  # of the distance from the origin: what arithmetic can tell apart
-_FAR = 0.75  # of the bounds' diagonal, from the middle: where far background begins
-_SOLID = 0.4  # optical thickness from which a cell counts as matter
+_LEAST_SIDE = 0.02  # of the bounds, relative to the longest: also a flat scene gets a volume
+_LEAST_EXTENT = 1e-9  # relative to the distance from the origin: the limit of the arithmetic
+_FAR = 0.75  # of the diagonal of the bounds, from the middle: far background begins here
+_SOLID = 0.4  # least optical thickness of a cell with matter
 
-# RDF scenes have y down; z up is what Blender, instant-ngp and nerfstudio leave; y up is left of
-# OpenGL where axes were not turned. How much more floor than the first each must have.
+# RDF scenes have y down. Blender, instant-ngp and nerfstudio write z up. y up remains from OpenGL
+# if axes were not converted. Evidence: how many times the floor of the first each must have.
 UPS = ((0.0, -1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0))
 _FLOOR_EVIDENCE = (1.0, 1.5, 4.0)
 _LEAST_FLOOR = 0.02  # of all matter
+_ENOUGH = 500  # Gaussians, to tell a floor
 
 DIRECTIONS = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)])
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a scene's layout; lengths in world units."""
+    """The layout of a scene; lengths in world units."""
 
-    thinned: Gaussians  # a random part of the scene that stops about as much light
-    points: Array  # [P, 3] on the matter within the bounds, equal shares of its area
-    low: Array  # [3] bounds that leave floaters and far background out
-    high: Array  # [3]
+    thinned: Gaussians  # a random part of the scene with about the same total optical thickness
+    points: Array  # [P, 3] on the matter within the bounds, each for the same area
+    low: Array  # [3] lower corner of the bounds, without floaters and far background
+    high: Array  # [3] upper corner
     up: Array  # [3] unit
-    solid: Mask  # [X, Y, Z] cells that hold matter
-    cell: float  # side of a cell
+    solid: Mask  # [X, Y, Z] cells with matter
+    cell: float  # side of a cell of the grid
     origin: Array  # [3] corner of the grid
-    beyond: Mask  # [26] whether matter outside the grid fills that direction: sky, far background
+    beyond: Mask  # [26] directions filled by matter outside the grid: sky, far background
 
     @property
     def centre(self) -> Array:
@@ -64,7 +65,7 @@ class Survey:
 
     @cached_property
     def enclosure(self) -> Array:
-        """[X, Y, Z] share of the directions in which matter is met, as seen from each cell."""
+        """[X, Y, Z] share of the directions that meet matter, from each cell."""
         total = np.zeros(self.solid.shape)
         for direction, beyond in zip(DIRECTIONS, self.beyond, strict=True):
             if beyond:
@@ -90,7 +91,7 @@ class Survey:
 
     @property
     def within_bounds(self) -> Mask:
-        """[X, Y, Z] which cells have their middle within the bounds."""
+        """[X, Y, Z] whether the centre of each cell is within the bounds."""
         middles = self.position_of(np.moveaxis(np.indices(self.solid.shape), 0, -1))
         within: Mask = np.all((middles >= self.low) & (middles <= self.high), axis=-1)
         return within
@@ -101,28 +102,28 @@ class Survey:
         return np.clip(cells, 0, np.array(self.solid.shape) - 1)
 
     def holds_matter(self, positions: Array) -> Mask:
-        """[..] which positions [.., 3] lie in cells with matter; beyond the grid there is none."""
+        """[..] whether positions [.., 3] lie in cells with matter; False outside the grid."""
         cells = np.floor((positions - self.origin) / self.cell)
         inside = np.all((cells >= 0) & (cells < self.solid.shape), axis=-1)
         held: Mask = inside & self.solid[tuple(np.moveaxis(self.cell_of(positions), -1, 0))]
         return held
 
     def position_of(self, cells: npt.NDArray[np.integer]) -> Array:
-        """Middles of cells [.., 3]."""
+        """Centres of cells [.., 3]."""
         return self.origin + (cells + 0.5) * self.cell
 
 
 def survey(scene: Gaussians) -> Survey:
-    """Look over a scene of one Gaussian or more; the same scene gives the same survey."""
+    """Survey a scene with at least one Gaussian; the same scene gives the same survey."""
     rng = np.random.default_rng(0)
     s = scene.scales.astype(np.float64)
     area = 2 * np.pi * (s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 2] * s[:, 0]) / 2
     low, high = _bounds(scene, np.sqrt(area))
     within = np.all((scene.means >= low) & (scene.means <= high), axis=1)
-    # A floor or a haze of thousands of units has no more matter within the bounds than they hold.
+    # Limit very large Gaussians (floors, haze) to the area that fits within the bounds.
     area[within] = np.minimum(area[within], np.pi * float((high - low).max()) ** 2)
     mass = scene.opacities * area + 1e-300
-    # Apart, since a far background has nearly all of the area and little of the detail.
+    # Sampled separately, because far background has most of the area and little of the detail.
     share = np.empty(len(scene))
     share[within] = _inclusion(mass[within], _SAMPLES_WITHIN)
     share[~within] = _inclusion(mass[~within], _SAMPLES_BEYOND)
@@ -155,9 +156,9 @@ def survey(scene: Gaussians) -> Survey:
 
 
 def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
-    """A box round nearly all of what the trainer found worth detail, but not far beyond the most.
+    """A box around nearly all detailed matter, limited to not much more than its central part.
 
-    Wide Gaussians (sky, far background) count the less, the wider they are.
+    The weight of wide Gaussians (sky, far background) decreases with their width.
     """
     some = slice(None, None, 1 + len(scene) // _FOR_BOUNDS)
     means, width = scene.means[some], width[some]
@@ -176,7 +177,7 @@ def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
 
 
 def _cut(thinned: Gaussians, extent: float) -> Gaussians:
-    """The same with no Gaussian wider than a quarter of the bounds: its points stay near them."""
+    """The scene with widths clipped to a quarter of the bounds, so that points stay near them."""
     return replace(thinned, scales=np.minimum(thinned.scales, np.float32(extent / 4)))
 
 
@@ -188,7 +189,7 @@ def _quantiles(values: FloatArray, weight: Array, at: tuple[float, ...]) -> Arra
 
 
 def _inclusion(mass: Array, count: int) -> Array:
-    """Chances in proportion to mass, at most 1, that add up to `count`."""
+    """Sampling probabilities in proportion to mass, at most 1, with the sum `count`."""
     if len(mass) <= count:
         return np.ones(len(mass))
     share = mass * (count / mass.sum())
@@ -201,7 +202,7 @@ def _inclusion(mass: Array, count: int) -> Array:
 
 
 def _points(thinned: Gaussians, weight: Array, rng: np.random.Generator) -> tuple[Array, float]:
-    """Points spread over the Gaussians by weight, and the area of one."""
+    """Points distributed over the Gaussians by weight, and the area of one point."""
     ends = np.cumsum(weight)
     if ends[-1] <= 0:
         return np.empty((0, 3)), 0.0
@@ -216,7 +217,7 @@ def _points(thinned: Gaussians, weight: Array, rng: np.random.Generator) -> tupl
 
 
 def _beyond(offsets: Array, point_area: float) -> Mask:
-    """[26] whether matter at these offsets from the middle fills the view in that direction."""
+    """[26] whether matter at these offsets from the middle fills each direction."""
     distance = np.linalg.norm(offsets, axis=1)
     units = DIRECTIONS / np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
     nearest = (offsets @ units.T).argmax(1)
@@ -225,8 +226,20 @@ def _beyond(offsets: Array, point_area: float) -> Mask:
     return filled
 
 
+def is_upside_down(scene: Gaussians) -> bool:
+    """Whether the scene's floor lies where RDF has its ceiling: far more of it, and no other.
+
+    Rooms, whose ceilings are as large as their floors, can't be told so.
+    """
+    if len(scene) < _ENOUGH:
+        return False
+    layout = survey(scene)
+    below, aside, above = _floors(layout.thinned, layout.low, layout.high)
+    return bool(above > _LEAST_FLOOR and above > _FLOOR_EVIDENCE[2] * below and above > 2 * aside)
+
+
 def _up(part: Gaussians, low: Array, high: Array) -> Array:
-    """The convention under which the scene has the largest floor: flat matter low down."""
+    """The up convention with the largest floor, which is flat matter near the bottom."""
     floors = _floors(part, low, high)
     if floors.max() < _LEAST_FLOOR:
         return np.array(UPS[0])
@@ -234,7 +247,7 @@ def _up(part: Gaussians, low: Array, high: Array) -> Array:
 
 
 def _floors(part: Gaussians, low: Array, high: Array) -> Array:
-    """[3] share of the matter that is the floor under each of UPS."""
+    """[3] share of the matter that is floor, for each of UPS."""
     flat = part.scales.argmin(1)
     w, x, y, z = part.quats.astype(np.float64).T
     columns = np.stack(
@@ -265,7 +278,7 @@ def _floors(part: Gaussians, low: Array, high: Array) -> Array:
 
 
 def spaces(free: Mask) -> Iterator[Mask]:
-    """The connected parts of a mask [X, Y, Z], corners count as contact."""
+    """The connected parts of a mask [X, Y, Z]; cells that share a corner are connected."""
     rest = free.copy()
     while rest.any():
         part = np.zeros_like(free)
