@@ -443,11 +443,11 @@ def paired_file(**options: Any) -> Parts:
     return parts
 
 
-def divided_file() -> Parts:
+def divided_file(coarse_gain: float | None = None) -> Parts:
     """Layers of 1, 4 and 16 tiles: a page for all, then groups of four and of six pages.
 
     The regions of the last group are of levels 1 to 3, and the chunks of a group's pages lie
-    between each other.
+    between each other. The rows of the page of level 1 get the gain `coarse_gain`, if there is one.
     """
     levels = (0, 2, 4)
     parts = random_file(
@@ -472,6 +472,9 @@ def divided_file() -> Parts:
     late = [late[i] for i in rng.permutation(len(late))]
     quarters = [(2, tile) for tile in range(4)]
     mixture = [(1, 0), (2, 0), (3, 2), (3, 3), (2, 2), (2, 3)]
+    if coarse_gain is not None:
+        coarse = {id(row) for row in in_space(late, levels, mixture)[0]}
+        late = [replace(row, gain=coarse_gain) if id(row) in coarse else row for row in late]
     parts.pages = [
         first[:2],
         first[2:],

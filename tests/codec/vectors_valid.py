@@ -175,6 +175,9 @@ def valid_files() -> Iterator[Valid]:
         [arrived[7][0].id, arrived[20][0].id],
     )
 
+    data = assemble(divided_file(coarse_gain=900.0))
+    yield Valid("coarse", "as regions; the page of the largest region has the most gain", data)
+
     placed = random_file(counts=(2, 3), seed=3)
     placed.poster = WEBP
     placed.root.update(antialiased=True, origin=[2600000, 1.2e6, -0.1], crs="EPSG:2056")

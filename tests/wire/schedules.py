@@ -117,6 +117,7 @@ def schedules() -> list[Schedule]:
     before = camera((0.5, 0.4, -1.5), (0.5, 0.5, 0.5), (96, 64), 50)
     within = camera((0.3, 0.7, 0.2), (0.9, 0.5, 0.8), (64, 48), 75)
     corner = camera((1.2, -0.1, 1.3), (0.9, 0.3, 0.9), (40, 60), 30)
+    tile = camera((-1.5, 0.8, 0.5), (0.25, 0.8, 0.5), (64, 48), 12)
     away = camera((0.5, 0.5, -0.4), (0.45, 0.4, -3.0), (96, 64), 60)
     whole = 1 << 25
     index = Index((VECTORS / "valid" / "regions.exgs").read_bytes())
@@ -151,6 +152,13 @@ def schedules() -> list[Schedule]:
         one("within", "the eye stands in some of the boxes", "regions", "all", {"view": within}),
         one("within-client", "the same by a client", "regions", "root", {"view": within}),
         one("corner-client", "a corner of the scene", "regions", "root", {"view": corner}),
+        one(
+            "covers-client",
+            "a page goes without earlier pages whose regions it covers",
+            "coarse",
+            "root",
+            {"view": tile},
+        ),
         one("away", "nothing is in view", "regions", "all", {"view": away}),
         one("away-client", "the same by a client", "regions", "root", {"view": away}),
         one("have", "a view, some parts are here", "regions", "all", {"view": corner}, have=held),

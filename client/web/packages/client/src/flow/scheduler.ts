@@ -2,8 +2,7 @@
 // (spec/protocol.md, section 10). Without a view the parts go in file order.
 
 import { ChunkKind } from '../constants.ts';
-import { overlaps } from '../format/rules.ts';
-import type { ChunkRows, PageRow } from '../format/rows.ts';
+import { covers, type ChunkRows, type PageRow } from '../format/rows.ts';
 import type { View } from '../update.ts';
 import { Heap, isBefore, type Ranked } from './heap.ts';
 import { isPage, pagePart, pageId } from './parts.ts';
@@ -302,7 +301,7 @@ export class Scheduler {
     }
     for (let first = this.pages.first; first; first = this.pages.first) {
       const wanted = this.plan.pages[first.item - 1]!;
-      const before = this.plan.pages.slice(0, wanted.id - 1).filter((page) => overlaps(page, wanted));
+      const before = this.plan.pages.slice(0, wanted.id - 1).filter((page) => covers(page, wanted));
       const part = this.firstPage([...before, wanted]);
       if (part !== null) return { score: first.score, tie: first.tie, item: part };
       this.pages.pop();

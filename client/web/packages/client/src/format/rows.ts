@@ -24,6 +24,12 @@ export interface Region {
   readonly tile: number;
 }
 
+/** Whether `inner` is the region `outer` or a part of it. */
+export function covers(outer: Region, inner: Region): boolean {
+  const finer = inner.level - outer.level;
+  return finer >= 0 && inner.tile >>> finer === outer.tile;
+}
+
 /** One row of the chunk table. */
 export interface ChunkRow {
   readonly id: number;
@@ -173,10 +179,7 @@ function checkRow(
   if (kind === ChunkKind.BASIS) {
     if (layer || tile || count) throw fields.damaged(`chunk ${id}: a BASIS belongs to no cell`);
     if (place.region.level) throw fields.damaged(`chunk ${id}: a BASIS in a region`);
-  } else if (
-    facts.level < place.region.level ||
-    Math.floor(tile / 2 ** (facts.level - place.region.level)) !== place.region.tile
-  ) {
+  } else if (!covers(place.region, { level: facts.level, tile })) {
     throw fields.damaged(`chunk ${id} lies outside of the page's region`);
   }
   if (!rawBytes || !packedBytes) throw fields.damaged(`chunk ${id} is empty`);

@@ -1,17 +1,20 @@
-// What the rows of the chunk table must obey together (spec/format.md, section 6). A page is
-// checked once all earlier pages whose regions overlap its own are here.
+// The rules that the rows of the chunk table obey together (spec/format.md, section 6). A row is
+// checked once all earlier pages are known whose regions cover its cell: only those can list rows of
+// the same cell or of its parent.
 
 import { ChunkKind, MAX_FREE_COUNT, MAX_SH_CHUNKS } from '../constants.ts';
 import { DamagedError, LimitError } from '../errors.ts';
 import type { LayerFacts } from '../update.ts';
-import { cellKey, isGeometry, type ChunkRow, type PageRow, type Region } from './rows.ts';
+import { cellKey, isGeometry, type ChunkRow, type PageRow } from './rows.ts';
 
 /** Checks the tables of a file, which come in any order; the root index is page 0. */
 export class TableRules {
   private readonly cells = new Map<number, ChunkRow[]>();
   private readonly bases: ChunkRow[] = [];
   private readonly here = new Map<number, readonly ChunkRow[]>();
-  private readonly waiting = new Set<PageRow>();
+  private readonly missing = new Map<number, number[]>(); // region to its missing pages, rising
+  private readonly held = new Map<number, ChunkRow[]>(); // missing page to the rows that wait for it
+  private firstMissing = 1;
   private readonly leaves: number[];
   private readonly proxies: number[];
   private free = 0;
@@ -23,6 +26,12 @@ export class TableRules {
   ) {
     this.leaves = layers.map(() => 0);
     this.proxies = layers.map(() => 0);
+    for (const page of pages) {
+      const key = regionKey(page.level, page.tile);
+      const others = this.missing.get(key);
+      if (others) others.push(page.id);
+      else this.missing.set(key, [page.id]);
+    }
     this.enterRows(0, rootRows);
     for (const row of rootRows) this.check(row);
     if (pages.length === 0) this.checkWhole();
@@ -32,13 +41,12 @@ export class TableRules {
   enter(page: PageRow, rows: readonly ChunkRow[]): void {
     this.enterRows(page.id, rows);
     this.checkGroup(page.group);
-    this.waiting.add(page);
-    for (const late of [...this.waiting].sort((a, b) => a.id - b.id)) {
-      if (this.isDue(late)) {
-        this.waiting.delete(late);
-        for (const row of this.here.get(late.id) ?? []) this.check(row);
-      }
-    }
+    const key = regionKey(page.level, page.tile);
+    this.missing.set(key, this.missing.get(key)!.filter((id) => id !== page.id));
+    while (this.here.has(this.firstMissing)) this.firstMissing += 1;
+    const waited = this.held.get(page.id) ?? [];
+    this.held.delete(page.id);
+    for (const row of [...rows, ...waited].sort((a, b) => a.id - b.id)) this.checkOrHold(row);
     if (this.here.size === this.pages.length + 1) this.checkWhole();
   }
 
@@ -77,10 +85,26 @@ export class TableRules {
     }
   }
 
-  private isDue(page: PageRow): boolean {
-    return this.pages.every(
-      (other) => other.id >= page.id || this.here.has(other.id) || !overlaps(other, page),
-    );
+  private checkOrHold(row: ChunkRow): void {
+    const page = this.awaitedPage(row);
+    if (page === null) {
+      this.check(row);
+      return;
+    }
+    const held = this.held.get(page);
+    if (held) held.push(row);
+    else this.held.set(page, [row]);
+  }
+
+  /** A missing page before the row's own whose region covers the row's cell. */
+  private awaitedPage(row: ChunkRow): number | null {
+    if (row.page <= this.firstMissing) return null;
+    const level = row.kind === ChunkKind.BASIS ? 0 : this.layers[row.layer]!.level;
+    for (let coarser = 0; coarser <= level; coarser++) {
+      const first = this.missing.get(regionKey(coarser, row.tile >>> (level - coarser)))?.[0];
+      if (first !== undefined && first < row.page) return first;
+    }
+    return null;
   }
 
   private check(row: ChunkRow): void {
@@ -162,10 +186,8 @@ export class TableRules {
   }
 }
 
-/** Whether one region covers the other. */
-export function overlaps(a: Region, b: Region): boolean {
-  const [coarse, fine] = a.level <= b.level ? [a, b] : [b, a];
-  return fine.tile >>> (fine.level - coarse.level) === coarse.tile;
+function regionKey(level: number, tile: number): number {
+  return level * 65536 + tile;
 }
 
 function isEarlier(other: ChunkRow, row: ChunkRow): boolean {

@@ -3,8 +3,8 @@
 import { ChunkKind } from '../constants.ts';
 import type { Box } from '../update.ts';
 import type { RootIndex } from './root.ts';
-import { cellKey, isGeometry, type ChunkRow, type ChunkRows, type PageRow } from './rows.ts';
-import { overlaps, TableRules } from './rules.ts';
+import { cellKey, covers, isGeometry, type ChunkRow, type ChunkRows, type PageRow } from './rows.ts';
+import { TableRules } from './rules.ts';
 
 const NO_ROWS: readonly ChunkRow[] = [];
 
@@ -76,7 +76,7 @@ export class ChunkTable {
   mayGrow(layer: number, tile: number): boolean {
     const region = { level: this.root.facts.layers[layer]!.level, tile };
     for (const page of this.missing.values()) {
-      if (page.level <= region.level && overlaps(page, region)) return true;
+      if (covers(page, region)) return true;
     }
     return false;
   }
