@@ -20,10 +20,10 @@ from exgs.scene.gaussians import FloatArray
 
 # Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
 # which is larger in small scenes: these have less that repeats.
-_FIRST_PROXIES = 2400
+_FIRST_PROXIES = 2200
 _PROXY_GROWTH = 3.4
-_PROXY_SHARE = 0.06
-_PROXY_SHARE_MAX = 0.13
+_PROXY_SHARE = 0.051
+_PROXY_SHARE_MAX = 0.12
 _LARGE_COUNT = 500_000
 
 # (share of the scene that has arrived after the layer, its proxies as a share of the scene)

@@ -40,7 +40,7 @@ _SMALL_STATE = 12_000
 _SMALL_WIDTH = 320
 _FIT_WIDTH = 480
 _TRAINING_SHARE = 3.5  # pixels of a training view for each proxy of the layer with most
-_TRAINING_PIXELS = (20_000, 60_000)  # of it, at least and at most
+_TRAINING_PIXELS = (20_000, 60_000)  # of it: at least, and at most where time is spent
 _GAIN_WIDTH = 480
 
 
@@ -77,7 +77,8 @@ def encode_chunks(
 
     drawn = Gaussians.empty(scene.sh_degree)
     fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
-    training = _training_views(layered, viewpoints.training, rasterizer)
+    most_pixels = _TRAINING_PIXELS[int(effort.thorough)]
+    training = _training_views(layered, viewpoints.training, rasterizer, most_pixels)
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
         if layer.proxies:
@@ -219,14 +220,14 @@ class _FitPictures:
 
 
 def _training_views(
-    layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer
+    layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer, most_pixels: int
 ) -> FitViews:
     """The training cameras with their pictures, of as many pixels as the scene's proxies deserve.
 
     The screen filter shrinks with the pictures: what proxies learn holds at the full size.
     """
     most = max((layer.proxies for layer in layered.plan), default=0)
-    pixels = min(max(round(_TRAINING_SHARE * most), _TRAINING_PIXELS[0]), _TRAINING_PIXELS[1])
+    pixels = min(max(round(_TRAINING_SHARE * most), _TRAINING_PIXELS[0]), most_pixels)
     small = [thinned(camera, pixels) for camera in cameras]
     pictures = [np.clip(rasterizer.render(layered.scene, c).rgb, 0, 1) for c in small]
     return FitViews(small, pictures)

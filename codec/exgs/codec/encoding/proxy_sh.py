@@ -16,7 +16,7 @@ from exgs.codec.encoding.quantization import sh_step
 from exgs.codec.payload.proxy_sh import ProxySh
 from exgs.scene.gaussians import FloatArray
 
-_RATIO = 2.5  # distortion that a coefficient may add, against one of a proxy's other scalars
+_RATIO = 3.5  # distortion that a coefficient may add, against one of a proxy's other scalars
 _VALUE_BITS = 3.0  # of a coefficient that is not zero, about, besides the bit that says so
 
 

@@ -32,7 +32,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
 # Quantization may add this share to the squared error that merging has left.
-_QUANTIZATION_SHARE = 0.06
+_QUANTIZATION_SHARE = 0.1
 _SCALARS = 11  # coded per proxy
 # Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
 # keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
