@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -304,3 +305,43 @@ def test_the_command_of_the_unit_serves_and_stops_in_time(root: Path, tmp_path: 
         _setting("SystemCallErrorNumber") == "EPERM"
     )  # otherwise numpy's mbind would kill the process
     assert int(_setting("LimitNOFILE")) > quota.connections + quota.streams
+
+
+def _instructions() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, with continued lines joined."""
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines]
+
+
+def test_the_image_copies_what_is_there_and_runs_as_nobody_special() -> None:
+    instructions = _instructions()
+    for kind, words in instructions:
+        if kind == "COPY" and not words.startswith("--from"):
+            for source in words.split()[:-1]:
+                assert (DEPLOY.parent / source).exists(), source
+    users = [number for number, (kind, _) in enumerate(instructions) if kind == "USER"]
+    starts = [number for number, (kind, _) in enumerate(instructions) if kind == "ENTRYPOINT"]
+    assert users[-1] < starts[-1]
+    assert instructions[users[-1]][1] not in ("root", "0")
+    assert "EXGS_TOKEN=" not in " ".join(words for _, words in instructions)
+
+
+def test_the_image_starts_a_server_that_its_health_check_finds_well(tmp_path: Path) -> None:
+    said = dict(_instructions())
+    write_box(tmp_path / "box.exgs", 50)
+    port = _free_port()
+    command = json.loads(said["ENTRYPOINT"])
+    assert command[:3] == ["exgs", "serve", "/scenes"]
+    check = said["HEALTHCHECK"].partition("CMD")[2].replace(":8080", f":{port}")
+    served = [sys.executable, "-m", "exgs.cli.main", "serve", str(tmp_path), *command[3:]]
+    with subprocess.Popen([*served, "--port", str(port)], stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline()
+            healthy = [sys.executable, *json.loads(check)[1:]]
+            assert subprocess.run(healthy, check=False).returncode == 0
+        finally:
+            server.terminate()
+    failing = subprocess.run(healthy, check=False, capture_output=True)
+    assert failing.returncode

@@ -10,6 +10,7 @@ import fsspec
 import pytest
 
 from exgs.server.app import start
+from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
 from exgs.server.storage import ObjectStore, RootError, UnreadableError
 from tests.client.scenes import write_box
@@ -126,3 +127,20 @@ def test_a_missing_store_is_named_in_the_error(url: str) -> None:
 
     with pytest.raises(RootError, match=url):
         asyncio.run(main())
+
+
+def test_scene_files_that_are_not_served_are_named_once_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("UPPER.EXGS", "deep/inner.exgs", "deep/notes.txt", "other.ply"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link.exgs").symlink_to(tmp_path / "deep" / "inner.exgs")
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    catalog = Catalog(tmp_path)
+    catalog.refresh()
+    catalog.refresh()
+    said = [(r.file, r.reason) for r in caplog.records if r.message == "file not served"]  # type: ignore[attr-defined]
+    assert [name for name, _ in said] == ["UPPER.EXGS", "deep/inner.exgs", "link.exgs"]
+    for (_, reason), word in zip(said, ("rename", "subfolder", "symbolic link"), strict=True):
+        assert word in reason

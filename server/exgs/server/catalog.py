@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from exgs.codec.errors import DamagedError, ExgsError, TruncatedError
@@ -63,6 +63,7 @@ class Catalog:
         self._store: Store | None = None
         self._scenes: dict[str, Scene] = {}
         self._refused: dict[str, Hashable] = {}
+        self._left_out: Mapping[str, str] = {}
 
     def get(self, name: str) -> Scene | None:
         """The scene of this name."""
@@ -101,6 +102,10 @@ class Catalog:
         for name in self._scenes.keys() - scenes.keys():
             log.info("scene dropped", extra={"scene": name})
         self._scenes, self._refused = scenes, refused
+        left_out = store.left_out()
+        for name in sorted(left_out.keys() - self._left_out.keys()):
+            log.warning("file not served", extra={"file": name, "reason": left_out[name]})
+        self._left_out = left_out
 
     async def watch(self, interval_s: float) -> None:
         """Refresh periodically."""

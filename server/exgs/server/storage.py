@@ -58,6 +58,10 @@ class Store(Protocol):
         """Open one of the files. Raises OSError, ExgsError."""
         ...
 
+    def left_out(self) -> Mapping[str, str]:
+        """Scene files that are there but are not served, each with the reason."""
+        ...
+
 
 def open_store(root: Path | str) -> Store:
     """The store at a path (folder or file) or a URL (s3://bucket/prefix). Raises RootError."""
@@ -92,6 +96,34 @@ class Folder:
         """Open one of the files. It stays readable if it is renamed or deleted."""
         return LocalFile(self._path / f"{name}{SUFFIX}")
 
+    def left_out(self) -> dict[str, str]:
+        """Links, names that end in other letters than .exgs, and what lies one folder deeper."""
+        found: dict[str, str] = {}
+        try:
+            entries = sorted(self._path.iterdir())
+        except OSError:  # `list` says so
+            return found
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink() and entry.suffix.lower() == SUFFIX:
+                found[entry.name] = "it is a symbolic link; put the file itself here"
+            elif entry.is_dir() and not entry.is_symlink():
+                found |= _deeper(entry)
+            elif entry.suffix != SUFFIX and entry.suffix.lower() == SUFFIX:
+                found[entry.name] = f"its name must end in {SUFFIX}; rename it"
+        return found
+
+
+def _deeper(folder: Path) -> dict[str, str]:
+    """The scene files of a subfolder, each with the reason why it is not served."""
+    try:
+        names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() == SUFFIX)
+    except OSError:
+        return {}
+    reason = "it lies in a subfolder; serve that folder, or move the file up"
+    return {f"{folder.name}/{name}": reason for name in names}
+
 
 class OneFile:
     """A single file, without the other files of its folder."""
@@ -113,6 +145,10 @@ class OneFile:
     def open(self, name: str) -> LocalFile:
         """Open the file. Links are followed, since the user has named the file."""
         return LocalFile(self._path.resolve())
+
+    def left_out(self) -> dict[str, str]:
+        """Nothing: the other files of the folder were not meant."""
+        return {}
 
 
 class LocalFile:
@@ -177,6 +213,10 @@ class ObjectStore:
     def open(self, name: str) -> RemoteFile:
         """Open one of the objects. Reading fails if the object changes."""
         return RemoteFile(self, f"{self._prefix}/{name}{SUFFIX}")
+
+    def left_out(self) -> dict[str, str]:
+        """Nothing: to look deeper would cost requests."""
+        return {}
 
 
 class RemoteFile:
