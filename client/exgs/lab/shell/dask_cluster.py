@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from exgs.lab.errors import LabError
 from exgs.lab.session import Result
-
-if TYPE_CHECKING:
-    from exgs.lab.shell.sweep import Planned
+from exgs.lab.shell.worker import Planned, run_here
 
 
 def run_on_cluster(
@@ -25,7 +22,6 @@ def run_on_cluster(
         from distributed import Client, as_completed
     except ModuleNotFoundError as error:
         raise LabError("--dask needs the package distributed: pip install distributed") from error
-    from exgs.lab.shell.sweep import run_here
 
     with Client(address) as client:
         waiting = {

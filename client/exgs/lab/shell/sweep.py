@@ -18,21 +18,13 @@ from typing import Any
 from exgs.lab.errors import LabError
 from exgs.lab.experiment import Experiment, read_experiment
 from exgs.lab.results.table import settings_of, write_table
-from exgs.lab.session import CORES, Job, Result, job_key, jobs_of, run_job
+from exgs.lab.session import Result, job_key, jobs_of
+from exgs.lab.shell.worker import Planned, run_here
 from exgs.lab.stage import Stage
 from exgs.scene.files import atomic_write
 
 Report = Callable[[str, float], None]
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A session to run: its number in the experiment, and the name of its result."""
-
-    number: int
-    job: Job
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +146,6 @@ def _run(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run_here(path: Path, cache: Path, item: Planned) -> Result:
-    """Run one session in this process, which keeps what it has opened for the next ones."""
-    return run_job(item.job, _stage(path, cache), item.number)
-
-
-@functools.lru_cache(maxsize=1)
-def _stage(path: Path, cache: Path) -> Stage:
-    return Stage(read_experiment(path), cache)
-
-
 def _file(sessions: Path, item: Planned) -> Path:
     return sessions / f"{item.key}.json"
 
@@ -192,8 +174,3 @@ def _write_series(path: Path, sessions: Path, planned: Sequence[Planned]) -> Non
             lines.append(f"{label},{time_s:g},{value:g}\n")
     with atomic_write(path) as file:
         file.write("".join(lines).encode())
-
-
-def uses_cores(experiment: Experiment) -> bool:
-    """Whether a policy is the real protocol."""
-    return any(policy.use in CORES for policy in experiment.policies)
