@@ -212,3 +212,27 @@ test('a scene on disk is not fetched again, and a damaged part of it is', async 
   await fourth.complete();
   expect(fourth.scene.drawn()).toEqual(await drawnOf(OTHER));
 });
+
+test('what comes again from disk and is damaged there is fetched, and kept anew', async () => {
+  const disk = new MemoryDisk();
+  const { url, state } = await start(OTHER);
+  const all = (await drawnOf(OTHER)).count;
+  const run = open(
+    { source: http(url), cacheKey: url, budget: { splats: 10 * all, bytes: 1e12 } },
+    { disk: async () => disk },
+  );
+  await run.complete();
+  run.session.setBudget({ splats: Math.ceil(all / 2), bytes: 1e12 });
+  await run.until(({ scene }) => scene.drawn().count < all);
+  const asked = state.log.length;
+  const [name, data] = [...disk.files].find(([file]) => file.endsWith('.data'))!;
+  const damaged = data.map((byte) => byte ^ 1);
+  disk.files.set(name, damaged);
+  run.session.setBudget({ splats: 10 * all, bytes: 1e12 });
+  await run.until(({ scene }) => scene.drawn().count === all);
+  expect(run.scene.drawn()).toEqual(await drawnOf(OTHER));
+  expect(state.log.length).toBeGreaterThan(asked);
+  const kept = disk.files.get(name)!;
+  expect(kept.filter((byte, at) => byte === OTHER[at]).length).toBeGreaterThan(0);
+  expect(run.types).not.toContain('error');
+});

@@ -65,6 +65,7 @@ export class SplatRenderer {
   readonly #measuring: ((ball: Measured) => void)[] = [];
   #view: View | null = null;
   #projectionStale = true;
+  #projectedRows: readonly number[] = []; // rows in use when they were last projected, by block
   #pictureStale = true;
   #undelivered = false; // a picture is drawn that is not on the canvas yet
   #holdFor = 0; // no frame before this order: the camera has jumped
@@ -230,12 +231,19 @@ export class SplatRenderer {
     const view = this.#view!;
     const groupsChanged = this.#table.changed;
     const groups = this.#table.upload();
-    if (this.#projectionStale || groupsChanged) {
-      const used = (block: number): number => this.#stager.rows(block);
-      this.#passes.project(this.#store.blocks, used, groups, view, this.#options.antialiased);
-    }
+    if (this.#projectionStale || groupsChanged) this.#project(view, groups);
     this.#passes.draw(view.width, view.height);
     [this.#projectionStale, this.#pictureStale] = [false, false];
+  }
+
+  /** Projects all slots in use, and once more those that were: the order may name them for a while. */
+  #project(view: View, groups: WebGLTexture): void {
+    const { blocks } = this.#store;
+    const used = (block: number): number =>
+      Math.max(this.#stager.rows(block), this.#projectedRows[block] ?? 0);
+    this.#passes.project(blocks, used, groups, view, this.#options.antialiased);
+    this.#projectedRows = blocks.map((_, block) => this.#stager.rows(block));
+    this.#store.trim((block) => this.#stager.rows(block) > 0);
   }
 
   #receive(reply: Reply): void {

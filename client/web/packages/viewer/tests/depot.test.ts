@@ -104,3 +104,26 @@ test('a measurement does not see floaters', () => {
   expect(radius).toBeGreaterThan(1.5);
   expect(radius).toBeLessThan(4);
 });
+
+test('blocks that nothing is in any more are freed, and come again', () => {
+  const depot = new Depot(0, 'half');
+  const slots = new Slots(4);
+  const count = 100_000;
+  const take = (key: number): NonNullable<ReturnType<Slots['take']>> => {
+    const spans = slots.take(count)!;
+    depot.add(key, spans, key, Uint32Array.of(count), madeUp(count, 0, key));
+    depot.activate(Uint32Array.of(key), true);
+    return spans;
+  };
+  const [first] = [take(0), take(1), take(2)];
+  const three = depot.bytes;
+  slots.give(first);
+  depot.drop(0);
+  expect(depot.bytes).toBeLessThan(three);
+  expect(depot.sort(PLANE, null).count).toBeLessThanOrEqual(2 * count);
+  take(3);
+  expect(depot.bytes).toBe(three);
+  for (const key of [1, 2, 3]) depot.drop(key);
+  expect(depot.bytes).toBe(0);
+  expect(depot.sort(PLANE, null).count).toBe(0);
+});

@@ -90,6 +90,11 @@ export class SceneStore {
     }
   }
 
+  /** The part at `offset` has come out damaged: it counts as not kept, until it is written again. */
+  forget(offset: number): void {
+    this.lengths.delete(offset);
+  }
+
   close(): void {
     this.data.close();
     this.index.close();

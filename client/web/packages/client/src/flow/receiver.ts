@@ -55,6 +55,7 @@ export class Receiver {
     this.scheduler.setView(this.view);
     this.builder = new SceneBuilder(this.plan.table);
     this.listener.opened(head);
+    this.leaveOutExtra(this.plan.table.rows());
     this.revise();
     this.listener.arrived();
   }
@@ -69,6 +70,7 @@ export class Receiver {
   addPage(page: PageRow, packed: Uint8Array): ChunkRows {
     const rows = readPage(packed, page, this.opened.head.root.facts);
     this.opened.scheduler.addPage(page, rows);
+    this.leaveOutExtra(rows.rows);
     this.revise();
     this.listener.arrived();
     return rows;
@@ -98,7 +100,10 @@ export class Receiver {
   reviseAnew(): void {
     const { scheduler } = this;
     this.residency.forgetLeftOut();
-    if (scheduler) scheduler.want(scheduler.cancelledParts());
+    if (scheduler) {
+      scheduler.want(scheduler.cancelledParts());
+      this.leaveOutExtra(scheduler.plan.table.rows());
+    }
     this.revise();
   }
 
@@ -118,6 +123,15 @@ export class Receiver {
     scheduler.want(revision.takeIn);
     scheduler.want(revision.fetchAgain, true);
     if (revision !== NO_REVISION) this.listener.revised(revision);
+  }
+
+  /** Chunks of later versions are not asked for: nothing of them is drawn. */
+  private leaveOutExtra(rows: Iterable<ChunkRow>): void {
+    const leaveOut: number[] = [];
+    for (const row of rows) if (row.kind === ChunkKind.EXTRA && !this.got.has(row.id)) leaveOut.push(row.id);
+    if (leaveOut.length === 0) return;
+    this.opened.scheduler.cancel(leaveOut);
+    this.listener.revised({ ...NO_REVISION, leaveOut });
   }
 
   /** Whether a chunk has come, dropped since or not. */

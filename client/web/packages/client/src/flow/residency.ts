@@ -85,7 +85,8 @@ export class Residency {
       if (row.kind !== ChunkKind.BASIS && going.has(`${row.layer}/${row.tile}`)) drop.push(chunk);
     }
     const leaveOut: number[] = [];
-    for (const chunk of plan.unitOf.keys()) {
+    for (const [chunk, unit] of plan.unitOf) {
+      if (plan.units[unit]!.kind === ChunkKind.EXTRA) continue; // never asked for
       const isMissing = !this.held.has(chunk) && !this.dropped.has(chunk);
       if (isMissing && !coming.has(chunk) && !this.leftOut.has(chunk)) leaveOut.push(chunk);
     }

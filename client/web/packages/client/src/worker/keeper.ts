@@ -115,8 +115,9 @@ export class Keeper {
       receiver.scheduler!.mark(part, bytes.length);
       return true;
     } catch (error) {
-      if (error instanceof FormatError) return false;
-      throw error;
+      if (!(error instanceof FormatError)) throw error;
+      this.store?.forget(ref.offset);
+      return false;
     }
   }
 }

@@ -249,8 +249,14 @@ export class Session {
     this.flush.soon();
     if (!keeper || kept.length === 0) return;
     void keeper.feedParts(receiver, kept, this.stopping.signal).then((failed) => {
+      if (failed.length === 0) return;
       for (const part of failed) receiver.scheduler?.mark(part, 0);
-      if (failed.length > 0) this.transport?.revised({ ...NO_REVISION, takeIn: failed });
+      const hasFailed = (part: number): boolean => failed.includes(part);
+      this.transport?.revised({
+        ...NO_REVISION,
+        takeIn: revision.takeIn.filter(hasFailed),
+        fetchAgain: revision.fetchAgain.filter(hasFailed),
+      });
     });
   }
 

@@ -140,13 +140,17 @@ export class Passes {
 
   /** Projects all slots of `blocks`, `used` rows of each. */
   project(
-    blocks: readonly Block[],
+    blocks: readonly (Block | null)[],
     used: (block: number) => number,
     groups: WebGLTexture,
     view: View,
     antialiased: boolean,
   ): void {
-    if (blocks.length === 0) return;
+    if (blocks.length === 0) {
+      this.#free(this.#projected);
+      this.#projected = null;
+      return;
+    }
     const gl = this.#gl;
     const projected = this.#room(blocks.length * BLOCK_ROWS);
     gl.bindFramebuffer(gl.FRAMEBUFFER, projected.framebuffer);
@@ -155,7 +159,7 @@ export class Passes {
     let last: Program | null = null;
     blocks.forEach((block, number) => {
       const height = used(number);
-      if (height === 0) return;
+      if (!block || height === 0) return;
       const program = block.sh ? this.#project[1] : this.#project[0];
       if (program !== last) setView(gl, program, view, antialiased);
       last = program;
@@ -269,7 +273,8 @@ export class Passes {
   /** Textures for the projected splats, with room for `height` rows; what they held is lost. */
   #room(height: number): { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } {
     const gl = this.#gl;
-    if (!this.#projected || this.#projected.rows < height) {
+    const rows = this.#projected?.rows ?? 0;
+    if (!this.#projected || rows < height || rows > 2 * height) {
       this.#free(this.#projected);
       gl.activeTexture(gl.TEXTURE0);
       const make = (): WebGLTexture => texture(gl, gl.RGBA32UI, ROW_SLOTS, height);

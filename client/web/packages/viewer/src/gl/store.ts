@@ -25,20 +25,22 @@ export interface Block {
 export class Store {
   readonly #gl: WebGL2RenderingContext;
   readonly #layers: number;
-  readonly #blocks: Block[] = [];
+  readonly #blocks: (Block | null)[] = []; // null: nothing in it
 
   constructor(gl: WebGL2RenderingContext, shDegree: number, precision: ShPrecision) {
     this.#gl = gl;
     this.#layers = shLayers(shDegree, precision);
   }
 
-  get blocks(): readonly Block[] {
+  get blocks(): readonly (Block | null)[] {
     return this.#blocks;
   }
 
   /** Bytes of all textures. */
   get bytes(): number {
-    const words = this.#blocks.map((block) => 2 * WORDS + 1 + (block.sh ? WORDS * this.#layers : 0));
+    const words = this.#blocks.map((block) =>
+      block ? 2 * WORDS + 1 + (block.sh ? WORDS * this.#layers : 0) : 0,
+    );
     return words.reduce((a, b) => a + b, 0) * 4 * BLOCK_SLOTS;
   }
 
@@ -69,23 +71,36 @@ export class Store {
     }
   }
 
+  /** Frees the textures of blocks that nothing is in any more. */
+  trim(isUsed: (block: number) => boolean): void {
+    this.#blocks.forEach((block, number) => {
+      if (block && !isUsed(number)) this.#free(number);
+    });
+    while (this.#blocks.length > 0 && !this.#blocks[this.#blocks.length - 1]) this.#blocks.pop();
+  }
+
   dispose(): void {
-    for (const block of this.#blocks) {
-      for (const handle of [block.base, block.groups, block.sh]) this.#gl.deleteTexture(handle);
-    }
-    this.#blocks.length = 0;
+    this.trim(() => false);
+  }
+
+  #free(number: number): void {
+    const block = this.#blocks[number]!;
+    for (const handle of [block.base, block.groups, block.sh]) this.#gl.deleteTexture(handle);
+    this.#blocks[number] = null;
   }
 
   #block(number: number, withSh: boolean): Block {
     const gl = this.#gl;
-    while (this.#blocks.length <= number) {
-      this.#blocks.push({
+    while (this.#blocks.length <= number) this.#blocks.push(null);
+    let block = this.#blocks[number];
+    if (!block) {
+      gl.activeTexture(gl.TEXTURE0);
+      block = this.#blocks[number] = {
         base: layered(gl, gl.RGBA32UI, ROW_SLOTS, BLOCK_ROWS, 2),
         groups: texture(gl, gl.R32UI, ROW_SLOTS, BLOCK_ROWS),
         sh: null,
-      });
+      };
     }
-    let block = this.#blocks[number]!;
     if (withSh && !block.sh && this.#layers > 0) {
       block = { ...block, sh: layered(gl, gl.RGBA32UI, ROW_SLOTS, BLOCK_ROWS, this.#layers) };
       this.#blocks[number] = block;

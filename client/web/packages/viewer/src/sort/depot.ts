@@ -15,11 +15,11 @@ const SAMPLE = 8192; // splats that a measurement looks at
 const HELD = 0.8; // share of them within the ball
 const ROUND = 1.25; // the ball is made larger by this
 
-
 interface Block {
   readonly a: Uint32Array;
   readonly b: Uint32Array;
   readonly floats: Float32Array; // a as f32
+  used: number; // slots that belong to a part
 }
 
 interface Part {
@@ -35,7 +35,7 @@ interface Run extends Span {
 export class Depot {
   readonly #shDegree: number;
   readonly #precision: ShPrecision;
-  readonly #blocks: Block[] = [];
+  readonly #blocks = new Map<number, Block>();
   readonly #parts = new Map<number, Part>();
   readonly #radix = new RadixSort();
   #active = new Uint8Array(1024);
@@ -57,6 +57,7 @@ export class Depot {
     const part = { count, spans, runs: runsOf(spans, groups, children) };
     this.#parts.set(key, part);
     this.#runs = null;
+    for (const span of spans) this.#block(span.start >> BLOCK_BITS).used += span.count;
     const a = new Uint32Array(WORDS * count);
     const b = new Uint32Array(WORDS * count);
     packBase(data, { a, b });
@@ -84,9 +85,20 @@ export class Depot {
     return { type: 'packed', key, fresh: false, a: inA ? a : null, b: inB ? b : null, groups: null, sh };
   }
 
+  /** Forgets a part, and blocks that nothing else is in. */
   drop(key: number): void {
+    for (const { start, count } of this.#parts.get(key)?.spans ?? []) {
+      const block = this.#block(start >> BLOCK_BITS);
+      block.used -= count;
+      if (block.used === 0) this.#blocks.delete(start >> BLOCK_BITS);
+    }
     this.#parts.delete(key);
     this.#runs = null;
+  }
+
+  /** Bytes of the blocks. */
+  get bytes(): number {
+    return this.#blocks.size * 2 * 4 * WORDS * BLOCK_SLOTS;
   }
 
   /** Groups that are not active are left out of the order. */
@@ -125,7 +137,7 @@ export class Depot {
     const points: [number, number, number][] = [];
     let skip = 0;
     for (const run of active) {
-      const { floats } = this.#blocks[run.start >> BLOCK_BITS]!;
+      const { floats } = this.#block(run.start >> BLOCK_BITS);
       for (; skip < run.count; skip += step) {
         const j = WORDS * ((run.start + skip) & (BLOCK_SLOTS - 1));
         points.push([floats[j]!, floats[j + 1]!, floats[j + 2]!]);
@@ -148,7 +160,7 @@ export class Depot {
     let n = 0;
     for (const run of runs) {
       if (!this.#active[run.group]) continue;
-      const { floats } = this.#blocks[run.start >> BLOCK_BITS]!;
+      const { floats } = this.#block(run.start >> BLOCK_BITS);
       const end = run.start + run.count;
       let j = WORDS * (run.start & (BLOCK_SLOTS - 1));
       for (let slot = run.start; slot < end; slot++, j += WORDS) {
@@ -198,11 +210,13 @@ export class Depot {
   }
 
   #block(number: number): Block {
-    while (this.#blocks.length <= number) {
+    let block = this.#blocks.get(number);
+    if (!block) {
       const a = new Uint32Array(WORDS * BLOCK_SLOTS);
-      this.#blocks.push({ a, b: new Uint32Array(a.length), floats: new Float32Array(a.buffer) });
+      block = { a, b: new Uint32Array(a.length), floats: new Float32Array(a.buffer), used: 0 };
+      this.#blocks.set(number, block);
     }
-    return this.#blocks[number]!;
+    return block;
   }
 }
 

@@ -30,6 +30,7 @@ export interface Outcome {
   readonly fadeMs: number; // writing 1,024 groups and asking for a frame
   readonly refineMs: number;
   readonly gpuBytes: number;
+  readonly emptyGpuBytes: number; // once all is dropped
   readonly error: number;
 }
 
@@ -142,6 +143,10 @@ async function run(job: Job): Promise<Outcome> {
   const fadeMs = performance.now() - fadeBegan;
   await settle(renderer);
   const { splats, target, gpuBytes } = renderer.stats;
+  const dropped = Array.from({ length: key }, (_, k) => k);
+  renderer.apply({ added: [], refined: [], dropped, groups: [], progress: PROGRESS });
+  await settle(renderer);
+  const emptyGpuBytes = renderer.stats.gpuBytes;
   const error = gl.getError();
   renderer.dispose();
   if (errors.length > 0) throw errors[0];
@@ -160,6 +165,7 @@ async function run(job: Job): Promise<Outcome> {
     fadeMs,
     refineMs,
     gpuBytes,
+    emptyGpuBytes,
     error,
   };
 }

@@ -1,6 +1,7 @@
 // Draws dumped scenes in Chromium and prints PSNR against the CPU rasterizer, and times.
 //   node run.mjs FOLDER NAME[:float|fixed[:half|byte]] ...   (FOLDER as dump.py left it)
-// Pictures go to FOLDER/drawn/. Exits with 1 below 50 dB (float target) or 45 dB (fixed).
+// Pictures go to FOLDER/drawn/. Exits with 1 below 50 dB (float target) or 45 dB (fixed), and where the
+// GPU's memory is not given back once all is dropped.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -9,6 +10,7 @@ import { launch, serve } from '../browser.mjs';
 
 const LEAST_DB = { float: 50, fixed: 45 };
 const PART_SPLATS = 4000;
+const EMPTY_SHARE = 0.5; // of the bytes on the GPU, at most, that may be left without splats
 
 const [folder, ...jobs] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -39,7 +41,8 @@ for (const job of jobs) {
   for (const [key, value] of Object.entries(figures)) {
     if (typeof value === 'number') figures[key] = Math.round(value * 10) / 10;
   }
-  const verdict = decibels.every((value) => value >= LEAST_DB[target]) && result.error === 0;
+  const frees = result.emptyGpuBytes < EMPTY_SHARE * result.gpuBytes;
+  const verdict = decibels.every((value) => value >= LEAST_DB[target]) && result.error === 0 && frees;
   if (!verdict || result.target !== target) failed++;
   console.log(`${verdict ? 'ok  ' : 'FAIL'} ${job}: ${decibels.map((d) => d.toFixed(2)).join(' / ')} dB`);
   console.log('    ', JSON.stringify(figures));
