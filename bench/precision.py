@@ -88,8 +88,8 @@ def main() -> None:
             everything = float(np.mean(np.square(pictures(drawn) - references)))
             cells = [f"{10 * np.log10(everything):.1f}"]
             for name, fields in _ATTRIBUTES.items():
-                mended = replace(drawn, **{field: getattr(source, field) for field in fields})
-                left = float(np.mean(np.square(pictures(mended) - references)))
+                repaired = replace(drawn, **{field: getattr(source, field) for field in fields})
+                left = float(np.mean(np.square(pictures(repaired) - references)))
                 cells.append(f"{bits[name]:.1f} bits, {100 * (1 - left / everything):.1f}%")
             print(f"| {layer} | {words} | " + " | ".join(cells) + " |")
 

@@ -1,7 +1,7 @@
 """The scenes of the benchmarks and their held-out views.
 
-Judging views come from no generator or seed that an encoder uses, or are photographs that no fit
-has seen. Real scenes are found through EXGS_DATA or in shared/data beside the repository.
+Held-out views come from no generator or seed that an encoder uses, or are photographs that no fit
+has used. Real scenes are read from EXGS_DATA or from shared/data beside the repository.
 """
 
 from __future__ import annotations

@@ -20,8 +20,10 @@ def lines(document: str) -> list[str]:
 
 
 def commands(document: str) -> list[list[str]]:
-    """The words of each line that calls exgs, without its comment."""
-    return [shlex.split(line, comments=True) for line in lines(document) if line[:5] == "exgs "]
+    """The words of each indented line that calls exgs, without its comment."""
+    text = (ROOT / document).read_text("utf-8")
+    calls = re.findall(r"^ +(exgs .*)$", text, re.MULTILINE)
+    return [shlex.split(call, comments=True) for call in calls]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

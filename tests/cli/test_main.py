@@ -155,7 +155,7 @@ def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
         (["info", "scene.txt"], "scene.txt: expected a name that ends in .exgs"),
         (["info", "garbage.exgs"], "garbage.exgs: header at byte 0: this is not an .exgs file"),
         (["info", "http://127.0.0.1:9/x.exgs"], "http://127.0.0.1:9/x.exgs: Connection refused"),
-        (["stream", "box.exgs", "-o", "out"], "box.exgs: not an http, https, ws or wss URL"),
+        (["stream", "box.exgs", "-o", "out"], "box.exgs: neither a URL nor a file"),
         (["serve", "none"], "none: is not a folder"),
         (["serve", ".", "--tls-cert", "none.pem"], "none.pem: No such file or directory"),
         (["serve", ".", "--tls-cert", "garbage.json"], "garbage.json: no certificate and key"),

@@ -50,7 +50,7 @@ def test_a_recipe_of_the_network_that_spreads_leaves_ends_in_its_weights(
     recipe.write_text(
         'sources = ["solids:1"]\n'
         "[spread]\nhidden = 4\nprefixes = 1\nviews = 1\nencode_views = 2\nheights = [24]\n"
-        "[steps]\ncount = 1\n"
+        "[optimiser]\nsteps = 1\n"
     )
     out = tmp_path / "run"
     assert main(["painter", "train", str(recipe), "-o", str(out), "--data", str(tmp_path)]) == 0

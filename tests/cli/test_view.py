@@ -138,7 +138,7 @@ def test_a_camera_of_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
     camera = one_view(CameraOfFile(tmp_path / "cameras.json", 1), scene, None, (32, 24))
     np.testing.assert_allclose(camera.viewmat, AWAY.viewmat, atol=1e-6)
     assert camera.fov_y == pytest.approx(AWAY.fov_y)
-    with pytest.raises(InputError, match="0 to 1, there is no 2"):
+    with pytest.raises(InputError, match="0 to 1, not 2"):
         one_view(CameraOfFile(tmp_path / "cameras.json", 2), scene, None, SIZE)
     walk = path_view(tmp_path / "cameras.json", SIZE)
     drawn = DrawnScene(scene, np.zeros(50, bool), np.zeros(50, bool))

@@ -1,4 +1,4 @@
-"""`exgs encode`: make a progressive .exgs file of a scene, or of several as one."""
+"""`exgs encode`: encode a scene, or several scenes joined, as a progressive .exgs file."""
 
 from __future__ import annotations
 
@@ -35,38 +35,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "scenes",
         metavar="IN.ply",
         nargs="+",
-        help=f"a scene ({SCENE_FORMATS}) or its http(s) URL; several become one",
+        help=f"a scene ({SCENE_FORMATS}) or its http(s) URL; several scenes are joined into one",
     )
     parser.add_argument("out", metavar="OUT.exgs", type=Path, help="the file to write")
     parser.add_argument(
         "--cameras",
         metavar="FILE",
         help="cameras.json or transforms.json of the scene's photographs, or its URL, or a folder"
-        " of COLMAP (default: made up)",
+        " of COLMAP (default: generated views)",
     )
     parser.add_argument(
         "--views",
         type=positive,
         metavar="N",
-        help="views to score from (default: 40, 10 with --quality low)",
+        help="views to measure importance on (default: 40, 10 with --quality low)",
     )
     parser.add_argument(
         "--quality",
         choices=("low", "default", "high"),
         default="default",
-        help="low is made quickest, high looks best and takes longest (default: default)",
+        help="low is fastest, high has the best quality and takes longest (default: default)",
     )
     parser.add_argument(
         "--no-proxies",
         action="store_true",
-        help="only layers of the scene's own Gaussians: smaller, and poor until most has come",
+        help="only the scene's own Gaussians, in layers: smaller, but poor until most has arrived",
     )
     parser.add_argument(
         "--seed",
         type=count,
         default=0,
         metavar="S",
-        help="random seed of the views that are made up (default: 0)",
+        help="random seed of generated views (default: 0)",
     )
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
@@ -77,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_placing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "placing", "The scene is turned, scaled, moved and cropped in this order; cameras are not."
+        "placing",
+        "The scene is rotated, scaled, moved and cropped, in this order. Cameras stay unchanged.",
     )
     add_frame(group)
     group.add_argument(
@@ -89,21 +90,21 @@ def _add_placing(parser: argparse.ArgumentParser) -> None:
         "--crop",
         type=box,
         metavar="X,Y,Z,X,Y,Z",
-        help="keep what lies between two corners of a box",
+        help="keep only the box between two opposite corners",
     )
     group.add_argument(
         "--home",
         type=home_argument,
         metavar="CAMERA",
-        help="where viewers stand first: FILE:INDEX of a camera file, or X,Y,Z,X,Y,Z from one place"
-        " to another (default: the best view that is found)",
+        help="first view of every viewer: FILE:INDEX of a camera file, or X,Y,Z,X,Y,Z for the"
+        " position and the point to look at (default: the best view that is found)",
     )
     group.add_argument(
         "--up",
         type=up_direction,
         metavar="AXIS",
-        help="which way is up: an axis, as in -y or z, or X,Y,Z (default: by the cameras, or by"
-        " the scene's floor)",
+        help="up direction: an axis, as in -y or z, or X,Y,Z (default: found from the cameras, or"
+        " from the floor of the scene)",
     )
 
 
@@ -149,7 +150,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     for stage, time_s in report.seconds.items():
         output.detail(f"{stage}: {time_s:.1f} s")
     if report.dropped:
-        output.note(f"{report.dropped:,} Gaussians are left out: too faint to be seen")
+        output.note(f"{report.dropped:,} Gaussians left out because they are too faint to see")
     inputs = names[0] if len(names) == 1 else f"the {len(names)} scenes"
     output.note(
         f"{report.gaussians:,} Gaussians in {len(report.layers)} layers,"
@@ -159,7 +160,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _read(name: str, frame: str | None, report: Report) -> tuple[Scene, int]:
-    """A scene, and the bytes of its file or folder."""
+    """Read a scene. Returns it with the size of its file or folder in bytes."""
     with local_file(name, report=report) as path:
         report("reading", 0.0)
         scene = read_scene(path, frame=frame)
@@ -185,7 +186,7 @@ def _placed(scene: Scene, arguments: argparse.Namespace) -> Scene:
 def _rotation(
     degrees: tuple[float, float, float],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The matrix that turns about x, then y, then z."""
+    """The matrix that rotates about x, then y, then z."""
     matrix = np.eye(3)
     for axis, angle in enumerate(np.radians(degrees)):
         turn = np.eye(3)

@@ -1,4 +1,4 @@
-"""`exgs render`: draw a picture of a scene, whole or of its first bytes."""
+"""`exgs render`: draw a picture of a scene, or of the first bytes of an .exgs file."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera",
         type=view,
         metavar="CAMERA",
-        help="orbit:DEG[,ELEVATION[,RADII]] around what the home view looks at, or FILE:INDEX of"
+        help="orbit:DEG[,ELEVATION[,RADII]] around the target of the home view, or FILE:INDEX of"
         " a cameras.json, transforms.json or COLMAP folder (default: the home view)",
     )
     parser.add_argument(
         "--max-bytes",
         type=byte_size,
         metavar="N",
-        help="what the first N bytes of an .exgs give; also as in 500kB",
+        help="draw the first N bytes of an .exgs file; units as in 500kB",
     )
     add_frame(parser)
     add_picture_options(parser)
     parser.add_argument(
         "--side-by-side",
         action="store_true",
-        help="the picture without the --painter on the left",
+        help="add the picture without --painter on the left",
     )
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -1,8 +1,8 @@
-"""Which camera a picture is taken from: an orbit, one of a file, the scene's home view.
+"""Chooses the camera of a picture: an orbit, a camera of a file, or the home view of the scene.
 
-Orbits and the home view come from what the file says of itself, so that they are the same for
-every prefix, in a stream, and for the scene that the file was made of; where a file says nothing
-they are found in what there is to draw.
+Orbits and the home view use the home view in the file's facts. They are therefore the same for
+every prefix, in a stream, and for the source scene. Without facts, they are computed from the
+Gaussians that are drawn.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _INDEXED = re.compile(r"(.+):(\d{1,6})")
 
 @dataclass(frozen=True, slots=True)
 class Orbit:
-    """A place around what the home view looks at; 2.5 radii are as far off as that view is."""
+    """A position around the target of the home view. 2.5 radii are the home view's distance."""
 
     azimuth_deg: float
     elevation_deg: float
@@ -59,7 +59,7 @@ View = Orbit | CameraOfFile
 
 
 def home_argument(text: str) -> CameraOfFile | tuple[float, ...]:
-    """Read FILE:INDEX, or X,Y,Z,X,Y,Z from one place to another, as an argument type."""
+    """Argument type: FILE:INDEX, or X,Y,Z,X,Y,Z for a position and the point to look at."""
     if found := _INDEXED.fullmatch(text):
         return CameraOfFile(Path(found[1]), int(found[2]))
     try:
@@ -68,8 +68,8 @@ def home_argument(text: str) -> CameraOfFile | tuple[float, ...]:
         values = ()
     if len(values) != 6 or values[:3] == values[3:] or not np.isfinite(values).all():
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither FILE:INDEX, as in cameras.json:0, nor X,Y,Z,X,Y,Z from one place"
-            " to another"
+            f"{text!r} is neither FILE:INDEX, as in cameras.json:0, nor X,Y,Z,X,Y,Z for a position"
+            " and the point to look at"
         )
     return values
 
@@ -84,7 +84,7 @@ def home_of(chosen: CameraOfFile | tuple[float, ...]) -> HomeView:
 
 
 def up_direction(text: str) -> tuple[float, float, float]:
-    """Read a direction: an axis with its sign, as in -y, or X,Y,Z; an argument type."""
+    """Argument type: a direction, either an axis with its sign, as in -y, or X,Y,Z."""
     if found := _AXIS.fullmatch(text.strip().lower()):
         axis = "xyz".index(found[2])
         values = [0.0, 0.0, 0.0]
@@ -97,14 +97,14 @@ def up_direction(text: str) -> tuple[float, float, float]:
     length = float(np.linalg.norm(values)) if len(values) == 3 else 0.0
     if not 0 < length < 1e6:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no direction: give an axis, as in -y or z, or X,Y,Z"
+            f"{text!r} is not a direction: give an axis, as in -y or z, or X,Y,Z"
         )
     x, y, z = (value / length for value in values)
     return x, y, z
 
 
 def view(text: str) -> View:
-    """Read orbit:DEG[,ELEVATION[,RADII]] or FILE:INDEX, as an argument type."""
+    """Argument type: orbit:DEG[,ELEVATION[,RADII]] or FILE:INDEX."""
     if found := _ORBIT.fullmatch(text):
         elevation, radii = float(found[2] or _ELEVATION_DEG), float(found[3] or _RADII)
         if abs(elevation) <= 90 and 0 < radii <= 1e6:
@@ -120,7 +120,7 @@ def view(text: str) -> View:
 def one_view(
     chosen: View | None, drawn: Scene | Gaussians, facts: SceneFacts | None, size: Size
 ) -> Camera:
-    """The camera for one picture of what is `drawn`, in its frame; None is the home view.
+    """The camera for one picture of `drawn`, in the frame of `drawn`; None is the home view.
 
     Raises InputError, SceneError, OSError.
     """
@@ -134,9 +134,9 @@ def one_view(
 
 
 def stand_of(scene: Scene, facts: SceneFacts | None) -> Stand:
-    """The home view that a file names, or that is found in what there is to draw.
+    """The home view in the facts of a file, or else one computed from the scene.
 
-    Raises InputError where there is nothing.
+    Raises InputError if the scene is empty.
     """
     if facts is not None and facts.home is not None:
         return Stand(facts.home, facts.up)
@@ -151,14 +151,12 @@ def camera_of_file(chosen: CameraOfFile, size: Size) -> Camera:
     """A camera of a file, in the file's own frame; raises InputError, SceneError, OSError."""
     cameras = read_cameras(chosen.path).cameras
     if chosen.index >= len(cameras):
-        raise InputError(
-            f"{chosen.path}: has cameras 0 to {len(cameras) - 1}, there is no {chosen.index}"
-        )
+        raise InputError(f"{chosen.path}: has cameras 0 to {len(cameras) - 1}, not {chosen.index}")
     return cameras[chosen.index].resized(*size)
 
 
 def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:
-    """One view for all frames of a stream."""
+    """The same view for all frames of a stream."""
     cameras: list[Camera] = []
 
     def choose(_number: int, facts: SceneFacts, drawn: DrawnScene) -> Camera:
@@ -170,7 +168,7 @@ def fixed_view(size: Size, chosen: View | None = None) -> ChooseCamera:
 
 
 def path_view(path: Path, size: Size) -> ChooseCamera:
-    """The cameras of a file one after the other, a frame each; from the last one on it stays.
+    """The cameras of a file in order, one for each frame; later frames use the last camera.
 
     Raises SceneError, OSError.
     """

@@ -1,7 +1,7 @@
-"""A slow link as arithmetic: rate, delay, jitter, loss, and the window that a sender fills.
+"""A model of a slow link: rate, delay, jitter, loss, and the sender's window.
 
-`parse_link` reads "2mbit,100ms,1%"; a `Lane` is one direction of one connection and says when
-bytes that enter now come out. No sockets and no clocks: `link_proxy` puts it between real ones.
+`parse_link` parses "2mbit,100ms,1%". A `Lane` is one direction of one connection; it computes when
+bytes that enter now arrive. It uses no sockets and no clocks; `link_proxy` applies it to sockets.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from exgs.codec.errors import ExgsError
 
-SEGMENT_BYTES = 1448  # TCP payload of an Ethernet packet: what one loss loses
+SEGMENT_BYTES = 1448  # TCP payload of an Ethernet packet, the unit of loss
 INITIAL_WINDOW_BYTES = 10 * SEGMENT_BYTES  # RFC 6928
-QUEUE_BYTES = 64 << 10  # buffer in front of the bottleneck, beyond what is in flight
+QUEUE_BYTES = 64 << 10  # buffer in front of the bottleneck, besides bytes in flight
 
-_NOTICE_S = 0.01  # a loss is noticed when later segments arrive, a little after its time
-_PIECE_S = 0.002  # fast links move this much at a time, so that the work per piece stays small
+_NOTICE_S = 0.01  # delay until a loss is noticed, when later segments arrive
+_PIECE_S = 0.002  # duration of a piece on fast links, to limit the work per byte
 _PIECE_BYTES_MAX = 64 << 10
-_DELAY_S_MAX = 2.0  # with more, a client takes a round trip and a stall for a broken connection
+_DELAY_S_MAX = 2.0  # with more, clients give up during a stall
 
 _RATE = re.compile(r"([\d.]+) ?([kmg]?)(?:bit|bps|bit/s)", re.IGNORECASE)
 _TIME = re.compile(r"([\d.]+) ?(ms|s)(?: ?(?:±|\+-|\+/-) ?([\d.]+) ?(ms|s))?( ?jitter)?", re.I)
@@ -29,31 +29,31 @@ _TIME_UNITS = {"ms": 1e-3, "s": 1.0}
 
 
 class LinkError(ExgsError):
-    """A link description that can't be read."""
+    """A link description is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link, the same in both directions."""
+    """A symmetric link."""
 
     rate_bps: float
     delay_s: float = 0.0  # one way
-    jitter_s: float = 0.0  # uniform, plus or minus, on the delay; bytes stay in order
-    loss: float = 0.0  # chance that a segment is lost
+    jitter_s: float = 0.0  # uniform deviation of the delay; bytes stay in order
+    loss: float = 0.0  # probability that a segment is lost
 
     @property
     def rtt_s(self) -> float:
-        """Round trip time of the empty link."""
+        """The round trip time of the idle link."""
         return 2 * self.delay_s
 
     @property
     def window_bytes(self) -> int:
-        """Most bytes that may be unacknowledged: the bandwidth-delay product and the queue."""
+        """Maximum of unacknowledged bytes: the bandwidth-delay product plus the queue."""
         return int(self.rate_bps / 8 * self.rtt_s) + QUEUE_BYTES
 
     @property
     def piece_bytes(self) -> int:
-        """Bytes that are moved at a time: a segment, more on fast links."""
+        """Bytes per piece: one segment, more on fast links."""
         return int(min(max(SEGMENT_BYTES, self.rate_bps / 8 * _PIECE_S), _PIECE_BYTES_MAX))
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Link:
 
 
 def parse_link(text: str) -> Link:
-    """Read "2mbit", "2mbit,100ms", "500kbit,80ms±20ms,1%" or "2mbit,100ms,20ms jitter,1%".
+    """Parse "2mbit", "2mbit,100ms", "500kbit,80ms±20ms,1%" or "2mbit,100ms,20ms jitter,1%".
 
     Rate in bits per second, one-way delay, jitter, loss of segments. Raises LinkError.
     """
@@ -118,14 +118,14 @@ def _number(digits: str, text: str) -> float:
 
 
 class Bottleneck:
-    """One direction of a link's slowest hop, which all connections over the link share."""
+    """One direction of the slowest hop, which all connections over the link share."""
 
     def __init__(self, link: Link) -> None:
         self._rate_bps = link.rate_bps
         self._free_s = 0.0
 
     def send(self, now_s: float, length_bytes: int) -> float:
-        """When `length_bytes` bytes that come at `now_s` have passed."""
+        """The time when `length_bytes` bytes that enter at `now_s` have passed."""
         self._free_s = max(self._free_s, now_s) + length_bytes * 8 / self._rate_bps
         return self._free_s
 
@@ -133,12 +133,12 @@ class Bottleneck:
 class Lane:
     """One direction of one TCP connection over a link.
 
-    Bytes wait for the bottleneck, which passes them at the link's rate, then travel for the
-    delay. The sender's window starts at ten segments and grows by what is acknowledged (slow
-    start), up to the bandwidth-delay product and the queue; `room` is what it still allows. A
-    lost segment comes one round trip later, all behind it wait (TCP delivers in order), and the
-    repeat takes its share of the rate; the window is not halved, as with BBR. Times are seconds
-    on any clock that only goes forward; draws come from `rng` alone.
+    Bytes wait for the bottleneck, which passes them at the rate of the link, and then travel for
+    the delay. The sender's window starts at ten segments and grows by the acknowledged bytes (slow
+    start) up to the bandwidth-delay product plus the queue; `room` is the rest of it. A lost
+    segment arrives one round trip later, and all later segments wait for it (TCP delivers in
+    order). The repetition takes its share of the rate. The window is not halved, as with BBR.
+    Times are seconds of any monotonic clock. All random numbers come from `rng`.
     """
 
     def __init__(self, link: Link, bottleneck: Bottleneck, rng: random.Random) -> None:
@@ -152,11 +152,11 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """Bytes that may enter now."""
+        """The number of bytes that may enter now."""
         return max(0, self._window_bytes - self._unacknowledged_bytes)
 
     def send(self, now_s: float, length_bytes: int) -> float:
-        """When `length_bytes` bytes that enter at `now_s` come out at the other end."""
+        """The time when `length_bytes` bytes that enter at `now_s` arrive."""
         link = self._link
         self._unacknowledged_bytes += length_bytes
         stall_s = 0.0
@@ -174,6 +174,6 @@ class Lane:
         return self._arrival_s
 
     def acknowledge(self, length_bytes: int) -> None:
-        """The sender learns, one delay after the arrival, that these bytes have come."""
+        """Acknowledge bytes to the sender, one delay after their arrival."""
         self._unacknowledged_bytes -= length_bytes
         self._window_bytes = min(self._window_bytes + length_bytes, self._link.window_bytes)

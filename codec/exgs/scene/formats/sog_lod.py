@@ -1,6 +1,6 @@
 """Streamed SOG (PlayCanvas): a tree of regions, each with levels of detail in SOG folders.
 
-lod-meta.json names the folders and says which rows of which of them a region shows at a level:
+lod-meta.json names the folders. For each region and level it gives a folder and a range of rows:
 https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/streamed-sog/
 """
 
@@ -22,11 +22,11 @@ META_NAME = "lod-meta.json"
 
 
 def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
-    """A streamed SOG with every region at `level` (0: the finest), by its lod-meta.json.
+    """Read a streamed SOG with every region at `level` (0: the finest), from its lod-meta.json.
 
-    A region without that level shows the nearest coarser one that it has, else the nearest finer;
-    the surroundings, where there are any, are always part of it. Raises SceneError where the
-    scene is none, or parts are missing; OSError.
+    A region without that level uses its nearest coarser level, else its nearest finer level. The
+    environment is always included, if there is one. Raises SceneError if the file is not a streamed
+    SOG or parts are missing; OSError.
     """
     path = Path(path)
     meta = _read_meta(path)
@@ -52,7 +52,7 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
 
 
 def sog_level_folders(path: str | os.PathLike[str], level: int = 0) -> list[Path]:
-    """The folders (or .sog bundles) that `read_sog_level` would read, each once.
+    """The folders (or .sog bundles) that `read_sog_level` reads, each once.
 
     Raises SceneError, OSError.
     """
@@ -64,7 +64,7 @@ def sog_level_folders(path: str | os.PathLike[str], level: int = 0) -> list[Path
 
 
 def sog_levels(path: str | os.PathLike[str]) -> int:
-    """How many levels of detail a streamed SOG has; raises SceneError, OSError."""
+    """The number of levels of detail of a streamed SOG; raises SceneError, OSError."""
     return _read_meta(Path(path))["lodLevels"].integer(least=1)
 
 
@@ -81,13 +81,13 @@ def _environment(meta: Meta, path: Path) -> Path:
 
 
 def _unit(name: str, path: Path) -> Path:
-    """The folder of a meta.json beside `path`, or a bundle."""
+    """The folder of a meta.json or the bundle named `name`, next to `path`."""
     file = path.parent / inner_name(name, str(path))
     return file.parent if file.suffix == ".json" else file
 
 
 def _rows(meta: Meta, level: int) -> Iterator[tuple[int, int, int]]:
-    """Folder, first row and count of every region at a level, in the order of the tree."""
+    """Folder, first row and row count of every region at a level, in the order of the tree."""
     waiting = [meta["tree"]]
     while waiting:
         node = waiting.pop()
@@ -105,7 +105,7 @@ def _rows(meta: Meta, level: int) -> Iterator[tuple[int, int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class SogRows:
-    """Rows of one folder that a region shows at a level."""
+    """The rows of one folder that a region shows at one level."""
 
     file: int  # number of the folder
     start: int
@@ -122,9 +122,9 @@ class SogNode:
 
 
 def read_sog_nodes(path: str | os.PathLike[str]) -> tuple[list[Path], list[SogNode]]:
-    """The folders (or bundles) of a streamed SOG that are here, and its regions.
+    """The folders (or bundles) of a streamed SOG that exist here, and its regions.
 
-    Levels whose folder is missing are left out. Raises SceneError, OSError.
+    Levels with a missing folder are left out. Raises SceneError, OSError.
     """
     path = Path(path)
     meta = _read_meta(path)
