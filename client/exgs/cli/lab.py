@@ -103,6 +103,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> None:
             arguments.cache,
             processes=arguments.processes,
             dask=arguments.dask,
+            real=arguments.real,
             report=report,
             note=output.note,
         )
@@ -110,6 +111,11 @@ def _run(arguments: argparse.Namespace, output: Output) -> None:
         output.json({"sessions": len(sweep.rows), "simulated": sweep.ran, **output.costs()})
     else:
         output.table(*summary(sweep.rows))
+        if arguments.real:
+            from exgs.lab.shell.real import DIFFERENCE_COLUMNS, differences
+
+            output.result("")
+            output.table(DIFFERENCE_COLUMNS, differences(sweep.rows))
     output.done(
         arguments.out / "table.csv",
         what=f"{len(sweep.rows)} sessions ({sweep.ran} simulated now) in {arguments.out}",

@@ -11,6 +11,7 @@ import contextlib
 import random
 import socket
 import struct
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 
@@ -32,12 +33,22 @@ class LinkProxy:
             only sees that its connection is closed.
     """
 
-    def __init__(self, link: Link, host: str, port: int, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        link: Link,
+        host: str,
+        port: int,
+        *,
+        seed: int = 0,
+        bottlenecks: Mapping[str, Bottleneck] | None = None,
+        lane: Callable[[Link, Bottleneck, random.Random], Lane] = Lane,
+    ) -> None:
         self.connect_error: OSError | None = None
         self._link = link
         self._target = (host, port)
         self._seed = seed
-        self._bottlenecks = {way: Bottleneck(link) for way in ("up", "down")}
+        self._bottlenecks = bottlenecks or {way: Bottleneck(link) for way in ("up", "down")}
+        self._lane = lane
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -94,7 +105,7 @@ class LinkProxy:
             sockets.append(server)
             await asyncio.sleep(self._link.rtt_s)
             lanes = [
-                Lane(self._link, bottleneck, random.Random(f"{self._seed}/{number}/{way}"))
+                self._lane(self._link, bottleneck, random.Random(f"{self._seed}/{number}/{way}"))
                 for way, bottleneck in self._bottlenecks.items()
             ]
             async with asyncio.TaskGroup() as group:

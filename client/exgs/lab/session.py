@@ -23,7 +23,6 @@ from exgs.lab.policies.policy import Policy
 from exgs.lab.policies.shipped import POLICIES
 from exgs.lab.quality.curves import Curves
 from exgs.lab.quality.seen import Seen, exact_quality, fast_quality, sample_times
-from exgs.lab.quality.views import nearest_views
 from exgs.lab.stage import SceneStage, Sight, Stage
 from exgs.lab.stream import StreamRun, Terms
 from exgs.lab.transcript import Transcript
@@ -102,13 +101,27 @@ def run_job(job: Job, stage: Stage, number: int) -> Result:
     views = session_views(job, stage, sight)
     seen_by = _Eyes(job, stage, scene, kind, views, sight)
     transcript = _run(job, stage, scene.asset(kind), views, seen_by)
-    row, seen = seen_by.measure(transcript)
-    row["fast_error_db"] = None
+    result = _result(job, stage, seen_by, transcript, "simulated")
+    row = result.row
     if settings.quality == "fast" and settings.check_every and number % settings.check_every == 0:
         row["fast_error_db"] = seen_by.fast_error(transcript)
+    return result
+
+
+def real_result(job: Job, stage: Stage, transcript: Transcript) -> Result:
+    """Measure what the viewer saw of a session that has run over sockets."""
+    scene = stage.scene(job.scene.name)
+    sight = scene.sight(job.viewer)
+    eyes = _Eyes(job, stage, scene, job.policy.format, session_views(job, stage, sight), sight)
+    return _result(job, stage, eyes, transcript, "real")
+
+
+def _result(job: Job, stage: Stage, eyes: _Eyes, transcript: Transcript, mode: str) -> Result:
+    row, seen = eyes.measure(transcript)
+    settings = stage.experiment.settings
     kept = slice(None, None, max(1, round(0.1 / settings.sample_s)))
     return Result(
-        {**job.label, "mode": "simulated", **row, "events": transcript.events},
+        {**job.label, "mode": mode, **row, "fast_error_db": None, "events": transcript.events},
         tuple(round(value, 3) for value in seen.times_s[kept].tolist()),
         tuple(round(value, 3) for value in seen.psnr_db[kept].tolist()),
     )
@@ -206,10 +219,9 @@ class _Eyes:
         self._job, self._stage, self._scene = job, stage, scene
         self._asset, self._views, self._kind = scene.asset(kind), views, kind
         self._settings = stage.experiment.settings
+        begin = views.first - sight.whole.first
         count = views.number(self._settings.length_s) + 1
-        self.places = nearest_views(
-            views, count, sight.whole, sight.measured, scene.place.reach
-        )  # of each view the measured one that stands for it
+        self.places = sight.nearest[begin : begin + count]  # of each view the measured one
 
     @property
     def curves(self) -> Curves:

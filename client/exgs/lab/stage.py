@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from exgs.client.link import Link, parse_link
 from exgs.codec.decoding.home_camera import home_camera
@@ -28,7 +29,7 @@ from exgs.lab.links.traces import read_trace
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.plugins import is_plugin, load_plugin
 from exgs.lab.quality.curves import Curves, Reference, measured
-from exgs.lab.quality.views import spread_views
+from exgs.lab.quality.views import nearest_views, spread_views
 from exgs.lab.stream import shifted
 from exgs.lab.viewers.made import Place, made_path
 from exgs.lab.viewers.path import ViewPath
@@ -56,6 +57,7 @@ class Sight:
     path: ViewPath
     whole: PathViews
     measured: list[int]  # numbers of views of `whole`
+    nearest: npt.NDArray[np.int64]  # of each view of `whole` the place in `measured`
 
 
 class Stage:
@@ -202,7 +204,8 @@ class SceneStage:
             whole = PathViews(path, settings.view_step_s, first=first)
             count = round(length_s / settings.view_step_s) + 1
             taken = spread_views(whole, count, self.place.reach, settings.most_views)
-            self._sights[spec.name] = Sight(path, whole, taken)
+            nearest = nearest_views(whole, count + 1, taken, self.place.reach)
+            self._sights[spec.name] = Sight(path, whole, taken, nearest)
         return self._sights[spec.name]
 
     def _path(self, spec: ViewerSpec, length_s: float) -> ViewPath:

@@ -114,7 +114,7 @@ class StreamRun:
                 lane.acknowledge(size)
                 self._measure(now_s, size)
             room = self._room_bytes() - under_way
-            if self._is_push:
+            if self._is_push:  # what the window has no room for would wait at the sender
                 room = min(room, lane.room)
             if room <= 0:
                 now_s = flight[0][0]
@@ -124,7 +124,7 @@ class StreamRun:
             if self._choice[item] == HOLD:
                 now_s = self._next_look_s(now_s)
                 continue
-            size, overhead = self._take(item, room)
+            size, overhead = self._take(item)
             arrival_s = lane.send(now_s + lag_s, size + overhead)
             arrival_s = max(arrival_s, head_s)
             flight.append((arrival_s + self._ack_s, size + overhead))
@@ -210,8 +210,8 @@ class StreamRun:
         next_s = (self._views.number(now_s - self._ack_s) + 1) * step_s + self._ack_s
         return max(next_s, now_s + step_s / 2)
 
-    def _take(self, item: int, room: float) -> tuple[int, int]:
-        """Send of an item what fits: its bytes, and what comes on top."""
+    def _take(self, item: int) -> tuple[int, int]:
+        """Send a fragment of an item: its bytes, and what comes on top."""
         asset = self._asset
         setup = int(asset.calls_for[item])
         overhead = 0
@@ -227,9 +227,7 @@ class StreamRun:
             overhead += _FRAME_BYTES
         elif not self._sent[item]:
             overhead += _REQUEST_BYTES * int(asset.requests[item])
-        size = int(
-            min(asset.item_bytes[item] - self._sent[item], self._fragment_bytes(), max(room, 1))
-        )
+        size = int(min(asset.item_bytes[item] - self._sent[item], self._fragment_bytes()))
         self._sent[item] += size
         if self._sent[item] >= asset.item_bytes[item]:
             self._finish(item)

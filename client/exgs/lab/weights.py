@@ -13,6 +13,7 @@ from exgs.wire.visibility import BoxWeights, box_weights
 _MOST = 20_000  # entries
 _SEEN_S = 3.0  # of the past that a predictor is told
 
+_poses: dict[tuple[int, int, float], Pose] = {}
 _kept: OrderedDict[tuple[str, int, str, int, float], BoxWeights] = OrderedDict()
 
 
@@ -27,6 +28,11 @@ class PathViews:
         self.step_s = step_s
         self._first = first
 
+    @property
+    def first(self) -> int:
+        """Where on the path the first view stands, in steps."""
+        return self._first
+
     def number(self, time_s: float) -> int:
         """The newest view at a time of the session; the first is there at 0."""
         return max(0, int(time_s / self.step_s + 1e-9))
@@ -37,7 +43,11 @@ class PathViews:
 
     def pose(self, number: int) -> Pose:
         """The pose of a view."""
-        return self.path.pose(self.time_s(number))
+        key = (id(self.path), self._first + number, self.step_s)
+        known = _poses.get(key)
+        if known is None:
+            known = _poses[key] = self.path.pose(self.time_s(number))
+        return known
 
     def camera(self, number: int) -> Camera:
         """The camera of a view."""

@@ -30,11 +30,9 @@ def spread_views(views: PathViews, count: int, reach: float, most: int) -> list[
     return [numbers[place] for place in sorted(taken)]
 
 
-def nearest_views(
-    views: PathViews, count: int, origin: PathViews, taken: list[int], reach: float
-) -> Longs:
-    """For each of `count` views the place in `taken` (views of `origin`) of the nearest one."""
-    poses = [origin.pose(number) for number in taken]
+def nearest_views(views: PathViews, count: int, taken: list[int], reach: float) -> Longs:
+    """For each of `count` views the place in `taken`, numbers of views, of the nearest one."""
+    poses = [views.pose(number) for number in taken]
     rows = [
         [distance(pose, views.pose(number), reach) for pose in poses] for number in range(count)
     ]

@@ -11,14 +11,14 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exgs.lab.errors import LabError
 from exgs.lab.experiment import Experiment, read_experiment
-from exgs.lab.results.table import settings_of, write_table
-from exgs.lab.session import Result, job_key, jobs_of
+from exgs.lab.results.table import LABELS, settings_of, write_table
+from exgs.lab.session import CORES, Result, job_key, jobs_of
 from exgs.lab.shell.worker import Planned, run_here
 from exgs.lab.stage import Stage
 from exgs.scene.files import atomic_write
@@ -43,6 +43,7 @@ def run_sweep(
     *,
     processes: int = 1,
     dask: str | None = None,
+    real: bool = False,
     report: Report = lambda stage, fraction: None,
     note: Note = lambda _: None,
 ) -> Sweep:
@@ -59,6 +60,8 @@ def run_sweep(
     for done, (item, result) in enumerate(_run(experiment, cache, missing, processes, dask)):
         _store(_file(sessions, item), result)
         report("simulating", (done + 1) / len(missing))
+    if real:
+        planned = [*planned, *_run_real(experiment, cache, sessions, planned, report)]
     rows = [_row(experiment, sessions, item) for item in planned]
     write_table(out / "table.csv", rows)
     _write_series(out / "series.csv", sessions, planned)
@@ -146,6 +149,27 @@ def _run(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _run_real(
+    experiment: Experiment,
+    cache: Path,
+    sessions: Path,
+    planned: Sequence[Planned],
+    report: Report,
+) -> list[Planned]:
+    """Sessions of the real protocol over sockets, one after the other."""
+    from exgs.lab.shell.real import run_real
+
+    stage = Stage(experiment, cache)
+    wanted = [
+        replace(item, key=f"{item.key}-real") for item in planned if item.job.policy.use in CORES
+    ]
+    for done, item in enumerate(wanted):
+        if not _file(sessions, item).exists():
+            _store(_file(sessions, item), run_real(item.job, stage))
+        report("over sockets", (done + 1) / len(wanted))
+    return wanted
+
+
 def _file(sessions: Path, item: Planned) -> Path:
     return sessions / f"{item.key}.json"
 
@@ -166,11 +190,17 @@ def _row(experiment: Experiment, sessions: Path, item: Planned) -> dict[str, Any
 
 def _write_series(path: Path, sessions: Path, planned: Sequence[Planned]) -> None:
     """Quality over time of all sessions: one row a session and moment."""
-    lines = ["scene,link,viewer,policy,seed,time_s,psnr_db\n"]
+    lines = ["scene,link,viewer,policy,seed,mode,time_s,psnr_db\n"]
     for item in planned:
         kept = _load(_file(sessions, item))
-        label = ",".join(str(value) for value in item.job.label.values())
+        label = ",".join(_quoted(kept["row"][name]) for name in LABELS)
         for time_s, value in zip(kept["times_s"], kept["psnr_db"], strict=True):
             lines.append(f"{label},{time_s:g},{value:g}\n")
     with atomic_write(path) as file:
         file.write("".join(lines).encode())
+
+
+def _quoted(value: object) -> str:
+    """A cell of a CSV file."""
+    text = str(value)
+    return '"{}"'.format(text.replace('"', '""')) if set(text) & set('",\n') else text

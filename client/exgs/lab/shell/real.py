@@ -1,0 +1,184 @@
+"""The same sessions over real sockets: `exgs serve` in a process of its own, and our client.
+
+Between them stands a proxy in user space that delays bytes by the same link model. So what differs
+from the simulation is everything but the link: sockets and their buffers, HTTP and WebSocket, the
+event loops of both sides, and the time that they take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from yarl import URL
+
+from exgs.client.connecting import receive_all
+from exgs.client.delivery import Delivery
+from exgs.client.link import Bottleneck
+from exgs.client.link_proxy import LinkProxy
+from exgs.client.profiles.exchange import Exchange
+from exgs.client.profiles.static import StaticProfile
+from exgs.client.profiles.streaming import Socket, StreamingProfile
+from exgs.client.route import Route
+from exgs.codec.constants import FRAME_HEAD_BYTES, FrameType
+from exgs.lab.cores import Clocked, as_transcript
+from exgs.lab.errors import LabError
+from exgs.lab.links.transport import LinkModel
+from exgs.lab.session import Job, Result, real_result, session_views
+from exgs.lab.stage import Stage
+from exgs.lab.transcript import Transcript
+from exgs.lab.weights import PathViews
+from exgs.wire.messages import parse_fragment
+
+_SERVING = re.compile(r"http://([^/\s]+)")
+_NAME = "scene"
+
+
+class _Watched(StreamingProfile):
+    """Notes for which view data came, and when."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(_NAME, delivery)
+        self.answers: list[tuple[int, float]] = []
+
+    async def _next_message(self, exchange: Exchange, socket: Socket) -> bytes:
+        data = await super()._next_message(exchange, socket)
+        if data[0] == FrameType.CHUNK:
+            serial = parse_fragment(data[FRAME_HEAD_BYTES:]).view_serial
+            if not self.answers or serial > self.answers[-1][0]:
+                self.answers.append((serial, asyncio.get_running_loop().time()))
+        return data
+
+
+def run_real(job: Job, stage: Stage) -> Result:
+    """One session of the policies exgs or exgs-static, in real time. Raises LabError, OSError."""
+    scene = stage.scene(job.scene.name)
+    views = session_views(job, stage, scene.sight(job.viewer))
+    link = stage.link(job.link, job.seed)
+    length_s = stage.experiment.settings.length_s
+    with tempfile.TemporaryDirectory() as folder, _served(scene.file("exgs"), Path(folder)) as at:
+        run = _Run(job, stage, link, views, length_s)
+        transcript = asyncio.run(run.receive(at))
+    return real_result(job, stage, transcript)
+
+
+class _Run:
+    def __init__(
+        self, job: Job, stage: Stage, link: LinkModel, views: PathViews, length_s: float
+    ) -> None:
+        self._file = stage.scene(job.scene.name).own
+        self._is_stream = job.policy.use == "exgs"
+        self._seed = job.seed
+        self._link, self._views, self._length_s = link, views, length_s
+        self._looks_s: list[float] = []
+
+    async def receive(self, address: str) -> Transcript:
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        arrivals = Clocked(lambda: loop.time() - start_s)
+        delivery = Delivery(arrivals)
+        profile = _Watched(delivery) if self._is_stream else StaticProfile(delivery)
+        profile.look(self._views.camera(0))
+        host, _, port = address.partition(":")
+        bottlenecks = {
+            "up": Bottleneck(self._link.link),
+            "down": self._link.bottleneck(start_s=start_s),
+        }
+        proxy = LinkProxy(
+            self._link.link,
+            host,
+            int(port),
+            seed=self._seed,
+            bottlenecks=bottlenecks,
+            lane=lambda _, bottleneck, rng: self._link.lane(bottleneck, rng),
+        )
+        async with proxy:
+            near = "{}:{}".format(*proxy.address)
+            kind = (
+                f"ws://{near}/scenes/{_NAME}/stream"
+                if self._is_stream
+                else (f"http://{near}/scenes/{_NAME}.exgs")
+            )
+            route = Route(URL(kind), {"Host": address}, None, proxy)
+            looking = asyncio.create_task(self._look(profile, start_s))
+            done_s = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(start_s + self._length_s):
+                    await receive_all(profile, route, delivery, lambda _: None)
+                    done_s = loop.time() - start_s
+            looking.cancel()
+            await asyncio.wait([looking])
+        answered = []
+        if isinstance(profile, _Watched):
+            answered = [
+                at - self._looks_s[serial - 2] for serial, at in profile.answers if serial >= 2
+            ]
+        return as_transcript(self._file, arrivals, answered, done_s)
+
+    async def _look(self, profile: StreamingProfile | StaticProfile, start_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        for number in range(1, self._views.number(self._length_s) + 1):
+            await asyncio.sleep(start_s + number * self._views.step_s - loop.time())
+            before, now = self._views.pose(number - 1), self._views.pose(number)
+            if (before.eye != now.eye).any() or (before.quat != now.quat).any():
+                self._looks_s.append(loop.time())
+                profile.look(self._views.camera(number))
+
+
+@contextlib.contextmanager
+def _served(file: Path, folder: Path) -> Iterator[str]:
+    """Serve a file from another process; yields host:port."""
+    shutil.copyfile(file, folder / f"{_NAME}.exgs")
+    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0", "-q"]
+    environment = {name: value for name, value in os.environ.items() if name != "EXGS_TOKEN"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            found = _SERVING.search(line)
+            if found is None:
+                raise LabError("the server did not start; try `exgs serve` by itself")
+            yield found[1]
+        finally:
+            process.terminate()
+
+
+def differences(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Real beside simulated sessions: each number of both, and the difference in percent."""
+    names = ("scene", "link", "viewer", "policy", "seed")
+    simulated = {
+        tuple(row[name] for name in names): row for row in rows if row["mode"] == "simulated"
+    }
+    lines = []
+    for row in rows:
+        twin = simulated.get(tuple(row[name] for name in names))
+        if row["mode"] != "real" or twin is None:
+            continue
+        label = f"{row['scene']}, {row['link']}, {row['viewer']}, {row['policy']}, {row['seed']}"
+        cells = [label]
+        for number in ("first_picture_s", "t25_s", "t30_s", "t35_s", "answer_ms", "mean_db"):
+            a, b = twin[number], row[number]
+            cells.append(
+                "" if a is None or b is None else f"{a:.2f} / {b:.2f} ({100 * (b / a - 1):+.0f}%)"
+            )
+        lines.append(cells)
+    return lines
+
+
+DIFFERENCE_COLUMNS = [
+    "simulated / real",
+    "first picture, s",
+    "25 dB, s",
+    "30 dB, s",
+    "35 dB, s",
+    "answer, ms",
+    "mean dB",
+]
