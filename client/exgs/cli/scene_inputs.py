@@ -60,17 +60,15 @@ def decode_picture(
     """`decode`, where it gives something to draw; raises InputError where it does not."""
     drawn = decode(path, max_bytes=max_bytes, max_layer=max_layer)
     if not len(drawn.gaussians) and max_layer is None:
+        here = min(max_bytes or path.stat().st_size, path.stat().st_size)
         needed = _first_picture_bytes(path)
-        here = min(max_bytes or needed, path.stat().st_size)
-        raise InputError(
-            f"{name}: {format_bytes(here)} hold no picture yet; the first one takes"
-            f" {needed:,} bytes"
-        )
+        hint = f"the first one takes {needed:,} bytes" if needed else "allow more of them"
+        raise InputError(f"{name}: {format_bytes(here)} hold no picture yet; {hint}")
     return drawn
 
 
-def _first_picture_bytes(path: Path) -> int:
-    """How many bytes of a file hold something to draw."""
+def _first_picture_bytes(path: Path) -> int | None:
+    """How many bytes of a file give something to draw; None where so many are not here."""
     with path.open("rb") as file:
 
         def read(offset: int, length: int) -> bytes:
@@ -78,8 +76,9 @@ def _first_picture_bytes(path: Path) -> int:
             return file.read(length)
 
         head = open_head(read)
-    ends = [chunk.end for chunk in head.root.chunks]
-    return min(ends, default=head.header.file_bytes)
+    size = path.stat().st_size
+    ends = sorted(chunk.end for chunk in head.root.chunks if chunk.end <= size)
+    return next((end for end in ends if len(decode(path, max_bytes=end).gaussians)), None)
 
 
 def load_cameras(name: str) -> CameraSet:
