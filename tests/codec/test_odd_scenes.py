@@ -1,4 +1,4 @@
-"""Scenes that are out of the ordinary: encoded well, mended with a word, or refused in one line."""
+"""Unusual scenes are encoded well, repaired with a warning, or refused in one line."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_what_can_be_mended_is_mended_and_counted(tmp_path: Path) -> None:
         rows[name][5] *= 1e-30  # its square is 0 in float32
     rows["scale_2"][2] = -np.inf
     rows["opacity"][3:5] = (np.inf, -np.inf)
-    path = save(tmp_path / "mended.ply", rows)
+    path = save(tmp_path / "repaired.ply", rows)
     with pytest.warns(SceneWarning) as caught:
         scene = read_ply(path).gaussians
     (message,) = [str(warning.message) for warning in caught]

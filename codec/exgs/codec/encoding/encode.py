@@ -49,8 +49,8 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.errors import SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.mending import require_sound
 from exgs.scene.rasterizer import Rasterizer
+from exgs.scene.repair import require_sound
 from exgs.scene.scene import Scene, Vector
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)

@@ -21,7 +21,7 @@ from exgs.scene.formats.order import morton_order
 from exgs.scene.formats.ply_header import MAX_HEADER_BYTES, parse_header, sh_rest
 from exgs.scene.formats.render_mode import MIP_COMMENT, is_antialiased, warn_of_lost_facts
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
-from exgs.scene.mending import SH_CUT, SH_KEPT, mended
+from exgs.scene.repair import SH_CUT, SH_KEPT, repaired
 from exgs.scene.rotations import join_smallest_three, split_smallest_three
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased
@@ -68,7 +68,7 @@ def read_compressed_ply(path: str | os.PathLike[str]) -> Scene:
         rgb = color[:, :3]
         if _CHUNK_COLOR[0] in (chunk.dtype.names or ()):
             rgb = _within(chunk, "", "rgb", rgb)
-        gaussians = mended(
+        gaussians = repaired(
             name,
             means=_within(chunk, "", "xyz", _unpack_11_10_11(vertex["packed_position"])),
             quats=_unpack_rotation(vertex["packed_rotation"]),

@@ -24,7 +24,7 @@ from exgs.scene.formats.sog_files import Meta
 from exgs.scene.formats.spz import unpack_spz
 from exgs.scene.frames import LUF, to_rdf
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
-from exgs.scene.mending import mended
+from exgs.scene.repair import repaired
 from exgs.scene.scene import Scene
 from exgs.scene.transform import affine, joined, rebased, turned
 
@@ -235,7 +235,7 @@ class _File:
         if len(lengths) > 1:
             raise SceneError(f"{self.name}: attributes of {lengths} splats; it is damaged")
         shN = np.stack(harmonics, 1) if harmonics else np.zeros((len(means), 0, 3), np.float32)
-        return Scene(mended(self.name, means=means, shN=shN, **parts))
+        return Scene(repaired(self.name, means=means, shN=shN, **parts))
 
     def _check_color(self, extension: Meta) -> None:
         space = extension["colorSpace"].text() if "colorSpace" in extension else _COLOR_SPACES[0]

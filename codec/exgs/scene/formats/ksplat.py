@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from exgs.scene.errors import SceneError
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
-from exgs.scene.mending import check_count, mended
+from exgs.scene.repair import check_count, repaired
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased
 
@@ -134,7 +134,7 @@ def _read_rows(
         means = middles + (means - section.steps) * (section.block_size / 2 / section.steps)
     colors = rows["rgba"].astype(np.float32) / 255
     with np.errstate(over="ignore"):
-        gaussians = mended(
+        gaussians = repaired(
             name,
             means=means,
             quats=rows["quat"].astype(np.float32),

@@ -32,7 +32,7 @@ from exgs.scene.formats.ply_header import (
 )
 from exgs.scene.formats.render_mode import MIP_COMMENT, is_antialiased
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
-from exgs.scene.mending import (
+from exgs.scene.repair import (
     FLAT,
     MIN_SCALE,
     NO_NUMBER,

@@ -25,7 +25,7 @@ from exgs.scene.formats.sog_files import (
     texture_width,
 )
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.mending import SH_CUT, SH_KEPT, check_count, mended
+from exgs.scene.repair import SH_CUT, SH_KEPT, check_count, repaired
 from exgs.scene.rotations import join_smallest_three
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased
@@ -70,7 +70,7 @@ def _read_parts(parts: Parts) -> Scene:
         return Scene(Gaussians.empty())
     scales, sh0, opacities, shN = _old_values(scene) if is_old else _values(scene)
     with np.errstate(over="ignore", invalid="ignore"):
-        gaussians = mended(
+        gaussians = repaired(
             parts.name,
             means=_means(scene),
             quats=_quats(scene),

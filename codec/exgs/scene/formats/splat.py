@@ -15,7 +15,7 @@ from exgs.scene.errors import SceneError
 from exgs.scene.files import atomic_write
 from exgs.scene.formats.render_mode import warn_of_lost_facts
 from exgs.scene.gaussians import SH_C0, Gaussians
-from exgs.scene.mending import mended
+from exgs.scene.repair import repaired
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased
 
@@ -37,7 +37,7 @@ def read_splat(path: str | os.PathLike[str]) -> Scene:
         )
     rows = np.fromfile(path, ROW)
     colors = rows["rgba"].astype(np.float32) / 255
-    gaussians = mended(
+    gaussians = repaired(
         name,
         means=rows["mean"],
         quats=(rows["quat"].astype(np.float32) - 128) / 128,

@@ -33,7 +33,7 @@ from exgs.scene.formats.spz_columns import (
 from exgs.scene.formats.spz_records import frame_record, read_frame
 from exgs.scene.frames import RDF, to_rdf
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.mending import check_count
+from exgs.scene.repair import check_count
 from exgs.scene.scene import Scene
 from exgs.scene.transform import rebased, turned
 from exgs.scene.views.survey import is_upside_down

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.mending import SH_CUT, SH_KEPT, mended
+from exgs.scene.repair import SH_CUT, SH_KEPT, repaired
 from exgs.scene.rotations import join_smallest_three, split_smallest_three
 
 COLUMNS = ("positions", "alphas", "colors", "scales", "rotations", "sh")  # in file order
@@ -86,7 +86,7 @@ def unpack_columns(columns: Sequence[bytes], layout: Layout, name: str) -> Gauss
         warnings.warn(f"{name}: {SH_CUT}", SceneWarning, stacklevel=3)
     kept = min((layout.sh_degree + 1) ** 2 - 1, SH_KEPT)
     shN = (sh.reshape(n, -1, 3)[:, :kept].astype(np.float32) - 128) / 128
-    return mended(
+    return repaired(
         name,
         means=_unpack_positions(positions, layout),
         quats=_unpack_rotations(rotations, layout),

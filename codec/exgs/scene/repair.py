@@ -60,7 +60,7 @@ def are_sane(
 def require_sound(scene: Gaussians, name: str) -> Gaussians:
     """Return `scene`, without or with repaired values that no reader would let pass.
 
-    Takes a fraction of a second. Raises SceneError and warns like `mended`.
+    Takes a fraction of a second. Raises SceneError and warns like `repaired`.
     """
     lengths = np.einsum("ni,ni->n", scene.quats, scene.quats)
     sound = (
@@ -72,10 +72,10 @@ def require_sound(scene: Gaussians, name: str) -> Gaussians:
     )
     if sound:
         return scene
-    return mended(name, **{field.name: getattr(scene, field.name) for field in fields(scene)})
+    return repaired(name, **{field.name: getattr(scene, field.name) for field in fields(scene)})
 
 
-def mended(
+def repaired(
     name: str,
     *,
     means: FloatArray,  # [N, 3]
