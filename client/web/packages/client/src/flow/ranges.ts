@@ -5,7 +5,8 @@ import { checkHash } from '../format/frame.ts';
 import { DamagedError, FormatError, TruncatedError } from '../errors.ts';
 import { HEAD_BYTES, readHead } from '../format/head.ts';
 import type { ChunkRow, PageRow } from '../format/rows.ts';
-import { isPage, pageId, pagePart, type PartRef } from './parts.ts';
+import { isPage, pageId, type PartRef } from './parts.ts';
+import { Places, type Place } from './places.ts';
 import type { Receiver } from './receiver.ts';
 
 /** The first range: it holds the head, the poster and as a rule the first picture. */
@@ -19,11 +20,6 @@ export interface ByteRange {
   readonly end: number;
 }
 
-interface Place {
-  readonly part: number;
-  readonly ref: PartRef;
-}
-
 interface Held {
   readonly bytes: Uint8Array;
   length: number;
@@ -34,7 +30,7 @@ export class RangeReader {
   private front = new Uint8Array(0); // the file's first bytes, until the head can be read
   private readonly onTheWay = new Set<ByteRange>();
   private everything: ByteRange | null = null; // an answer that brings the whole file
-  private places: Place[] = []; // known parts by offset
+  private readonly places = new Places();
   private readonly held = new Map<number, Held>(); // the first bytes of parts
   private readonly whole = new Set<number>();
   private readonly damaged = new Map<number, number>(); // part to how often
@@ -73,8 +69,7 @@ export class RangeReader {
       scheduler.record(slice);
     }
     if (start < 0) return null;
-    for (let at = this.indexAt(end); at < this.places.length; at++) {
-      const { part, ref } = this.places[at]!;
+    for (const { part, ref } of this.places.from(end)) {
       if (ref.offset !== end || scheduler.sentBytes(part) || scheduler.isCancelled(part)) break;
       if (end + ref.packedBytes - start > leastBytes) break;
       scheduler.mark(part, ref.packedBytes);
@@ -110,8 +105,8 @@ export class RangeReader {
 
   /** The source ends at `size`: what lies behind is not asked for any more. */
   giveUp(size: number): void {
-    const lost = this.places.filter(({ ref }) => ref.offset + ref.packedBytes > size);
-    this.receiver.scheduler?.cancel(lost.filter(({ part }) => !isPage(part)).map(({ part }) => part));
+    const lost = this.places.beyond(size).map(({ part }) => part);
+    this.receiver.scheduler?.cancel(lost.filter((part) => !isPage(part)));
   }
 
   /** These chunks are to be fetched again from their first byte. */
@@ -151,8 +146,7 @@ export class RangeReader {
     data = await this.enterPoster(position, data);
     position = Math.max(position, this.receiver.head!.header.posterEnd);
     while (data.length > 0) {
-      const place = this.places[this.indexAt(position + 1) - 1];
-      const next = this.places[this.indexAt(position + 1)];
+      const [place, next] = this.places.around(position);
       const end = place ? place.ref.offset + place.ref.packedBytes : 0;
       if (!place || position >= end) {
         // Bytes of a chunk that no page lists yet.
@@ -266,18 +260,7 @@ export class RangeReader {
 
   /** Lists the places of parts that have become known, and counts what is on the way of them. */
   private list(rows: Iterable<ChunkRow>, pages: Iterable<PageRow> = []): void {
-    const added: Place[] = [];
-    for (const row of rows) added.push({ part: row.id, ref: row });
-    for (const page of pages) added.push({ part: pagePart(page.id), ref: page });
-    added.sort((a, b) => a.ref.offset - b.ref.offset);
-    const merged: Place[] = [];
-    let next = 0;
-    for (const place of this.places) {
-      while (next < added.length && added[next]!.ref.offset < place.ref.offset) merged.push(added[next++]!);
-      merged.push(place);
-    }
-    for (; next < added.length; next++) merged.push(added[next]!);
-    this.places = merged;
+    this.places.add(rows, pages);
     for (const range of this.onTheWay) this.count(this.touched(range));
   }
 
@@ -295,19 +278,7 @@ export class RangeReader {
     }
   }
 
-  private touched(range: ByteRange): Place[] {
-    return this.places.slice(Math.max(this.indexAt(range.start) - 1, 0), this.indexAt(range.end));
-  }
-
-  /** How many parts start before `offset`. */
-  private indexAt(offset: number): number {
-    let low = 0;
-    let high = this.places.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.places[middle]!.ref.offset < offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  private touched({ start, end }: ByteRange): Place[] {
+    return this.places.in(start, end);
   }
 }

@@ -7,11 +7,7 @@ import type { View } from '../update.ts';
 import { Heap, isBefore, type Ranked } from './heap.ts';
 import { isPage, pagePart, pageId } from './parts.ts';
 import type { PartPlan, Unit } from './plan.ts';
-import { boxWeight, eyeOf, type BoxWeight, type Eye } from './visibility.ts';
-
-const SMALLEST_GAIN = 1e-12; // what has no gain comes last, but comes
-const LEAST_SCORE = 1e-300;
-const PAGE_PROSPECT = 4; // how much better than its mean the best of an unknown page may be
+import { Ranks } from './ranks.ts';
 
 /** Bytes to fetch next. */
 export interface Slice {
@@ -26,7 +22,7 @@ export class Scheduler {
   /** Bytes of the file that have not gone, the poster left out. */
   missingBytes: number;
 
-  private eye: Eye | null = null;
+  private ranks: Ranks | null = null; // in the view
   private readonly whole = new Set<number>(); // parts
   private readonly begun = new Map<number, number>(); // part to bytes of it that have gone
   private readonly cancelled = new Set<number>();
@@ -35,7 +31,6 @@ export class Scheduler {
   private units: Heap | null = null;
   private pages: Heap | null = null;
   private lacking: Unit | null = null; // something that the view lacks
-  private weights = new Map<number, BoxWeight>(); // of cells
 
   constructor(readonly plan: PartPlan) {
     const { header } = plan.head;
@@ -46,14 +41,13 @@ export class Scheduler {
   /** A scheduler of the same plan and view for which nothing has gone yet. */
   fresh(): Scheduler {
     const other = new Scheduler(this.plan);
-    other.eye = this.eye;
-    other.weights = this.weights;
+    other.ranks = this.ranks;
     return other;
   }
 
   /** The bytes to fetch now, at most `most`; null when nothing that is wanted is left. */
   next(most = Infinity): Slice | null {
-    const part = (this.eye ? this.nextInView(this.eye) : this.nextInFileOrder()) ?? this.pageLeft();
+    const part = (this.ranks ? this.nextInView(this.ranks) : this.nextInFileOrder()) ?? this.pageLeft();
     const ref = part === null ? undefined : this.plan.ref(part);
     if (part === null || !ref) return null;
     const offset = this.begun.get(part) ?? 0;
@@ -68,10 +62,10 @@ export class Scheduler {
 
   /** Whether nothing is missing of what the view shows, of what is known. */
   isReadyForView(isHere: (chunk: number) => boolean, isFull: boolean): boolean {
-    const { eye } = this;
+    const { ranks } = this;
     const isMissing = (unit: Unit): boolean => {
       if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) return false;
-      return !eye || unit.kind === ChunkKind.BASIS || this.weigh(unit, eye).coverage > 0;
+      return !ranks || ranks.shows(unit);
     };
     // What was missing before is missing still, as a rule.
     if (this.lacking && isMissing(this.lacking)) return false;
@@ -79,15 +73,14 @@ export class Scheduler {
     if (this.lacking) return false;
     // Where there is no more room, pages may never come.
     for (const page of isFull ? [] : this.plan.table.missingPages) {
-      if (!eye || boxWeight(page.box, eye).coverage > 0) return false;
+      if (!ranks || ranks.showsPage(page)) return false;
     }
     return true;
   }
 
   /** Looks from here from now on. */
   setView(view: View | null): void {
-    this.eye = view && eyeOf(view);
-    this.weights = new Map();
+    this.ranks = view && new Ranks(this.plan, view);
     this.units = this.pages = null;
   }
 
@@ -185,7 +178,7 @@ export class Scheduler {
       if (this.isDone(unit)) pending.push(...unit.unlocks);
       else if (!this.frontier.has(number)) {
         this.frontier.add(number);
-        if (this.units && this.eye) this.units.push(this.rank(number, this.eye));
+        if (this.units && this.ranks) this.units.push(this.rank(this.ranks, number));
       }
     }
   }
@@ -213,12 +206,12 @@ export class Scheduler {
     return null;
   }
 
-  private nextInView(eye: Eye): number | null {
+  private nextInView(ranks: Ranks): number | null {
     if (!this.units) {
       this.units = new Heap();
-      for (const number of this.frontier) this.units.push(this.rank(number, eye));
+      for (const number of this.frontier) this.units.push(this.rank(ranks, number));
     }
-    const page = this.unknownPage(eye);
+    const page = this.unknownPage(ranks);
     for (let first = this.units.first; first; first = this.units.first) {
       const chunk = this.frontier.has(first.item) ? this.firstMissing(first.item) : null;
       if (chunk === null || !this.canGo(chunk)) {
@@ -261,43 +254,20 @@ export class Scheduler {
     return missing.find((chunk) => this.begun.has(chunk)) ?? missing[0] ?? null;
   }
 
-  private rank(number: number, eye: Eye): Ranked {
-    const unit = this.plan.units[number]!;
+  private rank(ranks: Ranks, number: number): Ranked {
     let sent = 0;
-    for (const chunk of unit.chunks) sent += this.sentBytes(chunk);
-    const density = Math.max(unit.gain, SMALLEST_GAIN) / Math.max(unit.packedBytes - sent, 1);
-    const tie = unit.chunks[0]!;
-    // SH calls for the BASIS; on its own it shows nothing.
-    if (unit.kind === ChunkKind.BASIS) return { score: scoreOf(density, 0, 1), tie, item: number };
-    const { coverage, around } = this.weigh(unit, eye);
-    const share = this.shareOf(this.plan.head.root.facts.layers[unit.layer]!.level);
-    return { score: scoreOf(density, coverage * share, around * share), tie, item: number };
-  }
-
-  private weigh(unit: Unit, eye: Eye): BoxWeight {
-    const key = unit.layer * 65536 + unit.tile;
-    let weight = this.weights.get(key);
-    if (!weight) {
-      weight = boxWeight(this.plan.box(unit), eye);
-      this.weights.set(key, weight);
-    }
-    return weight;
-  }
-
-  /** The share of a tile's coverage that counts: its finest tiles lie behind and beside each other. */
-  private shareOf(level: number): number {
-    const { layers } = this.plan.head.root.facts;
-    return 2 ** -Math.floor((2 * (layers[layers.length - 1]!.level - level)) / 3);
+    for (const chunk of this.plan.units[number]!.chunks) sent += this.sentBytes(chunk);
+    return ranks.unit(number, sent);
   }
 
   // Pages that are not known.
 
   /** The unknown page that may hold the best; earlier ones that may list what its cells need first. */
-  private unknownPage(eye: Eye): Ranked | null {
+  private unknownPage(ranks: Ranks): Ranked | null {
     if (this.plan.table.isComplete) return null;
     if (!this.pages) {
       this.pages = new Heap();
-      for (const page of this.plan.table.missingPages) this.pages.push(this.rankPage(page, eye));
+      for (const page of this.plan.table.missingPages) this.pages.push(ranks.page(page));
     }
     for (let first = this.pages.first; first; first = this.pages.first) {
       const wanted = this.plan.pages[first.item - 1]!;
@@ -307,14 +277,6 @@ export class Scheduler {
       this.pages.pop();
     }
     return null;
-  }
-
-  private rankPage(page: PageRow, eye: Eye): Ranked {
-    const { coverage, around } = boxWeight(page.box, eye);
-    const prospect = PAGE_PROSPECT * this.shareOf(page.level);
-    const density = Math.max(page.gain, SMALLEST_GAIN) / Math.max(page.chunkBytes, 1);
-    const score = scoreOf(density, coverage * prospect, around * prospect);
-    return { score, tie: page.firstChunk, item: page.id };
   }
 
   private firstPage(pages: readonly PageRow[]): number | null {
@@ -332,8 +294,4 @@ export class Scheduler {
 /** Whether a part of this id is a page that is known already. */
 export function isKnownPage(plan: PartPlan, part: number): boolean {
   return isPage(part) && plan.table.hasPage(pageId(part));
-}
-
-function scoreOf(density: number, coverage: number, around: number): number {
-  return coverage > 0 ? -density * coverage : 1 / Math.max(density * around, LEAST_SCORE);
 }

@@ -1,7 +1,7 @@
 // A breach of the protocol by the other side (spec/protocol.md, section 9).
 
 import { ErrorCode } from '../constants.ts';
-import { ExgsError } from '../errors.ts';
+import { DamagedError, ExgsError } from '../errors.ts';
 
 /** What the server has done wrong; the exchange is over. */
 export class ProtocolFault extends ExgsError {
@@ -14,4 +14,13 @@ export class ProtocolFault extends ExgsError {
   ) {
     super(message, options);
   }
+}
+
+/** Whether a fault means that bytes came damaged, and may come right over another connection. */
+export function isDamage(error: unknown): error is ProtocolFault {
+  return (
+    error instanceof ProtocolFault &&
+    error.code === ErrorCode.DAMAGED &&
+    error.cause instanceof DamagedError
+  );
 }

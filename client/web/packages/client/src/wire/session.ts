@@ -10,7 +10,7 @@ import {
   PROTOCOL_VERSION,
 } from '../constants.ts';
 import { sameBytes } from '../bytes/hash.ts';
-import { DamagedError, FormatError, UnsupportedError } from '../errors.ts';
+import { FormatError, UnsupportedError } from '../errors.ts';
 import { isPage, pageId, partName, type PartRef } from '../flow/parts.ts';
 import type { Receiver } from '../flow/receiver.ts';
 import { checkHash } from '../format/frame.ts';
@@ -300,13 +300,4 @@ export class ClientSession {
 
 function* batches(parts: readonly number[]): Iterable<readonly number[]> {
   for (let i = 0; i < parts.length; i += MAX_PART_LIST) yield parts.slice(i, i + MAX_PART_LIST);
-}
-
-/** Whether a fault means that bytes came damaged, and may come right over another connection. */
-export function isDamage(error: unknown): error is ProtocolFault {
-  return (
-    error instanceof ProtocolFault &&
-    error.code === ErrorCode.DAMAGED &&
-    error.cause instanceof DamagedError
-  );
 }
