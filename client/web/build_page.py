@@ -51,7 +51,7 @@ def build() -> bool:
 
 
 def install(node: Path, *part: str) -> None:
-    """Install what the lock file names, or a part of it, unless that is there. Raises BuildError."""
+    """Install what the lock file names, or a part, unless it is there. Raises BuildError."""
     lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
     mark = WEB / "node_modules" / ".installed-from"
     here = mark.read_text() if mark.exists() else ""

@@ -2,9 +2,10 @@
 
     python dump.py OUT NAME=SCENE[:COUNT] ...
 
-SCENE is any file that exgs reads, or `sample` for the scene of `exgs demo`; COUNT takes that many of
-its splats. Each scene gives OUT/NAME.bin (u32 count, u32 K, then f32 means, quats, scales, opacities, sh0, shN)
-and OUT/NAME.json (cameras), and for each view OUT/NAME.V.f32 (the reference) and .png to look at.
+SCENE is any file that exgs reads, or `sample` for the scene of `exgs demo`. COUNT takes that many
+of its splats. Each scene gives OUT/NAME.bin (u32 count, u32 K, then f32 means, quats, scales,
+opacities, sh0, shN) and OUT/NAME.json (cameras), and for each view OUT/NAME.V.f32 (the reference)
+and a .png to look at.
 NAME ending in `-aa` is drawn as an antialiased scene.
 """
 
