@@ -24,6 +24,11 @@ class SceneSpec:
     make: tuple[str, ...] = ()  # formats to make of the source, kept in the cache
     optional: bool = False  # left out, with a note, where a file is not there
 
+    @property
+    def formats(self) -> frozenset[str]:
+        """Formats that it can be had in."""
+        return frozenset([*self.files, *self.make])
+
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
@@ -33,6 +38,7 @@ class LinkSpec:
     rate: str = ""  # as "2mbit,100ms,1%"
     steps: tuple[tuple[float, float], ...] = ()  # seconds, Mbit/s
     trace: Path | None = None
+    member: str = ""  # the file in it, where it is an archive
     form: str = ""  # of the trace
     delay_ms: float = 0.0  # one way, of a stepped or traced link
     jitter_ms: float = 0.0
@@ -50,6 +56,7 @@ class ViewerSpec:
     name: str
     kind: str  # stays, orbit, walk, turn, teleport, eyenavgs, cameras
     file: Path | None = None
+    member: str = ""  # the file in it, where it is an archive
     period_s: float = 8.0  # of made-up ones
     metres: float = 0.0  # world units for a metre of a recording; 0: a quarter of the reach
     per_s: float = 30.0  # cameras a second of a camera file

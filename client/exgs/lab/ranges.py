@@ -105,7 +105,9 @@ class _Connection:
         self.looked_s: float | None = None  # when the view arose that this is the first range for
         self.position = self.end = 0
         self._session = session
+        self._world, self._rtt_s = path.world, path.link.rtt_s
         self._data = data
+        self._open_s: float | None = None  # when TCP's handshake is done
         self._heads_bytes = 0  # of an answer's head that are still to come
         self._up, self._down = path.up(self._to_server), path.down(self._to_client)
 
@@ -114,7 +116,9 @@ class _Connection:
         self.wanted, self.flight = wanted, flight
         self.position, self.end = wanted.start, min(wanted.end, len(self._data))
         self._heads_bytes = _REQUEST_BYTES
-        self._up.send(bytes(_REQUEST_BYTES))
+        if self._open_s is None:
+            self._open_s = self._world.now_s + self._rtt_s
+        self._world.at(self._open_s, lambda: self._up.send(bytes(_REQUEST_BYTES)))
 
     def _to_server(self, _: bytes) -> None:
         if self.wanted is not None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from exgs.client.link import Link, parse_link
 from exgs.codec.decoding.home_camera import home_camera
 from exgs.codec.encoding.encode import EncodeOptions, encode
+from exgs.codec.format.facts import HomeView
 from exgs.lab.assets.asset import Asset
 from exgs.lab.assets.exgs_file import ExgsFile, exgs_asset
 from exgs.lab.assets.peers import sog_asset, splat_asset, whole_file_asset
@@ -35,8 +36,10 @@ from exgs.lab.viewers.made import Place, made_path
 from exgs.lab.viewers.path import ViewPath
 from exgs.lab.viewers.recorded import read_camera_path, read_eyenavgs
 from exgs.lab.weights import PathViews
+from exgs.sample import sample_scene
 from exgs.scene.formats import read_scene, write_scene
 from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
 
 Note = Callable[[str], None]
 
@@ -46,7 +49,7 @@ _READERS: dict[str, Callable[[Path], Asset]] = {
     "splat": splat_asset,
     "sog": sog_asset,
 }
-_ENDINGS = {"exgs": ".exgs", "spz": ".spz", "splat": ".splat"}
+_ENDINGS = {"exgs": ".exgs", "spz": ".spz", "splat": ".splat", "ply": ".ply"}
 _FOV_Y = 0.8726646259971648  # 50 degrees, where a file names no home view
 
 
@@ -91,7 +94,7 @@ def open_link(spec: LinkSpec) -> LinkModel:
     if spec.rate:
         return LinkModel(parse_link(spec.rate), transport=spec.transport)
     if spec.trace is not None:
-        rates = read_trace(spec.trace, spec.form)
+        rates = read_trace(spec.trace, spec.form, spec.member)
     else:
         starts = [at for at, _ in spec.steps]
         length_s = 2 * starts[-1] - starts[-2] if len(starts) > 1 else 1.0
@@ -122,14 +125,15 @@ class SceneStage:
             return self.spec.files[kind]
         if kind not in self.spec.make or kind not in _ENDINGS:
             raise LabError(f"scene {self.spec.name}: no {kind} file, and none to be made")
+        source = self.spec.files.get("source")
         path = self._cache / f"{self.spec.name}-{self._source_key}{_ENDINGS[kind]}"
         if not path.exists():
             self._cache.mkdir(parents=True, exist_ok=True)
-            source = read_scene(self.spec.files["source"])
+            whole = read_scene(source) if source is not None else Scene(sample_scene())
             if kind == "exgs":
-                encode(source, path, EncodeOptions())
+                encode(whole, path, EncodeOptions())
             else:
-                write_scene(path, source)
+                write_scene(path, whole)
         return path
 
     def asset(self, kind: str) -> Asset:
@@ -148,7 +152,10 @@ class SceneStage:
 
     @cached_property
     def _source_key(self) -> str:
-        return hashlib.sha256(self.spec.files["source"].read_bytes()).hexdigest()[:16]
+        source = self.spec.files.get("source")
+        if source is None:
+            return "sample"
+        return hashlib.sha256(source.read_bytes()).hexdigest()[:16]
 
     @cached_property
     def own(self) -> ExgsFile:
@@ -162,6 +169,8 @@ class SceneStage:
     def reference(self) -> Reference:
         """The scene that all formats are compared with: the source, or else the whole .exgs."""
         path = self.spec.files.get("source")
+        if path is None and self.spec.make:
+            return Reference(self._source_key, sample_scene)
         if path is None:
             return Reference(self.asset("exgs").key, self._decoded, self.own.antialiased)
         return Reference(self._source_key, self._loaded, self.own.antialiased)
@@ -181,13 +190,12 @@ class SceneStage:
     def place(self) -> Place:
         """Where viewers stand: the file's home view, and what it looks at."""
         facts, settings = self.own.head.root.facts, self._experiment.settings
-        if facts.home is None:
-            raise LabError(f"scene {self.spec.name}: its file has no home view; encode it again")
-        home = home_camera(facts.home, facts.up, settings.width, settings.height)
         asset = self.asset("exgs")
         boxes = (asset.low < asset.high).all(axis=1)
         middles = (asset.low[boxes] + asset.high[boxes]) / 2
         size = float(np.linalg.norm(asset.high[boxes].max(axis=0) - asset.low[boxes].min(axis=0)))
+        home_view = facts.home or _from_the_front(middles, size)
+        home = home_camera(home_view, facts.up, settings.width, settings.height)
         forward = home.viewmat[2, :3]
         ahead = float((np.median(middles, axis=0) - home.position) @ forward)
         reach = max(ahead, 0.15 * size)
@@ -215,7 +223,7 @@ class SceneStage:
             if spec.kind == "cameras":
                 return read_camera_path(spec.file, self.place, per_s=spec.per_s)
             metres = spec.metres or 0.25 * self.place.reach
-            return read_eyenavgs(spec.file, self.place, metres=metres)
+            return read_eyenavgs(spec.file, self.place, metres=metres, member=spec.member)
         return made_path(spec.kind, self.place, length_s, spec.period_s)
 
     def curves(self, kind: str, spec: ViewerSpec, progress: Callable[[float], None]) -> Curves:
@@ -228,3 +236,9 @@ class SceneStage:
                 self.asset(kind), self.reference, cameras, self._cache, progress
             )
         return self._curves[key]
+
+
+def _from_the_front(middles: npt.NDArray[np.float64], size: float) -> HomeView:
+    """A view for files that name none: against the z axis, a scene's size away."""
+    x, y, z = np.median(middles, axis=0).tolist()
+    return HomeView((x, y, z - size), (0.0, 0.0, 1.0), _FOV_Y)

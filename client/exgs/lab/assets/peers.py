@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from exgs.lab.assets.asset import Asset, Drawing, Longs, unlocks_of
+from exgs.lab.assets.asset import Asset, Drawing, DrawingSource, Longs, unlocks_of
 from exgs.lab.errors import LabError
 from exgs.scene.formats import read_scene
 from exgs.scene.formats.sog import read_sog
@@ -25,7 +23,7 @@ _BLOCK_BYTES = 1 << 16  # of a .splat that is shown at a time
 def whole_file_asset(path: Path) -> Asset:
     """A file that shows nothing until all of it is here, as viewers of .spz, .ply and .sog do."""
     source = _Whole(path)
-    return _plain(path, source, np.array([path.stat().st_size], np.int64), source.box)
+    return one_file_asset(path, source, np.array([path.stat().st_size], np.int64))
 
 
 def splat_asset(path: Path) -> Asset:
@@ -33,7 +31,7 @@ def splat_asset(path: Path) -> Asset:
     size = path.stat().st_size
     ends = np.append(np.arange(_BLOCK_BYTES, size, _BLOCK_BYTES), size)
     source = _Rows(path)
-    return _plain(path, source, np.diff(ends, prepend=0).astype(np.int64), source.box)
+    return one_file_asset(path, source, np.diff(ends, prepend=0).astype(np.int64))
 
 
 def sog_asset(path: Path) -> Asset:
@@ -94,8 +92,13 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else [folder]
 
 
-def _plain(path: Path, source: _Whole | _Rows, sizes: Longs, box: Any) -> Asset:
-    """One file, from front to back, that is one tile."""
+def one_file_asset(path: Path, source: DrawingSource, sizes: Longs) -> Asset:
+    """A file that comes from front to back in blocks of these sizes; the whole scene is one tile.
+
+    For formats of one's own, besides those here.
+    """
+    means = source.owners()[0].means.astype(np.float64)
+    box = np.stack([means.min(axis=0), means.max(axis=0)])
     count = len(sizes)
     requests = np.zeros(count, np.int64)
     requests[0] = 1
@@ -131,11 +134,6 @@ class _Whole:
     @cached_property
     def scene(self) -> Gaussians:
         return read_scene(self._path).gaussians
-
-    @property
-    def box(self) -> npt.NDArray[np.float64]:
-        means = self.scene.means.astype(np.float64)
-        return np.stack([means.min(axis=0), means.max(axis=0)])
 
     def open(self) -> Drawing:
         return _WholeDrawing(self)

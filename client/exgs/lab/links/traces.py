@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from exgs.lab.errors import LabError
+from exgs.lab.files import read_text
 from exgs.lab.links.rates import Rates
 
 _PACKET_BITS = 1500 * 8
@@ -36,12 +37,13 @@ _RATE_UNITS = {
 }
 
 
-def read_trace(path: Path, form: str = "") -> Rates:
-    """The rates of a trace file. `form` is one of FORMS; "" finds it out.
+def read_trace(path: Path, form: str = "", member: str = "") -> Rates:
+    """The rates of a trace file, or of a `member` of an archive.
 
+    `form` is one of FORMS; "" finds it out.
     Raises LabError for a file that is none, OSError.
     """
-    text = path.read_text("utf-8-sig")
+    text = read_text(path, member)
     try:
         chosen = form or _guess(text)
         if chosen not in FORMS:

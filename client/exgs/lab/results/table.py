@@ -52,7 +52,7 @@ def settings_of(experiment: Experiment, job: Job) -> dict[str, Any]:
         "format": job.policy.format,
         "predictor": job.policy.predictor,
         "options": " ".join(f"{k}={v}" for k, v in sorted(job.policy.options.items())),
-        "rate": link.rate or (link.trace.name if link.trace else "steps"),
+        "rate": link.rate or link.member or (link.trace.name if link.trace else "steps"),
         "delay_ms": link.delay_ms,
         "loss": link.loss,
         "transport": link.transport,

@@ -2,7 +2,8 @@
 
 Between them stands a proxy in user space that delays bytes by the same link model. So what differs
 from the simulation is everything but the link: sockets and their buffers, HTTP and WebSocket, the
-event loops of both sides, and the time that they take.
+event loops of both sides, and the time that they take. The proxy ends TCP on both sides, so the
+server's pacer doesn't see the queue in it: answers to a new view come later than on a real link.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ def run_sweep(
     experiment = at_hand(read_experiment(path), note)
     sessions = out / "sessions"
     sessions.mkdir(parents=True, exist_ok=True)
+    if not any(True for _ in jobs_of(experiment)):
+        raise LabError("no policy finds its format in any scene")
     _prepare(experiment, cache, report)
     planned = [
         Planned(number, job, job_key(job, experiment, number))
@@ -114,6 +116,8 @@ def _prepare(experiment: Experiment, cache: Path, report: Report) -> None:
     )
     for scene in experiment.scenes:
         for kind in formats:
+            if kind not in scene.formats:
+                continue
             report(f"opening {scene.name} as {kind}", 0.0)
             stage.scene(scene.name).asset(kind)
             for viewer in experiment.viewers if needs_curves else ():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from exgs.lab.errors import LabError
+from exgs.lab.files import read_text
 from exgs.lab.viewers.made import Place
 from exgs.lab.viewers.path import (
     Lens,
@@ -36,32 +37,32 @@ _HEAD_PER_S = 30.0  # poses kept of a recording of a headset
 _FLIP = np.array([0.0, 1.0, 0.0, 0.0])
 
 
-def read_eyenavgs(path: Path, place: Place, *, metres: float) -> ViewPath:
+def read_eyenavgs(path: Path, place: Place, *, metres: float, member: str = "") -> ViewPath:
     """The left eye's path of a user of EyeNavGS, moved to the home view of a scene.
 
-    A step of one unit of the recording becomes `metres` world units. Raises LabError, OSError.
+    `member` names the CSV where `path` is an archive. A step of one unit of the recording becomes
+    `metres` world units. Raises LabError, OSError.
     """
     times: list[float] = []
     poses: list[Pose] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file):
-            try:
-                if int(row["ViewIndex"]) != 0:
-                    continue
-                time_s = float(row["Timestamp"]) / 1e3
-                eye = np.array([float(row[f"Position{axis}"]) for axis in "XYZ"])
-                quat = np.array([float(row[f"Quaternion{axis}"]) for axis in "WXYZ"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise LabError(f"{path}: not a recording of EyeNavGS: {error}") from error
-            size = float(np.linalg.norm(quat))
-            if not size or (times and time_s - times[-1] < 1 / _HEAD_PER_S):
+    for row in csv.DictReader(read_text(path, member).splitlines()):
+        try:
+            if int(row["ViewIndex"]) != 0:
                 continue
-            times.append(time_s)
-            poses.append(Pose(eye, product(quat / size, _FLIP)))
+            time_s = float(row["Timestamp"]) / 1e3
+            eye = np.array([float(row[f"Position{axis}"]) for axis in "XYZ"])
+            quat = np.array([float(row[f"Quaternion{axis}"]) for axis in "WXYZ"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabError(f"{path}: not a recording of EyeNavGS: {error}") from error
+        size = float(np.linalg.norm(quat))
+        if not size or (times and time_s - times[-1] < 1 / _HEAD_PER_S):
+            continue
+        times.append(time_s)
+        poses.append(Pose(eye, product(quat / size, _FLIP)))
     if not poses:
         raise LabError(f"{path}: it holds no pose")
     lens = Lens(place.home.K, place.home.width, place.home.height)
-    return path_of(path.stem, times, _moved(poses, place, metres), lens)
+    return path_of(member or path.stem, times, _moved(poses, place, metres), lens)
 
 
 def _moved(poses: list[Pose], place: Place, metres: float) -> list[Pose]:

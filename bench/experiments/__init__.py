@@ -1,0 +1,1 @@
+"""Experiments of the laboratory, as `exgs lab run` takes them; docs/laboratory.md explains them."""

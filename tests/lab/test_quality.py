@@ -1,0 +1,39 @@
+"""The fast quality model is right where it was measured, and near elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from exgs.lab.experiment import read_experiment
+from exgs.lab.quality.curves import psnr_of
+from exgs.lab.session import jobs_of, run_job
+from exgs.lab.stage import Stage
+from tests.lab.scene import write_experiment
+
+
+def test_the_model_is_near_what_is_drawn(box: Path, cache: Path) -> None:
+    experiment = read_experiment(write_experiment(box, settings="check_every = 1"))
+    stage = Stage(experiment, cache)
+    errors = []
+    for number, job in enumerate(jobs_of(experiment)):
+        if job.seed == 0:
+            errors.append(run_job(job, stage, number).row["fast_error_db"])
+    assert float(np.sqrt(np.mean(np.square(errors)))) < 1.5  # of noise in a box, small pictures
+    assert float(np.median(errors)) < 0.7
+
+
+def test_curves_give_back_what_was_measured(box: Path, cache: Path) -> None:
+    experiment = read_experiment(write_experiment(box))
+    stage = Stage(experiment, cache)
+    curves = stage.scene("box").curves("exgs", experiment.viewers[0], lambda _: None)
+    count = len(curves.progress)
+    assert (np.diff(curves.progress, axis=0) >= 0).all()
+    for view in range(len(curves.errors)):
+        views = np.full(count, view)
+        found = curves.mse(views, curves.progress)
+        wanted = curves.errors[view].sum(axis=1)
+        np.testing.assert_allclose(found, np.maximum(wanted, 1e-9), rtol=0.02, atol=1e-7)
+        order = np.argsort(wanted)
+        assert psnr_of(wanted)[order[0]] > psnr_of(wanted)[order[-1]] + 5
