@@ -13,7 +13,7 @@ COUNT = 6000
 TOML = """
 [experiment]
 name = "small"
-length_s = 6.0
+length_s = 4.0
 seeds = 2
 picture = [64, 48]
 most_views = 4

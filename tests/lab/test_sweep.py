@@ -116,7 +116,7 @@ def test_real_sessions_stand_beside_simulated_ones(box: Path, cache: Path, tmp_p
     text = (
         path.read_text()
         .replace("seeds = 2", "seeds = 1")
-        .replace("length_s = 6.0", "length_s = 2.5")
+        .replace("length_s = 4.0", "length_s = 1.5")
     )
     text = text.replace("300kbit,60ms,1%", "4mbit,20ms").replace(
         "[[0, 0.2], [2, 1.0]]", "[[0, 4], [1, 3]]"

@@ -54,8 +54,9 @@ def measure(
     shows = ~asset.is_setup[transcript.items]
     first_s = float(transcript.times_s[shows][0]) if shows.any() else None
     row: dict[str, float | int | None] = {"first_picture_s": first_s}
+    started = times >= (first_s if first_s is not None else math.inf)  # a void looks right before
     for level in LEVELS_DB:
-        reached = np.flatnonzero(psnr_db >= level)
+        reached = np.flatnonzero(started & (psnr_db >= level))
         row[f"t{level}_s"] = float(times[reached[0]]) if len(reached) else None
     row["ready_s"] = transcript.done_s
     row["mean_db"] = float(psnr_db.mean())
@@ -69,7 +70,6 @@ def measure(
     row["received_bytes"] = transcript.bytes_at(float(times[-1]))
     row["wasted_bytes"] = int(asset.item_bytes[never_seen].sum()) + transcript.partial_bytes
     step_s = float(times[0])
-    started = times >= (first_s if first_s is not None else math.inf)
     stall_s = float((started & (psnr_db < STALL_DB)).sum()) * step_s
     row["stall_s"] = stall_s
     row["qoe"] = _qoe(times, psnr_db, first_s, stall_s, qoe)

@@ -7,6 +7,7 @@ table is made of these files in the order of the experiment, so it is the same h
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -54,8 +55,9 @@ def run_sweep(
     if not any(True for _ in jobs_of(experiment)):
         raise LabError("no policy finds its format in any scene")
     _prepare(experiment, cache, report)
+    experiment_key = hashlib.sha256(path.read_bytes()).hexdigest()
     planned = [
-        Planned(number, job, job_key(job, experiment, number))
+        Planned(number, job, job_key(job, experiment, number), experiment_key)
         for number, job in enumerate(jobs_of(experiment))
     ]
     missing = [item for item in planned if not _file(sessions, item).exists()]

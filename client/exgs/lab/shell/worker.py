@@ -18,13 +18,14 @@ class Planned:
     number: int
     job: Job
     key: str
+    experiment_key: str  # a hash of the experiment's file, which may change between two runs
 
 
 def run_here(path: Path, cache: Path, item: Planned) -> Result:
     """Run one session in this process, which keeps what it has opened for the next ones."""
-    return run_job(item.job, _stage(path, cache), item.number)
+    return run_job(item.job, _stage(path, cache, item.experiment_key), item.number)
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(path: Path, cache: Path) -> Stage:
+def _stage(path: Path, cache: Path, _experiment_key: str) -> Stage:
     return Stage(read_experiment(path), cache)
