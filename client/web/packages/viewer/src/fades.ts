@@ -16,12 +16,17 @@ export interface Change {
 
 export const FADE_MS = 300;
 
-/** The most by which a fade moves from one frame to the next, whatever the time between them. */
+/** The most by which a fade moves from one frame to the next, as long as frames are not very slow. */
 export const STEP_MOST = 0.2;
+
+/** So long a fade may take on a GPU that draws few frames: what fades out takes memory until then. */
+export const LONGEST_MS = 2500;
 
 /** How far a fade at `share` (0 to 1) gets in `elapsedMs`. */
 export function advance(share: number, elapsedMs: number, fadeMs: number): number {
-  const step = fadeMs > 0 ? Math.min(STEP_MOST, Math.max(0, elapsedMs) / fadeMs) : 1;
+  const elapsed = Math.max(0, elapsedMs);
+  const most = Math.max(STEP_MOST, elapsed / LONGEST_MS);
+  const step = fadeMs > 0 ? Math.min(most, elapsed / fadeMs) : 1;
   return Math.min(1, share + step);
 }
 

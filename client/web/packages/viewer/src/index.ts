@@ -8,7 +8,7 @@ export type { OpenOptions } from '@exgs/client';
 export type { Budget, Opener, SceneSource, SourceEvents } from './source.ts';
 export { SplatRenderer } from './renderer.ts';
 export type { FrameReport, RendererEvents, RendererOptions, RendererStats } from './renderer.ts';
-export type { PicturePass, SplatPicture, Target } from './gl/passes.ts';
+export type { PicturePass, SplatPicture, Target } from './gl/picture.ts';
 export { openContext } from './gl/context.ts';
 export { createWorker, setWorkerFactory } from './sort/create.ts';
 export type { Mode } from './camera/moves.ts';

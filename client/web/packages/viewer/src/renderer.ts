@@ -6,7 +6,8 @@ import { ViewerError } from './errors.ts';
 import { FADE_MS } from './fades.ts';
 import { GroupTable } from './gl/group_table.ts';
 import { Pace } from './gl/pace.ts';
-import { Passes, type PicturePass, type Target } from './gl/passes.ts';
+import { Passes } from './gl/passes.ts';
+import type { PicturePass, Target } from './gl/picture.ts';
 import { Store } from './gl/store.ts';
 import { Order } from './order.ts';
 import type { Measured, Reply, Request } from './sort/messages.ts';
@@ -69,6 +70,7 @@ export class SplatRenderer {
   #pictureStale = true;
   #undelivered = false; // a picture is drawn that is not on the canvas yet
   #holdFor = 0; // no frame before this order: the camera has jumped
+  #holding = false; // until a frame is drawn with that order
   #clockMs: number | null = null; // of the last frame, while fades go on
   #uploadMs = 0;
 
@@ -138,7 +140,10 @@ export class SplatRenderer {
     this.#order.ask(this.#view);
   }
 
-  /** Looks from somewhere else. After a `jump` the old picture stays until the new order is there. */
+  /**
+   * Looks from somewhere else. After a `jump` the old picture stays until the new order is there. More
+   * jumps meanwhile do not prolong the wait, so that a path of many jumps is seen.
+   */
   setView(view: View, jump: boolean): void {
     const old = this.#view;
     if (old && same(old, view)) return;
@@ -146,7 +151,8 @@ export class SplatRenderer {
     this.#projectionStale = true;
     if (!old || !alike(old.viewmat, view.viewmat)) {
       const serial = this.#order.want();
-      if (jump) this.#holdFor = serial;
+      if (jump && !this.#holding) this.#holdFor = serial;
+      this.#holding ||= jump;
       this.#order.ask(view);
     }
     this.#events.needFrame();
@@ -233,7 +239,7 @@ export class SplatRenderer {
     const groups = this.#table.upload();
     if (this.#projectionStale || groupsChanged) this.#project(view, groups);
     this.#passes.draw(view.width, view.height);
-    [this.#projectionStale, this.#pictureStale] = [false, false];
+    [this.#projectionStale, this.#pictureStale, this.#holding] = [false, false, false];
   }
 
   /** Projects all slots in use, and once more those that were: the order may name them for a while. */

@@ -23,7 +23,7 @@ export async function serve(root, data) {
     root,
     configFile: false,
     logLevel: 'warn',
-    server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
+    server: { host: '127.0.0.1', port: 0, fs: { strict: false }, hmr: false, watch: null },
     plugins: [
       {
         name: 'data',
@@ -31,7 +31,7 @@ export async function serve(root, data) {
           middlewares.use('/data/', (request, answer, next) => {
             const file = path.join(data, decodeURIComponent(new URL(request.url, 'http://x').pathname));
             if (!fs.existsSync(file)) return next();
-            fs.createReadStream(file).pipe(answer);
+            send(file, request, answer);
           });
         },
       },
@@ -40,6 +40,19 @@ export async function serve(root, data) {
   await server.listen();
   const { port } = server.httpServer.address();
   return { url: `http://127.0.0.1:${port}`, close: () => server.close() };
+}
+
+/** Answers with a file, or with the range of it that is asked for. */
+function send(file, request, answer) {
+  const { size, mtimeMs } = fs.statSync(file);
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+  const first = range ? Number(range[1]) : 0;
+  const last = Math.min(range ? Number(range[2]) : Infinity, size - 1);
+  answer.setHeader('ETag', `"${size}-${mtimeMs}"`);
+  answer.setHeader('Content-Length', last - first + 1);
+  if (range) answer.setHeader('Content-Range', `bytes ${first}-${last}/${size}`);
+  answer.writeHead(range ? 206 : 200);
+  fs.createReadStream(file, { start: first, end: last }).pipe(answer);
 }
 
 /** A browser context; `close` ends it and removes its profile. */
@@ -57,5 +70,5 @@ export async function launch(options = {}) {
     await context.close();
     fs.rmSync(profile, { recursive: true, force: true });
   };
-  return { context, close };
+  return { context, profile, close };
 }

@@ -5,6 +5,7 @@ import {
   axesOf,
   focalLength,
   formatPose,
+  isFar,
   parsePose,
   pointAt,
   poseAlong,
@@ -178,4 +179,16 @@ describe('in time', () => {
     expect(driveOf(new Set(['ArrowUp']), true, false)?.pace).toBe(3);
     expect(driveOf(new Set(['KeyX']), true, false)).toBeNull();
   });
+});
+
+test('a jump is what shows something else; steps of a path are none', () => {
+  const world = WORLDS[0]!;
+  const pose = poseAt([0, 0, -4], [0, 0, 0], 0.9, world);
+  expect(isFar(pose, pose)).toBe(false);
+  expect(isFar(pose, poseAt([0.1, 0, -4], [0, 0, 0], 0.9, world))).toBe(false);
+  expect(isFar(pose, turn(pose, world, 0.1, 0.1))).toBe(false);
+  expect(isFar(pose, { ...pose, yaw: pose.yaw + 2 * Math.PI })).toBe(false);
+  expect(isFar(pose, turn(pose, world, 0.3, 0))).toBe(true);
+  expect(isFar(pose, turn(pose, world, 0, -0.3))).toBe(true);
+  expect(isFar(pose, poseAt([0, 0, -2], [0, 0, 0], 0.9, world))).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { FADE_MS, Fades, STEP_MOST, advance, between, type Look } from '../src/fades.ts';
+import { FADE_MS, Fades, LONGEST_MS, STEP_MOST, advance, between, type Look } from '../src/fades.ts';
 
 const look = (opacity: number, amplification = 1, harmonics = 1): Look => ({
   opacity,
@@ -19,7 +19,9 @@ function table() {
 describe('a fade', () => {
   test('is linear in time, and bounded by frame', () => {
     expect(advance(0.2, 30, 300)).toBeCloseTo(0.3);
-    expect(advance(0, 10_000, 300)).toBe(STEP_MOST);
+    expect(advance(0, 400, 300)).toBe(STEP_MOST);
+    expect(advance(0, LONGEST_MS / 2, 300)).toBe(0.5);
+    expect(advance(0, 10_000, 300)).toBe(1);
     expect(advance(0.95, 100, 300)).toBe(1);
     expect(advance(0.5, -5, 300)).toBe(0.5);
     expect(advance(0, 0, 0)).toBe(1);

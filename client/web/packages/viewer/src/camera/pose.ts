@@ -30,6 +30,10 @@ export interface Axes {
 export const PITCH_MOST = (89 * Math.PI) / 180;
 export const FOV_Y = (50 * Math.PI) / 180;
 
+// What is a jump and no step of a path, which programs make of many calls:
+const FAR_TURN = 0.2; // radians
+const FAR_STEP = 0.2; // of the way to the focus
+
 const NO_UP: Vec3 = [0, -1, 0]; // the frame is x right, y down, z forward
 
 /** The world with this `up`, which may be 0 0 0 for unknown. */
@@ -66,6 +70,13 @@ export function poseAlong(
 export function poseAt(eye: Vec3, target: Vec3, fovY: number, world: World): Pose {
   const along = subtract(target, eye);
   return poseAlong(eye, along, Math.max(1e-6, length(along)), fovY, world);
+}
+
+/** Whether a camera that goes there at once sees something else than before. */
+export function isFar(from: Pose, to: Pose): boolean {
+  const steps = distance(from.eye, to.eye) / Math.max(1e-6, distance(from.eye, from.focus));
+  const turned = Math.cos(to.yaw - from.yaw) < Math.cos(FAR_TURN) || Math.abs(to.pitch - from.pitch) > FAR_TURN;
+  return steps > FAR_STEP || turned;
 }
 
 /** The pose as it is, with its focus as far away as before but in the middle of the picture. */

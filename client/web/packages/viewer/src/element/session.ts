@@ -1,17 +1,17 @@
-// One scene in one viewer, from opening it to letting it go: source, worker, renderer and camera, and
-// when the picture is the first, ready for the view, complete.
+// One scene in one viewer, from opening it to letting it go: source, worker, renderer and camera.
 
 import type { Poster, Progress, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
 import { approach, frame } from '../camera/moves.ts';
-import { FOV_Y, pointAt, poseAt, refocused, viewOf, worldOf, type Pose } from '../camera/pose.ts';
+import { FOV_Y, isFar, pointAt, poseAt, refocused, viewOf, worldOf, type Pose } from '../camera/pose.ts';
 import { Rig } from '../camera/rig.ts';
 import { samePose } from '../camera/time.ts';
 import { distance, type Vec3 } from '../camera/vec.ts';
 import type { ViewerError } from '../errors.ts';
-import type { PicturePass } from '../gl/passes.ts';
+import type { PicturePass } from '../gl/picture.ts';
 import { SplatRenderer } from '../renderer.ts';
 import { createWorker } from '../sort/create.ts';
 import { listen, type Budget, type SceneSource } from '../source.ts';
+import { Milestones, type Milestone } from './milestones.ts';
 import { overview, precisionFor, startOf } from './start.ts';
 
 const LOOK_EVERY_MS = 100; // the client is told the camera at most so often
@@ -39,8 +39,6 @@ export interface SessionOptions {
   readonly begin: (facts: SceneFacts) => Pose | null;
 }
 
-type Milestone = 'first' | 'ready' | 'complete';
-
 export class Session {
   rig: Rig | null = null;
   facts: SceneFacts | null = null;
@@ -50,8 +48,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #options: SessionOptions;
   readonly #ended = new AbortController();
-  readonly #due = new Set<Milestone>(); // once all that is on its way is drawn
-  readonly #told = new Set<Milestone>();
+  readonly #milestones = new Milestones();
   #renderer: SplatRenderer | null = null;
   #worker: Worker | null = createWorker(); // begins while the scene's first bytes are on their way
   #size: readonly [number, number] = [1, 1];
@@ -115,9 +112,9 @@ export class Session {
   look(pose: Pose, fly: boolean): void {
     if (!this.rig) return;
     this.touch();
+    this.#jump ||= !fly && isFar(this.rig.pose, pose);
     if (fly) this.rig.flyTo(pose, performance.now());
     else this.rig.jump(pose);
-    this.#jump ||= !fly;
   }
 
   /** Flies to where the scene began. */
@@ -151,7 +148,7 @@ export class Session {
     if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
     const { drew, again } = this.#renderer.frame(nowMs, force);
     if (drew) this.#drawn();
-    if (this.#due.size > 0 && !this.#renderer.busy) this.#settled();
+    if (this.#milestones.waiting && !this.#renderer.busy) this.#settled();
     return rig.moving || again;
   }
 
@@ -181,8 +178,7 @@ export class Session {
 
   #open(facts: SceneFacts): void {
     this.#renderer?.dispose(); // the scene has changed: everything is new but the camera
-    this.#told.clear();
-    this.#due.clear();
+    this.#milestones.clear();
     this.facts = facts;
     const { budget, phone, target, calm, begin } = this.#options;
     const world = worldOf(facts.up);
@@ -203,7 +199,9 @@ export class Session {
         { shDegree, antialiased, precision, target },
         {
           needFrame: this.#events.needFrame,
-          committed: (progress) => this.#committed(progress),
+          committed: (progress) => {
+            if (this.#milestones.committed(progress)) this.#events.needFrame();
+          },
           failed: (error: ViewerError) => this.#events.failed(error),
         },
       );
@@ -223,18 +221,8 @@ export class Session {
     this.#renderer?.apply(update);
   }
 
-  #committed(progress: Progress): void {
-    if (progress.splats > 0) this.#due.add('first');
-    if (progress.readyForView) this.#expect('ready');
-    else this.#told.delete('ready');
-    if (progress.complete) this.#expect('complete');
-    else this.#told.delete('complete');
-  }
-
   #expect(milestone: Milestone): void {
-    if (this.#told.has(milestone)) return;
-    this.#due.add(milestone);
-    this.#events.needFrame();
+    if (this.#milestones.expect(milestone)) this.#events.needFrame();
   }
 
   // Frames
@@ -246,7 +234,7 @@ export class Session {
     this.#view = view;
     this.#renderer?.setView(view, this.#jump);
     this.#jump = false;
-    this.#told.delete('ready');
+    this.#milestones.undo('ready');
     this.#lookSoon(view);
     this.#events.moved(view);
   }
@@ -264,8 +252,7 @@ export class Session {
   }
 
   #drawn(): void {
-    if (!this.#due.delete('first') || this.#told.has('first')) return;
-    this.#told.add('first');
+    if (!this.#milestones.reach('first')) return;
     if (this.facts?.home) void this.#settleFocus();
     else void this.#settleStart();
     this.#events.firstPicture();
@@ -273,13 +260,8 @@ export class Session {
 
   /** Nothing is on its way any more. */
   #settled(): void {
-    for (const milestone of ['ready', 'complete'] as const) {
-      if (!this.#due.delete(milestone) || this.#told.has(milestone)) continue;
-      this.#told.add(milestone);
-      if (milestone === 'ready') this.#events.ready();
-      else this.#events.complete();
-    }
-    this.#due.clear();
+    if (this.#milestones.reach('ready')) this.#events.ready();
+    if (this.#milestones.reach('complete')) this.#events.complete();
   }
 
   /** Before anyone has moved: what is in the middle of the first picture becomes the focus. */

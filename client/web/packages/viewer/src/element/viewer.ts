@@ -3,13 +3,14 @@
 
 import type { Poster, SceneFacts, View, Progress } from '@exgs/client/update';
 import type { Mode } from '../camera/moves.ts';
-import { formatPose, parsePose, worldOf, type Pose } from '../camera/pose.ts';
+import { formatPose, type Pose } from '../camera/pose.ts';
 import type { Gesture, Point } from '../camera/gestures.ts';
 import { ViewerError } from '../errors.ts';
 import { openContext } from '../gl/context.ts';
-import type { PicturePass } from '../gl/passes.ts';
+import type { PicturePass } from '../gl/picture.ts';
 import type { OpenOptions } from '@exgs/client';
 import type { Opener, SceneSource } from '../source.ts';
+import { Attributes, OBSERVED } from './attributes.ts';
 import { Chrome } from './chrome.ts';
 import { control } from './controls.ts';
 import type { Command } from './keys.ts';
@@ -17,11 +18,10 @@ import { Loop } from './loop.ts';
 import { Session } from './session.ts';
 import { posterFrom, posterOf } from './poster.ts';
 import { watchSize } from './size.ts';
+import { snapshotOf } from './snapshot.ts';
 import { poseOf, type LookAt, type ViewerEvents, type ViewerStats } from './types.ts';
 import { budgetOf, isPhone } from './start.ts';
-
-const SNAPSHOT_TRIES = 100;
-const SNAPSHOT_WAIT_MS = 50; // from one to the next
+import { watchVisibility } from './visibility.ts';
 
 let opener: Opener | null = null;
 
@@ -31,10 +31,11 @@ export function setOpener(open: Opener): void {
 }
 
 export class ExgsViewer extends HTMLElement {
-  static readonly observedAttributes = ['src', 'poster', 'noui', 'budget', 'camera', 'rate'];
+  static readonly observedAttributes = OBSERVED;
 
   /** For scenes that ask for one; never an attribute, so that it stays out of the page's markup. */
   token: string | undefined;
+  readonly #attributes = new Attributes(this);
   readonly #chrome: Chrome;
   readonly #loop = new Loop((now, force) => this.#session?.tick(now, force) ?? false);
   #life: AbortController | null = null; // while in a document
@@ -55,7 +56,7 @@ export class ExgsViewer extends HTMLElement {
   // Attributes
 
   get src(): string {
-    return this.getAttribute('src') ?? '';
+    return this.#attributes.src;
   }
   set src(value: string) {
     this.setAttribute('src', value);
@@ -80,7 +81,7 @@ export class ExgsViewer extends HTMLElement {
     canvas.addEventListener('webglcontextlost', (event) => this.#lost(event), { signal });
     canvas.addEventListener('webglcontextrestored', () => this.#restored(), { signal });
     watchSize(this, (width, height, ratio) => this.#resize(width, height, ratio), signal);
-    this.#watchVisibility(signal);
+    watchVisibility(this, (reason, on) => this.#loop.pause(reason, on), signal);
     const calm = matchMedia('(prefers-reduced-motion: reduce)');
     calm.addEventListener('change', () => this.#move((rig) => (rig.calm = calm.matches)), { signal });
     this.#loop.pause('off', false);
@@ -100,8 +101,8 @@ export class ExgsViewer extends HTMLElement {
   attributeChangedCallback(name: string, _old: string | null, value: string | null): void {
     if (name === 'noui') this.#chrome.setPlain(value !== null);
     if (name === 'poster') this.#setPosterUrl(value);
-    if (name === 'budget') this.#session?.setBudget(budgetOf(this.#splats, isPhone()));
-    if (name === 'rate') this.#session?.source.setRate?.(this.#rate ?? Infinity);
+    if (name === 'budget') this.#session?.setBudget(budgetOf(this.#attributes.splats, isPhone()));
+    if (name === 'rate') this.#session?.source.setRate?.(this.#attributes.rate ?? Infinity);
     if (name === 'camera' && value !== null && this.#session?.facts) this.look(value);
     if (name === 'src' && this.#life) {
       if (value) this.load(value);
@@ -122,7 +123,7 @@ export class ExgsViewer extends HTMLElement {
     this.#options = options;
     this.#chrome.say('');
     this.#chrome.setCredit('', '');
-    if (!this.#chrome.hasPoster) this.#setPosterUrl(this.getAttribute('poster'));
+    if (!this.#chrome.hasPoster) this.#setPosterUrl(this.#attributes.poster);
     try {
       this.#gl ??= openContext(this.#chrome.canvas);
       this.#session = this.#start(this.#gl, from, options);
@@ -145,15 +146,8 @@ export class ExgsViewer extends HTMLElement {
   }
 
   /** The picture as it is now. Rejects with ViewerError where there is none. */
-  async snapshot(type = 'image/png', quality?: number): Promise<Blob> {
-    for (let tries = 0; tries < SNAPSHOT_TRIES; tries++) {
-      const renderer = this.#session?.renderer;
-      if (!renderer) break;
-      renderer.redraw();
-      if (renderer.frame(performance.now(), true).drew) return blobOf(this.#chrome.canvas, type, quality);
-      await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_WAIT_MS)); // the camera has jumped
-    }
-    throw new ViewerError('argument', 'There is no picture yet.');
+  snapshot(type = 'image/png', quality?: number): Promise<Blob> {
+    return snapshotOf(() => this.#session?.renderer ?? null, this.#chrome.canvas, type, quality);
   }
 
   /** Lets everything go: network, workers, textures, listeners. The element shows nothing after this. */
@@ -225,15 +219,14 @@ export class ExgsViewer extends HTMLElement {
     options: OpenOptions,
   ): Session {
     const phone = isPhone();
-    const budget = budgetOf(this.#splats, phone);
+    const budget = budgetOf(this.#attributes.splats, phone);
     const isPlace = typeof from === 'string' || from instanceof Blob;
     const source = isPlace ? this.#open(from, { budget, ...options }) : from;
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const kept = this.#kept;
     this.#kept = null;
-    const begin = (facts: SceneFacts): Pose | null =>
-      kept ?? parsePose(this.getAttribute('camera') ?? '', worldOf(facts.up), facts.home?.fovY);
-    const target = this.getAttribute('target') === 'fixed' ? 'fixed' : 'float';
+    const begin = (facts: SceneFacts): Pose | null => kept ?? this.#attributes.pose(facts);
+    const { target } = this.#attributes;
     const session = new Session(gl, source, { budget, phone, target, calm, begin }, {
       needFrame: () => this.#needFrame(),
       opened: (facts) => this.#opened(facts),
@@ -257,12 +250,9 @@ export class ExgsViewer extends HTMLElement {
 
   #open(from: string | Blob, rest: OpenOptions): SceneSource {
     if (!opener) throw new ViewerError('argument', 'No client is set: import @exgs/viewer/define.');
-    const transport = this.getAttribute('transport') as OpenOptions['transport'] | null;
-    const rate = this.#rate;
     const address = typeof from === 'string' ? new URL(from, document.baseURI).href : from;
     return opener(address, {
-      ...(transport && { transport }),
-      ...(rate !== null && { rate }),
+      ...this.#attributes.openOptions,
       ...(this.token !== undefined && { token: this.token }),
       ...rest,
     });
@@ -295,17 +285,6 @@ export class ExgsViewer extends HTMLElement {
     [canvas.width, canvas.height] = [width, height];
     this.#session?.resize(width, height, ratio);
     this.#loop.now(); // or the emptied canvas would be seen
-  }
-
-  #watchVisibility(signal: AbortSignal): void {
-    const hidden = (): void => this.#loop.pause('hidden', document.visibilityState === 'hidden');
-    document.addEventListener('visibilitychange', hidden, { signal });
-    hidden();
-    const observer = new IntersectionObserver((entries) => {
-      this.#loop.pause('offScreen', !entries[entries.length - 1]!.isIntersecting);
-    });
-    observer.observe(this);
-    signal.addEventListener('abort', () => observer.disconnect());
   }
 
   #gesture(gesture: Gesture): void {
@@ -381,28 +360,7 @@ export class ExgsViewer extends HTMLElement {
     if (picture && this.#session === session && !session?.progress?.splats) this.#chrome.setPoster(picture);
   }
 
-  get #rate(): number | null {
-    const value = Number(this.getAttribute('rate') ?? NaN);
-    return value > 0 ? value : null;
-  }
-
-  get #splats(): number | null {
-    const value = Number(this.getAttribute('budget') ?? NaN);
-    return value > 0 ? value : null;
-  }
-
   #emit<T extends keyof ViewerEvents>(type: T, detail: ViewerEvents[T]): void {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/** What a canvas shows: to be called in the task that drew it. */
-function blobOf(canvas: HTMLCanvasElement, type: string, quality?: number): Promise<Blob> {
-  return new Promise((resolve, reject) => {
-    const done = (blob: Blob | null): void => {
-      if (blob) resolve(blob);
-      else reject(new ViewerError('webgl', 'The picture could not be read.'));
-    };
-    canvas.toBlob(done, type, quality);
-  });
 }

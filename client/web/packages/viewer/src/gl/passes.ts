@@ -1,23 +1,14 @@
 // One frame on the GPU: project every slot, draw the quads in order into a picture of floats, and hand
-// the picture to the last pass. That pass can be replaced: see `PicturePass`.
+// the picture to the last pass (picture.ts).
 
 import { BLOCK_ROWS, ROW_SLOTS, type ShPrecision } from '../splats/layout.ts';
 import type { View } from '@exgs/client/update';
-import {
-  bind,
-  canDrawHalfFloats,
-  compile,
-  framebuffer,
-  isComplete,
-  readLater,
-  texture,
-  type Program,
-} from './context.ts';
+import { bind, compile, framebuffer, readLater, texture, type Program } from './context.ts';
+import { canDrawToHalfFloats, PresentPass, Surface, type PicturePass, type Target } from './picture.ts';
 import {
   DEPTH_LOG2_LEAST,
   DEPTH_LOG2_SPAN,
   FULL_VERTEX,
-  PRESENT_FRAGMENT,
   SPLAT_FRAGMENT,
   projectFragment,
   splatVertex,
@@ -27,42 +18,12 @@ import { rows, type Block } from './store.ts';
 const QUADS = 128; // to an instance: one quad each is slow on many drivers
 const COVERED = 0.1; // least coverage of a pixel that a depth is told for
 
-// Where no floats can be drawn, colours are kept in 10 bits as shares of this: they may go beyond 1.
-const FIXED_RANGE = 2;
-
-/** The picture after the splats: premultiplied colours, beyond 1 too. */
-export interface SplatPicture {
-  /** RGBA16F with the coverage in alpha; where that can't be had RGB10_A2, without coverage. */
-  readonly texture: WebGLTexture;
-  /** Colours are the texture's values times this. */
-  readonly range: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-/**
- * What comes after the splats and draws to the canvas: framebuffer null, viewport set, blending off.
- * The one that is built in clamps the colours to 0..1. A painter of missing detail fits here. A pass
- * leaves the tests, masks, culling and pixel storage as it found them; programs, bindings, vertex
- * arrays and the viewport it may change. Whoever has a new result later asks for a frame by `redraw`.
- */
-export interface PicturePass {
-  draw(gl: WebGL2RenderingContext, picture: SplatPicture): void;
-  dispose(): void;
-}
-
-export type Target = 'float' | 'fixed';
-
-interface Surface extends SplatPicture {
-  readonly framebuffer: WebGLFramebuffer;
-}
-
 export class Passes {
   readonly target: Target;
   readonly #gl: WebGL2RenderingContext;
   readonly #project: readonly [bare: Program, full: Program];
   readonly #splat: Program;
-  readonly #present: Program;
+  readonly #present: PresentPass;
   #pick: Program | null = null;
   #pass: PicturePass | null = null;
   readonly #quads: WebGLVertexArrayObject;
@@ -80,13 +41,12 @@ export class Passes {
     target: Target = 'float',
   ) {
     this.#gl = gl;
-    const half = canDrawHalfFloats(gl);
-    this.target = target === 'float' && half && this.#tryHalfFloats() ? 'float' : 'fixed';
+    this.target = target === 'float' && canDrawToHalfFloats(gl) ? 'float' : 'fixed';
     const bare = compile(gl, FULL_VERTEX, projectFragment(0, precision));
     const full = shDegree > 0 ? compile(gl, FULL_VERTEX, projectFragment(shDegree, precision)) : bare;
     this.#project = [bare, full];
     this.#splat = compile(gl, splatVertex(QUADS, false), SPLAT_FRAGMENT);
-    this.#present = compile(gl, FULL_VERTEX, PRESENT_FRAGMENT);
+    this.#present = new PresentPass(gl);
     this.#empty = gl.createVertexArray();
     this.#quads = gl.createVertexArray();
     this.#indices = gl.createBuffer();
@@ -100,9 +60,8 @@ export class Passes {
 
   /** Bytes of the textures that belong to the picture and not to the splats. */
   get bytes(): number {
-    const pixels = this.#surface ? this.#surface.width * this.#surface.height : 0;
     const slots = (this.#projected?.rows ?? 0) * 32 + this.#orders.rows * 4 * this.#orders.textures.length;
-    return slots * ROW_SLOTS + pixels * (this.target === 'float' ? 8 : 4);
+    return slots * ROW_SLOTS + (this.#surface?.bytes ?? 0);
   }
 
   /** Splats in the order. */
@@ -152,7 +111,7 @@ export class Passes {
       return;
     }
     const gl = this.#gl;
-    const projected = this.#room(blocks.length * BLOCK_ROWS);
+    const projected = this.#projectedRoom(blocks.length * BLOCK_ROWS);
     gl.bindFramebuffer(gl.FRAMEBUFFER, projected.framebuffer);
     gl.disable(gl.BLEND);
     gl.bindVertexArray(this.#empty);
@@ -176,7 +135,7 @@ export class Passes {
   /** Draws what was projected, in order, into the picture. */
   draw(width: number, height: number): void {
     const gl = this.#gl;
-    const surface = this.#picture(width, height);
+    const surface = this.#room(width, height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, surface.framebuffer);
     gl.viewport(0, 0, width, height);
     this.#drawSplats(this.#splat, width, height, surface.range);
@@ -189,15 +148,7 @@ export class Passes {
     if (!surface) return;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, surface.width, surface.height);
-    if (this.#pass) {
-      this.#pass.draw(gl, surface);
-      return;
-    }
-    gl.useProgram(this.#present.handle);
-    gl.uniform1f(this.#present.uniforms.get('range') ?? null, surface.range);
-    bind(gl, this.#present, 'picture', 0, gl.TEXTURE_2D, surface.texture);
-    gl.bindVertexArray(this.#empty);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    (this.#pass ?? this.#present).draw(gl, surface);
   }
 
   /** Depth along z at a pixel of the last projection, or null where nothing is. */
@@ -224,7 +175,8 @@ export class Passes {
   dispose(): void {
     const gl = this.#gl;
     this.setPass(null);
-    for (const program of [...this.#project, this.#splat, this.#present, this.#pick]) {
+    this.#present.dispose();
+    for (const program of [...this.#project, this.#splat, this.#pick]) {
       if (program) gl.deleteProgram(program.handle);
     }
     gl.deleteVertexArray(this.#quads);
@@ -232,8 +184,7 @@ export class Passes {
     gl.deleteBuffer(this.#indices);
     this.#free(this.#projected);
     for (const handle of this.#orders.textures) gl.deleteTexture(handle);
-    gl.deleteTexture(this.#surface?.texture ?? null);
-    gl.deleteFramebuffer(this.#surface?.framebuffer ?? null);
+    this.#surface?.dispose();
     [this.#projected, this.#surface, this.#orders] = [null, null, { rows: 0, textures: [] }];
   }
 
@@ -259,19 +210,16 @@ export class Passes {
     gl.bindVertexArray(null);
   }
 
-  #tryHalfFloats(): boolean {
-    const gl = this.#gl;
-    const pixel = texture(gl, gl.RGBA16F, 1, 1);
-    const target = framebuffer(gl, [pixel]);
-    const works = isComplete(gl);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.deleteFramebuffer(target);
-    gl.deleteTexture(pixel);
-    return works;
+  /** The picture to draw into, of this size. */
+  #room(width: number, height: number): Surface {
+    if (this.#surface?.width === width && this.#surface.height === height) return this.#surface;
+    this.#surface?.dispose();
+    this.#surface = new Surface(this.#gl, this.target, width, height);
+    return this.#surface;
   }
 
   /** Textures for the projected splats, with room for `height` rows; what they held is lost. */
-  #room(height: number): { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } {
+  #projectedRoom(height: number): { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } {
     const gl = this.#gl;
     const rows = this.#projected?.rows ?? 0;
     if (!this.#projected || rows < height || rows > 2 * height) {
@@ -287,20 +235,6 @@ export class Passes {
   #free(room: { textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } | null): void {
     for (const handle of room?.textures ?? []) this.#gl.deleteTexture(handle);
     this.#gl.deleteFramebuffer(room?.framebuffer ?? null);
-  }
-
-  #picture(width: number, height: number): Surface {
-    const gl = this.#gl;
-    const old = this.#surface;
-    if (old && old.width === width && old.height === height) return old;
-    gl.deleteTexture(old?.texture ?? null);
-    gl.deleteFramebuffer(old?.framebuffer ?? null);
-    gl.activeTexture(gl.TEXTURE0);
-    const float = this.target === 'float';
-    const handle = texture(gl, float ? gl.RGBA16F : gl.RGB10_A2, width, height);
-    const range = float ? 1 : FIXED_RANGE;
-    this.#surface = { texture: handle, range, width, height, framebuffer: framebuffer(gl, [handle]) };
-    return this.#surface;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { SceneUpdate } from '@exgs/client/update';
 import { openContext } from '../../src/gl/context.ts';
-import type { Target } from '../../src/gl/passes.ts';
+import type { Target } from '../../src/gl/picture.ts';
 import { SplatRenderer } from '../../src/renderer.ts';
 import { createWorker } from '../../src/sort/create.ts';
 import type { ShPrecision } from '../../src/splats/layout.ts';

@@ -1,0 +1,52 @@
+// What is told once all that is on its way to the screen is drawn: the first picture, that nothing is
+// missing in this view, that nothing is missing at all. Each is told once until it ceases to hold.
+
+import type { Progress } from '@exgs/client/update';
+
+export type Milestone = 'first' | 'ready' | 'complete';
+
+export class Milestones {
+  readonly #due = new Set<Milestone>();
+  readonly #told = new Set<Milestone>();
+
+  /** Whether something waits for the screen. */
+  get waiting(): boolean {
+    return this.#due.size > 0;
+  }
+
+  /** Nothing has been reached: for a new scene. */
+  clear(): void {
+    this.#due.clear();
+    this.#told.clear();
+  }
+
+  /** It holds by the client's word; whether it is news. */
+  expect(milestone: Milestone): boolean {
+    if (this.#told.has(milestone)) return false;
+    this.#due.add(milestone);
+    return true;
+  }
+
+  /** It does not hold any more, and is told again once it does. */
+  undo(milestone: Milestone): void {
+    this.#told.delete(milestone);
+  }
+
+  /** What a transaction says of itself, once it shows; whether anything is news. */
+  committed({ splats, readyForView, complete }: Progress): boolean {
+    if (splats > 0) this.expect('first');
+    let isNews = false;
+    for (const [milestone, holds] of [['ready', readyForView], ['complete', complete]] as const) {
+      if (!holds) this.undo(milestone);
+      else isNews = this.expect(milestone) || isNews;
+    }
+    return isNews;
+  }
+
+  /** Whether it is to be told now. */
+  reach(milestone: Milestone): boolean {
+    if (!this.#due.delete(milestone) || this.#told.has(milestone)) return false;
+    this.#told.add(milestone);
+    return true;
+  }
+}

@@ -1,0 +1,117 @@
+// Flies through a scene in Chromium with a budget of splats and prints what that takes.
+//   node run.mjs FILE.exgs [MINUTES=5] [BUDGET=1000000] [MBIT_PER_S=20] [OUT.json]
+// Exits with 1 after an exception, or where memory grows from the second third of the flight to the last.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { launch, serve } from '../browser.mjs';
+
+const GROWTH = 1.15; // of the median, at most
+
+const [file, minutes = '5', budget = '1000000', mbit = '20', out] = process.argv.slice(2);
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const server = await serve(root, path.resolve(path.dirname(file)));
+const { context, profile, close } = await launch();
+const page = await context.newPage();
+const messages = [];
+page.on('console', (message) => {
+  const expected = message.type() === 'debug' || message.text().includes('ReadPixels');
+  if (!expected) messages.push(message.text());
+});
+page.on('pageerror', (error) => messages.push(String(error)));
+const devtools = await context.newCDPSession(page);
+await page.goto(`${server.url}/tests/flight/index.html`);
+await page.waitForFunction(() => 'fly' in window);
+
+const job = {
+  url: `/data/${path.basename(file)}`,
+  budget: Number(budget),
+  rate: (Number(mbit) * 1e6) / 8,
+  seed: 7,
+};
+const loading = await page.evaluate((it) => window.open_(it), job);
+console.log(`first picture ${loading.firstPictureS.toFixed(1)} s, first view sharp ${loading.readyS.toFixed(1)} s,` +
+  ` tasks over 50 ms: ${loading.longTasksMs.join(' ') || 'none'}`);
+console.log(`flight within ${JSON.stringify(await page.evaluate(() => window.ball()))}`);
+const legs = [];
+const began = performance.now();
+while (performance.now() - began < Number(minutes) * 60_000) {
+  const leg = await page.evaluate(() => window.fly());
+  leg.atS = (performance.now() - began) / 1000;
+  Object.assign(leg, await memory());
+  legs.push(leg);
+  console.log(JSON.stringify(leg));
+  if (leg.errors.length > 0) break;
+}
+await close();
+await server.close();
+
+const sum = (key) => legs.reduce((total, leg) => total + leg[key], 0);
+const column = (key) => legs.map((leg) => leg[key]).filter((value) => value !== null);
+const third = Math.floor(legs.length / 3);
+const growth = (key) => median(legs.slice(-third).map((leg) => leg[key])) / median(legs.slice(third, -third).map((leg) => leg[key]));
+const summary = {
+  file: path.basename(file),
+  minutes: Number(minutes),
+  budget: job.budget,
+  mbitPerS: Number(mbit),
+  ...loading,
+  legs: legs.length,
+  frames: sum('frames'),
+  framesPerS: sum('frames') / sum('flightS'),
+  splats: { median: median(column('splats')), most: Math.max(...column('splats')) },
+  held: { median: median(column('held')), most: Math.max(...column('held')) },
+  receivedBytes: legs.at(-1)?.receivedBytes,
+  gpuBytes: { median: median(column('gpuBytes')), most: Math.max(...column('gpuBytes')) },
+  arrivedS: { median: median(column('arrivedS')), most: Math.max(...column('arrivedS')) },
+  sharpS: { median: median(column('sharpS')), most: Math.max(...column('sharpS')), missed: legs.length - column('sharpS').length },
+  heapBytes: range('heapBytes'),
+  processBytes: range('processBytes'),
+  longTasksMs: { count: legs.flatMap((leg) => leg.longTasksMs).length, most: Math.max(0, ...legs.flatMap((leg) => leg.longTasksMs)) },
+  errors: [...messages, ...(legs.at(-1)?.errors ?? [])],
+};
+console.log(JSON.stringify(summary, null, 2));
+if (out) fs.writeFileSync(out, JSON.stringify({ summary, legs }, null, 1));
+const isFlat = growth('heapBytes') < GROWTH && growth('processBytes') < GROWTH;
+console.log(`${isFlat ? 'ok  ' : 'FAIL'} memory: heap ${growth('heapBytes').toFixed(2)}, processes ${growth('processBytes').toFixed(2)} times the middle third`);
+console.log(`${summary.errors.length === 0 ? 'ok  ' : 'FAIL'} no exception and no message`, summary.errors.join('\n'));
+process.exit(isFlat && summary.errors.length === 0 ? 0 : 1);
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+/** What is held at first (the first third), and at the end. */
+function range(key) {
+  return { first: median(legs.slice(0, third).map((leg) => leg[key])), last: median(legs.slice(-third).map((leg) => leg[key])) };
+}
+
+/** JavaScript objects of the page after a collection, and resident memory of the browser's processes. */
+async function memory() {
+  await devtools.send('HeapProfiler.collectGarbage');
+  const { usedSize } = await devtools.send('Runtime.getHeapUsage');
+  return { heapBytes: usedSize, processBytes: resident(profile) };
+}
+
+/** Resident bytes of renderer and GPU process: the workers' arrays and the textures are there. */
+function resident(profile) {
+  const parents = new Map();
+  const commands = new Map();
+  for (const id of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      parents.set(id, fs.readFileSync(`/proc/${id}/stat`, 'utf8').split(') ').pop().split(' ')[1]);
+      commands.set(id, fs.readFileSync(`/proc/${id}/cmdline`, 'utf8'));
+    } catch {
+      // It has ended meanwhile
+    }
+  }
+  const isOurs = (id) => id !== undefined && (commands.get(id)?.includes(profile) || isOurs(parents.get(id)));
+  let bytes = 0;
+  for (const [id, command] of commands) {
+    if (!/--type=(renderer|gpu-process)/.test(command) || !isOurs(id)) continue;
+    const pages = Number(fs.readFileSync(`/proc/${id}/statm`, 'utf8').split(' ')[1]);
+    bytes += pages * 4096;
+  }
+  return bytes;
+}
