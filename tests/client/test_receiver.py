@@ -218,7 +218,7 @@ def test_it_is_ready_for_the_view_before_everything_is_here(tmp_path: Path, kind
     assert states[-1] == (True, True)
 
 
-def test_a_broken_connection_is_told_and_mended(box: Path) -> None:
+def test_a_broken_connection_is_reported_and_restored(box: Path) -> None:
     with streaming(box, "drop") as server, receive_in_thread(server.url) as scene:
         updates = [(update.trouble, update.reconnections) for update in scene]
     assert any(trouble and "connecting again" in trouble for trouble, _ in updates)

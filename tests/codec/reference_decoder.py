@@ -75,7 +75,7 @@ class Reader:
         count = self.index.child_count(layer)
         return [(layer + 1, number) for number in range(tile * count, (tile + 1) * count)]
 
-    def judge(self, rows: list[Row]) -> None:
+    def check_rows(self, rows: list[Row]) -> None:
         """The rules of section 6, for the rows of one table; those in front are known."""
         for row in rows:
             if row.kind >= EXTRA:
@@ -123,7 +123,7 @@ class Reader:
         """What is whole, in file order, but for the chunks of these numbers."""
         index = self.index
         need(len(self.data) <= index.file_bytes, "behind the end")
-        self.judge(index.root_rows)
+        self.check_rows(index.root_rows)
         if len(self.data) >= index.poster_end:
             index.check_poster()
         rows = list(index.root_rows)
@@ -132,7 +132,7 @@ class Reader:
             for page in group:
                 if page.end <= len(self.data):
                     own = index.read_page(page)
-                    self.judge(own)
+                    self.check_rows(own)
                     here += own
             if all(page.end <= len(self.data) for page in group):
                 self.check_area(group, here)

@@ -103,9 +103,9 @@ def _rows(plan: list[Any], rng: np.random.Generator) -> dict[str, npt.NDArray[An
     sent = 0.0
     for number, layer in enumerate(plan):
         cells = 1 << layer.tile_level
-        # Worth of a byte: falls as the scene fills, and differs from cell to cell.
-        worth = 1e4 / (1 + sent) ** 1.2 * np.exp(rng.normal(0, 1, cells))
-        cell = np.minimum(worth, np.repeat(parent, cells // len(parent)))
+        # The gain decreases with the bytes sent before, and differs between cells.
+        gain = 1e4 / (1 + sent) ** 1.2 * np.exp(rng.normal(0, 1, cells))
+        cell = np.minimum(gain, np.repeat(parent, cells // len(parent)))
         parent = cell
         of_leaves = (
             (1, cell),

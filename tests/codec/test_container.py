@@ -272,7 +272,7 @@ def test_pages_may_come_in_any_order() -> None:
     assert dict(table) == dict(open_table(lambda offset, n: MANY[offset : offset + n])[1])
 
 
-def test_rows_are_judged_however_late_the_first_page_comes() -> None:
+def test_rows_are_checked_however_late_the_first_page_comes() -> None:
     count, chunks = many_chunks()
     chunks[20] = chunks[19]  # a tile twice, in page 1, and another never
     data = build(count, chunks)
@@ -288,7 +288,7 @@ def test_rows_are_judged_however_late_the_first_page_comes() -> None:
         table.add_page(*first)
 
 
-def test_pages_of_one_corner_are_enough_to_judge_it() -> None:
+def test_pages_of_one_corner_are_enough_to_check_it() -> None:
     """A fault in another corner is not found before its page comes."""
     count, chunks = many_chunks()
     # Of the last group: a cell of the first region twice, another of it never.
@@ -320,7 +320,7 @@ def _divided_table(missing: set[int]) -> tuple[ChunkTable, list[tuple[PageRef, R
     return table, pages
 
 
-def test_a_row_is_judged_without_the_pages_beside_its_cell() -> None:
+def test_a_row_is_checked_without_the_pages_beside_its_cell() -> None:
     """Page 6, of tile 0 of level 1, refines tile 1 of level 2: page 3 lists that, page 2 tile 0."""
     table, pages = _divided_table({2, 6})
     page, rows = pages[5]

@@ -98,8 +98,8 @@ def test_a_reader_finds_every_chunk_where_it_lies() -> None:
     in_file = sorted(table.values(), key=lambda row: row.offset)
     assert [row.hash for row in in_file] == [chunk.hash for chunk in scene.chunks]
     shown = [c for c in scene.chunks if c.kind in (ChunkKind.LEAF, ChunkKind.PROXY)]
-    worth = [chunk.gain / chunk.packed_bytes for chunk in shown]
-    assert all(after <= 1.001 * before for before, after in itertools.pairwise(worth))
+    gain_per_byte = [chunk.gain / chunk.packed_bytes for chunk in shown]
+    assert all(after <= 1.001 * before for before, after in itertools.pairwise(gain_per_byte))
 
 
 def test_packing_the_index_takes_little_time() -> None:

@@ -23,7 +23,7 @@ def kinds(viewpoints: Viewpoints) -> dict[str, set[bytes]]:
 
 
 @pytest.mark.parametrize("count", [9, 40, 200])
-def test_photographs_that_judge_teach_nothing(count: int) -> None:
+def test_held_out_photographs_are_not_training_views(count: int) -> None:
     cameras = ring(count)
     seen = kinds(photographed_viewpoints(cameras, views=24, training=60, held_out=4))
     assert seen["held_out"] <= places(cameras.held_out)

@@ -191,7 +191,7 @@ def test_zero_distortion_is_not_worth_a_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 50])
-def test_every_eighth_camera_judges_and_the_rest_fit(count: int) -> None:
+def test_every_eighth_camera_is_held_out(count: int) -> None:
     views = tuple(Camera(VIEW.viewmat, K, 640, 360, str(i)) for i in range(count))
     parts = CameraSet(views)
     assert [camera.name for camera in parts.held_out] == [str(i) for i in range(0, count, 8)]

@@ -32,7 +32,7 @@ def _view(viewmats, Ks, width, height) -> Camera:
 
 
 class _Blended(torch.autograd.Function):
-    """A picture [H, W, 3] of Gaussians with given colours, and its slopes, by the CPU rasterizer.
+    """A picture [H, W, 3] of Gaussians in given colours, with gradients of the CPU rasterizer.
 
     Of what `exgs.scene.cuda` does around it, nothing is the CPU rasterizer's.
     """
@@ -49,9 +49,9 @@ class _Blended(torch.autograd.Function):
     @staticmethod
     def backward(ctx, image):
         image = image.numpy()
-        slopes = ctx.cpu.render_gradients(ctx.scene, ctx.view, lambda _: image)
+        gradients = ctx.cpu.render_gradients(ctx.scene, ctx.view, lambda _: image)
         colors = ctx.cpu.backproject(ctx.scene, ctx.view, image).sums
-        shapes = (slopes.means, slopes.quats, slopes.scales, slopes.opacities)
+        shapes = (gradients.means, gradients.quats, gradients.scales, gradients.opacities)
         return *(torch.from_numpy(x).float() for x in (*shapes, colors)), None, None
 
 

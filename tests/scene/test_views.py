@@ -130,12 +130,12 @@ def test_the_same_arguments_give_the_same_views(make) -> None:
 
 @pytest.mark.parametrize("make", [room, hollow_ball, landscape])
 def test_other_seeds_give_other_views_of_the_same_kind(make) -> None:
-    fit, judge = (positions(views(make, seed)) for seed in (0, 1))
-    apart = np.linalg.norm(fit[:, None] - judge[None], axis=2)
-    spread = np.linalg.norm(fit.std(axis=0))
+    training, held_out = (positions(views(make, seed)) for seed in (0, 1))
+    apart = np.linalg.norm(training[:, None] - held_out[None], axis=2)
+    spread = np.linalg.norm(training.std(axis=0))
     assert apart.min() > 0.005 * spread
-    np.testing.assert_allclose(fit.mean(0), judge.mean(0), atol=0.6 * spread)
-    assert 0.6 < np.linalg.norm(judge.std(axis=0)) / spread < 1.6
+    np.testing.assert_allclose(training.mean(0), held_out.mean(0), atol=0.6 * spread)
+    assert 0.6 < np.linalg.norm(held_out.std(axis=0)) / spread < 1.6
 
 
 def test_views_see_all_sides_of_an_object_from_outside() -> None:

@@ -260,14 +260,14 @@ def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path: Path) -> None:
     )
     said = [line for line in checked.stderr.splitlines() if "exgs.service" in line]
     assert not said, said
-    judged = subprocess.run(
+    result = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
         capture_output=True,
         text=True,
     )
-    if "unrecognized option" in judged.stderr:
+    if "unrecognized option" in result.stderr:
         pytest.skip("this systemd-analyze can't check a file")
-    assert judged.returncode == 0, judged.stdout[-300:] + judged.stderr
+    assert result.returncode == 0, result.stdout[-300:] + result.stderr
 
 
 def test_the_command_of_the_unit_serves_and_stops_in_time(root: Path, tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ class CudaRasterizer:
                     f"the gradient has shape {gradient.shape}, expected {picture.shape}"
                 )
             drawn[0].backward(self._tensor(gradient))
-        slopes = (torch.zeros_like(f) if f.grad is None else f.grad for f in free)
-        return Gradients(*(slope.double().cpu().numpy() for slope in slopes))
+        found = (torch.zeros_like(f) if f.grad is None else f.grad for f in free)
+        return Gradients(*(each.double().cpu().numpy() for each in found))
 
     def _colors(self, means: Tensor, sh: Tensor, camera: Camera) -> Tensor:
         """Colours [N, 3] seen from the camera: max(0, 0.5 + SH)."""

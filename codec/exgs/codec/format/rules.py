@@ -70,7 +70,7 @@ class TableRules:
         for number, row in sorted(free, key=lambda item: item[1].id):
             blocker = self._blocker(number, row)
             if blocker is None:
-                self._judge(row, number)
+                self._check(row, number)
             else:
                 self._held.setdefault(blocker, []).append((number, row))
         if len(self._known) == len(self._regions):
@@ -109,13 +109,13 @@ class TableRules:
                 offset=row.offset,
             )
 
-    def _judge(self, row: ChunkRef, page: int) -> None:
+    def _check(self, row: ChunkRef, page: int) -> None:
         cell = self._cells.get(row.cell)
         match row.kind:
             case ChunkKind.LEAF | ChunkKind.PROXY:
-                self._judge_geometry(row, page, cell)
+                self._check_geometry(row, page, cell)
             case ChunkKind.SH | ChunkKind.FINE:
-                self._judge_refinement(row, cell)
+                self._check_refinement(row, cell)
             case ChunkKind.BASIS:
                 if self._basis is not None:
                     raise _fault(row, "the file has a BASIS already")
@@ -123,7 +123,7 @@ class TableRules:
                     raise _fault(row, "a BASIS belongs to no cell")
                 self._basis = row
 
-    def _judge_geometry(self, row: ChunkRef, page: int, cell: _Rows | None) -> None:
+    def _check_geometry(self, row: ChunkRef, page: int, cell: _Rows | None) -> None:
         if cell is None:
             if row.layer:
                 parent = self._cells.get(self._parent(row))
@@ -138,7 +138,7 @@ class TableRules:
         if row.kind is ChunkKind.LEAF:
             cell.leaves = row
 
-    def _judge_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
+    def _check_refinement(self, row: ChunkRef, cell: _Rows | None) -> None:
         if cell is None or cell.leaves is None or cell.leaves.offset > row.offset:
             raise _fault(row, "there are no leaves to refine in front of it")
         if cell.leaves.count != row.count:

@@ -79,13 +79,13 @@ def choose_home(
     inside = inside or views.within(_WITHIN)
     candidates = inside or _round(layout)
     if len(candidates) > _FINALISTS:
-        first = _Judge(layout.thinned, layout, antialiased)
+        first = _Ranker(layout.thinned, layout, antialiased)
         candidates = first.ranked(candidates, within=bool(inside))[:_FINALISTS]
-    judge = _Judge(scene, layout, antialiased)
-    best = judge.ranked(candidates, within=bool(inside))[0]
+    ranker = _Ranker(scene, layout, antialiased)
+    best = ranker.ranked(candidates, within=bool(inside))[0]
     if not inside:
         return Home(best, float(np.linalg.norm(best.position - layout.centre)))
-    return Home(best, _roomy(layout, best, judge.distance(best)))
+    return Home(best, _roomy(layout, best, ranker.distance(best)))
 
 
 def _roomy(layout: Survey, camera: Camera, distance: float) -> float:
@@ -171,7 +171,7 @@ def _fitted(points: Array, layout: Survey, toward: Array) -> Camera:
     return camera
 
 
-class _Judge:
+class _Ranker:
     """Rates pictures of one scene."""
 
     def __init__(self, scene: Gaussians, layout: Survey, antialiased: bool) -> None:
