@@ -8,7 +8,7 @@ export default defineConfig({
     globalSetup: ['support/setup.ts'],
     environment: 'node',
     fileParallelism: false,
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
     reporters: ['verbose'],
   },

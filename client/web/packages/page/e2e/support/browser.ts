@@ -80,14 +80,14 @@ export function progress(page: Page): Promise<{ receivedBytes: number; splats: n
 }
 
 /** Waits until the page has marked a milestone: open, firstpicture, ready, complete. */
-export async function reached(page: Page, milestone: string, timeout = 60_000): Promise<number> {
+export async function reached(page: Page, milestone: string, timeout = 120_000): Promise<number> {
   const name = `exgs:${milestone}`;
   await page.waitForFunction((mark) => performance.getEntriesByName(mark).length > 0, name, { timeout });
   return page.evaluate((mark) => performance.getEntriesByName(mark)[0]!.startTime, name);
 }
 
 /** Waits until so many bytes have come, and the picture has taken them in. */
-export async function received(page: Page, bytes: number, timeout = 60_000): Promise<void> {
+export async function received(page: Page, bytes: number, timeout = 120_000): Promise<void> {
   await page.waitForFunction(
     (least) => {
       const viewer = document.querySelector('exgs-viewer') as unknown as Viewer | null;
@@ -99,7 +99,7 @@ export async function received(page: Page, bytes: number, timeout = 60_000): Pro
 }
 
 /** Waits until nothing moves any more: no bytes, no fade. */
-export async function settled(page: Page, timeout = 60_000): Promise<void> {
+export async function settled(page: Page, timeout = 120_000): Promise<void> {
   await page.evaluate(async (limit) => {
     const until = performance.now() + limit;
     let [before, calm] = ['', 0];
