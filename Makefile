@@ -102,6 +102,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo 'installing exgs with its tools into $(VENV): torch is most of the 2 GB, more where it brings CUDA'
 	$(PIP_INSTALL) -e '.[dev]'
 	@touch $(VENV)/.demo $@
 

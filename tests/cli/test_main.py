@@ -275,7 +275,7 @@ def test_a_missing_extra_is_named(
     monkeypatch.delitem(sys.modules, "exgs.server.app", raising=False)
     assert main(["serve", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
-        "exgs: aiohttp is not installed; install it from the exgs folder:"
+        "exgs: aiohttp is not installed: pip install 'exgs[server,client]', or in a source folder"
         " pip install '.[server,client]'\n"
     )
 

@@ -28,5 +28,6 @@ def extra_error(package: str) -> ExtraError:
     """The error that explains how to install `package`."""
     extra = _EXTRAS.get(package, "all")
     return ExtraError(
-        f"{package} is not installed; install it from the exgs folder: pip install '.[{extra}]'"
+        f"{package} is not installed: pip install 'exgs[{extra}]', or in a source folder"
+        f" pip install '.[{extra}]'"
     )
