@@ -86,7 +86,7 @@ export function refocused(pose: Pose, world: World, away = distance(pose.eye, po
 
 /**
  * Pixels of focal length. fovY is the field along the height of a picture that is at least as wide
- * as high. On a higher one it holds for the geometric mean of both sides: a middle way between a
+ * as high. On a higher one it is that of a square of the same area: a middle way between a
  * narrow slice and tiny things.
  */
 export function focalLength(fovY: number, width: number, height: number): number {

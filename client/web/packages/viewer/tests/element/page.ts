@@ -1,6 +1,6 @@
 // In the browser: what the script of the element tests needs at hand.
 
-import { ExgsViewer } from '../../src/index.ts';
+import { ExgsViewer, setOpener } from '../../src/index.ts';
 import { fetchScene } from '../scenes.ts';
 import { FakeSource } from './fake_source.ts';
 
@@ -31,4 +31,4 @@ WebGL2RenderingContext.prototype.drawArrays = function (...args) {
   counts.frames.push(Array.from({ length: Math.floor(pixels.length / 388) }, (_, i) => pixels[388 * i]!));
 };
 
-Object.assign(window, { fetchScene, FakeSource, ExgsViewer, heard, note, counts });
+Object.assign(window, { fetchScene, FakeSource, ExgsViewer, setOpener, heard, note, counts });

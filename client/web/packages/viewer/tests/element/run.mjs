@@ -76,8 +76,9 @@ const fade = await page.evaluate(async () => {
 console.log(`     fade: ${fade.steps.length} frames, greatest step ${(Math.max(...fade.steps) / fade.whole).toFixed(2)} of the whole`);
 const [low, high] = [Math.min(...fade.means), Math.max(...fade.means)];
 const ends = [fade.means[0], fade.means.at(-1)];
-// Opacities move by at most a fifth at a time; dense splats cover sooner than that
-check('a fade takes several steps', Math.max(...fade.steps) <= 0.5 * fade.whole && fade.steps.filter((s) => s > 0).length >= 5, JSON.stringify(fade));
+// Opacities move by a fifth at a time, by more where a frame takes longer than half a second, as on a busy
+// machine; dense splats cover sooner than that
+check('a fade takes several steps', Math.max(...fade.steps) <= 0.6 * fade.whole && fade.steps.filter((s) => s > 0).length >= 3, JSON.stringify(fade));
 check('no frame is darker or brighter than both ends', low >= Math.min(...ends) - 0.004 && high <= Math.max(...ends) + 0.004, JSON.stringify(fade.means));
 await page.evaluate(() => {
   window.source.leaves(2, true);
@@ -134,6 +135,48 @@ await changed(zoomed);
 await wait(3000);
 check('a double click flies there', part(await camera(), 0, 3) !== part(zoomed, 0, 3));
 await shot('5-approached');
+// Fingers, as Chromium's own input makes pointer events of them
+const devtools = await context.newCDPSession(page);
+const touch = (type, ...points) =>
+  devtools.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+const STEPS = 8;
+/** Moves fingers from where they are put down to where they are lifted. */
+const slide = async (...fingers) => {
+  await touch('touchStart', ...fingers.map(([from]) => from));
+  for (let step = 1; step <= STEPS; step++) {
+    const at = (from, to) => from.map((value, i) => value + (step / STEPS) * (to[i] - value));
+    await touch('touchMove', ...fingers.map(([from, to]) => at(from, to)));
+    await wait(30);
+  }
+  await touch('touchEnd');
+  await wait(1500);
+};
+const pose = async () => {
+  const values = (await camera()).split(',').map(Number);
+  const [eye, focus] = [values.slice(0, 3), values.slice(3, 6)];
+  return { eye, focus, away: Math.hypot(...eye.map((value, i) => value - focus[i])), moved: (other) => Math.hypot(...focus.map((value, i) => value - other.focus[i])) };
+};
+const still = await pose();
+await slide([[300, 180], [360, 190]]);
+const turned = await pose();
+check('one finger orbits', Math.abs(turned.away / still.away - 1) < 1e-3 && turned.moved(still) < 1e-3 * still.away && turned.eye.join() !== still.eye.join(), JSON.stringify([still, turned]));
+await slide([[300, 180], [240, 180]], [[340, 180], [400, 180]]);
+const pinched = await pose();
+check('a pinch outwards nears the focus', pinched.away < 0.8 * turned.away, JSON.stringify([turned, pinched]));
+await slide([[240, 180], [300, 180]], [[400, 180], [340, 180]]);
+const parted = await pose();
+check('a pinch inwards goes back', parted.away > 1.2 * pinched.away, JSON.stringify([pinched, parted]));
+await slide([[280, 150], [320, 190]], [[340, 150], [380, 190]]);
+const panned = await pose();
+check('two fingers side by side pan', Math.abs(panned.away / parted.away - 1) < 0.02 && panned.moved(parted) > 0.01 * parted.away, JSON.stringify([parted, panned]));
+const untapped = await camera();
+await touch('touchStart', [330, 200]);
+await touch('touchEnd');
+await changed(untapped);
+const tapped = await camera();
+check('a tap sets the focus and moves nothing', part(tapped, 3, 6) !== part(untapped, 3, 6) && part(tapped, 0, 3) === part(untapped, 0, 3));
+await shot('5-touched');
+
 await page.keyboard.press('2');
 check('2 flies', (await page.evaluate(() => window.viewer.mode)) === 'fly');
 const before = await camera();
@@ -193,6 +236,44 @@ check('losing the context lets the source go', lost.disposed);
 await heard('complete');
 await shot('9-restored');
 check('the scene is drawn again after that', await page.evaluate(() => window.viewer.stats.splats > 0));
+
+// The same for an address: the element opens it again on its own, and keeps the camera
+const reloaded = await page.evaluate(async () => {
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const { viewer, heard } = window;
+  const opened = [];
+  window.setOpener((from, options) => {
+    opened.push({ from, hasFirst: 'first' in options });
+    const source = new window.FakeSource(window.scene, 1);
+    setTimeout(() => {
+      source.open();
+      source.proxies();
+      source.leaves(0, true);
+    });
+    return source;
+  });
+  const complete = async () => {
+    while (!heard.includes('complete')) await sleep(50);
+  };
+  heard.length = 0;
+  viewer.load('scene.exgs', { first: Promise.resolve(null) });
+  await complete();
+  viewer.look('0.2,-0.3,-3,0,0,0,50');
+  await sleep(500);
+  const before = viewer.camera;
+  const gl = viewer.shadowRoot.querySelector('canvas:not(.poster)').getContext('webgl2');
+  const extension = gl.getExtension('WEBGL_lose_context');
+  heard.length = 0;
+  extension.loseContext();
+  await sleep(300);
+  const said = viewer.shadowRoot.querySelector('.status').textContent;
+  extension.restoreContext();
+  await complete();
+  return { opened, said, before, after: viewer.camera, heard: [...heard], splats: viewer.stats.splats };
+});
+check('the loss is said', reloaded.said.includes('was reset'), reloaded.said);
+check('an address is opened again, without the answer that was used up', reloaded.opened.length === 2 && reloaded.opened[0].from === reloaded.opened[1].from && reloaded.opened[0].hasFirst && !reloaded.opened[1].hasFirst, JSON.stringify(reloaded.opened));
+check('the camera stays, the picture is there', reloaded.before === reloaded.after && reloaded.splats > 0 && reloaded.heard.includes('firstpicture'), JSON.stringify(reloaded));
 
 // Two viewers; disposal
 await page.setViewportSize({ width: 640, height: 720 });

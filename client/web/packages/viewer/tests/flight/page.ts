@@ -113,7 +113,8 @@ async function fly(): Promise<Leg & { longTasksMs: number[]; errors: string[] }>
   isReady = false;
   let arrivedS: number | null = null;
   const arrived = (): void => {
-    if (viewer.stats?.progress?.readyForView) arrivedS ??= nowS() - turnedS;
+    if (!viewer.stats?.progress?.readyForView) arrivedS = null;
+    else arrivedS ??= nowS() - turnedS;
   };
   viewer.addEventListener('progress', arrived);
   const isSharp = await ready(turnedS + MOST_S);
