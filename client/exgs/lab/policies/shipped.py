@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from exgs.lab.assets.asset import Asset
 from exgs.lab.policies.policy import HOLD, Look, by_view, in_order
+from exgs.lab.policies.visible import Visible
 
 Doubles = npt.NDArray[np.float64]
 
@@ -215,4 +216,5 @@ POLICIES: Mapping[str, Any] = {
     "analytic": Analytic,
     "knows-future": KnowsFuture,
     "sog-rule": SogRule,
+    "visible": Visible,
 }
