@@ -123,7 +123,7 @@ def test_the_tables_of_the_index_are_those_of_the_spec() -> None:
         (layers, index_io._LAYER_COLUMNS),
         (quality, index_io._QUALITY_COLUMNS),
         (pages, index_io._PAGE_COLUMNS),
-        (rows, index_io._CHUNK_COLUMNS),
+        (rows, index_io.CHUNK_COLUMNS),
     ):
         boxes = [row for row in table if row[1] == "f32[3]"]
         assert ", ".join(row[0] for row in boxes) == ("low, high" if table in (pages, rows) else "")

@@ -18,7 +18,7 @@ from exgs.codec.format.rows import ChunkRef
 class PageCame:
     """A page of the chunk table has arrived."""
 
-    rows: tuple[ChunkRef, ...]
+    rows: Sequence[ChunkRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Arrivals:
 
     def add_page(self, rows: Sequence[ChunkRef]) -> None:
         """Add a page of the chunk table with its rows."""
-        self._add(PageCame(tuple(rows)))
+        self._add(PageCame(rows))
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
         """Add a chunk whose hash is correct."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exgs.codec.errors import FormatError
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.container import FileHead, parse_head
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.index import ChunkTable
@@ -36,7 +37,7 @@ class Stored:
     """The verified content of a cache file."""
 
     resume: Resume
-    pages: list[tuple[PageRef, tuple[ChunkRef, ...]]]
+    pages: list[tuple[PageRef, ChunkRows]]
     chunks: list[tuple[ChunkRef, bytes]]
     good_bytes: int  # valid bytes of the cache file; the rest is damaged
 
@@ -176,7 +177,7 @@ class _Reader:
     head: FileHead
     table: ChunkTable = field(init=False)
     partial: dict[int, bytearray] = field(default_factory=dict)
-    pages: list[tuple[PageRef, tuple[ChunkRef, ...]]] = field(default_factory=list)
+    pages: list[tuple[PageRef, ChunkRows]] = field(default_factory=list)
     chunks: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -7,18 +7,16 @@ clearly fits, so that small camera movements do not fetch cells twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from exgs.client.unit_order import UnitOrder
 from exgs.codec.constants import ChunkKind
-from exgs.codec.format.rows import Cell, ChunkRef
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
-from exgs.wire.scheduler import unit_scores
 
 _COMING_SHARE = 0.8  # share of the budget within which a cell must fit to be fetched
 
@@ -84,14 +82,14 @@ class Residency:
         self._reserve(plan.chunk_count)
         if self._known is None or self._plan is not plan:
             self._plan, self._known = plan, _Known(plan)
-        self._known.learn(plan)
+        self._known.learn()
         known = self._known
         coming_bytes = int(_COMING_SHARE * self.budget_bytes)
         if known.memory_bytes <= coming_bytes and not self._away:  # everything fits
             is_known = known.unit_of >= 0
             self._missing = int((is_known & ~self._held).sum())
             return Revision()
-        coming, staying = known.first_chunks(plan, view, coming_bytes, self.budget_bytes)
+        coming, staying = known.first_chunks(view, coming_bytes, self.budget_bytes)
         is_known, is_geometry = known.unit_of >= 0, known.is_geometry
         # A cell is dropped as a whole: dropping its SH alone would free no memory.
         going = np.zeros(known.cell_count, bool)
@@ -122,121 +120,65 @@ class _Known:
 
     def __init__(self, plan: PartPlan) -> None:
         count = plan.chunk_count
-        self.unit_of = np.full(count, -1, np.int64)  # by chunk; -1: unknown
-        self.cell_of = np.zeros(count, np.int64)  # a number for each cell, by chunk
+        self._plan = plan
+        self.unit_of = np.full(count, -1, np.int32)  # by chunk; -1: unknown
+        self.cell_of = np.zeros(count, np.int32)  # by chunk
         self.is_geometry = np.zeros(count, bool)
         self.is_basis = np.zeros(count, bool)
         self.memory_bytes = 0  # of all known chunks
-        self._cells: dict[Cell, int] = {}
-        self._learnt = 0  # chunks
-        self._unit_bytes: list[int] = []  # memory, by unit
-        self._order: _Order | None = None
+        self._chunk_bytes = np.zeros(count, np.int64)
+        self._batches_seen = 0  # of the chunk table
+        self._order: UnitOrder | None = None
 
     @property
     def cell_count(self) -> int:
-        """The number of known cells."""
-        return max(len(self._cells), 1)
+        """The number of cells, known or not."""
+        return self._plan.cells.count
 
-    def learn(self, plan: PartPlan) -> None:
+    def learn(self) -> None:
         """Add the chunks that the plan has received since the last call."""
-        if self._learnt == len(plan.unit_of):
+        batches = self._plan.table.batches[self._batches_seen :]
+        if not batches:
             return
-        self._unit_bytes += [0] * (len(plan.units) - len(self._unit_bytes))
-        for chunk, unit in islice(plan.unit_of.items(), self._learnt, None):
-            row = plan.table[chunk]
-            memory_bytes = _memory_bytes(plan, row)
-            self.unit_of[chunk] = unit
-            self.cell_of[chunk] = self._cells.setdefault(row.cell, len(self._cells))
-            self.is_geometry[chunk] = _is_geometry(row)
-            self.is_basis[chunk] = row.kind is ChunkKind.BASIS
-            self._unit_bytes[unit] += memory_bytes
-            self.memory_bytes += memory_bytes
-        self._learnt = len(plan.unit_of)
+        self._batches_seen += len(batches)
+        for rows in batches:
+            chunks = slice(rows.first_id, rows.first_id + len(rows))
+            self.cell_of[chunks] = self._plan.cells.of(rows.layer, rows.tile)
+            self.is_geometry[chunks] = rows.is_geometry
+            self.is_basis[chunks] = rows.kind == ChunkKind.BASIS
+            memory_bytes = _memory_bytes(rows, self._plan.facts.sh_degree)
+            self._chunk_bytes[chunks] = memory_bytes
+            self.memory_bytes += int(memory_bytes.sum())
+        self.unit_of = self._plan.units_by_chunk
         self._order = None
 
-    def first_chunks(
-        self, plan: PartPlan, view: View | None, *budgets_bytes: int
-    ) -> list[npt.NDArray[np.bool_]]:
+    def first_chunks(self, view: View | None, *budgets_bytes: int) -> list[npt.NDArray[np.bool_]]:
         """For each budget: which chunks come first and fit, by whole units."""
+        plan = self._plan
         if self._order is None:
-            self._order = _Order(plan, np.array(self._unit_bytes, np.int64))
+            known = self.unit_of >= 0
+            unit_bytes = np.zeros(plan.unit_count, np.int64)
+            np.add.at(unit_bytes, self.unit_of[known], self._chunk_bytes[known])
+            self._order = UnitOrder(plan, unit_bytes)
         sets = []
-        for units in self._order.first_units(plan, view, budgets_bytes):
-            is_kept = np.zeros(len(plan.units) + 1, bool)  # the last entry is for unknown units
+        camera = view.camera if view is not None else None
+        for units in self._order.first_units(camera, *budgets_bytes):
+            is_kept = np.zeros(plan.unit_count + 1, bool)  # the last entry is for unknown units
             is_kept[units] = True
             sets.append(is_kept[self.unit_of])
         return sets
-
-
-class _Order:
-    """The order of a plan's units, and their memory."""
-
-    def __init__(self, plan: PartPlan, unit_bytes: npt.NDArray[np.int64]) -> None:
-        self._unit_bytes = unit_bytes
-        # Kept for every view, so that no part of the scene is empty.
-        self._is_kept = np.array(
-            [
-                unit.kind is ChunkKind.BASIS or (unit.layer == 0 and unit.kind is ChunkKind.LEAF)
-                for unit in plan.units
-            ],
-            bool,
-        )
-        self._needs = np.array(
-            [-1 if unit.needs is None else unit.needs for unit in plan.units], np.int64
-        )
-        self._is_linked = np.array([unit.linked for unit in plan.units], bool)
-        self._steps = _by_depth(self._needs)
-        self._depth = np.zeros(len(self._needs), np.int64)
-        for step, numbers in enumerate(self._steps, start=1):
-            self._depth[numbers] = step
-
-    def first_units(
-        self, plan: PartPlan, view: View | None, budgets_bytes: Sequence[int]
-    ) -> list[npt.NDArray[np.int64]]:
-        """For each budget: the units that come first and fit, and those that are always kept."""
-        arrays = plan.arrays
-        if view is None:
-            score = arrays.first_chunk.astype(np.float64)
-        else:
-            score = unit_scores(arrays, view.camera)
-        for numbers in self._steps:  # needed units first
-            score[numbers] = np.maximum(score[numbers], score[self._needs[numbers]])
-        order = np.lexsort((arrays.first_chunk, self._depth, score))
-        order = order[(self._is_linked & ~self._is_kept)[order]]
-        used_bytes = self._unit_bytes[self._is_kept].sum() + np.cumsum(self._unit_bytes[order])
-        kept = np.flatnonzero(self._is_kept)
-        return [
-            np.concatenate([kept, order[: np.searchsorted(used_bytes, budget, side="right")]])
-            for budget in budgets_bytes
-        ]
 
 
 def _ids(chunks: npt.NDArray[np.bool_]) -> frozenset[int]:
     return frozenset(np.flatnonzero(chunks).tolist())
 
 
-def _by_depth(needs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Units that need another one, grouped by depth."""
-    steps: list[npt.NDArray[np.int64]] = []
-    below = np.flatnonzero(needs < 0)
-    while True:
-        reached = np.zeros(len(needs), bool)
-        reached[below] = True
-        below = np.flatnonzero((needs >= 0) & reached[needs])
-        if not len(below):
-            return steps
-        steps.append(below)
-
-
-def _memory_bytes(plan: PartPlan, row: ChunkRef) -> int:
-    if row.kind is ChunkKind.BASIS:
-        return 0
-    coefficients = (plan.facts.sh_degree + 1) ** 2
-    if _is_geometry(row):  # the scene to draw has room for SH from the start
-        return row.count * (_GEOMETRY_BYTES + _SH_BYTES * (coefficients - 1))
+def _memory_bytes(rows: ChunkRows, sh_degree: int) -> npt.NDArray[np.int64]:
+    """The memory that each of these chunks takes."""
+    coefficients = (sh_degree + 1) ** 2
+    each = np.zeros(len(rows), np.int64)
+    # The scene to draw has room for SH from the start.
+    each[rows.is_geometry] = _GEOMETRY_BYTES + _SH_BYTES * (coefficients - 1)
     # Later chunks are added in place, SH to the sum that the first SH allocates.
-    return row.count * _SH_BYTES * coefficients if row.id in plan.table.joined_sh else 0
-
-
-def _is_geometry(row: ChunkRef) -> bool:
-    return row.kind in (ChunkKind.LEAF, ChunkKind.PROXY)
+    each[rows.is_joined] = _SH_BYTES * coefficients
+    return each * rows.counts

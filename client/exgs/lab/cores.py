@@ -18,7 +18,7 @@ from exgs.lab.streaming import Path, StreamingSession
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
 from exgs.lab.world import World
-from exgs.wire.plan import Unit
+from exgs.wire.units import Unit
 
 
 class Clocked(Arrivals):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exgs.codec.constants import MAX_CREDIT_BYTES, MAX_FRAGMENT_BYTES, ErrorCode
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
@@ -96,7 +97,7 @@ class PageArrived:
     """A page is complete and its rows are in the chunk table of the session."""
 
     page: PageRef
-    rows: tuple[ChunkRef, ...] = field(repr=False)
+    rows: ChunkRows = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,52 +3,33 @@
 A unit is everything that is needed to draw a cell (PROXY, LEAF and the SH joined to them), a later
 refinement of the cell, or the BASIS. Units form a tree below the units that they need. The plan
 changes only when a page is added, so all sessions of a server share it.
+
+What is known of units and chunks is kept in arrays; `units` and `unit_of` show it as objects.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
+from exgs.codec.format.cells import CellNumbers
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.index import ChunkTable
-from exgs.codec.format.rows import EMPTY_BOX, Box, Cell, ChunkRef, PageRef
-from exgs.wire.parts import is_page, page_id
+from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.scene.camera import Camera
+from exgs.wire.parts import is_page, page_id, page_part
+from exgs.wire.scores import densities_of, scores_of, share_of_coverage
+from exgs.wire.units import Unit, UnitArrays, UnitOf, Units, UnitTree
+from exgs.wire.visibility import BoxSet, Doubles, Numbers, box_weights, solid_angles
 
-Doubles = npt.NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class Unit:
-    """Chunks that are scheduled together."""
-
-    kind: ChunkKind  # LEAF for the unit that draws the cell
-    layer: int
-    tile: int
-    chunks: list[int] = field(default_factory=list)  # in file order
-    gain: float = 0.0
-    packed_bytes: int = 0
-    linked: bool = False  # whether the unit that it needs is known
-    needs: int | None = None  # the unit that must be complete first
-    unlocks: set[int] = field(default_factory=set)  # units that need this one
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UnitArrays:
-    """The values that ranks depend on, for all U units."""
-
-    low: Doubles  # [U, 3] box of the unit's tile
-    high: Doubles  # [U, 3]
-    share: Doubles  # [U] factor on the coverage of its box, see spec/protocol.md section 10
-    gain: Doubles  # [U]
-    packed_bytes: npt.NDArray[np.int64]  # [U]
-    first_chunk: npt.NDArray[np.int64]  # [U]
-    is_basis: npt.NDArray[np.bool_]  # [U]
+# What a cell may have: a unit to draw it, and later ones.
+_KINDS = (ChunkKind.LEAF, ChunkKind.SH, ChunkKind.FINE, ChunkKind.EXTRA)
+_DRAW, _SH, _FINE, _EXTRA = range(4)
 
 
 class PartPlan:
@@ -58,21 +39,34 @@ class PartPlan:
         self.head = head
         self.table = table
         self.facts = head.root.facts
-        self.units: list[Unit] = []
-        self.unit_of: dict[int, int] = {}  # chunk id -> unit
-        self.roots: set[int] = set()  # units that need no other
-        self.basis: int | None = None  # the unit of the BASIS chunk
+        self.cells = CellNumbers(self.facts)
+        self.unit_count = 0
+        self.boxes = BoxSet(self.cells.count + 1)  # the last is empty, for the BASIS
         self._pages = head.root.pages
         self._page_starts = [page.first_chunk for page in self._pages]
         self._group_starts, self._group_pages = _groups(self._pages)
-        self._numbers: dict[tuple[ChunkKind, int, int], int] = {}
-        self._orphans: dict[tuple[ChunkKind, int, int], set[int]] = {}
-        self._boxes: dict[Cell, Box] = {}
-        self._arrays: UnitArrays | None = None
-        self._order: dict[int, list[int]] = {}  # first chunk of a group -> its ids in file order
-        self._place: dict[int, int] = {}  # chunk id -> place in file order, where it differs
-        self._enter(table.values())
+        self._pages_to: dict[int, list[int]] = {}
+        self._order: dict[int, npt.NDArray[np.int32]] = {}  # ids of a group in file order
+        self._place: dict[int, npt.NDArray[np.int32]] = {}  # the inverse
+        # By kind and cell: the unit, plus 1. The last cell stands for the BASIS.
+        self._unit_at = np.zeros((len(_KINDS), self.cells.count + 1), np.int32)
+        chunks = self.chunk_count
+        self._unit_of = np.zeros(chunks, np.int32)  # by chunk: the unit, plus 1
+        self._next = np.zeros(chunks, np.int32)  # by chunk: the next one of its unit, plus 1
+        self._packed = np.zeros(chunks, np.uint32)  # by chunk: its length
+        # By unit, of which there are fewer than chunks; memory is taken only for those there are.
+        self._kind = np.zeros(chunks, np.uint8)  # index into _KINDS
+        self.unit_cell = np.zeros(chunks, np.int32)
+        self._gain = np.zeros(chunks)
+        self._bytes = np.zeros(chunks, np.int64)
+        self._first = np.zeros(chunks, np.int32)  # its first chunk
+        shares = [share_of_coverage(self.facts.tile_level - level) for level in self.cells.levels]
+        self._cell_share = np.append(np.repeat(shares, np.diff(self.cells.starts)), 1.0)
+        for rows in table.batches:
+            self._enter(rows)
         self._sort_groups(range(len(self._group_pages)))
+
+    # Public: the file
 
     @property
     def chunk_count(self) -> int:
@@ -84,19 +78,27 @@ class PartPlan:
         """The pages of the chunk table, in file order."""
         return self._pages
 
-    @property
-    def arrays(self) -> UnitArrays:
-        """The values that ranks depend on, as arrays over the units."""
-        if self._arrays is None:
-            self._arrays = self._build_arrays()
-        return self._arrays
-
-    def add_page(self, page: PageRef, rows: tuple[ChunkRef, ...]) -> set[int]:
-        """Add the rows of a page. Returns the units that are new or have grown."""
+    def add_page(self, page: PageRef, rows: Sequence[ChunkRef]) -> Numbers:
+        """Add the rows of a page. Returns the units that are new or have grown, rising."""
         self.table.add_page(page, rows)
-        touched = self._enter(rows)
+        columns = rows if isinstance(rows, ChunkRows) else ChunkRows.of(rows)
+        touched = self._enter(columns)
         self._sort_groups([page.group])
         return touched
+
+    def pages_to(self, page: PageRef) -> list[int]:
+        """The parts that may list what cells of this page need: earlier pages, then itself."""
+        found = self._pages_to.get(page.id)
+        if found is None:
+            region = page.region
+            earlier = (
+                some
+                for some in self._pages[: page.id - 1]
+                if some.region.covers(region.level, region.tile)
+            )
+            found = [page_part(some.id) for some in (*earlier, page)]
+            self._pages_to[page.id] = found
+        return found
 
     def page_of(self, chunk: int) -> PageRef | None:
         """The page that lists a chunk; None if the root index does."""
@@ -112,97 +114,306 @@ class PartPlan:
         """The chunk at a place in file order; None if a page of its group is missing."""
         number = bisect_right(self._group_starts, place) - 1
         if number < 0 or len(self._group_pages[number]) == 1:
-            return place if place in self.unit_of else None
+            return place if self._unit_of[place] else None
         order = self._order.get(number)
-        return order[place - self._group_starts[number]] if order is not None else None
+        return int(order[place - self._group_starts[number]]) if order is not None else None
+
+    def chunks_from(self, place: int) -> npt.NDArray[np.int32]:
+        """The known chunks at the following places of the same group."""
+        number = bisect_right(self._group_starts, place) - 1
+        starts = [*self._group_starts, self.chunk_count]
+        order = self._order.get(number)
+        if order is not None:
+            return order[place - starts[number] :]
+        ids = np.arange(place, starts[number + 1], dtype=np.int32)
+        is_sorted = number < 0 or len(self._group_pages[number]) == 1
+        return ids[: np.argmin(np.append(self._unit_of[ids], 0))] if is_sorted else ids[:0]
 
     def place_of(self, chunk: int) -> int:
         """The place of a chunk in file order; while it is unknown, that of its group's first."""
         number = bisect_right(self._group_starts, chunk) - 1
         if number < 0 or len(self._group_pages[number]) == 1:
             return chunk
-        return self._place.get(chunk, self._group_starts[number])
+        start, places = self._group_starts[number], self._place.get(number)
+        return start if places is None else start + int(places[chunk - start])
 
     def length(self, part: int) -> int:
         """The packed length of a part. Raises KeyError if no known page lists the chunk."""
-        return self.ref(part).packed_bytes
+        if is_page(part):
+            return self._page(part).packed_bytes
+        if not self.knows(part):
+            raise KeyError(part)
+        return int(self._packed[part])
+
+    def offset(self, part: int) -> int:
+        """The offset of a part in the file. Raises KeyError like `length`."""
+        if is_page(part):
+            return self._page(part).offset
+        rows, place = self.table.locate(part)
+        return int(rows.offset[place])
 
     def ref(self, part: int) -> ChunkRef | PageRef:
-        """The offset of a part in the file. Raises KeyError like `length`."""
-        if not is_page(part):
-            return self.table[part]
+        """The row of a part. Raises KeyError like `length`."""
+        return self._page(part) if is_page(part) else self.table[part]
+
+    def is_sh(self, chunk: int) -> bool:
+        """Whether a chunk is SH, which needs the BASIS."""
+        rows, place = self.table.locate(chunk)
+        return bool(rows.kind[place] == ChunkKind.SH)
+
+    # Public: units
+
+    @property
+    def units(self) -> Sequence[Unit]:
+        """All known units."""
+        return Units(self.unit_count, self._as_object)
+
+    @property
+    def unit_of(self) -> Mapping[int, int]:
+        """The unit of each known chunk."""
+        return UnitOf(self.units_by_chunk)
+
+    @property
+    def basis(self) -> int | None:
+        """The unit of the BASIS chunk."""
+        unit = int(self._unit_at[_DRAW, -1])
+        return unit - 1 if unit else None
+
+    @property
+    def roots(self) -> list[int]:
+        """The units that need no other: first cells, BASIS and EXTRA."""
+        first = self._unit_at[_DRAW, : self.cells.starts[1]]
+        basis, extras = self._unit_at[_DRAW, -1:], self._unit_at[_EXTRA]
+        found = np.concatenate([some[some > 0] for some in (first, basis, extras)])
+        roots: list[int] = (found - 1).tolist()
+        return roots
+
+    @property
+    def units_by_chunk(self) -> npt.NDArray[np.int32]:
+        """By chunk: its unit, -1 if it is unknown."""
+        units: npt.NDArray[np.int32] = self._unit_of - np.int32(1)
+        return units
+
+    def knows(self, chunk: int) -> bool:
+        """Whether a chunk is in the known part of the file."""
+        return 0 <= chunk < self.chunk_count and bool(self._unit_of[chunk])
+
+    def unit(self, chunk: int) -> int:
+        """The unit of a known chunk."""
+        return int(self._unit_of[chunk]) - 1
+
+    def chunks(self, unit: int) -> list[int]:
+        """The known chunks of a unit, rising."""
+        chunk = int(self._first[unit])
+        found = [chunk]
+        while chunk := int(self._next[chunk]):
+            chunk -= 1
+            found.append(chunk)
+        return found
+
+    def needs(self, unit: int) -> int | None:
+        """The unit that must be complete before this one; None: no other.
+
+        -1 if that unit is not known yet.
+        """
+        kind, cell = self._kind[unit], int(self.unit_cell[unit])
+        if kind == _DRAW:
+            layer, tile = self.cells.place(cell)
+            if layer == 0 or cell == self.cells.count:
+                return None
+            return int(self._unit_at[_DRAW, self.cells.parent(layer, tile)]) - 1
+        return None if kind == _EXTRA else int(self._unit_at[_DRAW, cell]) - 1
+
+    def unlocks(self, unit: int) -> list[int]:
+        """The known units that need this one."""
+        cell = int(self.unit_cell[unit])
+        if self._kind[unit] != _DRAW or cell == self.cells.count:
+            return []
+        below = self.cells.children(*self.cells.place(cell))
+        found = np.concatenate(
+            [self._unit_at[_SH : _FINE + 1, cell], self._unit_at[_DRAW, below.start : below.stop]]
+        )
+        units: list[int] = (found[found > 0] - 1).tolist()
+        return units
+
+    def missing_by_unit(self, is_whole: npt.NDArray[np.uint8], begun: Mapping[int, int]) -> Numbers:
+        """For each unit its bytes without those of whole chunks [chunk_count] and begun ones."""
+        whole = np.flatnonzero((is_whole != 0) & (self._unit_of > 0))
+        sent = np.bincount(self._unit_of[whole] - 1, self._packed[whole], self.unit_count)
+        missing = self._bytes[: self.unit_count] - sent.astype(np.int64)  # exact: far below 2^53
+        for part, sent_bytes in begun.items():
+            if self.knows(part):
+                missing[self.unit(part)] -= sent_bytes
+        return missing
+
+    @property
+    def arrays(self) -> UnitArrays:
+        """The values that ranks depend on, of all units; computed each time."""
+        units = np.arange(self.unit_count)
+        cells = self.unit_cell[units].astype(np.int64)
+        low, high = self.boxes.corners(cells)
+        return UnitArrays(
+            low=low,
+            high=high,
+            share=self._cell_share[cells],
+            gain=self._gain[units],
+            packed_bytes=self._bytes[units],
+            first_chunk=self._first[units].astype(np.int64),
+            is_basis=cells == self.cells.count,
+        )
+
+    @property
+    def tree(self) -> UnitTree:
+        """What all units need; computed each time."""
+        cells = self.unit_cell[: self.unit_count].astype(np.int64)
+        kinds = self._kind[: self.unit_count]
+        is_basis = cells == self.cells.count
+        layers = np.searchsorted(self.cells.starts[:-1], cells, side="right") - 1
+        is_below = (kinds == _DRAW) & (layers > 0) & ~is_basis
+        is_later = (kinds == _SH) | (kinds == _FINE)
+        needed = cells.copy()
+        tiles = cells - np.array(self.cells.starts)[layers]
+        needed[is_below] = self.cells.parents(layers[is_below], tiles[is_below])
+        needs = np.where(is_below | is_later, self._unit_at[_DRAW, needed].astype(np.int64) - 1, -1)
+        depth = np.where(kinds == _EXTRA, 0, layers + is_later)
+        depth[is_basis] = 0
+        found = np.array(_KINDS, np.uint8)[kinds]
+        found[is_basis] = ChunkKind.BASIS
+        return UnitTree(found, needs, depth)
+
+    # Public: what a view makes of units (spec/protocol.md, section 10)
+
+    def scores(self, units: Numbers, camera: Camera, sent_bytes: Numbers | int = 0) -> Doubles:
+        """The first component of the ranks of these units; the least comes first.
+
+        `sent_bytes` of each unit have been sent. Units in view have negative values, others
+        positive ones.
+        """
+        cells = self.unit_cell[units].astype(np.int64)
+        is_basis = cells == self.cells.count
+        weights = box_weights(*self.boxes.corners(cells), camera)
+        share = self._cell_share[cells]
+        # SH calls for the BASIS; on its own it shows nothing.
+        coverage = np.where(is_basis, 0.0, weights.coverage * share)
+        around = np.where(is_basis, 1.0, weights.around * share)
+        return scores_of(self._densities(units, sent_bytes), coverage, around)
+
+    def score_limits(self, units: Numbers, camera: Camera) -> Doubles:
+        """At most the scores of units of which nothing has been sent; 0 only if out of view."""
+        cells = np.take(self.unit_cell, units)
+        is_wanted = np.zeros(self.cells.count + 1, bool)
+        is_wanted[cells] = True
+        is_wanted[-1] = False
+        numbers = np.flatnonzero(is_wanted)
+        limits = np.zeros(self.cells.count + 1)
+        limits[numbers] = self.boxes.coverage_limits(numbers, camera)
+        limits *= self._cell_share
+        result: Doubles = -self._densities(units) * np.take(limits, cells)
+        return result
+
+    def scores_out_of_view(self, units: Numbers, camera: Camera) -> Doubles:
+        """The scores of units out of view, of which nothing has been sent."""
+        cells = self.unit_cell[units].astype(np.int64)
+        around = solid_angles(*self.boxes.corners(cells), camera)
+        share = self._cell_share[cells]
+        around = np.where(cells == self.cells.count, 1.0, around * share)
+        return scores_of(self._densities(units), np.zeros(len(units)), around)
+
+    def first_chunks(self, units: Numbers) -> Numbers:
+        """The least chunk of each of these units, which decides between equal scores."""
+        return self._first[units].astype(np.int64)
+
+    def units_in_view(self, camera: Camera) -> npt.NDArray[np.bool_]:
+        """Which of all units have boxes in view. The BASIS counts as seen."""
+        cells = self.unit_cell[: self.unit_count]
+        is_known = np.zeros(self.cells.count + 1, bool)
+        is_known[cells] = True
+        numbers = np.flatnonzero(is_known)
+        seen = np.zeros(self.cells.count + 1, bool)
+        seen[numbers] = self.boxes.in_view(numbers, camera)
+        seen[-1] = True
+        return seen[cells]
+
+    def _as_object(self, unit: int) -> Unit:
+        cell = int(self.unit_cell[unit])
+        is_basis = cell == self.cells.count
+        layer, tile = (0, 0) if is_basis else self.cells.place(cell)
+        needs = self.needs(unit)
+        return Unit(
+            kind=ChunkKind.BASIS if is_basis else _KINDS[self._kind[unit]],
+            layer=layer,
+            tile=tile,
+            chunks=self.chunks(unit),
+            gain=float(self._gain[unit]),
+            packed_bytes=int(self._bytes[unit]),
+            linked=needs != -1,
+            needs=None if needs == -1 else needs,
+            unlocks=self.unlocks(unit),
+        )
+
+    def _densities(self, units: Numbers, sent_bytes: Numbers | int = 0) -> Doubles:
+        missing = np.take(self._bytes, units) - sent_bytes
+        return densities_of(np.take(self._gain, units), missing)
+
+    # Private: entering rows
+
+    def _enter(self, rows: ChunkRows) -> Numbers:
+        """Add rows; once more is harmless. Returns the units that are new or have grown."""
+        if not len(rows) or self._unit_of[rows.first_id]:
+            return np.zeros(0, np.int64)
+        slots = np.full(256, -1)
+        slots[list(_KINDS)] = range(len(_KINDS))
+        slots[[ChunkKind.PROXY, ChunkKind.BASIS]] = _DRAW
+        kinds = np.where(rows.is_joined, _DRAW, slots[rows.kind])
+        cells = self.cells.of(rows.layer, rows.tile)
+        cells[rows.kind == ChunkKind.BASIS] = self.cells.count
+        self.boxes.enter(cells[rows.boxed], rows.low, rows.high)
+        grown = np.unique(self._unit_at[kinds, cells])
+        self._add_units(kinds, cells)
+        units = self._unit_at[kinds, cells].astype(np.int64) - 1
+        self._unit_of[rows.ids] = units + 1
+        self._packed[rows.ids] = rows.packed_bytes
+        order = np.argsort(units, kind="stable")
+        ids, of = rows.ids[order], units[order]
+        np.add.at(self._gain, of, rows.gain[order])  # one after the other, in order of ids
+        np.add.at(self._bytes, of, rows.packed_bytes[order].astype(np.int64))
+        starts = np.ones(len(of), bool)
+        starts[1:] = of[1:] != of[:-1]
+        before = {int(unit) - 1: self.chunks(int(unit) - 1) for unit in grown if unit}
+        self._first[of[starts]] = ids[starts]
+        self._next[ids[:-1]] = np.where(starts[1:], 0, ids[1:] + 1)
+        for unit, chunks in before.items():
+            self._grow(unit, chunks)
+        return of[starts]
+
+    def _add_units(self, kinds: Numbers, cells: Numbers) -> None:
+        """Number the units that are not known yet."""
+        keys = np.unique(kinds * (self.cells.count + 1) + cells)
+        kinds, cells = np.divmod(keys, self.cells.count + 1)
+        fresh = self._unit_at[kinds, cells] == 0
+        kinds, cells = kinds[fresh], cells[fresh]
+        units = np.arange(self.unit_count, self.unit_count + len(kinds))
+        self._unit_at[kinds, cells] = units + 1
+        self._kind[units] = kinds
+        self.unit_cell[units] = cells
+        self.unit_count += len(units)
+
+    def _grow(self, unit: int, earlier: list[int]) -> None:
+        """Join the chunks that a unit had before to those that it has got, in order."""
+        chunks = sorted([*earlier, *self.chunks(unit)])
+        self._first[unit] = chunks[0]
+        for chunk, following in zip(chunks, [*chunks[1:], -1], strict=True):
+            self._next[chunk] = following + 1
+        self._gain[unit] = 0.0
+        for chunk in chunks:  # pages come in any order, the sum is in order of chunks
+            rows, place = self.table.locate(chunk)
+            self._gain[unit] += float(rows.gain[place])
+
+    def _page(self, part: int) -> PageRef:
         number = page_id(part)
         if not 1 <= number <= len(self._pages):
             raise KeyError(part)
         return self._pages[number - 1]
-
-    def _enter(self, rows: Iterable[ChunkRef]) -> set[int]:
-        touched = set()
-        for row in rows:
-            if row.id in self.unit_of:  # once more is harmless
-                continue
-            number = self._unit_for(row)
-            unit = self.units[number]
-            unit.chunks.append(row.id)
-            unit.chunks.sort()
-            unit.packed_bytes += row.packed_bytes
-            self.unit_of[row.id] = number
-            if row.box is not None:
-                self._boxes[row.cell] = row.box
-            touched.add(number)
-        for number in sorted(touched):
-            self._sum_gain(self.units[number])
-            self._link(number)
-        self._arrays = None
-        return touched
-
-    def _sum_gain(self, unit: Unit) -> None:
-        """Sum the gains of a unit in the order of its chunks, since pages come in any order."""
-        unit.gain = 0.0
-        for chunk in unit.chunks:
-            unit.gain += self.table[chunk].gain
-
-    def _unit_for(self, row: ChunkRef) -> int:
-        joins = row.kind is ChunkKind.PROXY or row.id in self.table.joined_sh
-        key = (ChunkKind.LEAF if joins else row.kind, row.layer, row.tile)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.units)
-            self.units.append(Unit(*key))
-            if row.kind is ChunkKind.BASIS:
-                self.basis = self._numbers[key]
-        return self._numbers[key]
-
-    def _link(self, number: int) -> None:
-        """Link a new unit to the unit it needs, and units that waited for it to this one."""
-        unit = self.units[number]
-        key = (unit.kind, unit.layer, unit.tile)
-        for orphan in self._orphans.pop(key, ()):
-            self.units[orphan].needs = number
-            self.units[orphan].linked = True
-            unit.unlocks.add(orphan)
-        if unit.linked:
-            return
-        needed = self._needs(unit)
-        if needed is None:
-            unit.linked = True
-            self.roots.add(number)
-        elif needed in self._numbers:
-            unit.linked = True
-            unit.needs = self._numbers[needed]
-            self.units[unit.needs].unlocks.add(number)
-        else:
-            self._orphans.setdefault(needed, set()).add(number)
-
-    def _needs(self, unit: Unit) -> tuple[ChunkKind, int, int] | None:
-        """The unit that must be complete before a unit is useful."""
-        if unit.kind in (ChunkKind.BASIS, ChunkKind.EXTRA):
-            return None
-        if unit.kind is not ChunkKind.LEAF:
-            return ChunkKind.LEAF, unit.layer, unit.tile
-        if unit.layer == 0:
-            return None
-        shift = self.facts.child_shift(unit.layer - 1)
-        return ChunkKind.LEAF, unit.layer - 1, unit.tile >> shift
 
     def _sort_groups(self, numbers: Iterable[int]) -> None:
         """Compute the file order of groups of several pages once all of their pages are known."""
@@ -211,35 +422,12 @@ class PartPlan:
             if len(pages) == 1 or not all(self.table.has_page(page.id) for page in pages):
                 continue
             start = self._group_starts[number]
-            ids = range(start, start + sum(page.chunk_count for page in pages))
-            order = sorted(ids, key=lambda chunk: self.table[chunk].offset)
-            self._order[number] = order
-            self._place.update((chunk, start + i) for i, chunk in enumerate(order))
-
-    def _build_arrays(self) -> UnitArrays:
-        boxes = [self._boxes.get((unit.layer, unit.tile), EMPTY_BOX) for unit in self.units]
-        shares = [
-            share_of_coverage(self.facts.tile_level - layer.tile_level)
-            for layer in self.facts.layers
-        ]
-        return UnitArrays(
-            low=np.array([box.low for box in boxes], np.float64).reshape(-1, 3),
-            high=np.array([box.high for box in boxes], np.float64).reshape(-1, 3),
-            share=np.array([shares[unit.layer] for unit in self.units], np.float64),
-            gain=np.array([unit.gain for unit in self.units], np.float64),
-            packed_bytes=np.array([unit.packed_bytes for unit in self.units], np.int64),
-            first_chunk=np.array([unit.chunks[0] for unit in self.units], np.int64),
-            is_basis=np.array([unit.kind is ChunkKind.BASIS for unit in self.units], np.bool_),
-        )
-
-
-def share_of_coverage(levels: int) -> float:
-    """The factor on the coverage of a tile that is `levels` above the finest tiles.
-
-    A tile contains 2^levels finest tiles, beside and behind each other. Each of them covers about
-    2^(-2 levels / 3) of the tile's coverage. The result is a power of two, so products are exact.
-    """
-    return 2.0 ** -(2 * levels // 3)
+            rows = [self.table.locate(page.first_chunk)[0] for page in pages]
+            order = np.argsort(np.concatenate([some.offset for some in rows]), kind="stable")
+            places = np.empty(len(order), np.int32)
+            places[order] = np.arange(len(order))
+            self._order[number] = (start + order).astype(np.int32)
+            self._place[number] = places
 
 
 def _groups(pages: tuple[PageRef, ...]) -> tuple[list[int], list[tuple[PageRef, ...]]]:

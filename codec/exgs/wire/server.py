@@ -172,7 +172,7 @@ class ServerSession(Session):
         if self.scheduler is None:
             raise LocalProtocolError("no scene is open")
         for part in parts:
-            if part not in self.scheduler.plan.unit_of:
+            if not self.scheduler.plan.knows(part):
                 raise RemoteProtocolError(f"{part_name(part)} is not in the file")
         return self.scheduler
 

@@ -3,7 +3,7 @@
 The coverage of a box is the area of the bounding rectangle of its projection inside the picture.
 Boxes that intersect the near plane are clipped first. Boxes outside the picture use their solid
 angle instead. Formulas use float64 in the order of the specification, so that all implementations
-choose alike.
+choose alike. `BoxSet` gives quick upper limits of coverage, so that few boxes need the formulas.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import numpy.typing as npt
 from exgs.scene.camera import Camera
 
 Doubles = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 _NEAR = 1e-2  # depth of the near plane, relative to the diagonal of the box
+_LEAST_NEAR = 1e-9
 _PADDING = 0.05  # relative to the diagonal; Gaussians extend beyond the box of their means
 _MARGIN_PX = 1.0
-_SLACK = 1e-9
-_CORNERS = [(i & 1, i >> 1 & 1, i >> 2 & 1) for i in range(8)]
-_EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
+_SLACK = 1e-9  # of limits: far more than what rounding does
+_BITS = np.array([[i >> axis & 1 for axis in range(3)] for i in range(8)], bool)  # of corners
+_EDGES = np.array([(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]).T
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,17 +38,116 @@ class BoxWeights:
 
 def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
     """Compute the weights of boxes with these corners [N, 3] for one view."""
+    low, high, diagonal = _padded(low, high)
+    return BoxWeights(
+        _coverage(low, high, diagonal, camera, _eye(camera)), _around(low, high, _eye(camera))
+    )
+
+
+def solid_angles(low: Doubles, high: Doubles, camera: Camera) -> Doubles:
+    """The second of `box_weights` alone."""
+    low, high, _ = _padded(low, high)
+    return _around(low, high, _eye(camera))
+
+
+class BoxSet:
+    """The boxes of cells by number, and quick limits of their coverage."""
+
+    def __init__(self, count: int) -> None:
+        self.low = np.zeros((count, 3), np.float32)
+        self.high = np.zeros((count, 3), np.float32)
+        self._middle = np.zeros((3, count))  # of the padded boxes
+        self._half = np.zeros((3, count))  # half of their size, and some slack
+
+    def enter(self, numbers: Numbers, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
+        """Set the boxes of these numbers [N] to these corners [N, 3]."""
+        self.low[numbers], self.high[numbers] = low, high
+        low, high, _ = _padded(*self.corners(numbers))
+        middle = (low + high) / 2
+        slack = _SLACK * np.abs(middle).sum(axis=1, keepdims=True)
+        self._middle[:, numbers] = middle.T
+        self._half[:, numbers] = ((high - low) * ((1 + _SLACK) / 2) + slack).T
+
+    def corners(self, numbers: Numbers) -> tuple[Doubles, Doubles]:
+        """Minima and maxima [N, 3] of these boxes."""
+        low, high = (np.take(points, numbers, axis=0) for points in (self.low, self.high))
+        return low.astype(np.float64), high.astype(np.float64)
+
+    def coverage_limits(self, numbers: Numbers, camera: Camera) -> Doubles:
+        """For each of these boxes [N] at least its coverage; 0 only if that is 0."""
+        limits = np.zeros(len(numbers))
+        sight = self._sight(numbers, camera)
+        limits[sight.seen] = sight.area_limits(camera)
+        return limits
+
+    def in_view(self, numbers: Numbers, camera: Camera) -> Flags:
+        """Which of these boxes [N] have a coverage above 0."""
+        sight = self._sight(numbers, camera)
+        result = np.zeros(len(numbers), bool)
+        result[sight.seen] = True
+        unsure = sight.seen[~sight.middle_is_seen(camera)]
+        low, high = self.corners(numbers[unsure])
+        result[unsure] = box_weights(low, high, camera).coverage > 0
+        return result
+
+    def _sight(self, numbers: Numbers, camera: Camera) -> _Sight:
+        middle, half = (np.take(some, numbers, axis=1) for some in (self._middle, self._half))
+        return _Sight(middle, half, camera)
+
+
+class _Sight:
+    """Boxes along the axes of the world, enclosed by boxes along the axes of a camera."""
+
+    def __init__(self, middle: Doubles, half: Doubles, camera: Camera) -> None:
+        r, t = camera.viewmat[:3, :3], camera.viewmat[:3, 3]
+        normals, offsets = list(r), list(t)
+        for axis, size in enumerate((camera.width, camera.height)):
+            focal, centre = camera.K[axis, axis], camera.K[axis, 2]
+            first = (-_MARGIN_PX - centre) / focal
+            last = (size + _MARGIN_PX - centre) / focal
+            normals += [r[axis] - first * r[2], last * r[2] - r[axis]]
+            offsets += [t[axis] - first * t[2], last * t[2] - t[axis]]
+        planes = np.array(normals)  # x, y and z of the camera, then the sides of its view
+        reach = np.abs(planes) @ half
+        reach += _SLACK * (np.abs(planes).sum(axis=1) * np.abs(t).sum())[:, None]
+        place = planes @ middle + np.array(offsets)[:, None]
+        # Boxes that may be in view: not behind the camera, nor beyond one of the sides.
+        self.seen = np.flatnonzero((place[2:] + reach[2:] >= 0).all(axis=0))
+        self._place = np.take(place[:3], self.seen, axis=1)
+        self._reach = np.take(reach[:3], self.seen, axis=1)
+        self._size = np.take(half, self.seen, axis=1)
+
+    def area_limits(self, camera: Camera) -> Doubles:
+        """At least the coverage of the boxes that may be seen."""
+        z, depth = self._place[2], self._reach[2]
+        ahead = z - depth > _LEAST_NEAR
+        near, far = 1 / np.where(ahead, z - depth, 1.0), 1 / np.where(ahead, z + depth, 1.0)
+        area = np.ones(len(z))
+        for axis, size in enumerate((camera.width, camera.height)):
+            first, last = (self._place[axis] + sign * self._reach[axis] for sign in (-1, 1))
+            focal, centre = camera.K[axis, axis], camera.K[axis, 2]
+            start = np.minimum(first * near, first * far) * focal + (centre - _MARGIN_PX)
+            end = np.maximum(last * near, last * far) * focal + (centre + _MARGIN_PX)
+            area *= np.maximum(np.minimum(end, size) - np.maximum(start, 0.0), 0.0) / size
+        return np.where(ahead, np.minimum(area * (1 + _SLACK) + _SLACK, 1.0), 1.0)
+
+    def middle_is_seen(self, camera: Camera) -> Flags:
+        """Whether the middle of a box is clearly in the picture, so that its coverage is not 0."""
+        x, y, z = self._place
+        result: Flags = z > _LEAST_NEAR + 4 * _NEAR * self._size.sum(axis=0)
+        depth = np.where(result, z, 1.0)
+        for value, axis in ((x, 0), (y, 1)):
+            pixel = value / depth * camera.K[axis, axis] + camera.K[axis, 2]
+            result &= (pixel > 0) & (pixel < (camera.width, camera.height)[axis])
+        return result
+
+
+def _padded(low: Doubles, high: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """The boxes with some space around them, and their diagonals without it."""
     size = high - low
     diagonal = np.sqrt(size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2)
     padding = (_PADDING * diagonal)[:, None]
-    low, high = low - padding, high + padding
-    coverage = np.zeros(len(low))
-    candidates = np.flatnonzero(_may_be_seen(low, high, camera))
-    eye = _eye(camera)
-    coverage[candidates] = _coverage(
-        low[candidates], high[candidates], diagonal[candidates], camera, eye
-    )
-    return BoxWeights(coverage, _around(low, high, eye))
+    return low - padding, high + padding, diagonal
 
 
 def _eye(camera: Camera) -> Doubles:
@@ -54,49 +156,31 @@ def _eye(camera: Camera) -> Doubles:
     return np.array([-(r[0][i] * t[0] + r[1][i] * t[1] + r[2][i] * t[2]) for i in range(3)])
 
 
-def _may_be_seen(low: Doubles, high: Doubles, camera: Camera) -> npt.NDArray[np.bool_]:
-    """Whether the bounding sphere of each box touches the frustum; if not, its coverage is 0."""
-    centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
-    x, y, z = (centre @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).T
-    # A margin larger than rounding errors, so that no barely visible box is left out.
-    terms = np.abs(centre).sum(axis=1) + np.abs(camera.viewmat[:3, 3]).sum()
-    radius = radius * (1 + _SLACK) + _SLACK * terms
-    seen: npt.NDArray[np.bool_] = z >= -radius
-    for axis, (value, size) in enumerate(((x, camera.width), (y, camera.height))):
-        focal, middle = camera.K[axis, axis], camera.K[axis, 2]
-        low_tangent = (-_MARGIN_PX - middle) / focal
-        high_tangent = (size + _MARGIN_PX - middle) / focal
-        seen &= (value - low_tangent * z) >= -radius * np.hypot(1, low_tangent)
-        seen &= (high_tangent * z - value) >= -radius * np.hypot(1, high_tangent)
-    return seen
-
-
 def _coverage(
     low: Doubles, high: Doubles, diagonal: Doubles, camera: Camera, eye: Doubles
 ) -> Doubles:
-    near = np.maximum(_NEAR * diagonal, 1e-9)
-    rows = [[float(v) for v in row] for row in camera.viewmat[:3]]
-    points = []
-    for corner in _CORNERS:
-        x, y, z = ((high if bit else low)[:, axis] for axis, bit in enumerate(corner))
-        points.append([a * x + b * y + c * z + d for a, b, c, d in rows])
-    candidates = [(point[0], point[1], point[2], point[2] >= near) for point in points]
-    for start, end in _EDGES:
-        one, other = points[start], points[end]
-        depth = other[2] - one[2]
-        crosses = (one[2] < near) != (other[2] < near)
-        along = np.where(crosses, (near - one[2]) / np.where(crosses, depth, 1.0), 0.0)
-        cut = [a + along * (b - a) for a, b in zip(one, other, strict=True)]
-        candidates.append((cut[0], cut[1], cut[2], crosses))
+    if not len(low):
+        return np.zeros(0)
+    near = np.maximum(_NEAR * diagonal, _LEAST_NEAR)
+    x, y, z = (  # of all corners [8, N]
+        np.where(_BITS[:, axis, None], high[:, axis], low[:, axis]) for axis in range(3)
+    )
+    rows = camera.viewmat[:3].tolist()
+    points = np.stack([a * x + b * y + c * z + d for a, b, c, d in rows])  # [3, 8, N]
+    usable = points[2] >= near
+    crosses = usable[_EDGES[0]] != usable[_EDGES[1]]
+    if crosses.any():
+        one, other = points[:, _EDGES[0]], points[:, _EDGES[1]]  # [3, 12, N]
+        depth = np.where(crosses, other[2] - one[2], 1.0)
+        along = np.where(crosses, (near - one[2]) / depth, 0.0)
+        points = np.concatenate([points, one + along * (other - one)], axis=1)
+        usable = np.concatenate([usable, crosses])
+    depth = np.where(usable, points[2], 1.0)
     area: Doubles = np.ones(len(low))
     for axis, size in enumerate((camera.width, camera.height)):
-        focal, middle = float(camera.K[axis, axis]), float(camera.K[axis, 2])
-        first, last = np.full(len(low), np.inf), np.full(len(low), -np.inf)
-        for candidate in candidates:
-            depth, usable = candidate[2], candidate[3]
-            pixel = candidate[axis] / np.where(usable, depth, 1.0) * focal + middle
-            first = np.where(usable, np.minimum(first, pixel), first)
-            last = np.where(usable, np.maximum(last, pixel), last)
+        pixel = points[axis] / depth * float(camera.K[axis, axis]) + float(camera.K[axis, 2])
+        first = np.where(usable, pixel, np.inf).min(axis=0)
+        last = np.where(usable, pixel, -np.inf).max(axis=0)
         inside = np.minimum(last + _MARGIN_PX, size) - np.maximum(first - _MARGIN_PX, 0.0)
         area *= np.maximum(inside, 0.0) / size
     around = ((eye >= low) & (eye <= high)).all(axis=1)

@@ -14,7 +14,8 @@ from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.index import ChunkTable
 from exgs.lab.assets.asset import Asset, Drawing, Longs, unlocks_of
 from exgs.scene.gaussians import Gaussians
-from exgs.wire.plan import PartPlan, Unit
+from exgs.wire.plan import PartPlan
+from exgs.wire.units import Unit
 
 _MOST_TILE_LEVEL = 6  # of the fast quality model: 64 tiles
 

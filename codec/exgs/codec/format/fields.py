@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import msgpack
 import numpy as np
+import numpy.typing as npt
 
 from exgs.codec.constants import HASH_BYTES, MAX_MAGNITUDE, MAX_NESTING, MAX_TEXT_BYTES
 from exgs.codec.errors import DamagedError, FormatError, LimitError
 from exgs.codec.format.rows import Box
 
 T = TypeVar("T")
+Points = npt.NDArray[np.float32]  # [N, 3]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all except tab and line feed
 _TOO_LONG = "is too long"
@@ -123,6 +125,13 @@ class Fields:
 
     def boxes(self, low: str, high: str, count: int) -> list[Box]:
         """Read `count` boxes from the columns of their minima and maxima."""
+        corners = self.corners(low, high, count)
+        return [
+            Box(tuple(a), tuple(b)) for a, b in zip(*(c.tolist() for c in corners), strict=True)
+        ]
+
+    def corners(self, low: str, high: str, count: int) -> tuple[Points, Points]:
+        """Read the minima and maxima of `count` boxes."""
         corners = []
         for name in (low, high):
             value = self.get(name, bytes)
@@ -134,9 +143,7 @@ class Fields:
             corners.append(array)
         if (corners[0] > corners[1]).any():
             raise self.damaged("a box has a minimum above its maximum")
-        return [
-            Box(tuple(a), tuple(b)) for a, b in zip(*(c.tolist() for c in corners), strict=True)
-        ]
+        return corners[0], corners[1]
 
     def nested(self, name: str) -> Fields:
         return Fields(self.get(name, dict), self.section, self.offset)
@@ -145,7 +152,12 @@ class Fields:
         return self.nested(name).columns(columns, limit)
 
     def columns(self, columns: dict[str, str], limit: int) -> list[tuple[Any, ...]]:
-        arrays = []
+        arrays = self.arrays(columns, limit).values()
+        return list(zip(*(array.tolist() for array in arrays), strict=True))
+
+    def arrays(self, columns: dict[str, str], limit: int) -> dict[str, npt.NDArray[Any]]:
+        """Read columns of equal length with at most `limit` rows."""
+        arrays = {}
         for name, dtype in columns.items():
             value = self.get(name, bytes)
             size = np.dtype(dtype).itemsize
@@ -157,16 +169,21 @@ class Fields:
                     section=self.section,
                     offset=self.offset,
                 )
-            arrays.append(np.frombuffer(value, dtype).tolist())
-        if len({len(array) for array in arrays}) > 1:
+            arrays[name] = np.frombuffer(value, dtype)
+        if len({len(array) for array in arrays.values()}) > 1:
             raise self.damaged("columns differ in length")
-        return list(zip(*arrays, strict=True))
+        return arrays
 
     def hashes(self, count: int) -> list[bytes]:
+        value = self.joined_hashes(count)
+        return [value[i : i + HASH_BYTES] for i in range(0, len(value), HASH_BYTES)]
+
+    def joined_hashes(self, count: int) -> bytes:
+        """Read the column of `count` hashes."""
         value = self.get("hash", bytes)
         if len(value) != count * HASH_BYTES:
             raise self.damaged("the hash column has the wrong length")
-        return [value[i : i + HASH_BYTES] for i in range(0, len(value), HASH_BYTES)]
+        return value
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -18,8 +17,6 @@ from exgs.codec.constants import (
     AMPLIFICATION_MAX,
     AMPLIFICATION_MIN,
     HEADER_BYTES,
-    MAX_CHUNK_COUNT,
-    MAX_CHUNK_RAW_BYTES,
     MAX_CHUNKS,
     MAX_LAYERS,
     MAX_PAGE_RAW_BYTES,
@@ -29,28 +26,17 @@ from exgs.codec.constants import (
     MAX_SCENE_COUNT,
     MAX_SH_DEGREE,
     MAX_TILE_LEVEL,
-    ChunkKind,
 )
-from exgs.codec.errors import LimitError, UnsupportedError
+from exgs.codec.errors import LimitError
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import Fields, load_fields
 from exgs.codec.format.frame import Buffer, pack_frame, unpack_frame
 from exgs.codec.format.header import Header
 from exgs.codec.format.index import RootIndex
-from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, Region
-from exgs.codec.format.rules import can_unpack_to
+from exgs.codec.format.row_reading import CHUNK_COLUMNS, read_rows
+from exgs.codec.format.rows import Box, ChunkRef, PageRef, Region
 
-_CHUNK_COLUMNS = {
-    "kind": "<u1",
-    "layer": "<u1",
-    "tile": "<u2",
-    "count": "<u4",
-    "raw": "<u4",
-    "packed": "<u4",
-    "gain": "<f4",
-    "gap": "<u8",
-}
-_KINDS = frozenset(ChunkKind)
 _PAGE_COLUMNS = {
     "chunks": "<u4",
     "bytes": "<u8",
@@ -148,7 +134,7 @@ def _chunk_table(chunks: Sequence[ChunkRef], start: int) -> dict[str, bytes]:
         )
         start = chunk.end
     return {
-        **_pack_columns(_CHUNK_COLUMNS, rows),
+        **_pack_columns(CHUNK_COLUMNS, rows),
         **_pack_boxes([chunk.box for chunk in chunks if chunk.box is not None]),
         "hash": b"".join(chunk.hash for chunk in chunks),
     }
@@ -214,7 +200,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
     _check_facts(facts, fields)
     if bool(facts.poster_hash) != bool(header.poster_bytes):
         raise fields.damaged("there is a poster without a hash, or a hash without a poster")
-    chunks = _read_chunks(fields.nested("chunks"), facts, Region(), 0, header.poster_end, None)
+    chunks = read_rows(fields.nested("chunks"), facts, Region(), 0, header.poster_end, None)
     pages = _read_pages(fields, facts, chunks, header)
     chunk_count = len(chunks) + sum(page.chunk_count for page in pages)
     if chunk_count > MAX_CHUNKS:
@@ -225,7 +211,7 @@ def parse_root(packed: Buffer, header: Header) -> RootIndex:
 
 
 def _read_pages(
-    fields: Fields, facts: SceneFacts, chunks: tuple[ChunkRef, ...], header: Header
+    fields: Fields, facts: SceneFacts, chunks: ChunkRows, header: Header
 ) -> tuple[PageRef, ...]:
     """Read the rows of pages and compute their offsets."""
     table = fields.nested("pages")
@@ -279,7 +265,7 @@ def _read_pages(
     return tuple(pages)
 
 
-def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkRef, ...]:
+def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> ChunkRows:
     """Verify and read one page of the chunk table.
 
     Raises DamagedError, LimitError.
@@ -293,10 +279,8 @@ def parse_page(packed: Buffer, page: PageRef, facts: SceneFacts) -> tuple[ChunkR
         offset=page.offset,
     )
     fields = load_fields(raw, page.section, page.offset)
-    chunks = _read_chunks(
-        fields, facts, page.region, page.first_chunk, page.area_start, page.area_end
-    )
-    total = sum(chunk.packed_bytes for chunk in chunks)
+    chunks = read_rows(fields, facts, page.region, page.first_chunk, page.area_start, page.area_end)
+    total = int(chunks.packed_bytes.sum(dtype=np.int64))
     if len(chunks) != page.chunk_count or total != page.chunk_bytes:
         raise fields.damaged("its chunks are not those that the root index announces")
     return chunks
@@ -335,87 +319,3 @@ def _check_facts(facts: SceneFacts, fields: Fields) -> None:
         if point.body_bytes <= before:
             raise fields.damaged("the quality points do not rise")
         before = point.body_bytes
-
-
-def _read_chunks(
-    fields: Fields,
-    facts: SceneFacts,
-    region: Region,
-    first_id: int,
-    position: int,
-    area_end: int | None,
-) -> tuple[ChunkRef, ...]:
-    """Read the rows of one table whose chunks start at `position`.
-
-    The chunks end at `area_end` at the latest. If it is None, they must have no gaps.
-    """
-    rows = fields.columns(_CHUNK_COLUMNS, MAX_CHUNKS)
-    chunks = []
-    for number, (row, digest) in enumerate(
-        zip(rows, fields.hashes(len(rows)), strict=True), start=first_id
-    ):
-        kind, layer, tile, count, raw_bytes, packed_bytes, gain, gap = row
-        if kind not in _KINDS and kind < ChunkKind.EXTRA:
-            raise UnsupportedError(
-                f"chunk {number} is of unknown kind {kind}; update exgs",
-                section=fields.section,
-                offset=fields.offset,
-            )
-        kind = ChunkKind(min(kind, ChunkKind.EXTRA))
-        if layer >= len(facts.layers) or tile >= 1 << facts.layers[layer].tile_level:
-            raise fields.damaged(f"chunk {number} has no valid cell ({layer}, {tile})")
-        if kind is ChunkKind.BASIS:
-            if region.level:
-                raise fields.damaged(f"chunk {number} is a BASIS in a page of part of the scene")
-        elif not region.covers(facts.layers[layer].tile_level, tile):
-            raise fields.damaged(f"chunk {number} lies outside the region of its page")
-        if not raw_bytes or not packed_bytes:
-            raise fields.damaged(f"chunk {number} is empty")
-        if not math.isfinite(gain):
-            raise fields.damaged(f"chunk {number} has gain {gain}")
-        if raw_bytes > MAX_CHUNK_RAW_BYTES or packed_bytes > MAX_CHUNK_RAW_BYTES:
-            raise LimitError(
-                f"chunk {number} has {max(raw_bytes, packed_bytes)} bytes",
-                section=fields.section,
-                offset=fields.offset,
-            )
-        if count > MAX_CHUNK_COUNT:
-            raise LimitError(
-                f"chunk {number} has {count} Gaussians",
-                section=fields.section,
-                offset=fields.offset,
-            )
-        ref = ChunkRef(
-            id=number,
-            kind=kind,
-            layer=layer,
-            tile=tile,
-            count=count,
-            raw_bytes=raw_bytes,
-            packed_bytes=packed_bytes,
-            gain=gain,
-            hash=digest,
-            offset=position + gap,
-        )
-        if gap and area_end is None:
-            raise fields.damaged(f"there is a gap in front of chunk {number}")
-        if area_end is not None and ref.end > area_end:
-            raise fields.damaged(f"chunk {number} ends behind its area")
-        if not can_unpack_to(ref, facts):
-            raise fields.damaged(f"chunk {number} cannot have {raw_bytes} bytes unpacked")
-        chunks.append(ref)
-        position = ref.end
-    return _with_boxes(fields, chunks)
-
-
-def _with_boxes(fields: Fields, chunks: Sequence[ChunkRef]) -> tuple[ChunkRef, ...]:
-    """Add the box of each cell to the row of its first LEAF or PROXY."""
-    firsts: dict[Cell, int] = {}
-    for place, chunk in enumerate(chunks):
-        if chunk.kind in (ChunkKind.LEAF, ChunkKind.PROXY):
-            firsts.setdefault(chunk.cell, place)
-    boxes = dict(zip(firsts.values(), fields.boxes("low", "high", len(firsts)), strict=True))
-    return tuple(
-        replace(chunk, box=boxes[place]) if place in boxes else chunk
-        for place, chunk in enumerate(chunks)
-    )

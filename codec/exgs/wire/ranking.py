@@ -1,0 +1,129 @@
+"""The open units in the order of one view, ranked only as far as that is asked for.
+
+The exact formulas are applied to few units at a time: to those that may come next, by a quick limit
+of their scores. So a new view costs little in a large file, and a session holds few ranks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+
+from exgs.scene.camera import Camera
+from exgs.wire.bits import Bits
+from exgs.wire.plan import PartPlan
+from exgs.wire.progress import Progress
+from exgs.wire.visibility import Doubles, Numbers
+
+Rank = tuple[float, int]  # score, the least first; then the first chunk
+Ranked = tuple[float, int, int]  # the rank of a unit, and the unit
+
+_NONE_LEFT: Rank = (np.inf, -1)  # above all ranks
+_BATCH = 256  # units that are ranked at a time
+_LARGEST_BATCH = 1024
+_MOST_HELD = 2048  # ranks; the worst half of more are forgotten, and computed again in time
+
+
+class Ranking:
+    """Ranks of open units in a view, as of the time when the ranking was made.
+
+    A unit that has opened later is ranked as of then. Bytes that go meanwhile change no rank: so
+    `before_change` has to be called before bytes of a unit are sent.
+    """
+
+    def __init__(
+        self, plan: PartPlan, camera: Camera, progress: Progress, left_out: Numbers | None = None
+    ) -> None:
+        """Units of `left_out` can't be sent now."""
+        self._plan = plan
+        self._camera = camera
+        self._progress = progress
+        self._heap: list[Ranked] = []
+        self._is_ranked = Bits(plan.chunk_count)  # units, and those that are left out
+        self._floor: Rank = (-np.inf, -1)  # not above the rank of any unit that is not ranked
+        self._is_all_in_view = False  # whether those that are not ranked are out of view
+        self._batch = _BATCH
+        if left_out is not None:
+            self._is_ranked.update(left_out)
+        # What has been begun is denser than the limits suppose.
+        self.add([unit for unit in progress.sent_of_unit if unit in progress.open_units])
+
+    def best(self) -> Ranked | None:
+        """The first unit, and its rank. It may have been sent meanwhile."""
+        while self._floor < _NONE_LEFT and (not self._heap or self._heap[0] >= self._floor):
+            self._rank_more()
+        if len(self._heap) > _MOST_HELD:
+            self._forget_worst()
+        return self._heap[0] if self._heap else None
+
+    def pop(self) -> None:
+        """Remove the first unit."""
+        heapq.heappop(self._heap)
+
+    def add(self, units: Sequence[int]) -> None:
+        """Rank these units now, unless they are ranked."""
+        fresh = [unit for unit in units if unit not in self._is_ranked]
+        if fresh:
+            sent = [self._progress.sent_of_unit.get(unit, 0) for unit in fresh]
+            numbers = np.array(fresh, np.int64)
+            scores = self._plan.scores(numbers, self._camera, np.array(sent, np.int64))
+            self._push(numbers, scores)
+
+    def before_change(self, unit: int) -> None:
+        """Bytes of this unit are about to be sent or to be lost."""
+        if unit in self._progress.open_units:
+            self.add([unit])
+
+    def _push(self, units: Numbers, scores: Doubles) -> None:
+        entries = zip(
+            scores.tolist(), self._plan.first_chunks(units).tolist(), units.tolist(), strict=True
+        )
+        for entry in entries:
+            heapq.heappush(self._heap, entry)
+            self._is_ranked.add(entry[2])
+
+    def _forget_worst(self) -> None:
+        """Keep the ranks of the first units. Others are ranked again when their turn comes."""
+        self._heap.sort()
+        begun = self._progress.sent_of_unit
+        worst = self._heap[_MOST_HELD // 2 :]
+        kept = [entry for entry in worst if entry[2] in begun]  # whose ranks are of earlier bytes
+        forgotten = [entry for entry in worst if entry[2] not in begun]
+        del self._heap[_MOST_HELD // 2 :]
+        self._heap += kept
+        for _, _, unit in forgotten:
+            self._is_ranked.discard(unit)
+        if forgotten:
+            self._floor = min(self._floor, forgotten[0][:2])
+            self._is_all_in_view &= forgotten[0][0] >= 0
+
+    def _rank_more(self) -> None:
+        """Rank the next units, and raise the floor."""
+        units = self._progress.open_units.numbers_without(self._is_ranked)
+        if len(units) <= self._batch:
+            self._floor = _NONE_LEFT
+            self.add(units.tolist())
+            return
+        if not self._is_all_in_view:
+            limits = self._plan.score_limits(units, self._camera)
+            in_view = limits < 0
+            units, limits = units[in_view], limits[in_view]
+            first, following = self._first(limits, otherwise=0.0)
+            self._floor = (following, -1)
+            self._is_all_in_view = following == 0.0
+            self.add(units[first].tolist())
+        else:
+            scores = self._plan.scores_out_of_view(units, self._camera)
+            first, following = self._first(scores, otherwise=np.inf)
+            self._floor = (following, -1)
+            self._push(units[first], scores[first])
+        self._batch = min(2 * self._batch, _LARGEST_BATCH)
+
+    def _first(self, scores: Doubles, otherwise: float) -> tuple[Numbers, float]:
+        """Which scores are the least, and the least of the others or `otherwise`."""
+        if len(scores) <= self._batch:
+            return np.arange(len(scores)), otherwise
+        order = np.argpartition(scores, self._batch)
+        return order[: self._batch], float(scores[order[self._batch]])
