@@ -1,0 +1,1 @@
+"""Costs of large scenes on server and client, with synthetic chunk tables in sparse files."""
