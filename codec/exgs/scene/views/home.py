@@ -24,8 +24,8 @@ WIDTH, HEIGHT = 320, 180  # pixels of the pictures that rank the views
 FOV_Y_DEG = 50.0
 
 _AZIMUTHS = 16
-_ELEVATIONS_DEG = (10.0, 24.0)
-_WITHIN = 48
+_ELEVATIONS_DEG = (14.0, 28.0)
+_WITHIN = 96
 _FINALISTS = 6
 _MARGIN = 0.86  # share of the picture that the scene may fill
 _EDGE_QUANTILES = (0.001, 0.999)  # quantiles of the matter that must lie in the picture
