@@ -51,7 +51,7 @@ def test_cameras_that_see_nothing_are_refused(tmp_path: Path) -> None:
 def test_cameras_that_see_next_to_nothing_are_warned_of(tmp_path: Path) -> None:
     scene = ball(300)
     far = replace(scene, means=scene.means - np.array([0, 1000, 0], np.float32))
-    with pytest.warns(SceneWarning, match=r"the cameras see 2\.9% of the Gaussians"):
+    with pytest.warns(SceneWarning, match=r"they see 2\.9% of the Gaussians"):
         encode(Gaussians.concatenate([far, ball(9)]), tmp_path / "most_far.exgs", LOW)
 
 
@@ -91,20 +91,25 @@ def test_a_few_gaussians_far_off_spoil_no_prefix(tmp_path: Path) -> None:
     for name, source in (("near", scene), ("far", far)):
         encode_layered(tmp_path / name, source)
         sizes.append((tmp_path / name).stat().st_size)
-    for share in (0.2, 0.4, 0.7):
-        near, off = (
-            psnr(
-                *(
-                    np.clip(default_rasterizer().render(s, camera()).rgb, 0, 1)
-                    for s in (
-                        decode(tmp_path / name, max_bytes=int(share * size)).gaussians,
-                        source,
+    # Single prefixes differ by the chunk that they just hold or just lack.
+    near, off = (
+        np.mean(
+            [
+                psnr(
+                    *(
+                        np.clip(default_rasterizer().render(s, camera()).rgb, 0, 1)
+                        for s in (
+                            decode(tmp_path / name, max_bytes=int(share * size)).gaussians,
+                            source,
+                        )
                     )
                 )
-            )
-            for name, size, source in zip(("near", "far"), sizes, (scene, far), strict=True)
+                for share in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+            ]
         )
-        assert off > near - 3
+        for name, size, source in zip(("near", "far"), sizes, (scene, far), strict=True)
+    )
+    assert off > near - 2
 
 
 def test_needles_are_coded_as_well_as_other_shapes(tmp_path: Path) -> None:

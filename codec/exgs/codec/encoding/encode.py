@@ -32,7 +32,7 @@ from exgs.codec.format.container import build_file
 from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
 from exgs.codec.format.frame import content_hash
-from exgs.codec.measuring.camera_check import check_cameras
+from exgs.codec.measuring.camera_check import are_plausible, check_cameras
 from exgs.codec.measuring.home_view import VISIBLE_OPACITY, Stand, find_stand, find_up
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
 from exgs.codec.measuring.quality_table import measure_quality
@@ -90,7 +90,6 @@ _EFFORTS: dict[Quality, Effort] = {
     ),
 }
 _LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
-_FEW_SEEN = 0.05  # of the Gaussians
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,8 +169,11 @@ def encode(
     check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
     stages.enter("scoring")
-    viewpoints = _viewpoints(gaussians, given.origin, options, effort)
-    layered = _layered(gaussians, viewpoints.scoring, options, rasterizer, stages)
+    cameras = options.cameras
+    if cameras is not None:
+        cameras = cameras.relative_to(given.origin)
+    viewpoints = _viewpoints(gaussians, cameras, options, effort)
+    layered = _layered(gaussians, viewpoints.scoring, cameras, options, rasterizer, stages)
     chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
 
     stages.enter("measuring")
@@ -234,34 +236,40 @@ def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
 
 def _layered(
     scene: Gaussians,
-    cameras: Sequence[Camera],
+    views: Sequence[Camera],
+    cameras: CameraSet | None,
     options: EncodeOptions,
     rasterizer: Rasterizer,
     stages: _Stages,
 ) -> LayeredScene:
-    """Cut the scene into tiles, score it from `cameras`, and assign its layers."""
+    """Cut the scene into tiles, score it from `views`, and assign its layers.
+
+    `cameras` are those of the photographs, from which `views` are chosen if there are any.
+    """
     plan = plan_layers(len(scene), proxies=options.proxies)
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
     fine_tile = tiles.locate(scene.means)
     level = region_level(plan)
     regions = fine_tile >> tiles.level - level
     importance = measure_importance(
-        scene, cameras, rasterizer, regions, 1 << level, progress=stages.report
+        scene, views, rasterizer, regions, 1 << level, progress=stages.report
     )
-    _require_seen(importance.contribution, options.cameras is not None)
+    _require_seen(importance.contribution, cameras is not None)
     sensitivity = Sensitivity.of(importance)
-    if options.cameras is not None:
-        floor = measure_importance(
-            scene, floor_views(scene, options.seed), rasterizer, regions, 1 << level
-        )
-        sensitivity = sensitivity.floored(Sensitivity.of(floor))
+    if cameras is not None:
+        check_cameras(scene, cameras.cameras, importance)
+        if not are_plausible(scene, cameras.cameras, importance):
+            floor = measure_importance(
+                scene, floor_views(scene, options.seed), rasterizer, regions, 1 << level
+            )
+            sensitivity = sensitivity.floored(Sensitivity.of(floor))
 
     stages.enter("layering")
     scores: dict[Score, Callable[[], npt.NDArray[np.floating]]] = {
         "worth": lambda: importance.worth,
         "energy": lambda: importance.energy,
         "contribution": lambda: importance.contribution,
-        "ugc": lambda: ugc_scores(scene, cameras, rasterizer),
+        "ugc": lambda: ugc_scores(scene, views, rasterizer),
     }
     # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
     score: Score = options.score or ("worth" if options.proxies else "energy")
@@ -361,33 +369,23 @@ def _warn_of_size(scene: Gaussians) -> None:
 
 
 def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) -> None:
-    """Raise SceneError where no view shows anything; warn where they show little."""
-    share = np.count_nonzero(contribution) / len(contribution)
-    if not share:
+    """Raise SceneError where no view shows anything."""
+    if not contribution.any():
         raise SceneError(
             "the cameras see nothing of the scene: are they in its frame and units?"
             if photographed
             else "no view shows anything of the scene: it is too small, or too far from the origin"
         )
-    if photographed and share < _FEW_SEEN:
-        warnings.warn(
-            f"the cameras see {share:.1%} of the Gaussians: are they in its frame and units?",
-            SceneWarning,
-            stacklevel=3,
-        )
 
 
 def _viewpoints(
-    scene: Gaussians, origin: Vector, options: EncodeOptions, effort: Effort
+    scene: Gaussians, cameras: CameraSet | None, options: EncodeOptions, effort: Effort
 ) -> Viewpoints:
     views = options.views or effort.views
-    if options.cameras is not None:
-        cameras = options.cameras.relative_to(origin)
-        viewpoints = photographed_viewpoints(
+    if cameras is not None:
+        return photographed_viewpoints(
             cameras, views=views, training=effort.training_views, held_out=effort.held_out_views
         )
-        check_cameras(scene, cameras.cameras)
-        return viewpoints
     return made_up_viewpoints(
         scene,
         views=views,

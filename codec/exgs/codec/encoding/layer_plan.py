@@ -18,12 +18,12 @@ from exgs.codec.constants import MAX_BASES, MAX_CHUNKS, MAX_TILE_LEVEL
 from exgs.codec.errors import SceneError
 from exgs.scene.gaussians import FloatArray
 
-# Proxies of the first layers: about 15 KB, then about 3.4 times more up to a share of the scene,
+# Proxies of the first layers: about 19 KB, then about 3.4 times more up to a share of the scene,
 # which is larger in small scenes: these have less that repeats.
-_FIRST_PROXIES = 2200
+_FIRST_PROXIES = 2600
 _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.051
-_PROXY_SHARE_MAX = 0.12
+_PROXY_SHARE_MAX = 0.107
 _LARGE_COUNT = 500_000
 _SMALL_COUNT = 20_000  # scenes below it keep as many proxies beside leaves as they begin with
 

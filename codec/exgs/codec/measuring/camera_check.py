@@ -1,7 +1,8 @@
 """Whether cameras can be those of a scene: wrong frames and units make wrong files in silence.
 
 What is looked at is where the scene's matter lies in each picture: out of it, or a few pixels
-across. Rooms are larger than their pictures, so no upper bound is set.
+across. Rooms are larger than their pictures, so no upper bound is set. Other signs are too weak
+for a warning: Gaussians that no camera sees, or that are smaller than a pixel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.measuring.importance import Importance
 from exgs.codec.measuring.picture_error import evenly
 from exgs.scene.camera import Camera
 from exgs.scene.errors import SceneWarning
@@ -25,13 +27,24 @@ _TOO_LITTLE = 0.005  # of the scene's matter, within the picture
 _TOO_CLOSE = 0.02  # of the scene's size, between the cameras that are farthest apart
 _USUAL_SHARE = 0.5  # of the cameras, from which a fault is one of their frame
 _NEAR = 0.01  # world units
+_FEW_SEEN = 0.05  # of the Gaussians
+# Training makes Gaussians where its cameras look, few of them smaller than a pixel.
+_MOST_SEEN = 0.7
+_USUAL_SIZE = 0.7  # pixels; the median
 
 Doubles = npt.NDArray[np.float64]
 
 
-def check_cameras(scene: Gaussians, cameras: Sequence[Camera]) -> None:
-    """Say in a SceneWarning what speaks against `cameras` (one or more) being those of `scene`."""
+def check_cameras(
+    scene: Gaussians, cameras: Sequence[Camera], importance: Importance | None = None
+) -> None:
+    """Say in a SceneWarning what speaks against `cameras` (one or more) being those of `scene`.
+
+    `importance` is what has been measured from some of them.
+    """
     faults = camera_faults(scene, cameras)
+    if importance is not None and _seen(importance) < _FEW_SEEN:
+        faults.append(f"they see {_seen(importance):.1%} of the Gaussians")
     if faults:
         warnings.warn(
             f"the cameras don't fit the scene: {'; '.join(faults)}. Are they in its frame and"
@@ -40,6 +53,23 @@ def check_cameras(scene: Gaussians, cameras: Sequence[Camera]) -> None:
             SceneWarning,
             stacklevel=3,
         )
+
+
+def are_plausible(scene: Gaussians, cameras: Sequence[Camera], importance: Importance) -> bool:
+    """Whether nothing, not even a weak sign, speaks against `cameras`; see `check_cameras`."""
+    shown = importance.contribution > 0
+    axes = np.sort(scene.scales[shown], axis=1)
+    pixels = np.sqrt(axes[:, 2] * axes[:, 1]) / importance.pixel_size[shown]
+    return (
+        _seen(importance) >= _MOST_SEEN
+        and float(np.median(pixels)) >= _USUAL_SIZE
+        and not camera_faults(scene, cameras)
+    )
+
+
+def _seen(importance: Importance) -> float:
+    """Share of the Gaussians."""
+    return np.count_nonzero(importance.contribution) / len(importance.contribution)
 
 
 def camera_faults(scene: Gaussians, cameras: Sequence[Camera]) -> list[str]:

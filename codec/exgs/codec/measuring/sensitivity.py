@@ -1,8 +1,8 @@
 """Sensitivity: what an error in a Gaussian's values costs; it decides how finely they are coded.
 
 Cameras that stand in another frame or unit than the scene would have all of it coded coarsely. So
-photographs' cameras are held against views that are made up: from those, the whole file may look
-at most 1 dB worse than if it had been made from them.
+where something speaks against photographs' cameras they are held against views that are made up:
+from those, the whole file may look at most 1 dB worse than if it had been made from them.
 """
 
 from __future__ import annotations
