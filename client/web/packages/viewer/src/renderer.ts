@@ -10,7 +10,7 @@ import { Passes } from './gl/passes.ts';
 import type { PicturePass, Target } from './gl/picture.ts';
 import { Store } from './gl/store.ts';
 import { Order } from './order.ts';
-import type { Measured, Reply, Request } from './sort/messages.ts';
+import { buffersOf, type Measured, type Reply, type Request } from './sort/messages.ts';
 import { BLOCK_ROWS, type ShPrecision } from './splats/layout.ts';
 import { Stager } from './stager.ts';
 
@@ -89,7 +89,7 @@ export class SplatRenderer {
     this.#pace = new Pace(gl);
     const store = (this.#store = new Store(gl, shDegree, precision));
     const table = (this.#table = new GroupTable(gl));
-    const post = (request: Request): void => worker.postMessage(request, buffers(request));
+    const post = (request: Request): void => worker.postMessage(request, buffersOf(request));
     const order = (this.#order = new Order(post));
     const size: number = gl.getParameter(gl.MAX_TEXTURE_SIZE);
     this.#stager = new Stager(
@@ -250,6 +250,7 @@ export class SplatRenderer {
     this.#passes.project(blocks, used, groups, view, this.#options.antialiased);
     this.#projectedRows = blocks.map((_, block) => this.#stager.rows(block));
     this.#store.trim((block) => this.#stager.rows(block) > 0);
+    this.#passes.trim(blocks.length);
   }
 
   #receive(reply: Reply): void {
@@ -293,13 +294,4 @@ function same(a: View, b: View): boolean {
 
 function alike(a: Float64Array, b: Float64Array): boolean {
   return a.every((value, i) => value === b[i]);
-}
-
-/** The buffers of a request that go with it. */
-function buffers(request: Request): ArrayBuffer[] {
-  if (request.type === 'sort') return request.into ? [request.into.buffer as ArrayBuffer] : [];
-  if (request.type === 'activate') return [request.groups.buffer as ArrayBuffer];
-  if (request.type !== 'add' && request.type !== 'refine') return [];
-  const arrays = Object.values(request.data) as (Float32Array | null | undefined)[];
-  return [...new Set(arrays.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])))];
 }

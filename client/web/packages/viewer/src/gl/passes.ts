@@ -105,11 +105,7 @@ export class Passes {
     view: View,
     antialiased: boolean,
   ): void {
-    if (blocks.length === 0) {
-      this.#free(this.#projected);
-      this.#projected = null;
-      return;
-    }
+    if (blocks.length === 0) return;
     const gl = this.#gl;
     const projected = this.#projectedRoom(blocks.length * BLOCK_ROWS);
     gl.bindFramebuffer(gl.FRAMEBUFFER, projected.framebuffer);
@@ -130,6 +126,13 @@ export class Passes {
       if (block.sh) bind(gl, program, 'sh', 3, gl.TEXTURE_2D_ARRAY, block.sh);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
     });
+  }
+
+  /** Frees what there are no splats for any more. */
+  trim(blocks: number): void {
+    if (blocks > 0) return;
+    this.#free(this.#projected);
+    this.#projected = null;
   }
 
   /** Draws what was projected, in order, into the picture. */

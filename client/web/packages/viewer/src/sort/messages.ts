@@ -63,3 +63,12 @@ export interface Measured {
 }
 
 export type Reply = Packed | Sorted | Measured;
+
+/** The buffers of a request that go with it. */
+export function buffersOf(request: Request): ArrayBuffer[] {
+  if (request.type === 'sort') return request.into ? [request.into.buffer as ArrayBuffer] : [];
+  if (request.type === 'activate') return [request.groups.buffer as ArrayBuffer];
+  if (request.type !== 'add' && request.type !== 'refine') return [];
+  const arrays = Object.values(request.data) as (Float32Array | null | undefined)[];
+  return [...new Set(arrays.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])))];
+}
