@@ -1,9 +1,10 @@
-// A streamed SOG in PlayCanvas: coarse levels first, all of it down to the finest in the end.
+// A streamed SOG in PlayCanvas: the coarsest level first, then down to the finest, as SuperSplat's viewer does.
 
 import * as pc from 'playcanvas';
 import { cameraOf } from './camera.js';
 
 const { content, eye, target, fov } = cameraOf();
+const COARSEST = 6; // level of the scene
 const canvas = document.getElementById('canvas');
 const device = await pc.createGraphicsDevice(canvas, { deviceTypes: ['webgl2'], antialias: false });
 const options = new pc.AppOptions();
@@ -30,7 +31,14 @@ asset.ready(() => {
   splats.addComponent('gsplat', { asset, unified: true, lodBaseDistance: 1e6 });
   splats.setLocalEulerAngles(180, 0, 0);
   app.root.addChild(splats);
+  const { gsplat } = splats;
+  app.scene.gsplat.lodUnderfillLimit = COARSEST; // what is there is shown until the finer level is
+  gsplat.lodRangeMin = gsplat.lodRangeMax = COARSEST;
+  let step = 0;
   app.systems.gsplat.on('frame:ready', (_camera, _layer, ready, loading) => {
-    if (ready && loading === 0) performance.mark('loaded');
+    if (!ready || loading > 0) return;
+    if (step === 0) gsplat.lodRangeMin = 0;
+    else if (step === 20) performance.mark('loaded'); // it says so in some frames before it asks for more
+    step++;
   });
 });
