@@ -6,19 +6,23 @@ from its front. Like the wire core, this uses no sockets and no clocks.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from exgs.client.delivery import Delivery
 from exgs.client.errors import DamagedAtServerError
+from exgs.client.profiles.places import Place, Places
 from exgs.codec.errors import TruncatedError
+from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.container import FileHead, parse_head
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.index import ChunkTable
 from exgs.codec.format.index_io import parse_page
-from exgs.codec.format.rows import ChunkRef, PageRef
+from exgs.codec.format.rows import PageRef
 from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
 from exgs.wire.events import View
@@ -57,8 +61,7 @@ class RangeReader:
         self._held: dict[int, bytearray] = {}  # first bytes of incomplete parts
         self._early: dict[int, dict[int, bytes]] = {}  # bytes that arrived before earlier ones
         self._damaged: Counter[int] = Counter()  # part -> how often it arrived damaged
-        self._starts: list[int] = []  # offsets of the known parts
-        self._parts: list[tuple[int, ChunkRef | PageRef]] = []
+        self._places = Places()
 
     # What to ask for.
 
@@ -133,7 +136,7 @@ class RangeReader:
     def came_damaged(self, asked: ByteRange) -> bool:
         """Whether this range overlaps a part that has arrived with a wrong hash."""
         return bool(self._damaged) and any(
-            part in self._damaged for part, _ in self._touched_by(asked)
+            place.part in self._damaged for place in self._places.touched_by(asked.start, asked.end)
         )
 
     def finish(self, asked: ByteRange) -> None:
@@ -158,40 +161,36 @@ class RangeReader:
 
     def _go_on(self, scheduler: Scheduler, end: int, limit: int) -> int:
         """Claim the missing parts that follow `end`, up to `limit`."""
-        for part, ref in self._parts[bisect_left(self._starts, end) :]:
-            if scheduler.sent_bytes(part) or scheduler.is_cancelled(part):
+        for place in self._places.from_start(end):
+            if scheduler.sent_bytes(place.part) or scheduler.is_cancelled(place.part):
                 break
-            if ref.offset != end or ref.end > limit:
+            if place.start != end or place.end > limit:
                 break
-            scheduler.mark(part, ref.packed_bytes)
-            end = ref.end
+            scheduler.mark(place.part, place.end - place.start)
+            end = place.end
         return end
 
     def _count(self, ranges: Iterable[ByteRange]) -> None:
         """Update the scheduler for the parts that these ranges overlap."""
         if self._scheduler is None:
             return
-        for part, ref in (row for wanted in ranges for row in self._touched_by(wanted)):
-            if part not in self._whole:
-                coming_bytes = self._coming_bytes(part, ref)
-                if coming_bytes != self._scheduler.sent_bytes(part):
-                    self._scheduler.mark(part, coming_bytes)
+        touched = (self._places.touched_by(wanted.start, wanted.end) for wanted in ranges)
+        for place in itertools.chain.from_iterable(touched):
+            if place.part not in self._whole:
+                coming_bytes = self._coming_bytes(place)
+                if coming_bytes != self._scheduler.sent_bytes(place.part):
+                    self._scheduler.mark(place.part, coming_bytes)
 
-    def _touched_by(self, wanted: ByteRange) -> list[tuple[int, ChunkRef | PageRef]]:
-        """The known parts that a range overlaps, and perhaps the part before it."""
-        first = max(0, bisect_right(self._starts, wanted.start) - 1)
-        return self._parts[first : bisect_left(self._starts, wanted.end)]
-
-    def _coming_bytes(self, part: int, ref: ChunkRef | PageRef) -> int:
+    def _coming_bytes(self, place: Place) -> int:
         """How many bytes of a part, from its front, have arrived or are pending."""
         pieces = [(wanted.start, wanted.end) for wanted in self._on_the_way]
-        for offset, data in self._early.get(part, {}).items():
-            pieces.append((ref.offset + offset, ref.offset + offset + len(data)))
-        reached = ref.offset + len(self._held.get(part, b""))
+        for offset, data in self._early.get(place.part, {}).items():
+            pieces.append((place.start + offset, place.start + offset + len(data)))
+        reached = place.start + len(self._held.get(place.part, b""))
         for start, end in sorted(pieces):
             if start <= reached:
                 reached = max(reached, end)
-        return min(reached, ref.end) - ref.offset
+        return min(reached, place.end) - place.start
 
     def _send_for(self, wanted: ByteRange) -> ByteRange:
         self._on_the_way.append(wanted)
@@ -218,16 +217,15 @@ class RangeReader:
             self._delivery.kept_bytes -= len(self._front) - head.header.root_end
             position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
         while data:
-            number = bisect_right(self._starts, position) - 1
-            part, ref = self._parts[number] if number >= 0 else (-1, None)
-            if ref is None or position >= ref.end:  # the poster, or chunks of unknown pages
-                start = (
-                    self._starts[number + 1] if number + 1 < len(self._starts) else ENDLESS_BYTES
-                )
+            place = self._places.at(position)
+            if place is None:  # the poster, or chunks of unknown pages
+                start = self._places.next_start(position)
+                if start is None:
+                    return
                 data, position = data[start - position :], start
                 continue
-            size = min(len(data), ref.end - position)
-            self._enter(part, ref, position - ref.offset, data[:size])
+            size = min(len(data), place.end - position)
+            self._enter(place, position - place.start, data[:size])
             position += size
             data = data[size:]
 
@@ -242,7 +240,9 @@ class RangeReader:
             self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
         self._scheduler.set_view(self._view)
         self._delivery.follow(self._scheduler.plan)
-        self._list(self._scheduler.plan.table.values())
+        self._list_pages(head.root.pages)
+        for rows in self._scheduler.plan.table.batches:
+            self._list(rows)
         self._count(self._on_the_way)
         self._revise(self._scheduler)
 
@@ -254,17 +254,19 @@ class RangeReader:
         scheduler.want(revision.take_in)
         scheduler.want(revision.fetch_again, again=True)
 
-    def _list(self, rows: Iterable[ChunkRef]) -> None:
-        """Add the offsets of chunks and pages."""
-        if self._scheduler is None:
-            return
-        known = dict(self._parts)
-        known.update((row.id, row) for row in rows)
-        known.update((page_part(page.id), page) for page in self._scheduler.plan.pages)
-        self._parts = sorted(known.items(), key=lambda item: item[1].offset)
-        self._starts = [ref.offset for _, ref in self._parts]
+    def _list(self, rows: ChunkRows) -> None:
+        """Add the places of chunks."""
+        self._places.add(rows.offset, rows.packed_bytes, rows.ids)
 
-    def _enter(self, part: int, ref: ChunkRef | PageRef, offset: int, data: bytes) -> None:
+    def _list_pages(self, pages: Sequence[PageRef]) -> None:
+        self._places.add(
+            np.array([page.offset for page in pages], np.int64),
+            np.array([page.packed_bytes for page in pages], np.int64),
+            np.array([page_part(page.id) for page in pages], np.int64),
+        )
+
+    def _enter(self, place: Place, offset: int, data: bytes) -> None:
+        part = place.part
         if part in self._whole:
             return
         held = self._held.setdefault(part, bytearray())
@@ -277,12 +279,13 @@ class RangeReader:
                 held += fresh
         if waiting:
             self._early[part] = waiting
-        if len(held) >= ref.packed_bytes:
-            self._complete(part, ref, bytes(self._held.pop(part)))
+        if len(held) >= place.end - place.start:
+            self._complete(part, bytes(self._held.pop(part)))
 
-    def _complete(self, part: int, ref: ChunkRef | PageRef, packed: bytes) -> None:
+    def _complete(self, part: int, packed: bytes) -> None:
         if self._scheduler is None:
             return
+        ref = self._scheduler.plan.ref(part)
         if content_hash(packed) != ref.hash:
             self._scheduler.mark(part, 0)
             self._damaged[part] += 1
