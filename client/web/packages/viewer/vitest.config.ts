@@ -5,6 +5,7 @@ export default defineConfig({
     name: 'viewer',
     include: ['tests/**/*.test.ts'],
     environment: 'node',
+    testTimeout: 60_000,
     pool: 'threads',
     maxWorkers: 1,
   },

@@ -109,9 +109,10 @@ test('blocks that nothing is in any more are freed, and come again', () => {
   const depot = new Depot(0, 'half');
   const slots = new Slots(4);
   const count = 100_000;
+  const data = madeUp(count);
   const take = (key: number): NonNullable<ReturnType<Slots['take']>> => {
     const spans = slots.take(count)!;
-    depot.add(key, spans, key, Uint32Array.of(count), madeUp(count, 0, key));
+    depot.add(key, spans, key, Uint32Array.of(count), data);
     depot.activate(Uint32Array.of(key), true);
     return spans;
   };
