@@ -62,7 +62,12 @@ class ViewerSpec:
     per_s: float = 30.0  # cameras a second of a camera file
     start_s: float = 0.0
     vary_s: float = 0.0  # each seed begins so much later than the one before
+    scenes: tuple[str, ...] = ()  # that it looks at; none named: all
     optional: bool = False
+
+    def looks_at(self, scene: SceneSpec) -> bool:
+        """Whether it looks at this scene."""
+        return not self.scenes or scene.name in self.scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,7 @@ def _viewer(row: dict[str, Any], folder: Path) -> ViewerSpec:
     row = dict(row)
     if "file" in row:
         row["file"] = _path(row["file"], folder)
+    row["scenes"] = tuple(row.get("scenes", ()))
     spec: ViewerSpec = _made(ViewerSpec, row, "[[viewer]]")
     return spec
 

@@ -62,7 +62,7 @@ def jobs_of(experiment: Experiment) -> Iterator[Job]:
         for link in experiment.links:
             for viewer in experiment.viewers:
                 for policy in experiment.policies:
-                    if policy.format not in scene.formats:
+                    if policy.format not in scene.formats or not viewer.looks_at(scene):
                         continue
                     for seed in experiment.settings.seeds:
                         yield Job(scene, link, viewer, policy, seed)

@@ -123,6 +123,8 @@ def _prepare(experiment: Experiment, cache: Path, report: Report) -> None:
             report(f"opening {scene.name} as {kind}", 0.0)
             stage.scene(scene.name).asset(kind)
             for viewer in experiment.viewers if needs_curves else ():
+                if not viewer.looks_at(scene):
+                    continue
                 label = f"measuring {scene.name} as {kind} for {viewer.name}"
                 stage.scene(scene.name).curves(kind, viewer, functools.partial(report, label))
     for link in experiment.links:
