@@ -136,7 +136,7 @@ def test_spreading_improves_psnr_on_unseen_scenes(source: str) -> None:
     scene = load_source(source, Path(), 10, (160, 90))
     rng = np.random.default_rng(4)
     gains = []
-    for drawn, facts in random_prefixes(scene.gaussians, scene.cameras[4:], 3, RASTERIZER, rng):
+    for drawn, facts in random_prefixes(scene.gaussians, scene.cameras[4:], 8, RASTERIZER, rng):
         missing = 1 - len(drawn.gaussians) / facts.leaf_count
         if missing < 0.5:
             continue
