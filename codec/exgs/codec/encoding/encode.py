@@ -1,7 +1,7 @@
 """Encoding: a trained scene in, one progressive file out.
 
-Score the Gaussians by rendering them, sort them into layers and tiles, quantize, stand proxies in
-for what comes later, measure what each chunk mends, and write the chunks in that order.
+The encoder scores the Gaussians by rendering, sorts them into layers and tiles, quantizes them,
+makes proxies for later layers, measures the gain of each chunk, and writes chunks by gain per byte.
 """
 
 from __future__ import annotations

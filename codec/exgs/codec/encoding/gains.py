@@ -1,8 +1,8 @@
-"""What each chunk mends, and the order that follows from it.
+"""The gain of each chunk, and the file order that follows from it.
 
-Gains are drops of squared error, summed over the pixels and channels of a view and averaged over
-views. What changes the picture is measured by rendering; what only lowers the noise of
-quantization follows from the quantizer's own model, since it would drown in the other errors.
+A gain is a drop of squared error, summed over the pixels and channels of a view and averaged over
+views. Gains of leaves and proxies are measured by rendering. Gains of refinements come from the
+model of the quantizer, since the other errors would drown them in a render.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ def _states(plan: Sequence[LayerPlan], layers: Sequence[PackedLayer]) -> Iterato
 
 
 def _shared(measured: Sequence[float], weight: dict[int, float]) -> dict[int, float]:
-    """Gains of the tiles in `weight`: mostly as measured, the rest of the sum by weight.
+    """Gains of the tiles in `weight`: most of the sum as measured, the rest by weight.
 
-    A few views see each tile now and then; what they missed is worth something as well.
+    Only a few views see each tile, so tiles that they missed get a share as well.
     """
     total = sum(max(measured[tile], 0.0) for tile in weight)
     whole = sum(weight.values())

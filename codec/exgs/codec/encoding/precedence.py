@@ -1,4 +1,4 @@
-"""File order: the sequence of chunks that mends most error per byte, parents before children.
+"""File order: the chunks that reduce the error most per byte first, parents before children.
 
 Chunks form trees (a cell needs its ancestor below, SH needs its leaves). Merging every block of
 chunks with its best successor while that raises the ratio gives the optimal sequence for tree

@@ -22,12 +22,12 @@ from exgs.scene.gaussians import SH_C0, Gaussians
 # Squared error per pixel that all coded scalars of one kind may add in the end, about 48 dB.
 _FINE_TOTAL = 2.9e-7
 _FINE_SH_RATIO = 2.4  # SH are many, and seen from some directions only
-# The first coding of a layer is the worse the more is missing then; that of the last is final.
+# Layers are quantized more coarsely while much of the scene is missing; the last layer is final.
 _COARSE_GROWTH = 2.15  # power of the share that has arrived
 _COARSE_SHARE_MIN = 0.25
-_COARSE_SH_RATIO = 2.5  # SH may be so much worse again
+_COARSE_SH_RATIO = 2.5  # SH distortion budget, relative to the coarse geometry budget
 _SHAPES_SHARE = 0.45  # once more than this has arrived, shapes cost more than the model says
-_COLORS_RATIO = 2.7  # base colours may be so much worse where SH mend them
+_COLORS_RATIO = 2.7  # distortion budget of base colours that SH will correct
 
 # How far each attribute may go beyond the common step, as measured on renders.
 _POSITION = 3.6

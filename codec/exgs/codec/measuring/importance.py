@@ -39,10 +39,10 @@ class Importance:
 
     @property
     def worth(self) -> FloatArray:
-        """Scores [N] that order the Gaussians: what the pictures lose without each of them.
+        """Scores [N] that order the Gaussians, by the error of the pictures without each of them.
 
-        Removal tells that while all others are there. What lies behind may be missing as well,
-        and then a Gaussian is worth what it shows itself: so some of the energy counts too.
+        `removal` is that error while all others are there. Gaussians behind it may be missing as
+        well, so a part of the energy, what it shows itself, is added.
         """
         return self.removal / max(float(self.removal.sum()), 1e-30) + _ENERGY_PART * (
             self.energy / max(float(self.energy.sum()), 1e-30)
@@ -50,12 +50,12 @@ class Importance:
 
     @property
     def contrast(self) -> FloatArray:
-        """Energy [N] weighed by how much each Gaussian differs from what lies behind it.
+        """Energy [N] weighted by how much each Gaussian differs from its background.
 
-        By so much the squared error grows for an error in its shape; the sum is that of `energy`.
+        An error in its shape raises the squared error by this much. The sum is that of `energy`.
         """
-        likeness = float(self.energy.sum()) / max(float(self.removal.sum()), 1e-30)
-        return self.removal * np.float32(likeness)
+        ratio = float(self.energy.sum()) / max(float(self.removal.sum()), 1e-30)
+        return self.removal * np.float32(ratio)
 
 
 def measure_importance(

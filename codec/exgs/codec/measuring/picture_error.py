@@ -1,7 +1,7 @@
-"""Measuring pictures while encoding: which tile is to blame for which error.
+"""Squared error of pictures by tile, which gives the gain of each chunk.
 
-An encoder needs to know which chunk mends how much. The squared error of each pixel is booked to
-the Gaussians that make up the pixel, in proportion to their blending weights, and so to tiles.
+The squared error of each pixel is divided between the Gaussians of the pixel, in proportion to
+their blending weights, and summed over the Gaussians of each tile.
 """
 
 from __future__ import annotations
