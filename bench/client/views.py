@@ -17,34 +17,13 @@ import numpy as np
 
 from exgs.client.readiness import Readiness
 from exgs.client.residency import Residency
-from exgs.codec.constants import HEADER_BYTES
-from exgs.codec.format.container import parse_head
-from exgs.codec.format.frame import content_hash
-from exgs.codec.format.header import Header, pack_header
-from exgs.codec.format.index import ChunkTable
-from exgs.codec.format.index_io import parse_page
-from exgs.codec.format.packing import pack_index
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.wire.events import View
-from exgs.wire.plan import PartPlan
-from tests.codec.synthetic import synthetic
+from tests.wire.synthetic import synthetic_plan
 
 COUNTS = (5_000_000, 50_000_000, 100_000_000)
 _BUDGET_BYTES = 1 << 30
 _VIEWS = 9
-
-
-def _plan(count: int) -> PartPlan:
-    scene = synthetic(count)
-    index = pack_index(scene.facts, scene.chunks, scene.box_of, thorough=False)
-    file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
-    header = Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
-    head = parse_head(pack_header(header) + index.root)
-    table = ChunkTable(head.root)
-    frames = [frame for group in index.pages for frame in group]
-    for page, frame in zip(head.root.pages, frames, strict=True):
-        table.add_page(page, parse_page(frame, page, head.root.facts))
-    return PartPlan(head, table)
 
 
 def _cameras() -> list[Camera]:
@@ -62,7 +41,7 @@ def _median_ms(calls: list[Callable[[], object]]) -> float:
 
 
 def _row(count: int) -> str:
-    plan, cameras = _plan(count), _cameras()
+    plan, cameras = synthetic_plan(count), _cameras()
     chunks = list(plan.unit_of)
     half = len(chunks) // 2
     readiness = Readiness()

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from exgs.codec.constants import HASH_BYTES, HEADER_BYTES
-from exgs.codec.format.frame import content_hash
-from exgs.codec.format.header import Header, pack_header
+from exgs.codec.constants import HASH_BYTES
+from exgs.codec.format.header import pack_header
 from exgs.codec.format.packing import pack_index
 from tests.codec.synthetic import synthetic
 
@@ -30,8 +29,7 @@ def sparse_file(folder: Path, count: int) -> Path:
     hashes = _hashes_of_zeros({chunk.packed_bytes for chunk in scene.chunks})
     chunks = [replace(chunk, hash=hashes[chunk.packed_bytes]) for chunk in scene.chunks]
     index = pack_index(scene.facts, chunks, scene.box_of, thorough=False)
-    file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
-    header = Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
+    header = index.header()
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
         file.write(pack_header(header) + index.root)
@@ -44,7 +42,7 @@ def sparse_file(folder: Path, count: int) -> Path:
             area = chunks[first : first + members]
             file.seek(sum(chunk.packed_bytes for chunk in area), os.SEEK_CUR)
             first += members
-        file.truncate(file_bytes)
+        file.truncate(header.file_bytes)
     return unfinished.rename(path)
 
 

@@ -15,7 +15,6 @@ import pytest
 from bench.format.index_scale import COUNTS, corners
 from exgs.codec.constants import HEAD_BYTES, HEADER_BYTES, MAX_CHUNKS, MAX_PAGE_RAW_BYTES, ChunkKind
 from exgs.codec.format.frame import content_hash
-from exgs.codec.format.header import Header
 from exgs.codec.format.index import ChunkTable
 from exgs.codec.format.index_io import parse_page, parse_root
 from exgs.codec.format.packing import PackedIndex, pack_index
@@ -34,16 +33,11 @@ def packed(count: int) -> tuple[Synthetic, PackedIndex, float]:
     return scene, index, time.process_time() - start
 
 
-def head_of(index: PackedIndex) -> Header:
-    file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
-    return Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
-
-
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_head_fits_and_its_pages_are_sound(count: int) -> None:
     scene, index, _ = packed(count)
     assert HEADER_BYTES + len(index.root) <= HEAD_BYTES
-    root = parse_root(index.root, head_of(index))
+    root = parse_root(index.root, index.header())
     assert root.chunk_count == len(scene.chunks) <= MAX_CHUNKS
     frames = [frame for group in index.pages for frame in group]
     assert len(root.pages) == len(frames)
@@ -83,7 +77,7 @@ def test_the_way_to_a_corner_grows_slower_than_the_scene(count: int) -> None:
 
 def test_a_reader_finds_every_chunk_where_it_lies() -> None:
     scene, index, _ = packed(5_000_000)
-    root = parse_root(index.root, head_of(index))
+    root = parse_root(index.root, index.header())
     table = ChunkTable(root)
     frames = [frame for group in index.pages for frame in group]
     for page, frame in zip(root.pages, frames, strict=True):

@@ -7,42 +7,21 @@ from functools import cache
 import numpy as np
 import pytest
 
-from exgs.codec.constants import HEADER_BYTES
-from exgs.codec.format.container import parse_head
-from exgs.codec.format.frame import content_hash
-from exgs.codec.format.header import Header, pack_header
-from exgs.codec.format.index import ChunkTable
-from exgs.codec.format.index_io import parse_page
-from exgs.codec.format.packing import pack_index
 from exgs.scene.camera import look_at, pinhole
 from exgs.wire import ranking
 from exgs.wire.bits import Bits
 from exgs.wire.events import View
 from exgs.wire.parts import is_page
-from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import Scheduler, Slice
-from tests.codec.synthetic import synthetic
+from tests.wire.synthetic import synthetic_plan
 
-
-@cache
-def synthetic_plan(count: int) -> PartPlan:
-    """The plan of a scene of so many Gaussians, of which every page is known."""
-    scene = synthetic(count)
-    index = pack_index(scene.facts, scene.chunks, scene.box_of, thorough=False)
-    file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
-    header = Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
-    head = parse_head(pack_header(header) + index.root)
-    table = ChunkTable(head.root)
-    frames = [frame for group in index.pages for frame in group]
-    for page, frame in zip(head.root.pages, frames, strict=True):
-        table.add_page(page, parse_page(frame, page, head.root.facts))
-    return PartPlan(head, table)
+known_plan = cache(synthetic_plan)
 
 
 def _session(seed: int) -> list[Slice]:
     """Fragments of a session that looks around, cancels, and wants again."""
     rng = np.random.default_rng(seed)
-    plan = synthetic_plan(4_000_000)
+    plan = known_plan(4_000_000)
     scheduler = Scheduler(plan)
     pieces: list[Slice] = []
     for serial in range(1, 25):

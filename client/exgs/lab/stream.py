@@ -182,14 +182,16 @@ class StreamRun:
         a, b = self._views.pose(before), self._views.pose(now)
         return bool((a.eye != b.eye).any() or (a.quat != b.quat).any())
 
+    def _future_gain(self, now_s: float) -> Callable[[float], Doubles] | None:
+        """Error that items would take away over a horizon, for policies that know the future."""
+        if self._error_gain is None:
+            return None
+        ask, here = self._error_gain, self._sent >= self._asset.item_bytes
+        arrival_view = self._views.number(now_s + self._delay_s)
+        return lambda horizon_s: ask(arrival_view, horizon_s, here)
+
     def _what_is_known(self, now_s: float) -> Look:
         view, asset = self._view, self._asset
-        gain = None
-        if self._error_gain is not None:
-            ask = self._error_gain
-            here = self._sent >= asset.item_bytes
-            arrival_view = self._views.number(now_s + self._delay_s)
-            gain = lambda horizon_s: ask(arrival_view, horizon_s, here)  # noqa: E731
         return Look(
             now_s=now_s,
             asset=asset,
@@ -201,7 +203,7 @@ class StreamRun:
                 asset, view, ahead_s, self._predictor, self._predictor_name
             ),
             left_s=self._terms.length_s - now_s,
-            error_gain=gain,
+            error_gain=self._future_gain(now_s),
         )
 
     def _next_look_s(self, now_s: float) -> float:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 RDF = "RDF"  # INRIA's PLY, OpenCV
-RUB = "RUB"  # OpenGL, three.js, Niantic's SPZ
 LUF = "LUF"  # glTF
 
 _AXES: dict[str, tuple[float, float, float]] = {

@@ -346,7 +346,6 @@ class PartPlan:
             chunks=self.chunks(unit),
             gain=float(self._gain[unit]),
             packed_bytes=int(self._bytes[unit]),
-            linked=needs != -1,
             needs=None if needs == -1 else needs,
             unlocks=self.unlocks(unit),
         )

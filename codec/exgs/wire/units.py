@@ -23,8 +23,7 @@ class Unit:
     chunks: list[int]  # known ones, rising
     gain: float
     packed_bytes: int
-    linked: bool  # whether the unit that it needs is known
-    needs: int | None  # the unit that must be complete first
+    needs: int | None  # the unit that must be complete first, if it is known
     unlocks: list[int]  # known units that need this one
 
 

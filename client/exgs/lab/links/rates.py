@@ -57,11 +57,6 @@ class Rates:
             return within
         return rounds * float(self.bits_before(np.nextafter(self.length_s, 0))) + within
 
-    def rate_at(self, time_s: float) -> float:
-        """The rate at a time."""
-        place = int(np.searchsorted(self.starts_s, time_s % self.length_s, "right")) - 1
-        return float(self.rates_bps[place])
-
     def shifted(self, by_s: float) -> Rates:
         """The same rates, begun `by_s` seconds into them."""
         by_s %= self.length_s

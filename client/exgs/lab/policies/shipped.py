@@ -125,8 +125,6 @@ class KnowsFuture:
     run of a session counts: see `exgs.lab.session`.
     """
 
-    needs_future = True
-
     def __init__(self, horizon_s: float = 2.0) -> None:
         self.horizon_s = horizon_s
 

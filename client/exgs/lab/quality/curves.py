@@ -52,14 +52,6 @@ class Curves:
                 total[rows] += np.exp(value)
         return total
 
-    def tile_errors(self, view: int, progress: npt.NDArray[np.float32]) -> Doubles:
-        """Errors [N, T] in one view at progress [N, T]."""
-        logs = np.log(np.maximum(self.errors[view], _LEAST_ERROR))
-        made = np.empty(progress.shape)
-        for tile in range(self.progress.shape[1]):
-            made[:, tile] = np.interp(progress[:, tile], self.progress[:, tile], logs[:, tile])
-        return np.exp(made)
-
     def ssim_at(self, views: Longs, psnr_db: Doubles) -> Doubles:
         """SSIM [S], read off each view's own curve of SSIM over PSNR."""
         made = np.empty(len(views))
@@ -117,7 +109,7 @@ def measure(
     ends = _state_ends(asset)
     at = np.zeros((len(ends), asset.tile_count), np.float32)
     pictures: list[list[FloatArray]] = [[] for _ in cameras]
-    likeness = np.zeros((len(cameras), len(ends)), np.float32)
+    ssims = np.zeros((len(cameras), len(ends)), np.float32)
     drawing, done = asset.source.open(), 0
     for state, end in enumerate(ends):
         for item in range(done, end):
@@ -131,9 +123,9 @@ def measure(
         for view, camera in enumerate(cameras):
             picture = painter.picture(camera)
             pictures[view].append(np.square(picture - wanted[view]).sum(axis=2))
-            likeness[view, state] = ssim(picture, wanted[view])
+            ssims[view, state] = ssim(picture, wanted[view])
         progress((state + 1) / (len(ends) + 1))
-    return Curves(_booked(asset, cameras, pictures), at, likeness)
+    return Curves(_booked(asset, cameras, pictures), at, ssims)
 
 
 class Painter:

@@ -68,7 +68,7 @@ def exact_quality(
     """By drawing what was there at each time, and the whole scene, from where the viewer stood."""
     whole = Painter(reference, antialiased=antialiased)
     drawing, done = asset.source.open(), 0
-    psnr, likeness = [], []
+    psnr, ssims = [], []
     for time_s in times_s.tolist():
         while done < len(transcript.items) and transcript.times_s[done] <= time_s:
             drawing.add(int(transcript.items[done]))
@@ -77,5 +77,5 @@ def exact_quality(
         shown = Painter(drawing.gaussians(), antialiased=asset.source.antialiased).picture(camera)
         wanted = whole.picture(camera)
         psnr.append(float(np.mean(np.square(shown - wanted), dtype=np.float64)))
-        likeness.append(ssim(shown, wanted))
-    return Seen(times_s, psnr_of(np.array(psnr)), np.array(likeness))
+        ssims.append(ssim(shown, wanted))
+    return Seen(times_s, psnr_of(np.array(psnr)), np.array(ssims))

@@ -65,14 +65,7 @@ def build_file(
     poster. Raises LimitError if the root index does not fit in the head of a file.
     """
     index = pack_index(facts, chunks, box_of)
-    header = Header(
-        HEADER_BYTES + len(index.root) + len(poster) + index.body_bytes,
-        len(index.root),
-        index.root_raw_bytes,
-        content_hash(index.root),
-        len(poster),
-    )
-    yield pack_header(header)
+    yield pack_header(index.header(len(poster)))
     yield index.root
     yield poster
     left = iter(chunks)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from exgs.codec.constants import MAX_PAGES, MAX_ROOT_PACKED_BYTES, ChunkKind
+from exgs.codec.constants import HEADER_BYTES, MAX_PAGES, MAX_ROOT_PACKED_BYTES, ChunkKind
 from exgs.codec.errors import LimitError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import content_hash
+from exgs.codec.format.header import Header
 from exgs.codec.format.index_io import pack_page, pack_root
-from exgs.codec.format.paging import PAGE_ROWS, PagePlan, Pager
+from exgs.codec.format.paging import PAGE_ROWS, PagePlan, Pager, Placed
 from exgs.codec.format.rows import Box, Cell, ChunkRef, PageRef, union
 
 BoxOf = Callable[[int, int], Box]  # (level, tile) -> the box of that tile
@@ -21,15 +22,9 @@ _PAGE_ROW_BYTES = 46  # of the root index for each page, about
 _GROWTH = 1.2  # of pages, where the root index turns out too long
 
 
-class Listed(Protocol):
+class Listed(Placed, Protocol):
     """What the index says of a chunk."""
 
-    @property
-    def kind(self) -> ChunkKind: ...
-    @property
-    def layer(self) -> int: ...
-    @property
-    def tile(self) -> int: ...
     @property
     def count(self) -> int: ...
     @property
@@ -53,6 +48,16 @@ class PackedIndex:
     counts: list[int]  # chunks of each group
     plans: list[list[PagePlan]]  # what each page lists
     body_bytes: int  # of all pages and chunks
+
+    def header(self, poster_bytes: int = 0) -> Header:
+        """The header of the file, with a poster of this length behind the root index."""
+        return Header(
+            file_bytes=HEADER_BYTES + len(self.root) + poster_bytes + self.body_bytes,
+            root_packed_bytes=len(self.root),
+            root_raw_bytes=self.root_raw_bytes,
+            root_hash=content_hash(self.root),
+            poster_bytes=poster_bytes,
+        )
 
 
 def pack_index(
