@@ -29,7 +29,7 @@ class Doubles(SimpleNamespace):
         return len(self.means)
 
 
-def slope_of_twin(
+def gradient_of_twin(
     scene: Gaussians,
     view: Camera,
     image: np.ndarray,
@@ -49,7 +49,9 @@ def slope_of_twin(
     return (loss(STEP) - loss(-STEP)) / (2 * STEP)
 
 
-def slopes(rasterizer: CpuRasterizer, scene: Gaussians, view: Camera, first: int = 0) -> Gradients:
+def gradients_of(
+    rasterizer: CpuRasterizer, scene: Gaussians, view: Camera, first: int = 0
+) -> Gradients:
     return rasterizer.render_gradients(scene, view, lambda _: noise(view), first=first)
 
 
@@ -85,7 +87,7 @@ def test_gradients_are_those_of_the_twin(scene, view, field, antialiased):
     for i in visible[:: max(1, len(visible) // 6)]:
         for tail in np.ndindex(seen.shape[1:]):
             place = (int(i), *tail)
-            expected[place] = slope_of_twin(scene, view, image, field, place, antialiased)
+            expected[place] = gradient_of_twin(scene, view, image, field, place, antialiased)
             size = np.abs(expected[i]).max() + 0.01
             assert seen[place] == pytest.approx(expected[place], rel=1e-3, abs=1e-3 * size)
 
@@ -93,22 +95,24 @@ def test_gradients_are_those_of_the_twin(scene, view, field, antialiased):
 def test_colors_with_harmonics_are_fixed_while_a_mean_moves(rasterizer):
     view = camera(37, 41)
     scene = cloud(20, 6, 2, size=0.2)
-    seen = slopes(rasterizer, scene, view)
+    seen = gradients_of(rasterizer, scene, view)
     i = int(np.argmax(np.abs(seen.sh0).sum(axis=1)))
     for channel in range(3):
-        expected = slope_of_twin(scene, view, noise(view), "sh0", (i, channel))
+        expected = gradient_of_twin(scene, view, noise(view), "sh0", (i, channel))
         assert seen.sh0[i, channel] == pytest.approx(expected, rel=1e-3, abs=1e-3)
     frozen = (twin.sh_colors(scene, view) - 0.5) / 0.28209479177387814
     plain = replace(
         scene, sh0=frozen.astype(np.float32), shN=np.zeros((len(scene), 0, 3), np.float32)
     )
-    assert np.allclose(seen.means, slopes(rasterizer, plain, view).means, rtol=1e-3, atol=1e-3)
+    assert np.allclose(
+        seen.means, gradients_of(rasterizer, plain, view).means, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_gaussian_held_at_full_opacity_does_not_move(rasterizer):
     view = camera(9, 9)
     scene = single((0, 0, 0), scale=500.0, opacity=1.0)  # alpha is at its maximum everywhere
-    seen = slopes(rasterizer, scene, view)
+    seen = gradients_of(rasterizer, scene, view)
     assert not seen.opacities.any()
     assert not seen.means.any()
     assert seen.sh0.any()
@@ -117,9 +121,9 @@ def test_a_gaussian_held_at_full_opacity_does_not_move(rasterizer):
 def test_fixed_gaussians_are_drawn_and_left_out(rasterizer):
     view = camera(61, 40)
     scene = cloud(200, 7, 1)
-    whole = slopes(rasterizer, scene, view)
+    whole = gradients_of(rasterizer, scene, view)
     for first in (0, 77, 200):
-        seen = slopes(rasterizer, scene, view, first)
+        seen = gradients_of(rasterizer, scene, view, first)
         for mine, its in zip(seen, whole, strict=True):
             size = np.abs(its).max()
             assert np.allclose(mine, its[first:], rtol=1e-4, atol=1e-6 * size)
@@ -133,10 +137,10 @@ def test_gradients_are_the_same_on_any_number_of_threads(rasterizer):
     try:
         for threads in range(1, before + 1):
             numba.set_num_threads(threads)
-            seen.append(slopes(rasterizer, scene, view, 500))
+            seen.append(gradients_of(rasterizer, scene, view, 500))
     finally:
         numba.set_num_threads(before)
-    seen.append(slopes(CpuRasterizer(), scene, view, 500))
+    seen.append(gradients_of(CpuRasterizer(), scene, view, 500))
     for other in seen[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(seen[0], other, strict=True))
 
@@ -144,9 +148,9 @@ def test_gradients_are_the_same_on_any_number_of_threads(rasterizer):
 def test_gradients_are_the_same_in_bands(rasterizer, monkeypatch):
     view = camera(70, 50)
     scene = cloud(300, 9, 0)
-    expected = slopes(rasterizer, scene, view)
+    expected = gradients_of(rasterizer, scene, view)
     monkeypatch.setattr(module, "ENTRIES_MAX", 200)
-    for mine, its in zip(slopes(rasterizer, scene, view), expected, strict=True):
+    for mine, its in zip(gradients_of(rasterizer, scene, view), expected, strict=True):
         assert np.array_equal(mine, its)
 
 
@@ -168,14 +172,16 @@ def test_a_small_step_along_the_gradient_lowers_the_error(rasterizer):
     residual = rasterizer.render(scene, view).rgb - target
     seen = rasterizer.render_gradients(scene, view, lambda picture: picture - target)
     for field in FIELDS:
-        slope = getattr(seen, field)
-        moved = getattr(scene, field) - (1e-3 / np.abs(slope).max() * slope).astype(np.float32)
+        gradient = getattr(seen, field)
+        moved = getattr(scene, field) - (1e-3 / np.abs(gradient).max() * gradient).astype(
+            np.float32
+        )
         after = rasterizer.render(replace(scene, **{field: moved}), view).rgb - target
         assert np.sum(after**2) < np.sum(residual**2)
 
 
 def test_an_empty_scene_has_no_gradients(rasterizer):
-    seen = slopes(rasterizer, Gaussians.empty(1), camera(5, 4))
+    seen = gradients_of(rasterizer, Gaussians.empty(1), camera(5, 4))
     assert [array.shape for array in seen] == [(0, 3), (0, 4), (0, 3), (0,), (0, 3)]
 
 

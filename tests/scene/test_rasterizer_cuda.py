@@ -246,7 +246,7 @@ def test_sums_over_gsplats_pairs_are_the_cpu_rasterizers(standin, cpu):
 
 
 @pytest.mark.parametrize("first", [0, 23])
-def test_slopes_come_back_for_the_free_gaussians_alone(standin, cpu, first):
+def test_gradients_come_back_for_the_free_gaussians_alone(standin, cpu, first):
     scene, view = SMALL
     image = np.random.default_rng(2).normal(size=(view.height, view.width, 3)).astype(np.float32)
     expected = cpu.render_gradients(scene, view, lambda _: image, first=first)

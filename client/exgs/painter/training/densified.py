@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from exgs.codec.merging.distill import distill, slope_of_squares
+from exgs.codec.merging.distill import distill, gradient_of_squares
 from exgs.painter.stretch import find_candidates, find_neighbours
 from exgs.painter.training.photographs import Array
 from exgs.scene.camera import Camera
@@ -111,7 +111,7 @@ def _positional_gradients(
     """Norms [N] of the gradients by image position, which tell where to split."""
     total = np.zeros(len(fitted))
     for camera, picture in zip(cameras[::2], pictures[::2], strict=True):
-        gradient = partial(slope_of_squares, reference=picture)
+        gradient = partial(gradient_of_squares, reference=picture)
         by_mean = rasterizer.render_gradients(fitted, camera, gradient).means
         depth = np.linalg.norm(fitted.means - camera.position, axis=1)
         total += np.linalg.norm(by_mean, axis=1) * depth

@@ -72,12 +72,12 @@ def distill(
             views = rng.permutation(taught).tolist()
         view = views.pop()
 
-        gradient = partial(slope_of_squares, reference=references[view])
-        slopes = rasterizer.render_gradients(
+        gradient = partial(gradient_of_squares, reference=references[view])
+        gradients = rasterizer.render_gradients(
             descent.scene, cameras[view], gradient, first=len(fixed)
         )
         cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-        descent.step(slopes, _LAST_RATE + (1 - _LAST_RATE) * cosine)
+        descent.step(gradients, _LAST_RATE + (1 - _LAST_RATE) * cosine)
         if step + 1 in checks:
             reached = descent.proxies()
             now = error(reached)
@@ -86,7 +86,7 @@ def distill(
     return best
 
 
-def slope_of_squares(picture: FloatArray, reference: FloatArray) -> FloatArray:
+def gradient_of_squares(picture: FloatArray, reference: FloatArray) -> FloatArray:
     """How the squared error of a clamped `picture` [H, W, 3] moves with it, clamped or not."""
     residual: FloatArray = np.clip(picture, 0, 1) - reference
     return residual * np.float32(2 / residual.size)
@@ -141,16 +141,16 @@ class _Descent:
         """The proxies as they are now."""
         return Gaussians(**{name: tail.copy() for name, tail in self._tails.items()}, shN=self._shN)
 
-    def step(self, slopes: Gradients, rate: float) -> None:
-        """One step against `slopes`; `rate` is the length of a step, relative to the first."""
+    def step(self, given: Gradients, rate: float) -> None:
+        """One step against the gradients `given`. `rate` is its length, relative to the first."""
         self._steps += 1
         opacities = self._tails["opacities"]
         gradients: dict[str, npt.NDArray[np.floating]] = {
-            "means": slopes.means * self._sizes,
-            "quats": slopes.quats,
-            "scales": slopes.scales * self._tails["scales"],
-            "opacities": slopes.opacities * opacities * (1 - opacities),
-            "sh0": slopes.sh0,
+            "means": given.means * self._sizes,
+            "quats": given.quats,
+            "scales": given.scales * self._tails["scales"],
+            "opacities": given.opacities * opacities * (1 - opacities),
+            "sh0": given.sh0,
         }
         warm = np.float32(1 / (1 - _DECAY**self._steps))
         warm_square = np.float32(1 / (1 - _SQUARE_DECAY**self._steps))

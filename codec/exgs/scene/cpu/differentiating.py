@@ -11,7 +11,7 @@ from numba import prange
 
 from exgs.scene.cpu.binning import sort_entries
 from exgs.scene.cpu.ellipse import strip_rows
-from exgs.scene.cpu.gradient_terms import BEHIND, PLANES, SLOPES, slope_row, value_row
+from exgs.scene.cpu.gradient_terms import BEHIND, PLANES, SCREEN_TERMS, gradient_row, value_row
 from exgs.scene.cpu.intrinsics import prefetch_record, take_ticket
 from exgs.scene.cpu.layout import (
     ACROSS,
@@ -62,10 +62,10 @@ def differentiate(
     ticket: Longs,
     workers: int,
 ) -> None:
-    """The SLOPES of every entry of a band whose Gaussian is `first` or later.
+    """The SCREEN_TERMS of every entry of a band whose Gaussian is `first` or later.
 
     `picture` [H, W, 3] was drawn on black; `image` [H, W, 3] is the gradient with respect to it.
-    `shares` [E, SLOPES] receives the totals for the first `used` [tiles] entries of each tile;
+    `shares` [E, SCREEN_TERMS] receives the totals of the first `used` [tiles] entries of each tile;
     those behind were never reached.
     """
     for worker in prange(workers):
@@ -91,7 +91,7 @@ def _differentiate_tiles(
     """One worker: sweep tiles until none is left."""
     height, width, _ = image.shape
     planes = np.empty(PLANES * PIXELS, np.float32)
-    totals = np.empty(SLOPES * LANES, np.float32)
+    totals = np.empty(SCREEN_TERMS * LANES, np.float32)
     rows = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
     tile = take_ticket(ticket)
     while tile < lists.starts.shape[0] - 1:
@@ -115,9 +115,9 @@ def _load_image(planes: Floats, frame: Frame, picture: Floats, image: Floats) ->
             pixel, row, column = y * TILE + x, frame.top + y, frame.left + x
             behind = ZERO
             for channel in range(3):
-                slope = image[row, column, channel]
-                planes[(1 + channel) * PIXELS + pixel] = slope
-                behind += slope * picture[row, column, channel]
+                on_screen = image[row, column, channel]
+                planes[(1 + channel) * PIXELS + pixel] = on_screen
+                behind += on_screen * picture[row, column, channel]
             planes[BEHIND * PIXELS + pixel] = behind
 
 
@@ -136,8 +136,8 @@ def _sweep_tile(
 ) -> int:
     """Draw a tile's entries, taking their light from plane BEHIND.
 
-    Those of Gaussians from `first` on write their SLOPES to `shares`. Returns how many entries
-    were reached before all was opaque.
+    Those of Gaussians from `first` on write their SCREEN_TERMS to `shares`. Returns how many
+    entries were reached before all was opaque.
     """
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
@@ -160,47 +160,47 @@ def _sweep_tile(
                 center = mean_x + record[LEAN_X] * dy - np.float32(strip * LANES)
                 base = record[LOG2_OPACITY] + record[RIDGE] * dy * dy
                 if sloped:
-                    slope_row(
+                    gradient_row(
                         planes, totals, offset, center, base, record[ACROSS], dy, red, green, blue
                     )
                 else:
                     value_row(planes, offset, center, base, record[ACROSS], -red, -green, -blue)
         if sloped:
-            for number in range(SLOPES):
+            for number in range(SCREEN_TERMS):
                 shares[n, number] = lane_sum(totals, number * LANES)
     return int(entries.shape[0])
 
 
 @kernel(parallel=True)
-def add_slopes(
+def add_on_screen(
     lists: Lists,
     used: Longs,
     shares: Floats,
     sources: Ints,
     first: int,
     workers: int,
-    slopes: Doubles,
+    on_screen: Doubles,
 ) -> None:
-    """Add the shares of `differentiate` to `slopes` [N - first, SLOPES] of their Gaussians."""
+    """Add the shares of `differentiate` to those of their Gaussians [N - first, SCREEN_TERMS]."""
     span = (sources.shape[0] + workers - 1) // workers
     for worker in prange(workers):  # each adds for the Gaussians of its own span of records
-        _add_slopes(lists, used, shares, sources, first, worker * span, slopes, span)
+        _add_on_screen(lists, used, shares, sources, first, worker * span, on_screen, span)
 
 
 @kernel()
-def _add_slopes(
+def _add_on_screen(
     lists: Lists,
     used: Longs,
     shares: Floats,
     sources: Ints,
     first: int,
     begin: int,
-    slopes: Doubles,
+    on_screen: Doubles,
     span: int,
 ) -> None:
     for tile in range(lists.starts.shape[0] - 1):
         for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
             k = np.int64(lists.entries[p] & RECORD_BITS)
             if begin <= k < begin + span and sources[k] >= first:
-                for number in range(SLOPES):
-                    slopes[sources[k] - first, number] += shares[p, number]
+                for number in range(SCREEN_TERMS):
+                    on_screen[sources[k] - first, number] += shares[p, number]

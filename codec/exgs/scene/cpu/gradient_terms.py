@@ -17,7 +17,7 @@ BEHIND = 4
 PLANES = 5
 
 # Totals of one Gaussian: sums over its pixels. a is dL / d ln(alpha), dx is off the ridge.
-SLOPES = 9
+SCREEN_TERMS = 9
 A_ONE, A_DX, A_DX2, A_DY, A_DY2, A_DX_DY = 3, 4, 5, 6, 7, 8  # after weight * gradient in 0 to 2
 
 _COLOR = (types.float32,) * 3
@@ -27,8 +27,8 @@ def _value(row: Row, color: Any) -> Any:
     """color . gradient in every pixel."""
     value = row.constant(0)
     for channel in range(3):
-        slope = row.load(row.plane(1 + channel))
-        value = row.add(value, row.mul(slope, row.splat(color[channel])))
+        on_screen = row.load(row.plane(1 + channel))
+        value = row.add(value, row.mul(on_screen, row.splat(color[channel])))
     return value
 
 
@@ -56,7 +56,7 @@ def value_row(
 
 
 @intrinsic
-def slope_row(
+def gradient_row(
     typingctx: Any,
     planes: Any,
     totals: Any,
@@ -69,7 +69,7 @@ def slope_row(
     green: Any,
     blue: Any,
 ) -> Any:
-    """Take weight * (color . gradient) from plane BEHIND and add to the SLOPES totals.
+    """Take weight * (color . gradient) from plane BEHIND and add to the SCREEN_TERMS totals.
 
     With C the colours behind, dL / d ln(alpha) = weight * (color . g) - alpha / (1 - alpha) *
     (C . g): what the Gaussian adds itself, less what it takes from those behind.
@@ -90,8 +90,8 @@ def slope_row(
         a = row.where(row.greater(weight, zero), row.sub(own, taken), zero)
         a = row.where(capped, zero, a)
         for channel in range(3):
-            slope = row.load(row.plane(1 + channel))
-            sums.add_to(sums.total(channel), row.mul(weight, slope))
+            on_screen = row.load(row.plane(1 + channel))
+            sums.add_to(sums.total(channel), row.mul(weight, on_screen))
         a_dx, a_dy = row.mul(a, dx), row.mul(a, dy)
         moments = {
             A_ONE: a,

@@ -101,13 +101,3 @@ class Picture(NamedTuple):
     rgb: Floats  # [H, W, 3]
     alpha: Floats  # [H, W]
     depth: Floats  # [H, W]
-
-
-class Slopes(NamedTuple):
-    """Gradients of the parameters of M Gaussians."""
-
-    means: Doubles  # [M, 3]
-    quats: Doubles  # [M, 4]
-    scales: Doubles  # [M, 3]
-    opacities: Doubles  # [M]
-    sh0: Doubles  # [M, 3]

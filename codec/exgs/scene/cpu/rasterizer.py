@@ -11,9 +11,9 @@ import numpy as np
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
-from exgs.scene.cpu.differentiating import add_slopes, differentiate
+from exgs.scene.cpu.differentiating import add_on_screen, differentiate
 from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
-from exgs.scene.cpu.gradient_terms import SLOPES
+from exgs.scene.cpu.gradient_terms import SCREEN_TERMS
 from exgs.scene.cpu.impact import IMPACTS, add_impact, measure_impact
 from exgs.scene.cpu.layout import (
     BLOCKS,
@@ -24,7 +24,6 @@ from exgs.scene.cpu.layout import (
     Longs,
     Picture,
     Projected,
-    Slopes,
     Splats,
     View,
 )
@@ -138,8 +137,8 @@ class CpuRasterizer:
     ) -> Gradients:
         """See `Rasterizer.render_gradients`."""
         n = len(scene) - first
-        out = Slopes(*(np.zeros((n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
-        slopes = np.zeros((n, SLOPES))
+        out = Gradients(*(np.zeros((n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
+        on_screen = np.zeros((n, SCREEN_TERMS))
         workers = numba.get_num_threads()
         with one_at_a_time:
             projected = self._project(scene, camera, SH_COLORS)
@@ -158,7 +157,9 @@ class CpuRasterizer:
                 projected = self._project(scene, camera, SH_COLORS)
             records, sources = projected.records, projected.sources
             for lists in bands if len(bands) == 1 else self._bands(projected, camera):
-                shares = self._scratch.take("shares", (len(lists.entries), SLOPES), np.float32)
+                shares = self._scratch.take(
+                    "shares", (len(lists.entries), SCREEN_TERMS), np.float32
+                )
                 used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
                 differentiate(
                     records,
@@ -172,13 +173,13 @@ class CpuRasterizer:
                     _ticket(),
                     workers,
                 )
-                add_slopes(lists, used, shares, sources, first, workers, slopes)
+                add_on_screen(lists, used, shares, sources, first, workers, on_screen)
             unproject(
                 _splats(scene, scene.sh0),
                 first,
                 self._view(camera),
                 projected,
-                slopes,
+                on_screen,
                 out,
                 _ticket(),
                 workers,

@@ -2,7 +2,7 @@
 
 The auto-vectoriser cannot be relied on here. `Row` gives the shared arithmetic a readable form;
 the intrinsics below are what blending weights are used for; those of the backward pass stand in
-`slopes`.
+`gradient_terms`.
 """
 
 from __future__ import annotations

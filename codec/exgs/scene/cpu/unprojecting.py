@@ -1,8 +1,8 @@
-"""From slopes on the screen to gradients of the parameters: the chain rule through projection.
+"""From gradients on the screen to gradients of the parameters: the chain rule of projection.
 
 With d from the mean to a pixel, ln(alpha) = ln(opacity) - d^T S^-1 d / 2 for the footprint's
 covariance S; its derivatives are y = S^-1 d by the mean and y y^T / 2 by S. The sums of y and
-y y^T follow from the SLOPES in closed form, and the rest is the projection turned round.
+y y^T follow from the SCREEN_TERMS in closed form, and the rest is the projection turned round.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from exgs.scene.cpu.layout import (
     Floats,
     Longs,
     Projected,
-    Slopes,
     Splats,
     View,
 )
 from exgs.scene.cpu.projection import Vector, axes_of, screen_row, tangents
 from exgs.scene.kernel import kernel
+from exgs.scene.rasterizer import Gradients
 
 _LN2 = math.log(2.0)
 
@@ -41,14 +41,14 @@ def unproject(
     first: int,
     view: View,
     projected: Projected,
-    slopes: Doubles,
-    out: Slopes,
+    on_screen: Doubles,
+    out: Gradients,
     ticket: Longs,
     workers: int,
 ) -> None:
-    """Gradients of all visible Gaussians from `first` on, from their `slopes` [N - first, 9]."""
+    """Gradients of all visible Gaussians from `first` on, from their `on_screen` [N - first, 9]."""
     for _ in prange(workers):
-        _unproject_blocks(splats, first, view, projected, slopes, out, ticket)
+        _unproject_blocks(splats, first, view, projected, on_screen, out, ticket)
 
 
 @kernel()
@@ -57,8 +57,8 @@ def _unproject_blocks(
     first: int,
     view: View,
     projected: Projected,
-    slopes: Doubles,
-    out: Slopes,
+    on_screen: Doubles,
+    out: Gradients,
     ticket: Longs,
 ) -> None:
     """One worker: take blocks of records until none is left."""
@@ -69,14 +69,26 @@ def _unproject_blocks(
             i = projected.sources[k]
             if i >= first:
                 _unproject_one(
-                    splats, i, view, projected.records[k], slopes[i - first], out, i - first
+                    splats,
+                    i,
+                    view,
+                    projected.records[k],
+                    on_screen[i - first],
+                    out,
+                    i - first,
                 )
         block = take_ticket(ticket)
 
 
 @kernel()
 def _unproject_one(
-    splats: Splats, i: int, view: View, record: Floats, slope: Doubles, out: Slopes, j: int
+    splats: Splats,
+    i: int,
+    view: View,
+    record: Floats,
+    on_screen: Doubles,
+    out: Gradients,
+    j: int,
 ) -> None:
     """The gradients of Gaussian i into row j of `out`."""
     R, t = view.viewmat[:3, :3], view.viewmat[:3, 3]
@@ -96,17 +108,19 @@ def _unproject_one(
 
     for channel in range(3):
         drawn = record[RED + channel] > 0  # what the clamp at 0 holds does not move
-        out.sh0[j, channel] = C0 * slope[channel] if drawn else 0.0
-    out.opacities[j] = slope[A_ONE] / splats.opacities[i]
+        out.sh0[j, channel] = C0 * on_screen[channel] if drawn else 0.0
+    out.opacities[j] = on_screen[A_ONE] / splats.opacities[i]
 
     # y = (p dx, q dy - lean p dx), with dx off the ridge
     p, q = -2 * _LN2 * record[ACROSS], -2 * _LN2 * record[RIDGE]
     lean = np.float64(record[LEAN_X])
-    d_u = p * slope[A_DX]
-    d_v = q * slope[A_DY] - lean * d_u
-    d_var_x = 0.5 * p * p * slope[A_DX2]
-    d_cov = p * q * slope[A_DX_DY] - 2 * lean * d_var_x
-    d_var_y = 0.5 * q * q * slope[A_DY2] - lean * p * q * slope[A_DX_DY] + lean * lean * d_var_x
+    d_u = p * on_screen[A_DX]
+    d_v = q * on_screen[A_DY] - lean * d_u
+    d_var_x = 0.5 * p * p * on_screen[A_DX2]
+    d_cov = p * q * on_screen[A_DX_DY] - 2 * lean * d_var_x
+    d_var_y = (
+        0.5 * q * q * on_screen[A_DY2] - lean * p * q * on_screen[A_DX_DY] + lean * lean * d_var_x
+    )
 
     if view.antialiased:
         # ln(alpha) also has ln(det of the footprint before the filter / det after it) / 2.
@@ -119,9 +133,9 @@ def _unproject_one(
         bare = var_x * var_y - cov * cov
         wide_x, wide_y = var_x + view.screen_filter, var_y + view.screen_filter
         det = wide_x * wide_y - cov * cov
-        d_var_x += 0.5 * slope[A_ONE] * (var_y / bare - wide_y / det)
-        d_var_y += 0.5 * slope[A_ONE] * (var_x / bare - wide_x / det)
-        d_cov += slope[A_ONE] * (cov / det - cov / bare)
+        d_var_x += 0.5 * on_screen[A_ONE] * (var_y / bare - wide_y / det)
+        d_var_y += 0.5 * on_screen[A_ONE] * (var_x / bare - wide_x / det)
+        d_cov += on_screen[A_ONE] * (cov / det - cov / bare)
 
     # Through the axes on the screen
     d_jx, d_jy = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
