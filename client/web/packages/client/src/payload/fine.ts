@@ -2,9 +2,12 @@
 
 import { FINE_COLUMNS, FINE_HEAD_BYTES } from '../constants.ts';
 import { DamagedError, UnsupportedError } from '../errors.ts';
-import { scaleOf, type Shapes } from './geometry.ts';
-import { checkSteps, clamp, writeQuat } from './numbers.ts';
+import type { Shapes } from './geometry.ts';
+import { checkSteps, clamp, scaleOf, tabulated, writeQuat } from './numbers.ts';
 import { ColumnReader, scratch, signedColumn } from './reader.ts';
+
+const SCALE_MIN = scaleOf(-Infinity);
+const SCALE_MAX = scaleOf(Infinity);
 
 /** The shapes that a FINE payload makes of those of the LEAF; raises DamagedError, UnsupportedError. */
 export function refineShapes(data: Uint8Array, coarse: Shapes, section: string): Shapes {
@@ -33,11 +36,14 @@ export function refineShapes(data: Uint8Array, coarse: Shapes, section: string):
   const scales = new Float32Array(3 * count);
   for (let axis = 0; axis < 3; axis++) {
     const move = column(axis, 0);
-    const size = column(3 + axis, 1);
-    for (let i = 0; i < count; i++) {
-      const at = 3 * i + axis;
+    for (let i = 0, at = axis; i < count; i++, at += 3) {
       means[at] = clamp(coarse.means[at]! + move[i]! * meanStep);
-      scales[at] = scaleOf(Math.log(coarse.scales[at]!) + size[i]! * scaleStep);
+    }
+    // exp(ln(s) + x) is s exp(x)
+    const size = column(3 + axis, 1);
+    const factor = tabulated((by) => Math.exp(by * scaleStep), ...bounds(size, count), count);
+    for (let i = 0, at = axis; i < count; i++, at += 3) {
+      scales[at] = Math.min(Math.max(coarse.scales[at]! * factor(size[i]!), SCALE_MIN), SCALE_MAX);
     }
   }
   const quats = new Float32Array(4 * count);
@@ -53,4 +59,15 @@ export function refineShapes(data: Uint8Array, coarse: Shapes, section: string):
     opacities[i] = Math.min(Math.max(coarse.opacities[i]! + more[i]! * opacityStep, 0), 1);
   }
   return { means, quats, scales, opacities };
+}
+
+function bounds(values: Float64Array, count: number): [least: number, most: number] {
+  let least = Infinity;
+  let most = -Infinity;
+  for (let i = 0; i < count; i++) {
+    const value = values[i]!;
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return [least, most];
 }

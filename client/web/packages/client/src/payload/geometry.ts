@@ -8,12 +8,10 @@ import {
   MAX_MAGNITUDE,
   OPACITY_BITS_MAX,
   ROTATION_BITS_MAX,
-  SCALE_LOG_MAX,
-  SCALE_LOG_MIN,
 } from '../constants.ts';
 import { DamagedError, UnsupportedError } from '../errors.ts';
 import { mortonX, mortonY, mortonZ } from './morton.ts';
-import { checkSteps, clamp, writeQuat } from './numbers.ts';
+import { checkSteps, clamp, scaleOf, tabulated, writeQuat } from './numbers.ts';
 import { readOwnBasis, type Basis } from './sh.ts';
 import { ColumnReader, highWord, lowWord, scratch, signedColumn, unsignedColumn } from './reader.ts';
 
@@ -191,19 +189,21 @@ function writeScales(geometry: Geometry, scales: Float32Array): void {
   const long = column(geometry, 1, 0, false);
   const drop = column(geometry, 2, 1, false);
   const dropShort = column(geometry, 3, 2, false);
+  let least = Infinity;
+  let most = -Infinity;
+  for (let i = 0; i < count; i++) {
+    const shortest = long[i]! - drop[i]! - dropShort[i]!;
+    if (shortest < least) least = shortest;
+    if (long[i]! > most) most = long[i]!;
+  }
+  const scale = tabulated((size) => scaleOf(size * scaleStep + scaleOrigin), least, most, count);
   for (let i = 0; i < count; i++) {
     const a = long[i]!;
     const b = a - drop[i]!;
-    const c = b - dropShort[i]!;
-    scales[3 * i] = scaleOf(a * scaleStep + scaleOrigin);
-    scales[3 * i + 1] = scaleOf(b * scaleStep + scaleOrigin);
-    scales[3 * i + 2] = scaleOf(c * scaleStep + scaleOrigin);
+    scales[3 * i] = scale(a);
+    scales[3 * i + 1] = scale(b);
+    scales[3 * i + 2] = scale(b - dropShort[i]!);
   }
-}
-
-/** The scale of a logarithm within the format's bounds. */
-export function scaleOf(log: number): number {
-  return Math.exp(log > SCALE_LOG_MAX ? SCALE_LOG_MAX : log < SCALE_LOG_MIN ? SCALE_LOG_MIN : log);
 }
 
 function writeQuats(geometry: Geometry, quats: Float32Array): void {

@@ -1,6 +1,6 @@
 // What the formulas of the payloads share: limits, quantizer steps, quaternions, half floats.
 
-import { MAX_MAGNITUDE } from '../constants.ts';
+import { MAX_MAGNITUDE, SCALE_LOG_MAX, SCALE_LOG_MIN } from '../constants.ts';
 import { DamagedError } from '../errors.ts';
 
 /** `value`, limited to the format's largest magnitude. */
@@ -13,6 +13,29 @@ export function checkSteps(steps: readonly number[], section: string): void {
   if (!steps.every((step) => step > 0 && step <= MAX_MAGNITUDE)) {
     throw new DamagedError('a quantizer step is not positive and finite', section);
   }
+}
+
+/** The scale of a logarithm within the format's bounds. */
+export function scaleOf(log: number): number {
+  return Math.exp(log > SCALE_LOG_MAX ? SCALE_LOG_MAX : log < SCALE_LOG_MIN ? SCALE_LOG_MIN : log);
+}
+
+const LONGEST_TABLE = 4096;
+
+/**
+ * `f` of the integers that columns of `count` values hold, all within `least` to `most`: from a
+ * table where fewer than `count` different integers can occur.
+ */
+export function tabulated(
+  f: (integer: number) => number,
+  least: number,
+  most: number,
+  count: number,
+): (integer: number) => number {
+  const length = most - least + 1;
+  if (!(length <= Math.min(count, LONGEST_TABLE))) return f;
+  const table = Float64Array.from({ length }, (_, place) => f(least + place));
+  return (integer) => table[integer - least]!;
 }
 
 /** Writes the unit quaternion with this x, y, z and w >= 0; a longer vector is cut to 1. */

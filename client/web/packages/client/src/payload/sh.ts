@@ -19,7 +19,7 @@ export interface Basis {
   /** Length of a vector: three numbers for each SH coefficient. */
   readonly size: number;
   /** [basis][component][element]. */
-  readonly rows: Float32Array;
+  readonly rows: Float64Array;
 }
 
 /** Reads a BASIS payload; raises DamagedError. */
@@ -60,22 +60,83 @@ export function readOwnBasis(
   return { basis: { bases: 1, components, size, rows }, payload: data.subarray(2 * count) };
 }
 
-function readRows(data: Uint8Array, count: number, section: string): Float32Array {
+function readRows(data: Uint8Array, count: number, section: string): Float64Array {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const rows = new Float32Array(count);
+  const rows = new Float64Array(count);
   for (let i = 0; i < count; i++) rows[i] = fromHalf(view.getUint16(2 * i, true));
   if (!rows.every(Number.isFinite)) throw new DamagedError('the basis is not finite', section);
   return rows;
 }
 
-/** Adds the vectors of an SH payload to `sums`, [leaf][element]; raises DamagedError. */
+/** Vectors of n leaves: their first three elements, of degree 0, and the others, leaf by leaf. */
+export interface ShVectors {
+  readonly dc: Float32Array;
+  readonly rest: Float32Array;
+}
+
+/** Vectors of zeros for `count` leaves. */
+export function zeroVectors(count: number, basis: Basis): ShVectors {
+  return { dc: new Float32Array(3 * count), rest: new Float32Array((basis.size - 3) * count) };
+}
+
+/** Adds the vectors of an SH payload to `sums`; raises DamagedError, and then `sums` is as before. */
 export function addSh(
   data: Uint8Array,
   basis: Basis,
   count: number,
-  sums: Float32Array,
+  sums: ShVectors,
   section: string,
 ): void {
+  const layout = readLayout(data, basis, count, section);
+  const { components, step, sparse } = layout;
+  const first = layout.basis * basis.components * basis.size;
+  const rows = basis.rows.subarray(first, first + components * basis.size);
+  const add = (target: ShVectors): void => {
+    for (const column of layout.dense) addDense(data, column, count, step, rows, target);
+    if (sparse.components.length > 0) addSparse(data, sparse, count, step, rows, target);
+  };
+  const most = Math.max(0, ...layout.dense.map(({ width }) => width), sparse.components.length ? sparse.width : 0);
+  if (step * 2 ** (8 * most + 16) * (components + 1) < MAX_MAGNITUDE) {
+    add(sums);
+    return;
+  }
+  // Elements may go beyond the largest magnitude, to which those of each payload are limited.
+  const vectors = { dc: new Float32Array(sums.dc.length), rest: new Float32Array(sums.rest.length) };
+  add(vectors);
+  for (let i = 0; i < sums.dc.length; i++) sums.dc[i]! += clamp(vectors.dc[i]!);
+  for (let i = 0; i < sums.rest.length; i++) sums.rest[i]! += clamp(vectors.rest[i]!);
+}
+
+interface Layout {
+  /** Number of the basis. */
+  readonly basis: number;
+  readonly components: number;
+  readonly step: number;
+  readonly dense: readonly DenseColumn[];
+  readonly sparse: SparseColumns;
+}
+
+interface DenseColumn {
+  readonly component: number;
+  readonly width: number;
+  readonly start: number;
+}
+
+interface SparseColumns {
+  /** Component of each column. */
+  readonly components: readonly number[];
+  /** Where the flags start: a bit for each column, byte planes of eight columns. */
+  readonly flags: number;
+  /** Values that are not zero, in each column. */
+  readonly shown: Uint32Array;
+  readonly total: number;
+  /** Where these values start, column by column. */
+  readonly start: number;
+  readonly width: number;
+}
+
+/** Checks a payload whole and says where its columns lie; raises DamagedError. */
+function readLayout(data: Uint8Array, basis: Basis, count: number, section: string): Layout {
   if (data.length < SH_HEAD_BYTES) {
     throw new DamagedError('the payload is shorter than its head', section);
   }
@@ -93,135 +154,152 @@ export function addSh(
   if (data.length < body) throw new DamagedError('the payload is shorter than its head', section);
 
   const reader = new ColumnReader(data, body, section);
-  const widths = data.subarray(SH_HEAD_BYTES, body);
-  const columns: Column[] = [];
+  const dense: DenseColumn[] = [];
   const sparse: number[] = [];
-  widths.forEach((width, component) => {
+  data.subarray(SH_HEAD_BYTES, body).forEach((width, component) => {
     if (width === SPARSE_COLUMN) sparse.push(component);
-    else columns.push({ component, width, start: reader.skip(width, count) });
+    else dense.push({ component, width, start: reader.skip(width, count) });
   });
   const flags = reader.skip(1, Math.ceil(sparse.length / 8) * count);
   const shown = countFlags(data, flags, sparse.length, count, section);
-  const start = reader.skip(valueWidth, shown);
+  const total = shown.reduce((sum, own) => sum + own, 0);
+  const start = reader.skip(valueWidth, total);
   reader.finish();
-
-  // Everything has been checked: what follows cannot fail, and `sums` is not touched before.
-  const first = number * basis.components * basis.size;
-  const rows = basis.rows.subarray(first, first + components * basis.size);
-  const add = (target: Float32Array): void => {
-    for (const column of columns) addDense(data, column, count, step, rows, target);
-    addSparse(data, { flags, start, width: valueWidth, shown, sparse }, count, step, rows, target);
-  };
-  const most = Math.max(...columns.map(({ width }) => width), sparse.length ? valueWidth : 0);
-  if (step * 2 ** (8 * most + 16) * (components + 1) < MAX_MAGNITUDE) {
-    add(sums);
-    return;
-  }
-  // Elements may go beyond the largest magnitude, to which those of each payload are limited.
-  const vectors = new Float32Array(sums.length);
-  add(vectors);
-  for (let i = 0; i < sums.length; i++) sums[i]! += clamp(vectors[i]!);
+  const columns = { components: sparse, flags, shown, total, start, width: valueWidth };
+  return { basis: number, components, step, dense, sparse: columns };
 }
 
-interface Column {
-  readonly component: number;
-  readonly width: number;
-  readonly start: number;
-}
-
-interface SparseColumns {
-  readonly flags: number;
-  readonly start: number;
-  readonly width: number;
-  /** Values that are not zero. */
-  readonly shown: number;
-  /** Components, in order. */
-  readonly sparse: readonly number[];
-}
-
+/** How many values of each sparse column are not zero. */
 function countFlags(
   data: Uint8Array,
   flags: number,
   columns: number,
   count: number,
   section: string,
-): number {
-  const planes = Math.ceil(columns / 8);
-  let shown = 0;
-  for (let i = 0; i < planes * count; i++) shown += popCount(data[flags + i]!);
-  const spare = columns & 7 ? (1 << (8 - (columns & 7))) - 1 : 0;
-  for (let i = (planes - 1) * count; spare && i < planes * count; i++) {
-    if (data[flags + i]! & spare) {
-      throw new DamagedError('flags of columns that are not there', section);
+): Uint32Array {
+  const shown = new Uint32Array(8 * Math.ceil(columns / 8));
+  for (let plane = 0; 8 * plane < columns; plane++) {
+    const from = flags + plane * count;
+    for (let i = 0; i < count; i++) {
+      for (let bits = data[from + i]!; bits !== 0; ) {
+        const bit = Math.clz32(bits) - 24;
+        shown[8 * plane + bit]!++;
+        bits ^= 0x80 >> bit;
+      }
     }
+  }
+  for (let column = columns; column < shown.length; column++) {
+    if (shown[column]) throw new DamagedError('flags of columns that are not there', section);
   }
   return shown;
 }
 
 function addDense(
   data: Uint8Array,
-  { component, width, start }: Column,
+  { component, width, start }: DenseColumn,
   count: number,
   step: number,
-  rows: Float32Array,
-  target: Float32Array,
+  rows: Float64Array,
+  { dc, rest }: ShVectors,
 ): void {
   if (width === 0) return;
   const integers = scratch(0, count);
   signedColumn(data, start, width, count, integers);
-  const row = rowOf(rows, component, target, count);
+  const length = rest.length / count;
+  const first = component * (length + 3);
   for (let i = 0; i < count; i++) {
-    if (integers[i] !== 0) addRow(target, i, row, clamp(integers[i]! * step));
+    if (integers[i] === 0) continue;
+    const value = clamp(integers[i]! * step);
+    for (let k = 0; k < 3; k++) dc[3 * i + k]! += value * rows[first + k]!;
+    const at = i * length;
+    for (let k = 0; k < length; k++) rest[at + k]! += value * rows[first + 3 + k]!;
   }
 }
 
+/** Adds sparse columns leaf by leaf: each leaf's values are gathered, then every element summed once. */
 function addSparse(
   data: Uint8Array,
-  { flags, start, width, shown, sparse }: SparseColumns,
+  { components, flags, shown, total, start, width }: SparseColumns,
   count: number,
   step: number,
-  rows: Float32Array,
-  target: Float32Array,
+  rows: Float64Array,
+  { dc, rest }: ShVectors,
 ): void {
-  const steps = Float64Array.from({ length: 256 }, (_, n) => clamp(unzigzag(n + 1, 0) * step));
-  let taken = start;
-  sparse.forEach((component, column) => {
-    const bit = 1 << (7 - (column & 7));
-    const plane = flags + (column >> 3) * count;
-    const row = rowOf(rows, component, target, count);
-    for (let i = 0; i < count; i++) {
-      if ((data[plane + i]! & bit) === 0) continue;
-      const value = width === 1 ? steps[data[taken]!]! : valueAt(data, taken, width, shown, step);
-      addRow(target, i, row, value);
-      taken += 1;
-    }
-  });
-}
-
-function rowOf(rows: Float32Array, component: number, target: Float32Array, count: number): Float32Array {
-  const size = target.length / count;
-  return rows.subarray(component * size, (component + 1) * size);
-}
-
-function addRow(target: Float32Array, leaf: number, row: Float32Array, value: number): void {
-  const size = row.length;
-  const at = leaf * size;
-  for (let k = 0; k < size; k++) target[at + k]! += value * row[k]!;
-}
-
-/** The value of an entry of sparse columns: its unsigned form is the entry plus 1, modulo 2^64. */
-function valueAt(data: Uint8Array, place: number, width: number, shown: number, step: number): number {
-  let low = lowWord(data, place, width, shown) + 1;
-  let high = highWord(data, place, width, shown);
-  if (low === 2 ** 32) {
-    low = 0;
-    high = (high + 1) >>> 0;
+  const values = scratch(0, total);
+  sparseValues(data, start, width, total, step, values);
+  const size = rest.length / count + 3;
+  const rowStarts = Int32Array.from(components, (component) => component * size);
+  const next = new Int32Array(components.length); // of each column's values
+  for (let column = 1; column < next.length; column++) {
+    next[column] = next[column - 1]! + shown[column - 1]!;
   }
-  return clamp(unzigzag(low, high) * step);
+  const leafValues = new Float64Array(components.length);
+  const leafRows = new Int32Array(components.length);
+  for (let i = 0; i < count; i++) {
+    let own = 0;
+    for (let plane = flags + i, first = 0; first < components.length; plane += count, first += 8) {
+      for (let bits = data[plane]!; bits !== 0; ) {
+        const bit = Math.clz32(bits) - 24;
+        bits ^= 0x80 >> bit;
+        leafValues[own] = values[next[first + bit]!++]!;
+        leafRows[own++] = rowStarts[first + bit]!;
+      }
+    }
+    if (own === 0) continue;
+    addRows(rows, leafRows, leafValues, own, 0, 3, dc, 3 * i);
+    addRows(rows, leafRows, leafValues, own, 3, size, rest, i * (size - 3));
+  }
 }
 
-function popCount(byte: number): number {
-  let bits = byte - ((byte >> 1) & 0x55);
-  bits = (bits & 0x33) + ((bits >> 2) & 0x33);
-  return (bits + (bits >> 4)) & 0x0f;
+/** Adds the elements from `from` to `to`, a multiple of three, of some rows times their values. */
+function addRows(
+  rows: Float64Array,
+  starts: Int32Array,
+  values: Float64Array,
+  count: number,
+  from: number,
+  to: number,
+  target: Float32Array,
+  at: number,
+): void {
+  for (let k = from; k < to; k += 3, at += 3) {
+    let red = target[at]!;
+    let green = target[at + 1]!;
+    let blue = target[at + 2]!;
+    for (let entry = 0; entry < count; entry++) {
+      const value = values[entry]!;
+      const row = starts[entry]! + k;
+      red += value * rows[row]!;
+      green += value * rows[row + 1]!;
+      blue += value * rows[row + 2]!;
+    }
+    target[at] = red;
+    target[at + 1] = green;
+    target[at + 2] = blue;
+  }
+}
+
+/** The entries of sparse columns as numbers: their unsigned form is the entry plus 1, modulo 2^64. */
+function sparseValues(
+  data: Uint8Array,
+  start: number,
+  width: number,
+  total: number,
+  step: number,
+  out: Float64Array,
+): void {
+  if (width === 1) {
+    const steps = Float64Array.from({ length: 256 }, (_, n) => clamp(unzigzag(n + 1, 0) * step));
+    for (let i = 0; i < total; i++) out[i] = steps[data[start + i]!]!;
+    return;
+  }
+  for (let i = 0; i < total; i++) {
+    let low = lowWord(data, start + i, width, total) + 1;
+    let high = highWord(data, start + i, width, total);
+    if (low === 2 ** 32) {
+      low = 0;
+      high = (high + 1) >>> 0;
+    }
+    out[i] = clamp(unzigzag(low, high) * step);
+  }
 }

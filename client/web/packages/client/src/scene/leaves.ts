@@ -5,7 +5,7 @@ import { unpackChecked } from '../format/frame.ts';
 import type { ChunkRow } from '../format/rows.ts';
 import { refineShapes } from '../payload/fine.ts';
 import { decodeColors, decodeShapes, readGeometry, type Shapes } from '../payload/geometry.ts';
-import { addSh, type Basis } from '../payload/sh.ts';
+import { addSh, zeroVectors, type Basis, type ShVectors } from '../payload/sh.ts';
 import type { SplatData } from '../update.ts';
 
 /** A chunk as it came, whose hash has been checked. */
@@ -19,7 +19,7 @@ export class Splats {
   readonly childCounts: Uint32Array;
   private shapes: Shapes | null;
   private colors: Float32Array | null;
-  private sums: Float32Array | null = null;
+  private sums: ShVectors | null = null;
   private fine: Packed | null = null;
   private readonly sh: Packed[] = [];
   private isShort = false; // of packed chunks: they have been let go
@@ -34,7 +34,7 @@ export class Splats {
     this.childCounts = geometry.childCounts;
     if (geometry.sh) {
       const { basis, payload } = geometry.sh;
-      this.sums = new Float32Array(this.count * basis.size);
+      this.sums = zeroVectors(this.count, basis);
       addSh(payload, basis, this.count, this.sums, base.row.section);
     }
     this.shapes = decodeShapes(geometry);
@@ -95,22 +95,16 @@ export class Splats {
   private takeColors(): { sh0: Float32Array; shN: Float32Array | null } {
     const sh0 = this.colors ?? decodeColors(this.geometry());
     this.colors = null;
-    const { sums, count } = this;
+    const { sums } = this;
     this.sums = null;
     if (!sums) return { sh0, shN: null };
-    const size = count ? sums.length / count : 3;
-    const rest = size - 3;
-    const shN = new Float32Array(count * rest);
-    for (let i = 0; i < count; i++) {
-      const at = i * size;
-      for (let k = 0; k < 3; k++) sh0[3 * i + k]! += sums[at + k]!;
-      for (let k = 0; k < rest; k++) shN[i * rest + k] = sums[at + 3 + k]!;
-    }
-    return { sh0, shN: rest ? shN : null };
+    const { dc, rest } = sums;
+    for (let i = 0; i < dc.length; i++) sh0[i]! += dc[i]!;
+    return { sh0, shN: rest.length > 0 ? rest : null };
   }
 
-  private sumOf(chunks: readonly Packed[], basis: Basis): Float32Array {
-    const sums = new Float32Array(this.count * basis.size);
+  private sumOf(chunks: readonly Packed[], basis: Basis): ShVectors {
+    const sums = zeroVectors(this.count, basis);
     for (const { row, bytes } of chunks) {
       addSh(unpackChecked(row, bytes), basis, this.count, sums, row.section);
     }

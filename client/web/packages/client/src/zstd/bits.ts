@@ -10,6 +10,14 @@ export function streamBits(source: Uint8Array, start: number, end: number): numb
   return (end - start) * 8 - Math.clz32(last) + 23;
 }
 
+/** The 25 bits, at least, from a bit of the stream that begins at `start`. */
+export function wordAt(source: Uint8Array, start: number, bit: number): number {
+  const byte = start + (bit >>> 3);
+  const word =
+    source[byte]! | (source[byte + 1]! << 8) | (source[byte + 2]! << 16) | (source[byte + 3]! << 24);
+  return word >>> (bit & 7);
+}
+
 /** Reads bits from the end of a stream towards its start. */
 export class BitReader {
   /** Bits that are left; negative once more were read than there are. */
@@ -28,9 +36,9 @@ export class BitReader {
     const left = this.left - count;
     this.left = left;
     if (left < 0) {
-      return left + count > 0 ? (this.at(0) << -left) & ((1 << count) - 1) : 0;
+      return left + count > 0 ? (wordAt(this.source, this.start, 0) << -left) & ((1 << count) - 1) : 0;
     }
-    return this.at(left) & ((1 << count) - 1);
+    return wordAt(this.source, this.start, left) & ((1 << count) - 1);
   }
 
   /** The next `count` bits, up to 31. */
@@ -38,13 +46,5 @@ export class BitReader {
     if (count <= 24) return this.read(count);
     const high = this.read(count - 16);
     return high * 65536 + this.read(16);
-  }
-
-  private at(bit: number): number {
-    const source = this.source;
-    const byte = this.start + (bit >>> 3);
-    const word =
-      source[byte]! | (source[byte + 1]! << 8) | (source[byte + 2]! << 16) | (source[byte + 3]! << 24);
-    return word >>> (bit & 7);
   }
 }

@@ -2,23 +2,19 @@
 
 import { corrupt } from './fault.ts';
 
-/** A decoding table: what each state gives, and where it leads. */
+/** A decoding table: what each of the 2^log states gives, and where it leads. */
 export interface FseTable {
   readonly log: number;
-  readonly symbols: Uint8Array;
-  readonly bits: Uint8Array;
-  /** First of the states that may follow; the bits read are added. */
-  readonly next: Uint16Array;
+  /**
+   * Of each state: its symbol from bit 24, the number of bits to read next from bit 16, and below
+   * the first of the states that may follow, to which these bits are added.
+   */
+  readonly entries: Uint32Array;
 }
 
 /** A table that always gives `symbol`, without reading a bit. */
 export function singleSymbol(symbol: number): FseTable {
-  return {
-    log: 0,
-    symbols: Uint8Array.of(symbol),
-    bits: new Uint8Array(1),
-    next: new Uint16Array(1),
-  };
+  return { log: 0, entries: Uint32Array.of(symbol * 2 ** 24) };
 }
 
 /** A table from `probabilities`, where -1 stands for less than one; they add up to 2^log. */
@@ -42,15 +38,14 @@ export function buildFse(probabilities: ArrayLike<number>, log: number): FseTabl
     }
   }
   if (position !== 0) corrupt('an FSE table does not fill its states');
-  const bits = new Uint8Array(size);
-  const next = new Uint16Array(size);
+  const entries = new Uint32Array(size);
   for (let state = 0; state < size; state++) {
-    const x = counts[symbols[state]!]!++;
-    const count = log - (31 - Math.clz32(x));
-    bits[state] = count;
-    next[state] = (x << count) - size;
+    const symbol = symbols[state]!;
+    const x = counts[symbol]!++;
+    const bits = log - (31 - Math.clz32(x));
+    entries[state] = (symbol << 24) | (bits << 16) | ((x << bits) - size);
   }
-  return { log, symbols, bits, next };
+  return { log, entries };
 }
 
 /** Reads the description of a table from `start`; returns it with where the description ends. */

@@ -50,13 +50,14 @@ function readWeights(source: Uint8Array, start: number, end: number, weights: Ui
   let count = 0;
   for (;;) {
     if (count > 253) corrupt('a Huffman tree has too many weights');
-    weights[count++] = table.symbols[one]!;
-    const bits = table.bits[one]!;
+    const entry = table.entries[one]!;
+    const bits = (entry >>> 16) & 255;
+    weights[count++] = entry >>> 24;
     if (reader.left < bits) {
-      weights[count++] = table.symbols[other]!;
+      weights[count++] = table.entries[other]! >>> 24;
       return count;
     }
-    const state = table.next[one]! + reader.read(bits);
+    const state = (entry & 0xffff) + reader.read(bits);
     one = other;
     other = state;
   }

@@ -19,6 +19,7 @@ const MATCH_BITS = codeBits(
 );
 const MATCH_BASE = bases(MATCH_BITS, 3);
 const MOST_OFFSET_CODE = 31;
+const OFFSET_BASE = Uint32Array.from({ length: MOST_OFFSET_CODE + 1 }, (_, code) => 2 ** code);
 
 const LITERAL_DEFAULT = buildFse(
   [4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1]
@@ -57,62 +58,116 @@ export function runSequences(
       position += 2;
     } else count = ((count - 128) << 8) + source[position++]!;
   }
-  let at = first;
-  let taken = 0;
+  const target = { literals, literalCount, taken: 0, out, at: first, stop };
   if (count > 0) {
-    if (position >= end) corrupt('the sequences section is cut');
-    const modes = source[position++]!;
-    if (modes & 3) corrupt('reserved bits of the sequences section are set');
-    const read = (mode: number, before: FseTable | null, normal: FseTable, most: number, log: number) => {
-      if (mode === 0) return normal;
-      if (mode === 3) return before ?? corrupt('a table is repeated that is not there');
-      if (mode === 1) {
-        const symbol = position < end ? source[position++]! : corrupt('the sequences section is cut');
-        return symbol < most ? singleSymbol(symbol) : corrupt(`a code of ${symbol}`);
-      }
-      const { table, end: after } = readFse(source, position, end, most, log);
-      position = after;
-      return table;
-    };
-    const literalTable = read(modes >> 6, tables.literals, LITERAL_DEFAULT, LITERAL_BITS.length, 9);
-    const offsetTable = read((modes >> 4) & 3, tables.offsets, OFFSET_DEFAULT, MOST_OFFSET_CODE + 1, 8);
-    const matchTable = read((modes >> 2) & 3, tables.matches, MATCH_DEFAULT, MATCH_BITS.length, 9);
-    tables.literals = literalTable;
-    tables.offsets = offsetTable;
-    tables.matches = matchTable;
-    const reader = new BitReader(source, position, end);
-    let literalState = reader.read(literalTable.log);
-    let offsetState = reader.read(offsetTable.log);
-    let matchState = reader.read(matchTable.log);
-    for (let i = 0; i < count; i++) {
-      const offsetCode = offsetTable.symbols[offsetState]!;
-      const value = 2 ** offsetCode + reader.readLong(offsetCode);
-      const matchCode = matchTable.symbols[matchState]!;
-      const matchLength = MATCH_BASE[matchCode]! + reader.read(MATCH_BITS[matchCode]!);
-      const literalCode = literalTable.symbols[literalState]!;
-      const literalLength = LITERAL_BASE[literalCode]! + reader.read(LITERAL_BITS[literalCode]!);
-      if (reader.left < 0) corrupt('the sequences are cut');
-      const offset = nextOffset(repeats, value, literalLength === 0);
-      if (taken + literalLength > literalCount || at + literalLength + matchLength > stop) {
-        corrupt('a sequence is longer than its block');
-      }
-      for (let k = 0; k < literalLength; k++) out[at++] = literals[taken++]!;
-      if (offset > at || offset === 0) corrupt('a match lies before the content');
-      if (offset >= matchLength && matchLength > 32) {
-        out.copyWithin(at, at - offset, at - offset + matchLength);
-        at += matchLength;
-      } else for (const last = at + matchLength; at < last; at++) out[at] = out[at - offset]!;
-      if (i + 1 < count) {
-        literalState = literalTable.next[literalState]! + reader.read(literalTable.bits[literalState]!);
-        matchState = matchTable.next[matchState]! + reader.read(matchTable.bits[matchState]!);
-        offsetState = offsetTable.next[offsetState]! + reader.read(offsetTable.bits[offsetState]!);
-      }
-    }
-    if (reader.left !== 0) corrupt('the sequences have bits to spare');
+    const body = readTables(source, position, end, tables);
+    execute(source, body, end, count, tables, repeats, target);
   } else if (position !== end) corrupt('bytes stand behind the last sequence');
+  const { at, taken } = target;
   if (at + literalCount - taken > stop) corrupt('the literals are longer than their block');
   out.set(literals.subarray(taken, literalCount), at);
   return at + literalCount - taken;
+}
+
+/** Reads the tables of a block, into `tables`; returns where the sequences start. */
+function readTables(source: Uint8Array, start: number, end: number, tables: SequenceTables): number {
+  if (start >= end) corrupt('the sequences section is cut');
+  let position = start;
+  const modes = source[position++]!;
+  if (modes & 3) corrupt('reserved bits of the sequences section are set');
+  const read = (mode: number, before: FseTable | null, normal: FseTable, most: number, log: number) => {
+    if (mode === 0) return normal;
+    if (mode === 3) return before ?? corrupt('a table is repeated that is not there');
+    if (mode === 1) {
+      const symbol = position < end ? source[position++]! : corrupt('the sequences section is cut');
+      return symbol < most ? singleSymbol(symbol) : corrupt(`a code of ${symbol}`);
+    }
+    const { table, end: after } = readFse(source, position, end, most, log);
+    position = after;
+    return table;
+  };
+  tables.literals = read(modes >> 6, tables.literals, LITERAL_DEFAULT, LITERAL_BITS.length, 9);
+  tables.offsets = read((modes >> 4) & 3, tables.offsets, OFFSET_DEFAULT, MOST_OFFSET_CODE + 1, 8);
+  tables.matches = read((modes >> 2) & 3, tables.matches, MATCH_DEFAULT, MATCH_BITS.length, 9);
+  return position;
+}
+
+/** What sequences read from and write to. */
+interface Target {
+  readonly literals: Uint8Array;
+  readonly literalCount: number;
+  taken: number; // of the literals
+  readonly out: Uint8Array;
+  at: number;
+  readonly stop: number;
+}
+
+/** Runs `count` sequences. */
+function execute(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  count: number,
+  tables: SequenceTables,
+  repeats: Uint32Array,
+  target: Target,
+): void {
+  const { literals, literalCount, out, stop } = target;
+  const { log: literalLog, entries: literalEntries } = tables.literals!;
+  const { log: offsetLog, entries: offsetEntries } = tables.offsets!;
+  const { log: matchLog, entries: matchEntries } = tables.matches!;
+  let { at, taken } = target;
+  const reader = new BitReader(source, start, end);
+  let literalState = reader.read(literalLog);
+  let offsetState = reader.read(offsetLog);
+  let matchState = reader.read(matchLog);
+  for (let i = 0; i < count; i++) {
+    const offsetEntry = offsetEntries[offsetState]!;
+    const matchEntry = matchEntries[matchState]!;
+    const literalEntry = literalEntries[literalState]!;
+    const offsetCode = offsetEntry >>> 24;
+    const value = OFFSET_BASE[offsetCode]! + reader.readLong(offsetCode);
+    const matchBits = MATCH_BITS[matchEntry >>> 24]!;
+    const literalBits = LITERAL_BITS[literalEntry >>> 24]!;
+    let matchLength = MATCH_BASE[matchEntry >>> 24]!;
+    let literalLength = LITERAL_BASE[literalEntry >>> 24]!;
+    if (matchBits > 0) matchLength += reader.read(matchBits);
+    if (literalBits > 0) literalLength += reader.read(literalBits);
+    if (reader.left < 0) corrupt('the sequences are cut');
+    const offset = nextOffset(repeats, value, literalLength === 0);
+    if (taken + literalLength > literalCount || at + literalLength + matchLength > stop) {
+      corrupt('a sequence is longer than its block');
+    }
+    for (const last = at + literalLength; at < last; at++) out[at] = literals[taken++]!;
+    if (offset > at || offset === 0) corrupt('a match lies before the content');
+    if (offset >= matchLength && matchLength > 32) {
+      out.copyWithin(at, at - offset, at - offset + matchLength);
+      at += matchLength;
+    } else for (const last = at + matchLength; at < last; at++) out[at] = out[at - offset]!;
+    if (i + 1 < count) {
+      // The bits of the three states lie side by side: 25 at most, but for a rare 26.
+      const ofLiteral = (literalEntry >>> 16) & 255;
+      const ofMatch = (matchEntry >>> 16) & 255;
+      const ofOffset = (offsetEntry >>> 16) & 255;
+      const most = ofLiteral + ofMatch + ofOffset;
+      literalState = literalEntry & 0xffff;
+      matchState = matchEntry & 0xffff;
+      offsetState = offsetEntry & 0xffff;
+      if (most <= 25) {
+        const bits = reader.read(most);
+        literalState += bits >>> (ofMatch + ofOffset);
+        matchState += (bits >>> ofOffset) & ((1 << ofMatch) - 1);
+        offsetState += bits & ((1 << ofOffset) - 1);
+      } else {
+        literalState += reader.read(ofLiteral);
+        matchState += reader.read(ofMatch);
+        offsetState += reader.read(ofOffset);
+      }
+    }
+  }
+  if (reader.left !== 0) corrupt('the sequences have bits to spare');
+  target.at = at;
+  target.taken = taken;
 }
 
 function nextOffset(repeats: Uint32Array, value: number, isShifted: boolean): number {
