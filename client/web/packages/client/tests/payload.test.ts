@@ -1,6 +1,7 @@
 // Columns and Morton codes against obvious twins.
 
 import { expect, test } from 'vitest';
+import { SPARSE_COLUMN } from '../src/constants.ts';
 import { mortonX, mortonY, mortonZ } from '../src/payload/morton.ts';
 import { fromHalf } from '../src/payload/numbers.ts';
 import { signedColumn, unsignedColumn } from '../src/payload/reader.ts';
@@ -72,8 +73,6 @@ test('half floats', () => {
   expect(fromHalf(0x7e00)).toBeNaN();
 });
 
-const SPARSE = 255; // in place of a width
-
 /** An SH payload of these integers, [component][leaf]; a component is sparse or has two planes. */
 function shPayload(values: readonly (readonly number[])[], sparse: readonly boolean[], valueWidth: number, step: number) {
   const count = values[0]!.length;
@@ -81,7 +80,7 @@ function shPayload(values: readonly (readonly number[])[], sparse: readonly bool
   const planes = (column: readonly number[], width: number): number[] =>
     Array.from({ length: width }, (_, plane) => column.map((value) => (value >>> (8 * plane)) & 255)).flat();
   const flagged = values.filter((_, component) => sparse[component]);
-  const bytes = sparse.map((is) => (is ? SPARSE : 2));
+  const bytes: number[] = sparse.map((is) => (is ? SPARSE_COLUMN : 2));
   values.forEach((column, component) => {
     if (!sparse[component]) bytes.push(...planes(column.map(zigzag), 2));
   });
