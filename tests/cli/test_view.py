@@ -31,7 +31,7 @@ from exgs.codec.format.container import FileHead, PackedChunk, build_file, parse
 from exgs.codec.format.facts import HomeView, Layer, SceneFacts
 from exgs.codec.format.frame import pack_frame
 from exgs.codec.format.rows import EMPTY_BOX
-from exgs.codec.measuring.home_view import find_stand, home_view, up_of
+from exgs.codec.measuring.home_view import find_home, home_view, up_of
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.camera import look_at, pinhole
@@ -148,8 +148,7 @@ def test_a_camera_of_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_home_view_is_the_camera_that_shows_most(facts: SceneFacts) -> None:
-    stand = find_stand(box_scene(500), [AWAY, INSIDE, AWAY], up=UP)
-    home = stand.home
+    home = find_home(box_scene(500), [AWAY, INSIDE, AWAY], up=UP).view
     camera = home_camera(home, UP, *SIZE)
     np.testing.assert_allclose(camera.viewmat, INSIDE.viewmat, atol=1e-9)
     assert 0.5 < np.linalg.norm(home.forward) < 4

@@ -1,4 +1,4 @@
-"""Cameras of another frame or unit are named, and can't make the whole file much worse."""
+"""Cameras in another frame or unit cause a warning, and can't make the whole file much worse."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def away(matrix: Any) -> None:
     [
         (times(10), r"in 16 of 16 cameras it is \d+ pixels across"),
         (times(10_000), "in 16 of 16 cameras it is less than a pixel across"),
-        (transposed, r"in \d+ of 16 cameras it lies outside of the picture"),
-        (away, r"in \d+ of 16 cameras it lies outside of the picture"),
-        (times(0.001), "all cameras stand within"),
+        (transposed, r"in \d+ of 16 cameras it lies outside the picture"),
+        (away, r"in \d+ of 16 cameras it lies outside the picture"),
+        (times(0.001), "all cameras are within"),
     ],
 )
-def test_what_speaks_against_cameras_is_said(change: Any, message: str) -> None:
+def test_cameras_that_do_not_fit_cause_a_warning(change: Any, message: str) -> None:
     with pytest.warns(SceneWarning, match=message):
         check_cameras(blob(), changed(around(), change))
 
 
-def test_cameras_of_the_scene_are_let_through() -> None:
+def test_cameras_of_the_scene_cause_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_cameras(blob(), around())

@@ -67,12 +67,12 @@ def test_pictures_come_nearer_to_the_scene(scene: Gaussians, blurred: Gaussians)
         np.testing.assert_array_equal(getattr(again, field.name), getattr(got, field.name))
 
 
-def test_what_cannot_be_bettered_stays_as_it_is(scene: Gaussians) -> None:
+def test_proxies_without_error_stay_unchanged(scene: Gaussians) -> None:
     got = distill(Gaussians.empty(), scene, CAMERAS, pictures(scene), RASTERIZER, steps=8)
     assert got is scene
 
 
-def test_there_is_nothing_to_do_without_proxies_steps_or_a_view_to_judge(
+def test_without_proxies_steps_or_validation_view_nothing_changes(
     scene: Gaussians, blurred: Gaussians
 ) -> None:
     references = pictures(scene)

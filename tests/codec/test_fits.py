@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from exgs.codec.measuring.directions import sh_basis
-from exgs.codec.measuring.home_view import root_surface
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import ErrorBook, evenly, scaled, shrunk
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, shrunk
 from exgs.codec.merging.colorfit import fit_colors
 from exgs.scene.backends import default_rasterizer
-from exgs.scene.camera import Camera, look_at
+from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, Gaussians
 from tests.codec.encoding import ball, ring
 
@@ -21,7 +20,7 @@ CAMERAS = ring(3, size=(24, 18)).cameras
 
 
 def weights_of(scene: Gaussians, camera: Camera) -> np.ndarray:
-    """Blending weights [pixels, N], one Gaussian lit at a time."""
+    """Blending weights [pixels, N], one white Gaussian at a time."""
     rasterizer = default_rasterizer()
     columns = []
     for index in range(len(scene)):
@@ -40,16 +39,6 @@ def test_scores_are_sums_of_blending_weights() -> None:
     np.testing.assert_array_equal(got.base_color, scene.sh0)
     assert (got.distance > 1).all()
     assert (got.pixel_size > 0).all()
-
-
-def test_a_view_is_worth_the_surface_that_it_sees() -> None:
-    scene = ball(12, 0)
-    near, *_ = CAMERAS
-    away = look_at((0, 0, -9), (0, 0, -20), (0, -1, 0), near.K, near.width, near.height)
-    got = measure_importance(scene, [near, away], default_rasterizer())
-    seen = weights_of(scene, near).sum(axis=0) > 0
-    assert got.view_worth[0] == pytest.approx(root_surface(scene)[seen].sum(), rel=1e-5)
-    assert got.view_worth[1] == 0
 
 
 def test_base_colours_are_the_mean_of_what_is_seen() -> None:
@@ -81,11 +70,13 @@ def test_directions_seen_are_averaged_in_each_region_by_energy() -> None:
         for i, region in enumerate(regions):
             sums[region] += squares[i] * np.outer(basis[i], basis[i])
             energy[region] += squares[i]
-    np.testing.assert_allclose(got.seen[:2], sums[:2] / energy[:2, None, None], rtol=1e-3)
-    np.testing.assert_allclose(got.seen[2], np.eye(9) / (4 * np.pi), rtol=1e-6)  # holds nothing
+    np.testing.assert_allclose(got.sh_moments[:2], sums[:2] / energy[:2, None, None], rtol=1e-3)
+    np.testing.assert_allclose(
+        got.sh_moments[2], np.eye(9) / (4 * np.pi), rtol=1e-6
+    )  # an empty region
 
 
-def test_what_is_hidden_keeps_a_place_and_no_score() -> None:
+def test_unseen_gaussians_have_no_score_and_finite_values() -> None:
     scene = ball(10, 1)
     far = scene.means.copy()
     far[3] = [0, -500, 0]
@@ -107,27 +98,27 @@ def test_the_colour_fit_is_the_least_squares_solution(channel: int) -> None:
     a = np.concatenate([weights_of(start, camera) for camera in CAMERAS])[:, free]
     pictures = [rasterizer.render(start, camera).rgb for camera in CAMERAS]
     residual = (np.array(references) - np.array(pictures)).reshape(-1, 3)
-    normal = a.T @ a + 2.0 * np.eye(int(free.sum()))  # the pull to the start: two pixels' worth
+    normal = a.T @ a + 2.0 * np.eye(int(free.sum()))  # regularisation
     change = np.linalg.solve(normal, a.T @ residual.astype(np.float64))[:, channel] / SH_C0
     np.testing.assert_allclose((got - start.sh0)[free, channel], change, atol=2e-3)
 
 
-def test_errors_are_booked_to_the_tiles_that_make_them() -> None:
+def test_errors_are_attributed_to_the_tiles_that_cause_them() -> None:
     scene = ball(20, 0)
     tile = (scene.means[:, 0] > 0).astype(np.int64)
-    book = ErrorBook(scene, tile, 2, CAMERAS, default_rasterizer())
-    book.draw(scene)
+    errors = TileErrors(scene, tile, 2, CAMERAS, default_rasterizer())
+    errors.add_state(scene)
     wrong = scene.sh0.copy()
     wrong[tile == 1] += 1
-    book.draw(replace(scene, sh0=wrong))
-    whole, spoilt = book.errors_by_tile()
+    errors.add_state(replace(scene, sh0=wrong))
+    whole, spoilt = errors.by_tile()
     np.testing.assert_allclose(whole, 0, atol=1e-9)
     assert spoilt[1] > 3 * spoilt[0] > 0
 
 
 def test_cameras_are_picked_evenly_and_never_enlarged() -> None:
-    assert evenly(CAMERAS, 10) == list(CAMERAS)
-    assert len(evenly(ring(40).cameras, 7)) == 7
+    assert evenly_spaced(CAMERAS, 10) == list(CAMERAS)
+    assert len(evenly_spaced(ring(40).cameras, 7)) == 7
     assert scaled(CAMERAS[0], 100) is CAMERAS[0]
     small = scaled(CAMERAS[0], 12)
     assert (small.width, small.height) == (12, 9)

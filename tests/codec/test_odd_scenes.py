@@ -17,7 +17,7 @@ from exgs.codec.decoding.decode import decode, open_scene, verify
 from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import SceneError
 from exgs.codec.measuring.picture_error import scaled
-from exgs.codec.merging.agglomerate import agglomerate, as_blobs
+from exgs.codec.merging.agglomerate import agglomerate, as_mixture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, pinhole
 from exgs.scene.cameras import CameraSet
@@ -158,7 +158,7 @@ def _with(values: np.ndarray, row: int, value: float) -> np.ndarray:
     ("options", "word"),
     [
         ({"quality": "medium"}, "low, default, high"),
-        ({"score": "size"}, "worth, energy"),
+        ({"score": "size"}, "combined, energy"),
         ({"views": 0}, "1 or more"),
         ({"seed": -1}, "0 or more"),
     ],
@@ -208,9 +208,9 @@ def test_two_scenes_can_be_encoded_at_once(tmp_path: Path) -> None:
     def work(name: str) -> None:
         try:
             scene = ball(400)
-            blobs = as_blobs(scene, scene.sh0, *(np.ones(400) for _ in range(3)))
+            mixture = as_mixture(scene, scene.sh0, *(np.ones(400) for _ in range(3)))
             for _ in range(20):
-                agglomerate(blobs, np.zeros(400, np.int64), 50)
+                agglomerate(mixture, np.zeros(400, np.int64), 50)
             encode(scene, tmp_path / name, LOW)
         except BaseException as fault:
             faults.append(fault)

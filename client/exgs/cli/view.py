@@ -20,7 +20,7 @@ from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.decoding.decode import as_scene
 from exgs.codec.decoding.home_camera import home_camera
 from exgs.codec.format.facts import HomeView, SceneFacts
-from exgs.codec.measuring.home_view import Stand, find_stand, home_view
+from exgs.codec.measuring.home_view import Home, find_home, home_view
 from exgs.present.screen import ChooseCamera
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import read_cameras
@@ -127,24 +127,22 @@ def one_view(
     scene = Scene.of(drawn)
     if isinstance(chosen, CameraOfFile):
         return camera_of_file(chosen, size).relative_to(scene.origin)
-    stand = stand_of(scene, facts)
+    home = scene_home(scene, facts)
     if chosen is None:
-        return home_camera(stand.home, stand.up, *size)
-    return _on_orbit(chosen, stand, size)
+        return home_camera(home.view, home.up, *size)
+    return _on_orbit(chosen, home, size)
 
 
-def stand_of(scene: Scene, facts: SceneFacts | None) -> Stand:
+def scene_home(scene: Scene, facts: SceneFacts | None) -> Home:
     """The home view in the facts of a file, or else one computed from the scene.
 
     Raises InputError if the scene is empty.
     """
     if facts is not None and facts.home is not None:
-        return Stand(facts.home, facts.up)
+        return Home(facts.home, facts.up)
     if not len(scene):
         raise InputError("there is nothing to look at yet; allow more bytes")
-    return find_stand(
-        scene.gaussians, up=facts.up if facts else None, antialiased=scene.antialiased
-    )
+    return find_home(scene.gaussians, up=facts.up if facts else None, antialiased=scene.antialiased)
 
 
 def camera_of_file(chosen: CameraOfFile, size: Size) -> Camera:
@@ -183,10 +181,10 @@ def path_view(path: Path, size: Size) -> ChooseCamera:
     return choose
 
 
-def _on_orbit(orbit: Orbit, stand: Stand, size: Size) -> Camera:
-    forward = np.array(stand.home.forward)
-    target = np.array(stand.home.eye) + forward
-    above = np.array(stand.up) / (np.linalg.norm(stand.up) or 1.0)
+def _on_orbit(orbit: Orbit, home: Home, size: Size) -> Camera:
+    forward = np.array(home.view.forward)
+    target = np.array(home.view.eye) + forward
+    above = np.array(home.up) / (np.linalg.norm(home.up) or 1.0)
     side = np.eye(3)[np.abs(above).argmin()]
     east = np.cross(above, side)
     east /= np.linalg.norm(east)

@@ -1,7 +1,7 @@
-"""Packing the cells of one layer: leaves and proxies become chunks, and what a decoder gets.
+"""Packs the cells of one layer into chunks, and decodes them again.
 
-Everything that is measured later (colours, SH, gains) starts from the decoded values, so that
-quantization errors are mended where a later step can mend them.
+Later steps of the encoder (colour fits, SH, gains) start from the decoded values, so that they can
+compensate quantization errors.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 T = TypeVar("T")
 U = TypeVar("U")
 
-Members = npt.NDArray[np.int64]  # [n] index into the scene that is packed
+Members = npt.NDArray[np.int64]  # [n] indices into the scene that is packed
 Steps = Callable[[Members], GeometrySteps]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedCell:
-    """One geometry chunk of a cell, LEAF or PROXY."""
+    """The LEAF or PROXY chunk of a cell."""
 
     tile: int
     chunk: PackedChunk
     members: Members  # in payload order
-    decoded: Gaussians  # [n] what a decoder gets, with the SH of proxies
-    base: FloatArray  # [n, 3] degree-0 coefficients that it gets before it adds these
-    is_rough: bool  # positions are not what was asked for: the cell is too wide for its grid
+    decoded: Gaussians  # [n] decoded values, with the SH of proxies
+    base: FloatArray  # [n, 3] decoded degree-0 coefficients, without the SH of proxies
+    is_rough: bool  # positions are coarser than wanted: the cell is too wide for its grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class PackedFine:
 
     tile: int
     chunk: PackedChunk
-    decoded: Gaussians  # [n] what a decoder gets
+    decoded: Gaussians  # [n] decoded values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +60,8 @@ class PackedSh:
 
     tile: int
     chunk: PackedChunk
-    basis: int  # its number
-    vectors: FloatArray  # [n, D] what a decoder adds to the leaves
+    basis: int  # number of its SH basis
+    vectors: FloatArray  # [n, D] decoded vectors, which are added to the leaves
 
 
 def pack_cells(
@@ -73,50 +73,52 @@ def pack_cells(
     steps: Steps,
     thorough: bool,
     *,
-    also: Iterable[int] = (),
+    extra_tiles: Iterable[int] = (),
     sh: Callable[[Members], ProxySh | None] | None = None,
 ) -> list[PackedCell]:
-    """The cells of `layer`.
+    """The packed cells of a layer, by tile.
 
-    Tiles without members are left out unless they stand in `also`.
+    Tiles without Gaussians have no cell unless they are in `extra_tiles`. Raises SceneError if a
+    cell has more Gaussians than a chunk can hold.
 
     Args:
         kind: LEAF or PROXY.
-        scene: [N] Gaussians, with the colours to show.
-        fine_tile: [N] finest tile of each.
-        cut: how the layer is cut into cells.
-        steps: quantizer steps for the members of a cell.
-        thorough: whether packing may take long.
-        also: tiles that have a cell with nothing in them too.
-        sh: of proxies, the view dependence of the members of a cell.
+        layer: number of the layer.
+        scene: N Gaussians; the colours are degree-0 coefficients.
+        fine_tile: [N] finest tile of each Gaussian.
+        cut: division of the layer into cells.
+        steps: returns the quantization steps for the members of a cell.
+        thorough: whether to compress slowly, for fewer bytes.
+        extra_tiles: tiles that get a cell even if it is empty.
+        sh: for proxies, returns the SH of the members of a cell.
     """
 
-    groups = _grouped(fine_tile // cut.span)
+    groups = _indices_by_label(fine_tile // cut.span)
 
     def pack(tile: int) -> PackedCell:
         members = groups.get(tile, np.empty(0, np.int64))
         if len(members) > MAX_CHUNK_COUNT:
             raise SceneError(
                 f"{len(members)} Gaussians lie in one place, a chunk can hold {MAX_CHUNK_COUNT};"
-                " remove those that are alike"
+                " remove duplicates"
             )
         child = cut.children_of(fine_tile[members])
-        shown = sh(members) if sh is not None and len(members) else None
+        coded_sh = sh(members) if sh is not None and len(members) else None
         packed = pack_geometry(
             scene.select(members),
             child,
             cut.children,
             steps(members),
-            sh_components=shown.components if shown else 0,
+            sh_components=coded_sh.components if coded_sh else 0,
         )
         columns = packed.columns
-        if shown is not None:
-            columns = columns + pack_proxy_sh(shown.select(packed.order))
+        if coded_sh is not None:
+            columns = columns + pack_proxy_sh(coded_sh.select(packed.order))
         decoded, _, vectors = unpack_proxies(
             b"".join(columns),
             count=len(members),
             child_count=cut.children,
-            sh_degree=shown.sh_degree if shown else 0,
+            sh_degree=coded_sh.sh_degree if coded_sh else 0,
             section="encoder",
         )
         base = decoded.sh0
@@ -125,7 +127,7 @@ def pack_cells(
         chunk = _chunk(kind, layer, tile, len(members), columns, thorough)
         return PackedCell(tile, chunk, members[packed.order], decoded, base, packed.is_rough)
 
-    return _each(pack, sorted({*groups, *also}), thorough)
+    return _pack_all(pack, sorted({*groups, *extra_tiles}), thorough)
 
 
 def pack_fine_cells(
@@ -135,7 +137,7 @@ def pack_fine_cells(
     steps: Steps,
     thorough: bool,
 ) -> list[PackedFine]:
-    """One FINE chunk for each of `cells`, which were packed as leaves from `scene`."""
+    """One FINE chunk for each of `cells`, which are the packed leaves of `scene` in a layer."""
 
     def pack(cell: PackedCell) -> PackedFine:
         columns = pack_fine(scene.select(cell.members), cell.decoded, steps(cell.members))
@@ -143,7 +145,7 @@ def pack_fine_cells(
         chunk = _chunk(ChunkKind.FINE, layer, cell.tile, len(decoded), columns, thorough)
         return PackedFine(cell.tile, chunk, decoded)
 
-    return _each(pack, cells, thorough)
+    return _pack_all(pack, cells, thorough)
 
 
 def pack_sh_cells(
@@ -155,32 +157,43 @@ def pack_sh_cells(
     steps: Sequence[float],
     thorough: bool,
 ) -> list[PackedSh]:
-    """One SH chunk for each of `cells`, coding its `vectors` [n, D] in its basis with its step."""
+    """One SH chunk for each of `cells`.
+
+    Args:
+        layer: number of the layer.
+        cells: packed leaves.
+        vectors: [n, D] residual vectors in payload order, for each cell.
+        transform: the SH bases of the file.
+        bases: number of the basis, for each cell.
+        steps: quantization step, for each cell.
+        thorough: whether to compress slowly, for fewer bytes.
+    """
 
     def pack(item: tuple[PackedCell, FloatArray, int, float]) -> PackedSh:
-        cell, wanted, basis, step = item
-        columns = pack_sh(quantize(wanted, transform, basis, step), step, basis)
+        cell, residuals, basis, step = item
+        columns = pack_sh(quantize(residuals, transform, basis, step), step, basis)
         decoded = unpack_sh(
-            b"".join(columns), transform.basis, count=len(wanted), section="encoder"
+            b"".join(columns), transform.basis, count=len(residuals), section="encoder"
         )
-        chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(wanted), columns, thorough)
+        chunk = _chunk(ChunkKind.SH, layer, cell.tile, len(residuals), columns, thorough)
         return PackedSh(cell.tile, chunk, basis, decoded)
 
-    return _each(pack, zip(cells, vectors, bases, steps, strict=True), thorough)
+    return _pack_all(pack, zip(cells, vectors, bases, steps, strict=True), thorough)
 
 
-def _grouped(labels: npt.NDArray[np.int64]) -> dict[int, Members]:
-    """Where each of the `labels` [N] stands, in rising order."""
+def _indices_by_label(labels: npt.NDArray[np.int64]) -> dict[int, Members]:
+    """The indices of each value in `labels` [N], in ascending order."""
     counts = np.bincount(labels)
     used = np.flatnonzero(counts)
     parts = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts[used])[:-1])
     return dict(zip(used.tolist(), parts, strict=True)) if len(used) else {}
 
 
-def _each(pack: Callable[[T], U], items: Iterable[T], thorough: bool) -> list[U]:
-    """`pack` of every item: zstd's long searches side by side, short ones in turn.
+def _pack_all(pack: Callable[[T], U], items: Iterable[T], thorough: bool) -> list[U]:
+    """`pack` of every item, in parallel threads if `thorough`.
 
-    Without the searches packing is many short steps, and threads wait for each other.
+    Thorough compression releases the GIL for long periods. Fast packing is many short steps under
+    the GIL, which threads would slow down.
     """
     return in_threads(pack, items) if thorough else [pack(item) for item in items]
 
@@ -190,8 +203,8 @@ def _chunk(
 ) -> PackedChunk:
     buffers: list[Buffer] = list(columns)
     packed, raw_bytes = pack_frame(buffers, thorough=thorough)
-    # A file may hold few Gaussians beyond its bytes (MAX_FREE_COUNT): where many are alike, their
-    # chunk is stored as it is.
+    # The format limits the Gaussians per byte (MAX_FREE_COUNT). Chunks of many equal Gaussians
+    # compress to less than that, so they are stored uncompressed.
     if kind in (ChunkKind.LEAF, ChunkKind.PROXY) and len(packed) < count:
         packed = store_frame(buffers)
     return PackedChunk(kind, layer, tile, count, 0.0, raw_bytes, packed)

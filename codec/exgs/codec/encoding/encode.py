@@ -1,7 +1,8 @@
-"""Encoding: a trained scene in, one progressive file out.
+"""The encoder: writes a trained scene as a progressive file.
 
-The encoder scores the Gaussians by rendering, sorts them into layers and tiles, quantizes them,
-makes proxies for later layers, measures the gain of each chunk, and writes chunks by gain per byte.
+It measures the importance of the Gaussians by rendering, assigns them to layers and tiles,
+quantizes them, makes proxies for later layers, measures the gain of each chunk, and writes the
+chunks in the order of gain per byte.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
 from exgs.codec.format.frame import content_hash
 from exgs.codec.measuring.camera_check import are_plausible, check_cameras
-from exgs.codec.measuring.home_view import VISIBLE_OPACITY, Stand, find_stand, find_up
+from exgs.codec.measuring.home_view import VISIBLE_OPACITY, Home, find_home, find_up
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
 from exgs.codec.measuring.quality_table import measure_quality
 from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.codec.measuring.viewpoints import (
     Viewpoints,
-    floor_views,
+    bound_views,
     made_up_viewpoints,
     photographed_viewpoints,
 )
@@ -55,7 +56,7 @@ from exgs.scene.scene import Scene, Vector
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
 Quality = Literal["low", "default", "high"]
-Score = Literal["worth", "energy", "contribution", "ugc"]
+Score = Literal["combined", "energy", "contribution", "ugc"]
 
 _EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
@@ -89,20 +90,31 @@ _EFFORTS: dict[Quality, Effort] = {
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
 }
-_LEAST_EXTENT = 0.1  # world units; nothing nearer to an eye than 0.01 is drawn
+_EXTENT_MIN = 0.1  # world units; nothing within 0.01 of the camera is drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodeOptions:
-    """Choices of an encoder.
+    """Options of `encode`. Raises ValueError for values out of range.
 
-    `cameras` are those of the scene's photographs, of which every 8th is kept to judge by; without
-    them views are made up. `views` is how many to score from: 40, or 10 at quality low, where it is
-    None. `proxies=False` makes the plain pruned layers of ExGS. `score` orders the Gaussians: by
-    worth (what their removal costs; the default with proxies), by energy (sum of w^2; the default
-    without them), by contribution (sum of w), or as ExGS does. `home` and `up` are what
-    the file says of itself, in the source's frame; where they are None they are found. Raises
-    ValueError for other values.
+    Attributes:
+        quality: the encoding time: `low` is fastest, `high` gives the best quality for the bytes.
+        seed: of the generated views.
+        views: number of views on which importance is measured; None for 40, or 10 with quality
+            `low`.
+        cameras: the cameras of the scene's photographs, of which every 8th is a held-out view; None
+            for generated views.
+        name: title in the file.
+        credit: author in the file.
+        license: licence in the file.
+        proxies: whether layers have proxies; False for the pruned layers of ExGS.
+        score: the measure that orders the Gaussians. `combined` is the error without the Gaussian
+            plus 0.6 times its energy, both normalised (the default with proxies); `energy` is the
+            sum of w^2 (the default without proxies), `contribution` the sum of w, with w the
+            blending weights; `ugc` is the score of ExGS.
+        home: the home view, in the frame of the source; None to choose one.
+        up: the up direction, in the frame of the source; None to find it from the cameras or from
+            the floor of the scene.
     """
 
     quality: Quality = "default"
@@ -131,10 +143,10 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class EncodeReport:
-    """What an encoder has done."""
+    """The result of `encode`."""
 
-    gaussians: int
-    dropped: int  # Gaussians too faint to be drawn from anywhere, or of no use
+    gaussians: int  # in the file
+    dropped: int  # Gaussians that are invalid or too transparent to be drawn
     file_bytes: int
     scene_hash: bytes  # [16]
     layers: tuple[Layer, ...]
@@ -150,14 +162,24 @@ def encode(
     *,
     rasterizer: Rasterizer | None = None,
 ) -> EncodeReport:
-    """Write `scene` to `out_path` as a progressive .exgs file; an old file stays until it is done.
+    """Write `scene` to `out_path` as a progressive .exgs file.
 
-    The same scene, options and rasterizer give the same bytes on the same kind of processor.
-    `progress` is told each stage and the share of it that is done. Values that no reader lets
-    through (not finite, scales of 0, quaternions of other lengths) are repaired or dropped with a
-    SceneWarning, as `read_ply` does. Raises SceneError for a scene with nothing to draw or too
-    many Gaussians, cameras that see none of it, or texts that no file can hold; OSError where the
-    file can't be written.
+    An existing file is replaced when the new one is complete. The same scene, options and
+    rasterizer give the same bytes on the same type of processor. Invalid Gaussians (values that are
+    not finite, scales of 0, quaternions that are not unit) are repaired or dropped with a
+    SceneWarning, as in `read_ply`.
+
+    Args:
+        scene: the scene, or its Gaussians.
+        out_path: the file to write, in an existing folder.
+        options: defaults are used if None.
+        progress: called with the name of the stage and the share of it that is done.
+        rasterizer: the default rasterizer if None.
+
+    Raises:
+        SceneError: the scene has no visible or too many Gaussians, the cameras see none of them, or
+            a text can't be stored.
+        OSError: the file can't be written.
     """
     options = options or EncodeOptions()
     given = scene if isinstance(scene, Scene) else Scene(scene)
@@ -177,8 +199,8 @@ def encode(
     chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
 
     stages.enter("measuring")
-    stand = _stand(replace(given, gaussians=gaussians), options)
-    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, stand, options)
+    home = _home(replace(given, gaussians=gaussians), options)
+    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, home, options)
     poster = b""
     if facts.home is not None:
         poster = draw_poster(gaussians, facts.home, facts.up, rasterizer)
@@ -208,7 +230,7 @@ def encode(
 
 
 def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: EncodeOptions) -> None:
-    """Refuse before any work what could not be written at its end."""
+    """Raise for requests that would otherwise fail only when the file is written."""
     if not Path(out_path).absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
     for name, text in (
@@ -225,11 +247,11 @@ def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: Enco
 
 
 def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
-    """The Gaussians that can be drawn at all, their values repaired."""
+    """The valid Gaussians with a visible opacity."""
     scene = require_sound(given, options.name or "the scene")
     scene = scene.select(scene.opacities >= VISIBLE_OPACITY)
     if not len(scene):
-        raise SceneError("the scene has no Gaussian that can be seen")
+        raise SceneError("the scene has no visible Gaussian")
     _warn_of_size(scene)
     return scene
 
@@ -242,9 +264,9 @@ def _layered(
     rasterizer: Rasterizer,
     stages: _Stages,
 ) -> LayeredScene:
-    """Cut the scene into tiles, score it from `views`, and assign its layers.
+    """Divide the scene into tiles, measure its importance on `views`, and assign the layers.
 
-    `cameras` are those of the photographs, from which `views` are chosen if there are any.
+    `cameras` are those of the photographs; `views` are some of them, or generated views.
     """
     plan = plan_layers(len(scene), proxies=options.proxies)
     tiles = build_tiles(scene.means, max(layer.tile_level for layer in plan))
@@ -259,39 +281,39 @@ def _layered(
     if cameras is not None:
         check_cameras(scene, cameras.cameras, importance)
         if not are_plausible(scene, cameras.cameras, importance):
-            floor = measure_importance(
-                scene, floor_views(scene, options.seed), rasterizer, regions, 1 << level
+            bound = measure_importance(
+                scene, bound_views(scene, options.seed), rasterizer, regions, 1 << level
             )
-            sensitivity = sensitivity.floored(Sensitivity.of(floor))
+            sensitivity = sensitivity.bounded_below(Sensitivity.of(bound))
 
     stages.enter("layering")
     scores: dict[Score, Callable[[], npt.NDArray[np.floating]]] = {
-        "worth": lambda: importance.worth,
+        "combined": lambda: importance.combined,
         "energy": lambda: importance.energy,
         "contribution": lambda: importance.contribution,
         "ugc": lambda: ugc_scores(scene, views, rasterizer),
     }
-    # Where most is missing and nothing stands for it, what a Gaussian hides is missing as well.
-    score: Score = options.score or ("worth" if options.proxies else "energy")
+    # The removal assumes that the Gaussians behind are present or have proxies.
+    score: Score = options.score or ("combined" if options.proxies else "energy")
     layer_of = assign_layers(scores[score](), scene.means, [layer.leaves for layer in plan])
     return LayeredScene(scene, importance, sensitivity, plan, tiles, fine_tile, layer_of)
 
 
-def _stand(scene: Scene, options: EncodeOptions) -> Stand:
-    """The home view, in the frame of the file, and which way is up."""
+def _home(scene: Scene, options: EncodeOptions) -> Home:
+    """The home view and the up direction, in the frame of the file."""
     cameras = options.cameras.relative_to(scene.origin).cameras if options.cameras else ()
     if options.home is None:
-        return find_stand(scene.gaussians, cameras, up=options.up, antialiased=scene.antialiased)
+        return find_home(scene.gaussians, cameras, up=options.up, antialiased=scene.antialiased)
     x, y, z = (a - b for a, b in zip(options.home.eye, scene.origin, strict=True))
     up = options.up or find_up(scene.gaussians, cameras)
-    return Stand(replace(options.home, eye=(x, y, z)), up)
+    return Home(replace(options.home, eye=(x, y, z)), up)
 
 
 def _facts(
     scene: Scene,
     layered: LayeredScene,
     proxy_counts: Sequence[int],
-    stand: Stand,
+    home: Home,
     options: EncodeOptions,
 ) -> SceneFacts:
     return SceneFacts(
@@ -301,13 +323,13 @@ def _facts(
         encoder=f"exgs {version('exgs')}",
         leaf_count=len(scene.gaussians),
         sh_degree=scene.gaussians.sh_degree,
-        up=stand.up,
+        up=home.up,
         layers=tuple(
             Layer(layer.tile_level, layer.leaves, count, layer.amplification)
             for layer, count in zip(layered.plan, proxy_counts, strict=True)
         ),
         quality=(),
-        home=stand.home,
+        home=home.view,
         antialiased=scene.antialiased,
         origin=scene.origin,
         crs=scene.crs,
@@ -315,12 +337,12 @@ def _facts(
 
 
 def _write(out_path: str | os.PathLike[str], pieces: Iterator[bytes]) -> tuple[int, bytes]:
-    """Write a file, and return its length and its scene hash."""
+    """Write a file; return its length in bytes and its scene hash [16]."""
     size = 0
     head = hashlib.sha256()
     with atomic_write(Path(out_path)) as file:
         for number, piece in enumerate(pieces):
-            if number < 2:  # header and root index name the scene
+            if number < 2:  # the header and the root index
                 head.update(piece)
             file.write(piece)
             size += len(piece)
@@ -328,7 +350,7 @@ def _write(out_path: str | os.PathLike[str], pieces: Iterator[bytes]) -> tuple[i
 
 
 class _Stages:
-    """Names the stages to the caller, and takes their times."""
+    """Reports stages to the caller and measures their wall times."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -359,22 +381,22 @@ class _Stages:
 def _warn_of_size(scene: Gaussians) -> None:
     low, high = np.percentile(scene.means, [5, 95], axis=0)
     extent = max(float((high - low).max()), 2 * float(np.median(scene.scales.max(axis=1))))
-    if extent < _LEAST_EXTENT:
+    if extent < _EXTENT_MIN:
         warnings.warn(
-            f"the scene is {extent:.2g} units across, and what is nearer than 0.01 to an eye is not"
-            " drawn: make it larger",
+            f"the scene is {extent:.2g} units across, and nothing within 0.01 units of the camera"
+            " is drawn: make the scene larger",
             SceneWarning,
             stacklevel=3,
         )
 
 
 def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) -> None:
-    """Raise SceneError where no view shows anything."""
+    """Raise SceneError if no Gaussian contributes to a view."""
     if not contribution.any():
         raise SceneError(
             "the cameras see nothing of the scene: are they in its frame and units?"
             if photographed
-            else "no view shows anything of the scene: it is too small, or too far from the origin"
+            else "no view shows any of the scene: it is too small, or too far from the origin"
         )
 
 

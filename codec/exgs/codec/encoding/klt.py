@@ -1,9 +1,9 @@
-"""Fitting the SH bases: a KLT of what the base colours lack, from where it is seen.
+"""Fits the SH bases of a file: a KLT of the residual SH vectors in each region.
 
-The eigenvectors of the weighted second moments concentrate the energy in few components
-(Karhunen-Loève transform). What counts is the error of the colours that the views see, and these
-look at a scene from some sides only: so orthonormal is meant in the metric of the directions
-seen. Then equal steps mean equal error in what is seen, and what hardly shows costs hardly a bit.
+The Karhunen-Loève transform (KLT) consists of the eigenvectors of the weighted second moments; it
+concentrates the energy in few coefficients. The views see each region from some directions only.
+The bases are orthonormal in the metric of these directions, so that equal quantization steps give
+equal errors of the colours in the views, and components that the views hardly show need few bits.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from exgs.scene.kernel import kernel
 
 _ALL = slice(None)
 
-# Below 0.5: a dead zone that saves more bits than it adds error, the wider around zero.
+# Offsets below 0.5 round toward zero (a dead zone), which saves more bits than it adds error.
 _ROUNDING = 0.44
 _ZERO_ROUNDING = 0.36
 
-# Share of the metric that all directions have alike: other views may look from where none did.
-_EVERYWHERE = 0.08
+# Share of the isotropic part of the metric, for views from other directions than the measured ones.
+_ISOTROPIC_SHARE = 0.08
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShTransform:
-    """The bases of a file, and the coefficients in them: the inverse of what a decoder does."""
+    """The SH bases of a file with their inverses."""
 
     basis: ShBasis
     analysis: npt.NDArray[np.float64]  # [B, D, C]: coefficients = vectors @ analysis[number]
 
     def number(self, tile: int, level: int) -> int:
-        """Which basis the `tile` of a `level` has: one for each tile of a level below."""
+        """The number of the basis of `tile` at `level`."""
         return tile >> level - (len(self.basis.rows).bit_length() - 1)
 
     def coefficients(self, vectors: FloatArray, number: int) -> npt.NDArray[np.float64]:
-        """Coefficients [N, C] of `vectors` [N, D] in the basis of this number."""
+        """Coefficients [N, C] of `vectors` [N, D] in basis `number`."""
         return product(vectors.astype(np.float64), self.analysis[number])
 
 
 def residual_vectors(
     scene: Gaussians, base: FloatArray, index: npt.NDArray[np.integer] | slice = _ALL
 ) -> FloatArray:
-    """What `base` [N, 3] lacks of `scene`, or of those at `index`: [N, 3 + 3K].
+    """SH coefficients [N, 3 + 3K] of the Gaussians at `index`, with `base` [N, 3] subtracted.
 
-    Degree 0 comes first, and channels are innermost.
+    `base` are degree-0 coefficients. Degree 0 comes first, and channels are innermost.
     """
     sh0, rest = scene.sh0[index], scene.shN[index]
-    flat = rest.reshape(len(rest), 3 * rest.shape[1])  # also of no Gaussians
+    flat = rest.reshape(len(rest), 3 * rest.shape[1])  # -1 would fail without Gaussians
     return np.concatenate([sh0 - base, flat], axis=1)
 
 
@@ -60,27 +60,36 @@ def fit_transform(
     vectors: FloatArray,
     weights: npt.NDArray[np.floating],
     regions: npt.NDArray[np.integer],
-    seen: npt.NDArray[np.floating],
+    sh_moments: npt.NDArray[np.floating],
 ) -> ShTransform:
-    """The KLT of `vectors` [N, 3 + 3K] under `weights` [N] in each of the `regions` [N].
+    """The KLT of residual vectors in each region, with rows rounded to float16 as in the file.
 
-    `seen` [B, 1 + K, 1 + K] is the mean of Y Y^T over the directions from which each region is
-    seen, Y being the SH of degree 0 and up. Coefficients are scaled so that their squares, over
-    4 pi, add up to the mean square of the colour that is seen. Rows are as the file stores them.
+    Coefficients are scaled so that the sum of their squares over 4 pi is the mean square of the
+    colour in the viewing directions.
+
+    Args:
+        vectors: [N, D] residual vectors, D = 3 + 3K.
+        weights: [N] weights of the second moments.
+        regions: [N] region of each vector, in [0, B).
+        sh_moments: [B, 1 + K, 1 + K] mean of Y Y^T over the viewing directions of each region, with
+            Y the SH of degree 0 and up.
     """
-    rows = [_fit(vectors[regions == r], weights[regions == r], seen[r]) for r in range(len(seen))]
+    rows = [
+        _fit(vectors[regions == region], weights[regions == region], moments)
+        for region, moments in enumerate(sh_moments)
+    ]
     basis = ShBasis(np.stack(rows).astype(np.float16).astype(np.float32))
     return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
 
 
 def _fit(
-    vectors: FloatArray, weights: npt.NDArray[np.floating], seen: npt.NDArray[np.floating]
+    vectors: FloatArray, weights: npt.NDArray[np.floating], moments: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
     """The rows [D, D] of one basis."""
-    everywhere = np.eye(len(seen)) / (4 * math.pi)
-    metric = (1 - _EVERYWHERE) * seen.astype(np.float64) + _EVERYWHERE * everywhere
+    isotropic = np.eye(len(moments)) / (4 * math.pi)
+    metric = (1 - _ISOTROPIC_SHARE) * moments.astype(np.float64) + _ISOTROPIC_SHARE * isotropic
     root = np.linalg.cholesky(4 * math.pi * np.kron(metric, np.eye(3)))
-    v = vectors.astype(np.float64) @ root  # squares add up to what is seen
+    v = vectors.astype(np.float64) @ root  # the squared norm is 4 pi times the mean squared colour
     _, columns = np.linalg.eigh((v * weights[:, None].astype(np.float64)).T @ v)
     rows: npt.NDArray[np.float64] = np.linalg.solve(root.T, columns[:, ::-1]).T
     rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])[:, None]
@@ -90,10 +99,10 @@ def _fit(
 def quantize(
     vectors: FloatArray, transform: ShTransform, number: int, step: float
 ) -> npt.NDArray[np.int64]:
-    """Coefficients [N, C] of `vectors` [N, D] in steps, with a dead zone around zero."""
+    """Quantized coefficients [N, C] of `vectors` [N, D] in basis `number`, with a dead zone."""
     levels = np.empty((transform.analysis.shape[2], len(vectors)), np.int64)
     _write_levels(transform.coefficients(vectors, number), step, levels)
-    return levels.T  # each column lies together, as it is packed
+    return levels.T  # columns are contiguous, as in the payload
 
 
 @kernel()

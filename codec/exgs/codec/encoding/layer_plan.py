@@ -1,8 +1,9 @@
-"""Quality layers: how many there are, what each holds, and which Gaussians come when.
+"""Plans the layers: their number, their sizes, and the layer of each Gaussian.
 
-The first layers hold proxies alone, a few more bytes each; then true Gaussians arrive in order of
-importance with fewer and fewer proxies for the rest. In every layer each occupied voxel gives its
-best remaining Gaussian first (the voxel-based sampling of ExGS), so that no region goes empty.
+The first layers contain proxies only, each about 3.4 times as many as the one before. Later layers
+add leaves in the order of importance, with fewer proxies for the remaining ones. Each layer first
+takes the best remaining Gaussian of every occupied voxel (voxel-based sampling of ExGS), so that no
+region stays empty.
 """
 
 from __future__ import annotations
@@ -18,51 +19,49 @@ from exgs.codec.constants import MAX_BASES, MAX_CHUNKS, MAX_TILE_LEVEL
 from exgs.codec.errors import SceneError
 from exgs.scene.gaussians import FloatArray
 
-# Proxies of the first layers: about 19 KB, then about 3.4 times more up to a share of the scene,
-# which is larger in small scenes: these have less that repeats.
+# Numbers of proxies in layers without leaves: 2600 (about 19 KB) in the first, growing by a factor
+# of about 3.4 up to a share of the scene. Small scenes are less redundant and have a larger share.
 _FIRST_PROXIES = 2600
 _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.051
 _PROXY_SHARE_MAX = 0.107
 _LARGE_COUNT = 500_000
-_SMALL_COUNT = 20_000  # scenes below it keep as many proxies beside leaves as they begin with
+_SMALL_COUNT = 20_000  # below it, the larger share applies to layers with leaves too
 
-# (share of the scene that has arrived after the layer, its proxies as a share of the scene)
+# (share of the leaves that have arrived after the layer, proxies relative to all leaves)
 _LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
 _LARGE_LEAF_LAYERS = ((0.33, 0.03), (0.68, 0.012), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
-_SINGLE_LAYER_COUNT = 3000  # a scene up to here comes in one piece
+_SINGLE_LAYER_COUNT = 3000  # scenes of up to this many Gaussians have one layer
 
-# Packed bytes of a Gaussian, roughly, and what a chunk should have.
-_GAUSSIAN_BYTES = 8
-_CHUNK_BYTES = 32 << 10
-_FIRST_CHUNK_BYTES = 16 << 10  # of layers without leaves: the first ones to be waited for
+_GAUSSIAN_BYTES = 8  # packed, approximately
+_CHUNK_BYTES = 32 << 10  # target size, packed
+_FIRST_CHUNK_BYTES = 16 << 10  # target size in layers without leaves: clients wait for these
 
-_LEAF_CHUNKS = 4  # of a cell: LEAF, SH twice, FINE
+_LEAF_CHUNKS = 4  # of a cell: LEAF, two SH, FINE
 
-# Gaussians that share an SH basis, about: the basis takes 1.5 KB, and should be saved.
-_REGION_COUNT = 24_000
+_REGION_COUNT = 24_000  # Gaussians per SH basis, about: the basis takes 1.5 KB
 
-# A layer of n Gaussians draws one from each of at most n / _VOXEL_SHARE voxels before all others.
+# A layer of n leaves first takes one leaf from each of at most n / _VOXEL_SHARE voxels.
 _VOXEL_SHARE = 40
-_VOXEL_BITS = 7  # the finest grid has 2^7 voxels a side, the coarsest two
+_VOXEL_BITS = 7  # the finest grid has 2^7 voxels per axis, the coarsest 2
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """What one layer holds."""
+    """The planned contents of one layer."""
 
-    leaves: int  # Gaussians that it adds
-    proxies: int  # merged Gaussians for the rest, 0 where nothing remains
-    tile_level: int  # it is cut into 2^tile_level tiles
-    amplification: float = 1.0  # factor on the scales of leaves while it is the top layer
+    leaves: int
+    proxies: int  # for the leaves of later layers; 0 in the last layer
+    tile_level: int  # the layer has 2^tile_level tiles
+    amplification: float = 1.0  # factor on the scales of leaves while this is the top layer
 
 
 def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
     """The layers of a scene of `count` Gaussians.
 
-    Without `proxies` the layers are plain subsets, as in ExGS, and the survivors are amplified:
-    scales grow by (1 / kept share)^(1/8) while Gaussians are missing.
+    Without `proxies` the layers are subsets of the leaves, as in ExGS, and leaves are amplified by
+    (1 / share of the leaves that have arrived)^(1/8).
     """
     if count <= _SINGLE_LAYER_COUNT:
         return [LayerPlan(count, 0, 0)]
@@ -92,10 +91,10 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
 
 
 def check_plan(plan: Sequence[LayerPlan]) -> None:
-    """Raise SceneError where the chunks of a plan could be more than a file can hold."""
+    """Raise SceneError if `plan` could lead to more chunks than a file can hold."""
     most = 1  # the BASIS
     for layer in plan:
-        # A cell has a PROXY or an empty LEAF, or both, and of its leaves SH twice and FINE.
+        # A cell has PROXY, LEAF (which may be empty) or both; leaves have two SH and a FINE.
         parts = 1 + _LEAF_CHUNKS * bool(layer.leaves) - bool(layer.leaves and not layer.proxies)
         most += parts << layer.tile_level
     if most > MAX_CHUNKS:
@@ -103,14 +102,17 @@ def check_plan(plan: Sequence[LayerPlan]) -> None:
 
 
 def region_level(plan: Sequence[LayerPlan]) -> int:
-    """The tile level of the regions that have an SH basis each: a tile's leaves lie in one."""
+    """The tile level of the regions with one SH basis each; no layer with leaves is coarser."""
     count = sum(layer.leaves for layer in plan)
-    wanted = round(math.log2(max(count / _REGION_COUNT, 1)))
-    return min(wanted, MAX_BASES.bit_length() - 1, *(p.tile_level for p in plan if p.leaves))
+    level = round(math.log2(max(count / _REGION_COUNT, 1)))
+    return min(level, MAX_BASES.bit_length() - 1, *(p.tile_level for p in plan if p.leaves))
 
 
 def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
-    """Plans with a tile level that makes ordinary chunks; levels never decrease."""
+    """Plans with the tile levels that give chunks of about the target size; levels never decrease.
+
+    `sizes` are leaves, proxies and amplification of each layer.
+    """
     plans = []
     level = 0
     for leaves, proxies, amplification in sizes:
@@ -124,9 +126,9 @@ def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
 def assign_layers(
     score: npt.NDArray[np.floating], means: FloatArray, sizes: list[int]
 ) -> npt.NDArray[np.int64]:
-    """The layer [N] of each Gaussian: best `score` first, with a floor per voxel.
+    """The layer [N] of each Gaussian, by descending `score` [N] and with one per voxel first.
 
-    `sizes` are the layers' counts and add up to N.
+    `means` are [N, 3]; `sizes` are the numbers of leaves of the layers, whose sum is N.
     """
     rank = np.argsort(-score, kind="stable")
     layer = np.full(len(score), len(sizes) - 1, np.int64)
@@ -135,7 +137,7 @@ def assign_layers(
             continue
         voxel = _voxels(means[rank], size // _VOXEL_SHARE)
         best = np.zeros(voxel.max() + 1, np.int64)
-        best[voxel[::-1]] = np.arange(len(voxel))[::-1]  # the last one written is the first in rank
+        best[voxel[::-1]] = np.arange(len(voxel))[::-1]  # the last assignment is the best in rank
         first = best[voxel] == np.arange(len(voxel))
         chosen = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:size]
         layer[rank[chosen]] = number

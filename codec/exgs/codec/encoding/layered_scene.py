@@ -1,4 +1,4 @@
-"""A scene that is cut into tiles and layers, with what an encoder has measured of it."""
+"""A scene with its tiles and layers and the measurements of the encoder."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LayeredScene:
-    """N Gaussians and where each of them comes in the file."""
+    """N Gaussians with the tile and the layer of each."""
 
     scene: Gaussians
     importance: Importance
     sensitivity: Sensitivity
     plan: Sequence[LayerPlan]
     tiles: TileTree
-    fine_tile: Index  # [N] of `tiles`
-    layer_of: Index  # [N] of `plan`
+    fine_tile: Index  # [N] finest tile of each Gaussian
+    layer_of: Index  # [N] layer of each Gaussian
 
     @cached_property
     def plain(self) -> Gaussians:
-        """The scene without SH: what layers begin with, and what is merged."""
+        """The scene with SH degree 0."""
         return self.scene.without_sh()
 
     def leaves(self, layer: int) -> Index:
-        """The Gaussians that come with `layer`."""
+        """Indices of the leaves of `layer`."""
         return np.flatnonzero(self.layer_of == layer)
 
-    def rest(self, layer: int) -> Index:
-        """The Gaussians that have not come after `layer`."""
+    def remainder(self, layer: int) -> Index:
+        """Indices of the leaves of all later layers, for which the proxies of `layer` stand in."""
         return np.flatnonzero(self.layer_of > layer)
 
     def cut(self, layer: int) -> Cut:
-        """How `layer` is cut into cells."""
+        """The division of `layer` into cells."""
         level = self.plan[layer].tile_level
-        below = self.plan[layer + 1].tile_level if layer + 1 < len(self.plan) else level
-        return Cut(1 << (self.tiles.level - level), 1 << (below - level))
+        next_level = self.plan[layer + 1].tile_level if layer + 1 < len(self.plan) else level
+        return Cut(1 << (self.tiles.level - level), 1 << (next_level - level))

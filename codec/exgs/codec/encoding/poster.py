@@ -1,4 +1,4 @@
-"""The poster: a small WebP of the home view, to be shown before anything can be decoded."""
+"""The poster: a small WebP of the home view, which can be shown before any chunk is decoded."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from exgs.scene.pictures import to_pixels
 from exgs.scene.rasterizer import Rasterizer
 
 _WIDTH, _HEIGHT = 320, 180
-_OVERSAMPLING = 2  # drawn larger, then shrunk: small pictures show what the screen filter adds
-_MOST_BYTES = 3 << 10  # of the format's 8 KiB: the poster delays the first chunk
+_OVERSAMPLING = 2  # per axis: the screen filter would blur a small picture
+_BYTES_MAX = 3 << 10  # less than the format's 8 KiB, since the poster delays the first chunk
 _QUALITIES = (60, 50, 40, 30, 20, 10, 5, 1)
 
 
 def draw_poster(scene: Gaussians, home: HomeView, up: Vector, rasterizer: Rasterizer) -> bytes:
-    """The WebP of `scene` from its home view, 320 x 180 pixels on black, about 3 KiB."""
+    """A WebP of `scene` from its home view: 320 x 180 pixels, black background, about 3 KiB."""
     camera = home_camera(home, up, _OVERSAMPLING * _WIDTH, _OVERSAMPLING * _HEIGHT)
     image = np.clip(rasterizer.render(scene, camera).rgb, 0, 1)
     blocks = image.reshape(_HEIGHT, _OVERSAMPLING, _WIDTH, _OVERSAMPLING, 3)
@@ -30,6 +30,6 @@ def draw_poster(scene: Gaussians, home: HomeView, up: Vector, rasterizer: Raster
         data = io.BytesIO()
         picture.save(data, "webp", quality=quality, method=6)
         packed = data.getvalue()
-        if len(packed) <= _MOST_BYTES:
+        if len(packed) <= _BYTES_MAX:
             break
     return packed

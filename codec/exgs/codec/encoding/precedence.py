@@ -1,8 +1,8 @@
-"""File order: the chunks that reduce the error most per byte first, parents before children.
+"""File order: chunks by descending gain per byte, with parents before children.
 
-Chunks form trees (a cell needs its ancestor below, SH needs its leaves). Merging every block of
-chunks with its best successor while that raises the ratio gives the optimal sequence for tree
-precedence (Horn 1972, Single-machine job sequencing with treelike precedence ordering).
+Chunks form trees: a cell needs its parent cell, and SH need their leaves. The optimal sequence
+under tree precedence results from merging each block of chunks with its best successor as long as
+that raises the ratio (Horn 1972, Single-machine job sequencing with treelike precedence ordering).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One step of the sequence: chunks that only make sense together."""
+    """One element of the sequence: chunks that are drawn only together."""
 
-    gain: float  # drop of squared error
+    gain: float  # reduction of the squared error
     cost: float  # bytes, > 0
-    parent: int | None  # index of the job that has to come before, less than the own index
+    parent: int | None  # index of the job that must come before; less than this job's index
 
 
 def best_order(jobs: Sequence[Job]) -> list[int]:
-    """Indices of `jobs` by gain per cost, parents first; ties keep the given order.
+    """Indices of `jobs` by descending gain per cost, with parents first; ties keep their order.
 
-    Raises ValueError where a parent does not stand in front of its child.
+    Raises ValueError if the index of a parent is not less than that of its child.
     """
     children: list[list[int]] = [[] for _ in jobs]
     for index, job in enumerate(jobs):
@@ -33,7 +33,7 @@ def best_order(jobs: Sequence[Job]) -> list[int]:
                 raise ValueError(f"job {index} has the parent {job.parent}")
             children[job.parent].append(index)
 
-    # Bottom up: each job heads a block of jobs; `open_` holds the blocks that follow it.
+    # Bottom up, each job is the head of a block of jobs. `following` holds the blocks behind it.
     Block = tuple[float, int, float, float, list[int]]  # -ratio, head, gain, cost, jobs
     following: list[list[Block]] = [[] for _ in jobs]
     heads: list[Block | None] = [None] * len(jobs)

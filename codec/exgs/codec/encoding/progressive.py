@@ -1,7 +1,7 @@
-"""From scored Gaussians to chunks in file order.
+"""From a layered scene to chunks in file order.
 
-Layer by layer: quantize the leaves, code their SH twice (coarse, then what that lacks), put
-proxies in for the rest, and measure by how much each chunk lowers the error of its tiles.
+For each layer: quantize the leaves, code their SH in two passes (coarse, then the residual), and
+make proxies for the leaves of later layers. Then measure the gain of each chunk.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.cells import (
     Members,
+    PackedCell,
     PackedSh,
     pack_cells,
     pack_fine_cells,
@@ -26,35 +27,36 @@ from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
 from exgs.codec.encoding.remainder import FitViews, ProxyEffort, divide_remainders, pack_remainder
 from exgs.codec.format.container import PackedChunk
-from exgs.codec.measuring.picture_error import ErrorBook, evenly, scaled, shrunk, thinned
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, shrunk, thinned
 from exgs.codec.measuring.viewpoints import Viewpoints
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-_ENERGY_FLOOR = 0.01  # of the mean: what the views have hardly seen is not coded at random
+# Added to the energy, relative to the mean: Gaussians that the views hardly see are coded as well.
+_ENERGY_FLOOR = 0.01
 
-# A picture of few large proxies, and nothing else, is fitted at a lower resolution.
-_SMALL_STATE = 12_000
-_SMALL_WIDTH = 320
-_FIT_WIDTH = 480
-_TRAINING_SHARE = 3.5  # pixels of a training view for each proxy of the layer with most
-_TRAINING_PIXELS = (20_000, 60_000)  # of it: at least, and at most where time is spent
-_GAIN_WIDTH = 480
+_FIT_WIDTH = 480  # pixels
+_SMALL_WIDTH = 320  # pixels; for layers of at most _SMALL_PROXIES proxies and no leaves
+_SMALL_PROXIES = 12_000
+_PIXELS_PER_PROXY = 3.5  # of a training view, for the largest number of proxies in a layer
+_TRAINING_PIXELS_MIN = 20_000
+_TRAINING_PIXELS_MAX = {False: 20_000, True: 60_000}  # by `Effort.thorough`
+_GAIN_WIDTH = 480  # pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much time the encoder spends."""
+    """Settings that determine the encoding time."""
 
-    views: int  # to score from, unless it is said
-    fit_views: int
-    training_views: int  # to distil from
-    gain_views: int
-    held_out_views: int  # of the rate-quality table
-    quality_points: int  # of it, at most
-    thorough: bool  # packing
+    views: int  # scoring views, unless `EncodeOptions.views` is set
+    fit_views: int  # for colour fits
+    training_views: int  # for distillation
+    gain_views: int  # for gains
+    held_out_views: int  # for the rate-quality table
+    quality_points: int  # of the rate-quality table, about
+    thorough: bool  # slow compression, and larger training views
     proxies: ProxyEffort
 
 
@@ -65,25 +67,30 @@ def encode_chunks(
     effort: Effort,
     enter_stage: Callable[[str], None],
 ) -> tuple[list[PackedChunk], list[int]]:
-    """All chunks of the file in order, and how many proxies each layer has."""
+    """All chunks in file order, and the number of proxies of each layer.
+
+    `enter_stage` is called with the name of each stage when it starts.
+    """
     enter_stage("quantizing")
     scene, plan = layered.scene, layered.plan
-    with ThreadPoolExecutor(1) as pool:  # packing leaves a core idle
+    with ThreadPoolExecutor(1) as pool:  # packing does not use all cores
         dividing = pool.submit(divide_remainders, layered, effort.proxies)
-        results, transform = _pack_layers(layered, effort)
+        packed, transform = _pack_layers(layered, effort)
         if any(layer.proxies for layer in plan):
             enter_stage("clustering")
         clusters = dividing.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
-    fit = _FitPictures(scene, evenly(viewpoints.fit, effort.fit_views), rasterizer)
-    most_pixels = _TRAINING_PIXELS[int(effort.thorough)]
+    fit = _FitPictures(scene, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
+    most_pixels = _TRAINING_PIXELS_MAX[effort.thorough]
     training = _training_views(layered, viewpoints.training, rasterizer, most_pixels)
+    layers: list[PackedLayer] = []
     for number, layer in enumerate(plan):
-        drawn = Gaussians.concatenate([drawn, results[number].drawn_leaves(refined=True)])
+        drawn = Gaussians.concatenate([drawn, packed[number].drawn_leaves(refined=True)])
+        proxies: list[PackedCell] = []
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
-            results[number].proxies[:] = pack_remainder(
+            proxies = pack_remainder(
                 layered,
                 number,
                 clusters[number],
@@ -93,27 +100,27 @@ def encode_chunks(
                 rasterizer,
                 effort.proxies,
             )
+        layers.append(replace(packed[number], proxies=proxies))
 
-    # Gains are measured where nothing was fitted: there the proxies look too good.
     enter_stage("ordering")
-    gain_cameras = evenly(viewpoints.gains, effort.gain_views)
+    gain_cameras = evenly_spaced(viewpoints.gains, effort.gain_views)
     views = [scaled(camera, _GAIN_WIDTH) for camera in gain_cameras]
-    book = ErrorBook(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
-    chunks = in_order(plan, results, transform, book, layered.tiles.level)
-    return chunks, [sum(len(cell.members) for cell in r.proxies) for r in results]
+    errors = TileErrors(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
+    chunks = in_order(plan, layers, transform, errors, layered.tiles.level)
+    return chunks, [sum(len(cell.members) for cell in layer.proxies) for layer in layers]
 
 
 def _pack_layers(
     layered: LayeredScene, effort: Effort
 ) -> tuple[list[PackedLayer], ShTransform | None]:
-    """The leaves of every layer, without proxies, and the SH bases if there are SH."""
-    scene, importance, costs = layered.scene, layered.importance, layered.sensitivity
-    floor = _ENERGY_FLOOR * costs.energy.mean() + 1e-12
-    energy, contrast = costs.energy + floor, costs.contrast + floor
+    """All layers without proxies, and the SH bases (None without SH)."""
+    scene, importance, sensitivity = layered.scene, layered.importance, layered.sensitivity
+    floor = _ENERGY_FLOOR * sensitivity.energy.mean() + 1e-12
+    energy, contrast = sensitivity.energy + floor, sensitivity.contrast + floor
     transform = None
     if scene.sh_degree:
         vectors = residual_vectors(scene, importance.base_color)
-        transform = fit_transform(vectors, energy, importance.regions, costs.seen)
+        transform = fit_transform(vectors, energy, importance.regions, sensitivity.sh_moments)
     packed = [
         _pack_leaves(layered, number, energy, contrast, transform, effort)
         for number in range(len(layered.plan))
@@ -129,28 +136,28 @@ def _pack_leaves(
     transform: ShTransform | None,
     effort: Effort,
 ) -> PackedLayer:
-    """The leaves of one layer: coarse, SH coarse, then shapes and SH as fine as they get.
+    """The leaves of layer `number`: coarse leaves and SH, then their refinements.
 
-    `energy` and `contrast` [N] say what errors of colours and shapes cost.
+    `energy` and `contrast` [N] are the weights of the squared errors of colours and shapes.
     """
     scene, importance, fine_tile = layered.scene, layered.importance, layered.fine_tile
     layer, cut = layered.plan[number], layered.cut(number)
-    index, rest = layered.leaves(number), layered.rest(number)
-    # Every cell needs a chunk, and no proxies come where nothing remains: an empty one tells so.
-    later = fine_tile[rest] // cut.span if layer.proxies else np.empty(0, np.int64)
-    nothing_remains = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
-    if not len(index) and not len(nothing_remains):
+    index, remainder = layered.leaves(number), layered.remainder(number)
+    # Every cell needs a LEAF or a PROXY chunk. Tiles without proxies get a LEAF, empty if need be.
+    later = fine_tile[remainder] // cut.span if layer.proxies else np.empty(0, np.int64)
+    without_proxies = np.flatnonzero(np.bincount(later, minlength=1 << layer.tile_level) == 0)
+    if not len(index) and not len(without_proxies):
         return PackedLayer([], [], [], {}, layer_precision(len(scene), 0.0, sh=False), [])
-    shown = replace(layered.plain.select(index), sh0=importance.base_color[index])
+    base = replace(layered.plain.select(index), sh0=importance.base_color[index])
     own_energy, own_contrast = energy[index], contrast[index]
     pixel_size = layered.sensitivity.pixel_size[index]
 
-    arrived = (len(scene) - len(rest)) / len(scene)
+    arrived = (len(scene) - len(remainder)) / len(scene)
     precision = layer_precision(len(scene), arrived, sh=transform is not None)
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:
         return lambda members: geometry_steps(
-            shown.select(members),
+            base.select(members),
             own_energy[members],
             own_contrast[members],
             pixel_size[members],
@@ -162,33 +169,33 @@ def _pack_leaves(
     leaves = pack_cells(
         ChunkKind.LEAF,
         number,
-        shown,
+        base,
         fine_tile[index],
         cut,
         steps(precision.coarse),
         effort.thorough,
-        also=nothing_remains.tolist(),
+        extra_tiles=without_proxies.tolist(),
     )
-    due = [cell for cell in leaves if cell.is_rough or precision.fine < precision.coarse]
-    corrections = pack_fine_cells(number, shown, due, steps(precision.fine), effort.thorough)
-    fine = {cell.tile: cell for cell in corrections}
-    refinements: list[list[PackedSh]] = []
+    refined = [cell for cell in leaves if cell.is_rough or precision.fine < precision.coarse]
+    fine_cells = pack_fine_cells(number, base, refined, steps(precision.fine), effort.thorough)
+    fine = {cell.tile: cell for cell in fine_cells}
+    passes: list[list[PackedSh]] = []
     energies = [own_energy[cell.members] for cell in leaves]
     if transform is None:
-        return PackedLayer([], leaves, refinements, fine, precision, energies)
-    wanted = [residual_vectors(scene, cell.decoded.sh0, index[cell.members]) for cell in leaves]
+        return PackedLayer([], leaves, passes, fine, precision, energies)
+    residuals = [residual_vectors(scene, cell.decoded.sh0, index[cell.members]) for cell in leaves]
     bases = [transform.number(cell.tile, layer.tile_level) for cell in leaves]
     for distortion in (precision.coarse_sh, precision.fine_sh):
         step = [sh_step(own_energy[cell.members], distortion) for cell in leaves]
-        packed = pack_sh_cells(number, leaves, wanted, transform, bases, step, effort.thorough)
-        for lacking, sh in zip(wanted, packed, strict=True):
-            lacking -= sh.vectors
-        refinements.append(packed)
-    return PackedLayer([], leaves, refinements, fine, precision, energies)
+        packed = pack_sh_cells(number, leaves, residuals, transform, bases, step, effort.thorough)
+        for residual, sh in zip(residuals, packed, strict=True):
+            residual -= sh.vectors
+        passes.append(packed)
+    return PackedLayer([], leaves, passes, fine, precision, energies)
 
 
 class _FitPictures:
-    """The cameras of colour fits with their reference pictures."""
+    """The cameras and reference pictures of colour fits, at two sizes."""
 
     def __init__(self, scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> None:
         self._scene = scene
@@ -197,17 +204,18 @@ class _FitPictures:
         self._kept: dict[int, FitViews] = {}
 
     def views(self, leaves: int, proxies: int) -> FitViews:
-        """Views for a picture of so many leaves and proxies.
+        """The views for a layer with `proxies`, drawn together with `leaves` earlier leaves.
 
-        Small pictures are shrunk from larger ones: drawn small they would show what the screen
-        filter adds, and proxies would learn that. Beside leaves, which it widens too, they must.
+        A few large proxies without leaves are fitted to small pictures. These are reduced from
+        larger ones: in pictures drawn at a small size, the screen filter would enlarge Gaussians,
+        and proxies would be fitted to that.
         """
         if _FIT_WIDTH not in self._kept:
             cameras = [scaled(camera, _FIT_WIDTH) for camera in self._cameras]
             pictures = [np.clip(self._rasterizer.render(self._scene, c).rgb, 0, 1) for c in cameras]
             self._kept[_FIT_WIDTH] = FitViews(cameras, pictures)
         large = self._kept[_FIT_WIDTH]
-        if leaves or proxies > _SMALL_STATE:
+        if leaves or proxies > _SMALL_PROXIES:
             return large
         if _SMALL_WIDTH not in self._kept:
             cameras = [scaled(camera, _SMALL_WIDTH) for camera in large.cameras]
@@ -222,12 +230,12 @@ class _FitPictures:
 def _training_views(
     layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer, most_pixels: int
 ) -> FitViews:
-    """The training cameras with their pictures, of as many pixels as the scene's proxies deserve.
+    """The training views, with 3.5 pixels per proxy within bounds.
 
-    The screen filter shrinks with the pictures: what proxies learn holds at the full size.
+    The screen filter is reduced with the pictures, so that proxies fit pictures of the full size.
     """
     most = max((layer.proxies for layer in layered.plan), default=0)
-    pixels = min(max(round(_TRAINING_SHARE * most), _TRAINING_PIXELS[0]), most_pixels)
+    pixels = min(max(round(_PIXELS_PER_PROXY * most), _TRAINING_PIXELS_MIN), most_pixels)
     small = [thinned(camera, pixels) for camera in cameras]
     pictures = [np.clip(rasterizer.render(layered.scene, c).rgb, 0, 1) for c in small]
     return FitViews(small, pictures)

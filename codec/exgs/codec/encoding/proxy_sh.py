@@ -1,7 +1,7 @@
-"""Coding the view dependence of proxies: a KLT of each cell's own, cut to what pays.
+"""Codes the SH of proxies: each cell has its own KLT, truncated by rate-distortion optimisation.
 
-A component has to save more squared error than its row and its coefficients would save if their
-bits went into the others instead.
+A component is kept if it reduces the squared error by more than the bits of its row and
+coefficients would if they were spent on the other values.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from exgs.codec.encoding.quantization import sh_step
 from exgs.codec.payload.proxy_sh import ProxySh
 from exgs.scene.gaussians import FloatArray
 
-_RATIO = 3.5  # distortion that a coefficient may add, against one of a proxy's other scalars
-_VALUE_BITS = 3.0  # of a coefficient that is not zero, about, besides the bit that says so
+_RATIO = 3.5  # distortion budget of an SH coefficient, relative to a proxy's other scalars
+_VALUE_BITS = 3.0  # of a nonzero coefficient, about, without the flag that it is nonzero
 
 
 def code_proxy_sh(
     vectors: FloatArray,
     energy: npt.NDArray[np.floating],
-    seen: npt.NDArray[np.floating],
+    sh_moments: npt.NDArray[np.floating],
     distortion: float,
 ) -> ProxySh | None:
-    """The view dependence of a cell's proxies; None where none of it pays.
+    """The SH of a cell's proxies; None if no component is kept.
 
     Args:
         vectors: [N, D] residual vectors.
         energy: [N] > 0, sum of w^2 per pixel of the views.
-        seen: [1 + K, 1 + K] mean of Y Y^T over the directions of view.
+        sh_moments: [1 + K, 1 + K] mean of Y Y^T over the viewing directions.
         distortion: squared error per pixel that each of a proxy's scalars may add.
     """
     if not vectors.any():
         return None
     one_region = np.zeros(len(vectors), np.int64)
-    transform = fit_transform(vectors, energy, one_region, seen[None])
+    transform = fit_transform(vectors, energy, one_region, sh_moments[None])
     distortion *= _RATIO
     step = sh_step(energy, distortion)
     levels = quantize(vectors, transform, 0, step)
-    wanted = transform.coefficients(vectors, 0)
-    saved = energy @ (np.square(wanted) - np.square(wanted - step * levels)) / (4 * math.pi)
+    exact = transform.coefficients(vectors, 0)
+    saved = energy @ (np.square(exact) - np.square(exact - step * levels)) / (4 * math.pi)
     shares = np.clip((levels != 0).mean(axis=0), 1e-3, 1 - 1e-3)
     flag_bits = -shares * np.log2(shares) - (1 - shares) * np.log2(1 - shares)
     bits = 16 * vectors.shape[1] + len(vectors) * (flag_bits + _VALUE_BITS * shares)

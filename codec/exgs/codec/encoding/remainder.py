@@ -1,7 +1,7 @@
-"""The remainder of a layer: proxies that stand for every Gaussian that has not come yet.
+"""Makes the proxies of a layer, which stand in for its remainder: the leaves of all later layers.
 
-Cluster, merge, distil, quantize the shapes, then fit the colours of what a decoder will draw.
-The error budget is the picture's own: proxies are coded just so finely that it does not show.
+Steps: cluster, merge, distil, quantize the shapes, then fit the colours of the decoded proxies. The
+quantization of proxies may add 10% to the squared error that merging causes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from exgs.codec.encoding.layered_scene import Index, LayeredScene
 from exgs.codec.encoding.proxy_sh import code_proxy_sh
 from exgs.codec.encoding.quantization import geometry_steps
 from exgs.codec.measuring.importance import Importance
-from exgs.codec.merging.agglomerate import agglomerate, as_blobs, summed
+from exgs.codec.merging.agglomerate import agglomerate, as_mixture, merge_components
 from exgs.codec.merging.clusters import cluster
 from exgs.codec.merging.colorfit import fit_colors
 from exgs.codec.merging.distill import distill
+from exgs.codec.merging.moments import cluster_means
 from exgs.codec.merging.proxies import mean_area, merge
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.codec.payload.sh import with_vectors
@@ -31,22 +32,21 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-# Quantization may add this share to the squared error that merging has left.
-_QUANTIZATION_SHARE = 0.1
-_SCALARS = 11  # coded per proxy
-# Merged Gaussians are drawn at one of these sizes, whichever shows the scene best: smaller ones
-# keep silhouettes, larger ones close the gaps of walls. Distillation finds its own, from one.
+_QUANTIZATION_SHARE = 0.1  # of the squared error of merging, which quantization may add
+_SCALARS = 11  # coded scalars per proxy
+# Factors on the scales of merged Gaussians, of which the best is chosen: small ones preserve
+# silhouettes, large ones close gaps in surfaces. Distillation starts from one of them.
 _SIZES = (0.8, 0.87, 0.94, 1.01, 1.09, 1.17, 1.26, 1.36)
 _START_SIZE = 0.94
-_FEW_VIEWS = 2
-_FULL_COUNT = 500_000  # Gaussians; the pictures of smaller scenes are quicker to draw
-_MOST_STEPS = 1.5  # times those of a scene of so many
-_WEIGHT_FLOOR = 1e-3  # of the mean contribution: what no view has seen still counts a little
+_SIZE_VIEWS = 2  # on which the sizes are compared
+_FULL_COUNT = 500_000  # Gaussians; smaller scenes are faster to draw, so they get more steps
+_STEPS_FACTOR_MAX = 1.5  # on the steps, for smaller scenes
+_CONTRIBUTION_FLOOR = 1e-3  # relative to the mean; for Gaussians that no view sees
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitViews:
-    """Cameras of a colour fit with the full scene's pictures [H, W, 3]."""
+    """Cameras with the pictures [H, W, 3] of the whole scene."""
 
     cameras: Sequence[Camera]
     references: Sequence[FloatArray]
@@ -54,40 +54,39 @@ class FitViews:
 
 @dataclass(frozen=True, slots=True)
 class ProxyEffort:
-    """How much time is spent on proxies."""
+    """Settings that determine the time spent on proxies."""
 
-    parts: int  # clusters to agglomerate from for each proxy; 1 does without
-    distill_steps: int  # of a large scene while nothing else is drawn; a small one takes more
-    refine_steps: int  # beside few leaves; fewer beside many, where it costs more and wins less
-    fit_iterations: int
-    fit_missing: float  # share of a scene from which colours are fitted where so much is missing
-    thorough: bool  # packing
+    parts: int  # clusters per proxy before agglomeration; 1 for no agglomeration
+    distill_steps: int  # for layers without leaves, in scenes of 500,000 Gaussians or more
+    refine_steps: int  # for layers with leaves, times the missing share of the leaves
+    fit_iterations: int  # of the colour fit
+    fit_missing: float  # colours are fitted if at least this share of the leaves is missing
+    thorough: bool  # slow compression, for fewer bytes
 
     def steps_to_distil(self, count: int, missing: int) -> int:
-        """Steps to distil the proxies for `missing` of a scene's `count` Gaussians."""
+        """Number of distillation steps if `missing` of the scene's `count` leaves are missing."""
         steps = self.distill_steps if missing == count else self.refine_steps * missing / count
-        return round(steps * min(max(_FULL_COUNT / count, 1.0), _MOST_STEPS))
+        return round(steps * min(max(_FULL_COUNT / count, 1.0), _STEPS_FACTOR_MAX))
 
 
 def divide_remainders(layered: LayeredScene, effort: ProxyEffort) -> dict[int, Index]:
-    """Clusters [R] of what has not come after a layer, for each layer that has proxies.
+    """For each layer with proxies, the cluster labels [R] of its remainder.
 
-    From those about as many proxies as planned are to be made. It uses one core and needs no
-    pictures.
+    There are `effort.parts` clusters per planned proxy. It uses one core and no pictures.
     """
-    together: dict[int, list[int]] = {}  # layers after which the same is missing
+    by_missing: dict[int, list[int]] = {}  # layers with the same remainder
     for number, layer in enumerate(layered.plan):
         if layer.proxies:
-            together.setdefault(len(layered.rest(number)), []).append(number)
+            by_missing.setdefault(len(layered.remainder(number)), []).append(number)
     clusters: dict[int, Index] = {}
-    for missing, numbers in together.items():
-        rest = layered.rest(numbers[0])
+    for missing, numbers in by_missing.items():
+        remainder = layered.remainder(numbers[0])
         divided = cluster(
-            layered.scene.means[rest],
-            layered.importance.base_color[rest],
-            _masses(layered.importance, rest),
-            layered.importance.distance[rest],
-            layered.fine_tile[rest],
+            layered.scene.means[remainder],
+            layered.importance.base_color[remainder],
+            _weights(layered.importance, remainder),
+            layered.importance.distance[remainder],
+            layered.fine_tile[remainder],
             [min(effort.parts * layered.plan[number].proxies, missing) for number in numbers],
         )
         clusters.update(zip(numbers, divided, strict=True))
@@ -104,22 +103,29 @@ def pack_remainder(
     rasterizer: Rasterizer,
     effort: ProxyEffort,
 ) -> list[PackedCell]:
-    """Proxies for what has not come after `layer`, about as many as planned, as cells of it.
+    """The PROXY cells of `layer`, with about as many proxies as planned.
 
-    `clusters` [R] come from `divide_remainders`. `drawn` are the leaves that are drawn beside the
-    proxies. Colours are fitted to `views`; `training` are what proxies are distilled from.
+    Args:
+        layered: the scene.
+        layer: number of the layer.
+        clusters: [R] cluster labels of its remainder, from `divide_remainders`.
+        drawn: the decoded leaves of this and all earlier layers.
+        views: for the colour fit and the quantization steps.
+        training: for distillation.
+        rasterizer: draws the views.
+        effort: time to spend.
     """
-    count, rest = len(layered.scene), layered.rest(layer)
-    proxies, labels = _merged(layered, layer, rest, clusters, effort.parts)
-    vectors = _mean_vectors(layered, rest, labels, len(proxies))
+    count, remainder = len(layered.scene), layered.remainder(layer)
+    proxies, labels = _merged(layered, layer, remainder, clusters, effort.parts)
+    vectors = _mean_vectors(layered, remainder, labels, len(proxies))
     proxies = with_vectors(proxies, vectors)
     tile = np.zeros(len(proxies), np.int64)
-    tile[labels] = layered.fine_tile[rest]
-    distances = layered.importance.distance[rest]
+    tile[labels] = layered.fine_tile[remainder]
+    distances = layered.importance.distance[remainder]
     distance = np.bincount(labels, distances) / np.bincount(labels)
 
     merged = np.bincount(labels) > 1
-    distil_steps = effort.steps_to_distil(count, len(rest))
+    distil_steps = effort.steps_to_distil(count, len(remainder))
     if distil_steps:
         proxies = distill(
             drawn,
@@ -136,8 +142,8 @@ def pack_remainder(
     camera = views.cameras[0]
     pixel_size = distance / camera.K[0, 0]
 
-    seen = np.average(
-        layered.sensitivity.seen, axis=0, weights=_region_energy(layered.importance) + 1e-30
+    sh_moments = np.average(
+        layered.sensitivity.sh_moments, axis=0, weights=_region_energy(layered.importance) + 1e-30
     )
     base = replace(proxies, sh0=proxies.sh0 - vectors[:, :3]).without_sh()
 
@@ -159,10 +165,10 @@ def pack_remainder(
             layered.cut(layer),
             quantizer_steps,
             thorough,
-            sh=lambda own: code_proxy_sh(vectors[own], energy[own], seen, distortion),
+            sh=lambda own: code_proxy_sh(vectors[own], energy[own], sh_moments, distortion),
         )
 
-    if len(rest) < effort.fit_missing * count:
+    if len(remainder) < effort.fit_missing * count:
         return packed(base, effort.thorough)
     cells = packed(base, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
@@ -185,52 +191,53 @@ def pack_remainder(
 
 
 def _merged(
-    layered: LayeredScene, layer: int, rest: Index, clusters: Index, parts: int
+    layered: LayeredScene, layer: int, remainder: Index, clusters: Index, parts: int
 ) -> tuple[Gaussians, Index]:
-    """Proxies for `rest` after `layer`, and the proxy of each of these [R].
+    """The proxies of `layer` after merging, and for each leaf of the remainder its proxy [R].
 
-    Dividing is quick and agglomerating good: it starts from `parts` times as many clusters.
+    Division into clusters is fast, agglomeration gives better proxies. So `clusters` [R], with
+    `parts` clusters per proxy, are agglomerated.
     """
     importance = layered.importance
-    source = layered.plain.select(rest)
-    colors, distances = importance.base_color[rest], importance.distance[rest]
-    masses = _masses(importance, rest)
+    source = layered.plain.select(remainder)
+    colors, distances = importance.base_color[remainder], importance.distance[remainder]
+    weights = _weights(importance, remainder)
     labels = clusters
     if parts > 1:
-        many = int(labels.max()) + 1
-        blobs = as_blobs(source, colors, masses, distances, importance.pixel_size[rest])
-        owner = np.zeros(many, np.int64)
-        owner[labels] = layered.fine_tile[rest]
-        count = layered.plan[layer].proxies
-        labels = agglomerate(summed(blobs, labels, many), owner, count)[labels]
+        cluster_count = int(labels.max()) + 1
+        mixture = as_mixture(source, colors, weights, distances, importance.pixel_size[remainder])
+        tile = np.zeros(cluster_count, np.int64)
+        tile[labels] = layered.fine_tile[remainder]
+        components = merge_components(mixture, labels, cluster_count)
+        labels = agglomerate(components, tile, layered.plan[layer].proxies)[labels]
     area = source.opacities * mean_area(source.scales)
-    visibility = masses * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
-    proxies = merge(source, colors, masses, visibility, labels, int(labels.max()) + 1)
+    visibility = weights * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
+    proxies = merge(source, colors, weights, visibility, labels, int(labels.max()) + 1)
     return proxies, labels
 
 
-def _mean_vectors(layered: LayeredScene, rest: Index, labels: Index, count: int) -> FloatArray:
-    """What the base colours of `count` proxies lack, [count, D]: the mean over their members."""
-    lacking = residual_vectors(layered.scene, layered.importance.base_color[rest], rest)
-    masses = _masses(layered.importance, rest)
-    total = np.bincount(labels, masses, count)
-    columns = [np.bincount(labels, masses * column, count) / total for column in lacking.T]
-    if len(columns) == 3:  # without SH base colours lack nothing
+def _mean_vectors(layered: LayeredScene, remainder: Index, labels: Index, count: int) -> FloatArray:
+    """Mean residual vectors [count, D] of the members of each proxy; 0 if the scene has no SH."""
+    if not layered.scene.sh_degree:
         return np.zeros((count, 3), np.float32)
-    return np.stack(columns, axis=1).astype(np.float32)
+    base = layered.importance.base_color[remainder]
+    vectors = residual_vectors(layered.scene, base, remainder)
+    weights = _weights(layered.importance, remainder)
+    return cluster_means(vectors, weights, labels, count).astype(np.float32)
 
 
 def _region_energy(importance: Importance) -> npt.NDArray[np.float64]:
-    """Energy of each region [R] of `importance.seen`."""
-    sums = np.bincount(importance.regions, importance.energy, len(importance.seen))
+    """The energy of each region [regions]."""
+    sums = np.bincount(importance.regions, importance.energy, len(importance.sh_moments))
     return sums.astype(np.float64)
 
 
-def _masses(importance: Importance, rest: Index) -> npt.NDArray[np.float64]:
-    """Contributions [R], and a little of what no view has seen."""
-    floor = _WEIGHT_FLOOR * float(importance.contribution.mean()) + 1e-30
-    masses: npt.NDArray[np.float64] = importance.contribution[rest].astype(np.float64) + floor
-    return masses
+def _weights(importance: Importance, remainder: Index) -> npt.NDArray[np.float64]:
+    """Contributions [R] plus a floor, for the averages of merging."""
+    floor = _CONTRIBUTION_FLOOR * float(importance.contribution.mean()) + 1e-30
+    own = importance.contribution[remainder]
+    weights: npt.NDArray[np.float64] = own.astype(np.float64) + floor
+    return weights
 
 
 def _best_size(
@@ -240,11 +247,12 @@ def _best_size(
     views: FitViews,
     rasterizer: Rasterizer,
 ) -> Gaussians:
-    """`proxies` with those that are `merged` [P] at the size that suits the views best.
+    """`proxies`, with the scales of those that are `merged` [P] multiplied by the best size.
 
-    The error falls towards one size and rises behind it: neighbours are tried until it does.
+    The error has one minimum over the sizes, so the search moves to a better neighbour until there
+    is none.
     """
-    some = _some(views)
+    some = _size_views(views)
     everything = Gaussians.concatenate([drawn, proxies])
 
     @functools.cache
@@ -260,10 +268,10 @@ def _best_size(
     return _resized(proxies, merged, _SIZES[best])
 
 
-def _some(views: FitViews) -> FitViews:
-    """A few of `views`, which tell a mean."""
-    pick = slice(None, None, max(1, len(views.cameras) // _FEW_VIEWS))
-    return FitViews(views.cameras[pick], views.references[pick])
+def _size_views(views: FitViews) -> FitViews:
+    """About two of `views`, evenly spaced."""
+    picked = slice(None, None, max(1, len(views.cameras) // _SIZE_VIEWS))
+    return FitViews(views.cameras[picked], views.references[picked])
 
 
 def _error(scene: Gaussians, views: FitViews, rasterizer: Rasterizer) -> float:
@@ -283,7 +291,7 @@ def _resized(proxies: Gaussians, merged: npt.NDArray[np.bool_], size: float) -> 
 def _measure(
     drawn: Gaussians, proxies: Gaussians, views: FitViews, rasterizer: Rasterizer
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Energy [P] of the proxies per pixel, and the mean squared error of the picture."""
+    """The energy [P] of the proxies per pixel, and the mean squared error of the pictures."""
     everything = Gaussians.concatenate([drawn, proxies])
     energy = np.zeros(len(everything))
     pixels = 0

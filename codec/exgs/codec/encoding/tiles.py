@@ -1,6 +1,6 @@
-"""Spatial tiles: a balanced kd tree over the means, cut at one level per layer.
+"""Spatial tiles: the nodes of a balanced k-d tree over the means. A layer uses one of its levels.
 
-Tile t of level k has the children 2t and 2t + 1 of level k + 1, so a tile of any level covers a
+Tile t of level k contains the tiles 2t and 2t + 1 of level k + 1, so a tile of any level contains a
 contiguous range of the finest tiles.
 """
 
@@ -18,23 +18,23 @@ from exgs.scene.gaussians import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How a layer is cut into cells."""
+    """The division of a layer into cells."""
 
-    span: int  # finest tiles in each cell
-    children: int  # tiles of the next layer in each cell, 1 in the last layer
+    span: int  # finest tiles per cell
+    children: int  # child cells in the next layer per cell; 1 in the last layer
 
     def children_of(self, fine_tile: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Which child of its cell each of the finest tiles [n] lies in."""
+        """The number [n], within its cell, of the child that contains each of the finest tiles."""
         return (fine_tile % self.span) * self.children // self.span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileTree:
-    """Cuts of a complete binary tree in heap order: node i has the children 2i + 1 and 2i + 2."""
+    """A complete binary tree in heap order: node i has the children 2i + 1 and 2i + 2."""
 
-    level: int
-    axes: npt.NDArray[np.int64]  # [2^level - 1] axis of each cut
-    cuts: FloatArray  # [2^level - 1] a point below the cut is in the first child
+    level: int  # of the finest tiles
+    axes: npt.NDArray[np.int64]  # [2^level - 1] axis of each node's split
+    splits: FloatArray  # [2^level - 1] points with a smaller coordinate are in the first child
 
     @property
     def count(self) -> int:
@@ -46,20 +46,20 @@ class TileTree:
         node = np.zeros(len(points), np.int64)
         rows = np.arange(len(points))
         for _ in range(self.level):
-            beyond = points[rows, self.axes[node]] >= self.cuts[node]
+            beyond = points[rows, self.axes[node]] >= self.splits[node]
             node = 2 * node + 1 + beyond
         return node - (self.count - 1)
 
 
 def build_tiles(means: FloatArray, level: int) -> TileTree:
-    """`level` halvings of `means` [N, 3] at the median of the widest axis.
+    """A tree of `level` levels over `means` [N, 3]; nodes split at the median of the widest axis.
 
-    The widest axis is judged between the 2nd and the 98th percentile, so that floaters far out
-    don't decide the cut.
+    The width of an axis is measured between the 2nd and the 98th percentile, which ignores
+    outliers.
     """
     inner = (1 << level) - 1
     axes = np.zeros(inner, np.int64)
-    cuts = np.zeros(inner, np.float32)
+    splits = np.zeros(inner, np.float32)
     groups = [np.arange(len(means))]
     node = 0
     for _ in range(level):
@@ -69,16 +69,16 @@ def build_tiles(means: FloatArray, level: int) -> TileTree:
             if len(group):
                 low, high = np.percentile(points, [2, 98], axis=0)
                 axes[node] = np.argmax(high - low)
-                cuts[node] = np.median(points[:, axes[node]])
-            beyond = points[:, axes[node]] >= cuts[node]
+                splits[node] = np.median(points[:, axes[node]])
+            beyond = points[:, axes[node]] >= splits[node]
             halves += [group[~beyond], group[beyond]]
             node += 1
         groups = halves
-    return TileTree(level, axes, cuts)
+    return TileTree(level, axes, splits)
 
 
 class TileBoxes:
-    """The boxes of the means in the tiles of every level, rounded outward to pack well."""
+    """The boxes of the means in the tiles of every level, rounded outward for compression."""
 
     def __init__(self, means: FloatArray, fine_tile: npt.NDArray[np.int64], level: int) -> None:
         self._level = level
@@ -95,13 +95,13 @@ class TileBoxes:
             self._high[number] = _rounded_up(self._high[number])
 
     def box(self, level: int, tile: int) -> Box:
-        """The box of a tile; EMPTY_BOX where it has no Gaussian."""
+        """The box of a tile; EMPTY_BOX if it has no Gaussian."""
         low, high = self._low[level][tile].tolist(), self._high[level][tile].tolist()
         return Box(tuple(low), tuple(high)) if low[0] <= high[0] else EMPTY_BOX
 
 
 def _rounded_up(values: FloatArray) -> FloatArray:
-    """The next values that need no more than 12 bits of the mantissa."""
+    """The next larger values with at most 12 explicit bits in the mantissa."""
     limited = np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.float32)
     bits = limited.view(np.uint32)
     cut = (bits & np.uint32(0xFFFFF800)).view(np.float32)

@@ -1,8 +1,10 @@
-"""Whether cameras can be those of a scene: wrong frames and units make wrong files in silence.
+"""Checks whether cameras fit a scene.
 
-What is looked at is where the scene's matter lies in each picture: out of it, or a few pixels
-across. Rooms are larger than their pictures, so no upper bound is set. Other signs are too weak
-for a warning: Gaussians that no camera sees, or that are smaller than a pixel.
+Cameras in another coordinate frame or unit would spoil a file without any error. Each camera's
+picture is checked for the projected means: a camera does not fit if almost none of them lie in its
+picture, or if most of them lie within a few pixels. There is no upper bound on their extent, since
+rooms are larger than their pictures. Two weaker signs are not enough for a warning: Gaussians that
+no camera sees, and Gaussians that are smaller than a pixel.
 """
 
 from __future__ import annotations
@@ -14,23 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.measuring.importance import Importance
-from exgs.codec.measuring.picture_error import evenly
+from exgs.codec.measuring.picture_error import evenly_spaced
 from exgs.scene.camera import Camera
 from exgs.scene.errors import SceneWarning
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.survey import survey
 
-_CAMERAS = 64  # looked at, of those there are
+_CAMERAS = 64  # cameras that are checked, at most
 _POINTS = 4000
-_TOO_SMALL = 0.1  # of the picture's longer side, for what most of the scene takes
-_TOO_LITTLE = 0.005  # of the scene's matter, within the picture
-_TOO_CLOSE = 0.02  # of the scene's size, between the cameras that are farthest apart
-_USUAL_SHARE = 0.5  # of the cameras, from which a fault is one of their frame
+_EXTENT_MIN = 0.1  # of 90% of the points, relative to the longer side of the picture
+_INSIDE_MIN = 0.005  # share of the points inside the picture
+_SPREAD_MIN = 0.02  # of the camera positions, relative to the size of the scene
+_FAULTY_SHARE = 0.5  # of the cameras; fewer faulty cameras do not indicate a wrong frame
 _NEAR = 0.01  # world units
-_FEW_SEEN = 0.05  # of the Gaussians
-# Training makes Gaussians where its cameras look, few of them smaller than a pixel.
-_MOST_SEEN = 0.7
-_USUAL_SIZE = 0.7  # pixels; the median
+_SEEN_MIN = 0.05  # share of the Gaussians
+# Training places Gaussians where cameras look, and makes few of them smaller than a pixel.
+_PLAUSIBLE_SEEN = 0.7
+_PLAUSIBLE_PIXELS = 0.7  # median size of a Gaussian
 
 Doubles = npt.NDArray[np.float64]
 
@@ -38,13 +40,13 @@ Doubles = npt.NDArray[np.float64]
 def check_cameras(
     scene: Gaussians, cameras: Sequence[Camera], importance: Importance | None = None
 ) -> None:
-    """Say in a SceneWarning what speaks against `cameras` (one or more) being those of `scene`.
+    """Warn with a SceneWarning if `cameras` (one or more) do not fit `scene`.
 
-    `importance` is what has been measured from some of them.
+    `importance` is the measurement from some of them, if there is one.
     """
     faults = camera_faults(scene, cameras)
-    if importance is not None and _seen(importance) < _FEW_SEEN:
-        faults.append(f"they see {_seen(importance):.1%} of the Gaussians")
+    if importance is not None and _seen_share(importance) < _SEEN_MIN:
+        faults.append(f"they see {_seen_share(importance):.1%} of the Gaussians")
     if faults:
         warnings.warn(
             f"the cameras don't fit the scene: {'; '.join(faults)}. Are they in its frame and"
@@ -56,61 +58,64 @@ def check_cameras(
 
 
 def are_plausible(scene: Gaussians, cameras: Sequence[Camera], importance: Importance) -> bool:
-    """Whether nothing, not even a weak sign, speaks against `cameras`; see `check_cameras`."""
-    shown = importance.contribution > 0
-    axes = np.sort(scene.scales[shown], axis=1)
-    pixels = np.sqrt(axes[:, 2] * axes[:, 1]) / importance.pixel_size[shown]
+    """Whether `cameras` show neither a fault of `check_cameras` nor one of the weaker signs."""
+    seen = importance.contribution > 0
+    axes = np.sort(scene.scales[seen], axis=1)
+    pixels = np.sqrt(axes[:, 2] * axes[:, 1]) / importance.pixel_size[seen]
     return (
-        _seen(importance) >= _MOST_SEEN
-        and float(np.median(pixels)) >= _USUAL_SIZE
+        _seen_share(importance) >= _PLAUSIBLE_SEEN
+        and float(np.median(pixels)) >= _PLAUSIBLE_PIXELS
         and not camera_faults(scene, cameras)
     )
 
 
-def _seen(importance: Importance) -> float:
-    """Share of the Gaussians."""
+def _seen_share(importance: Importance) -> float:
+    """The share of the Gaussians that contribute to a view."""
     return np.count_nonzero(importance.contribution) / len(importance.contribution)
 
 
 def camera_faults(scene: Gaussians, cameras: Sequence[Camera]) -> list[str]:
-    """What speaks against it, in words; an empty list where nothing does."""
+    """Reasons in words why `cameras` do not fit `scene`; an empty list if they do."""
     layout = survey(scene)
     points = layout.points[:: max(1, len(layout.points) // _POINTS)]
-    some = evenly(cameras, _CAMERAS)
-    looks = [_look(camera, points) for camera in some]
-    outside = [within < _TOO_LITTLE for within, _, _ in looks]
+    checked = evenly_spaced(cameras, _CAMERAS)
+    projected = [_project(camera, points) for camera in checked]
+    outside = [inside < _INSIDE_MIN for inside, _, _ in projected]
     small = [
         pixels
-        for (_, share, pixels), out in zip(looks, outside, strict=True)
-        if share < _TOO_SMALL and not out
+        for (_, extent, pixels), is_outside in zip(projected, outside, strict=True)
+        if extent < _EXTENT_MIN and not is_outside
     ]
     faults = []
-    if len(small) >= _USUAL_SHARE * len(some):
+    if len(small) >= _FAULTY_SHARE * len(checked):
         across = _pixels(float(np.median(small)))
-        faults.append(f"in {len(small)} of {len(some)} cameras it is {across} across")
-    if sum(outside) >= _USUAL_SHARE * len(some):
-        faults.append(f"in {sum(outside)} of {len(some)} cameras it lies outside of the picture")
-    places = np.array([camera.position for camera in some])
-    spread = float(np.linalg.norm(np.ptp(places, axis=0)))
-    if len(some) > 2 and spread < _TOO_CLOSE * layout.size:
+        faults.append(f"in {len(small)} of {len(checked)} cameras it is {across} across")
+    if sum(outside) >= _FAULTY_SHARE * len(checked):
+        faults.append(f"in {sum(outside)} of {len(checked)} cameras it lies outside the picture")
+    positions = np.array([camera.position for camera in checked])
+    spread = float(np.linalg.norm(np.ptp(positions, axis=0)))
+    if len(checked) > 2 and spread < _SPREAD_MIN * layout.size:
         faults.append(
-            f"all cameras stand within {spread:.3g} units, and it is {layout.size:.3g} across"
+            f"all cameras are within {spread:.3g} units, and the scene is {layout.size:.3g} across"
         )
     return faults
 
 
-def _look(camera: Camera, points: Doubles) -> tuple[float, float, float]:
-    """Share of `points` in the picture, and how much of it most of them take: share and pixels."""
-    place = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    place = place[place[:, 2] > _NEAR]
-    if len(place) < 2:
+def _project(camera: Camera, points: Doubles) -> tuple[float, float, float]:
+    """The share of `points` [N, 3] inside the picture, and the extent of the middle 90% of them.
+
+    The extent is given as a share of the longer side of the picture, and in pixels.
+    """
+    in_camera = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    in_camera = in_camera[in_camera[:, 2] > _NEAR]
+    if len(in_camera) < 2:
         return 0.0, 0.0, 0.0
-    at = place @ camera.K.T
-    at = at[:, :2] / at[:, 2:]
-    within = np.all((at >= 0) & (at < (camera.width, camera.height)), axis=1)
+    homogeneous = in_camera @ camera.K.T
+    at = homogeneous[:, :2] / homogeneous[:, 2:]
+    inside = np.all((at >= 0) & (at < (camera.width, camera.height)), axis=1)
     low, high = np.quantile(at, [0.05, 0.95], axis=0)
     pixels = float((high - low).max())
-    return within.sum() / len(points), pixels / max(camera.width, camera.height), pixels
+    return inside.sum() / len(points), pixels / max(camera.width, camera.height), pixels
 
 
 def _pixels(count: float) -> str:

@@ -1,6 +1,7 @@
-"""Directions from which Gaussians are seen, and spherical harmonics in them.
+"""Viewing directions of Gaussians, and spherical harmonics in these directions.
 
-Signs and order are those of 3DGS (Sloan 2013, Efficient Spherical Harmonic Evaluation).
+Signs and order of the spherical harmonics are those of 3DGS (formulas from Sloan 2013, Efficient
+Spherical Harmonic Evaluation).
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from exgs.scene.kernel import kernel
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_BLOCKS = 32  # parts of the Gaussians, for the threads; sums don't depend on how many there are
+_BLOCKS = 32  # parallel parts; their number is fixed, so sums don't depend on the thread count
 
 
 class _Sums(NamedTuple):
     regions: Integers  # [N]
     distances: Doubles  # [N]
     basis: Doubles  # [N, K]
-    parts: Doubles  # [_BLOCKS, R, 1 + K, 1 + K]: the moments' upper triangles
+    parts: Doubles  # [_BLOCKS, R, 1 + K, 1 + K]: upper triangles of the second moments
 
 
-class SeenDirections:
-    """Sums over views, weighed by what each of N Gaussians adds to them.
+class ViewingDirections:
+    """Weighted sums over views of the distances and directions from which N Gaussians are seen.
 
-    `distances` [N] of the eye and `basis` [N, K] of the SH in the directions seen, by weight;
-    `moments` [R, 1 + K, 1 + K] of Y Y^T over each region's Gaussians, by squares of weights.
+    Y are the SH of degree 0 and up in the direction from the eye to the mean of a Gaussian.
+    `regions` [N] numbers the region of each Gaussian, from 0 to `region_count` (R) - 1;
+    `coefficients` (K) is the number of SH above degree 0.
+
+    Attributes:
+        distances: [N] sum of weight * distance to the eye, world units.
+        basis: [N, K] sum of weight * Y, without degree 0.
     """
 
     def __init__(self, regions: Integers, region_count: int, coefficients: int) -> None:
@@ -42,18 +48,22 @@ class SeenDirections:
         self.distances, self.basis = self._sums.distances, self._sums.basis
 
     def add(self, means: FloatArray, eye: Doubles, weights: Doubles, squares: Doubles) -> None:
-        """Count one view from `eye`: `weights` and their `squares` [N] are sums over its pixels."""
+        """Add the view from `eye` [3].
+
+        `weights` [N] and `squares` [N] are the sums over its pixels of the blending weights and of
+        their squares.
+        """
         _add_view(means, np.ascontiguousarray(eye, np.float64), weights, squares, self._sums)
 
     @property
     def moments(self) -> Doubles:
-        """See the class."""
+        """[R, 1 + K, 1 + K] sum of squares * Y Y^T over the Gaussians of each region."""
         upper: Doubles = self._sums.parts.sum(axis=0)
         return upper + np.triu(upper, 1).swapaxes(1, 2)
 
 
 def sh_basis(directions: npt.NDArray[np.floating], degree: int) -> Doubles:
-    """Real SH of degrees 1 to `degree` in unit directions [N, 3]: [N, (degree + 1)^2 - 1]."""
+    """Real SH [N, (degree + 1)^2 - 1] of degrees 1 to `degree` <= 3 in unit `directions` [N, 3]."""
     basis = np.empty((len(directions), (degree + 1) ** 2 - 1))
     _write_all(np.ascontiguousarray(directions, np.float64), basis)
     return basis
@@ -67,7 +77,7 @@ def _write_all(directions: Doubles, basis: Doubles) -> None:
 
 @kernel()
 def _write_basis(x: float, y: float, z: float, terms: Doubles) -> None:
-    """Write as many terms from degree 1 on as there is room for."""
+    """Write 0, 3, 8 or 15 `terms`: the SH of degree 1 and up in the unit direction (x, y, z)."""
     if terms.shape[0] >= 3:
         c = 0.4886025119029199
         terms[0], terms[1], terms[2] = -c * y, c * z, -c * x

@@ -1,8 +1,8 @@
-"""The home view: where a viewer stands first, before anyone has told it where to look.
+"""The home view: the camera from which a viewer starts.
 
-An encoder knows the whole scene and often the photographs' cameras; a viewer with the first
-kilobytes knows neither. So the index carries a camera that shows the scene well. Its direction is
-as long as the way to what it looks at: around that place one may walk.
+The encoder knows the whole scene and often the cameras of its photographs. A viewer that has only
+the first kilobytes knows neither, so the file contains a camera that shows the scene well. The
+length of its direction is the distance to the point that it looks at, which viewers orbit.
 """
 
 from __future__ import annotations
@@ -20,47 +20,48 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.home import choose_home
 from exgs.scene.views.survey import survey
 
-VISIBLE_OPACITY = 1 / 255  # below it the rasterizer draws nothing
+VISIBLE_OPACITY = 1 / 255  # the rasterizer draws nothing below it
 
-_LEVEL_SPREAD = 0.02  # of the cameras' x axes, from which they tell the horizon
+_X_AXES_VARIANCE_MIN = 0.02  # if the x axes of the cameras vary less, they don't define a plane
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
-    """A home view, and which way is up."""
+class Home:
+    """The home view and the up direction (a unit vector) of a scene."""
 
-    home: HomeView
+    view: HomeView
     up: Vector
 
 
-def find_stand(
+def find_home(
     scene: Gaussians,
     cameras: Sequence[Camera] = (),
     *,
     up: Vector | None = None,
     antialiased: bool = False,
-) -> Stand:
-    """The best home view of a scene, of its photographs' `cameras` where there are any.
+) -> Home:
+    """The best home view of a scene: one of its `cameras`, or a generated view if there are none.
 
-    Up is given, or else what is up in most photographs, or under the scene's floor's convention.
-    The same scene gives the same answer. Raises SceneError for a scene of nothing to be seen.
+    If `up` is None, it is found from the cameras, or from the floor of the scene (`find_up`).
+    The result is deterministic. Raises SceneError if the scene has no visible Gaussian.
     """
-    seen = scene.select(scene.opacities >= VISIBLE_OPACITY)
-    up = up or find_up(seen, cameras)
-    best = choose_home(seen, cameras, up=up, antialiased=antialiased)
-    return Stand(home_view(best.camera, best.distance), up)
+    visible = scene.select(scene.opacities >= VISIBLE_OPACITY)
+    up = up or find_up(visible, cameras)
+    best = choose_home(visible, cameras, up=up, antialiased=antialiased)
+    return Home(home_view(best.camera, best.distance), up)
 
 
 def find_up(scene: Gaussians, cameras: Sequence[Camera] = ()) -> Vector:
-    """Which way is up: by the photographs' `cameras`, or else by the scene's floor."""
+    """The up direction, from the `cameras` of the photographs or else from the scene's floor."""
     return up_of(cameras) if cameras else _vector(survey(scene).up)
 
 
 def home_view(camera: Camera, distance: float = 1.0) -> HomeView:
-    """Where `camera` stands and looks; what it looks at is `distance` away.
+    """The home view at the position and direction of `camera`.
 
-    The angle of an upright picture is taken for a square of its area: a wide one with the whole
-    angle would show what no photograph has seen.
+    `distance` (world units) is the distance to the point that it looks at. The vertical field of
+    view of an upright picture is that of a square of the same area: a wide picture with the full
+    field of view would show regions that no photograph covers.
     """
     side = min(camera.height, math.sqrt(camera.width * camera.height))
     fov_y = 2 * math.atan2(side, 2 * float(camera.K[1, 1]))
@@ -69,28 +70,22 @@ def home_view(camera: Camera, distance: float = 1.0) -> HomeView:
 
 
 def up_of(cameras: Sequence[Camera]) -> Vector:
-    """The direction that is up in most pictures of one or more `cameras`.
+    """The up direction (a unit vector) in the pictures of one or more `cameras`.
 
-    Photographers hold the horizon level, so it is at right angles to the pictures' rows; where
-    these all point one way, the mean of the columns is taken.
+    Photographers keep the horizon level, so up is perpendicular to the x axes of all cameras. If
+    all x axes point in about the same direction, up is the mean of the -y axes.
     """
     mean = np.mean([-camera.viewmat[1, :3] for camera in cameras], axis=0)
-    rows = np.array([camera.viewmat[0, :3] for camera in cameras])
-    values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    x_axes = np.array([camera.viewmat[0, :3] for camera in cameras])
+    values, vectors = np.linalg.eigh(x_axes.T @ x_axes / len(x_axes))
     up = mean
-    if values[1] > _LEVEL_SPREAD and values[0] < 0.25 * values[1] and np.any(mean @ vectors[:, 0]):
+    if (
+        values[1] > _X_AXES_VARIANCE_MIN
+        and values[0] < 0.25 * values[1]
+        and np.any(mean @ vectors[:, 0])
+    ):
         up = vectors[:, 0] * np.sign(mean @ vectors[:, 0])
     return _vector(up / max(float(np.linalg.norm(up)), 1e-9))
-
-
-def root_surface(scene: Gaussians) -> npt.NDArray[np.float64]:
-    """What seeing each Gaussian [N] of `scene` counts: the root of its surface, world units.
-
-    By number close-ups of fine detail would win, by surface bare walls and ceilings.
-    """
-    a, b, c = scene.scales.T.astype(np.float64)
-    roots: npt.NDArray[np.float64] = np.sqrt(scene.opacities * (a * b + b * c + c * a))
-    return roots
 
 
 def _vector(values: npt.NDArray[np.floating]) -> Vector:

@@ -1,8 +1,9 @@
-"""Importance: what each Gaussian adds to pictures of the scene, measured by rendering.
+"""The importance of each Gaussian for pictures of the scene, measured by rendering.
 
-With w = alpha * T, the blending weight at a pixel: `contribution`, the sum of w, is how much of
-the pictures a Gaussian makes up; `energy`, the sum of w^2, is by how much the squared error grows
-for an error in its colour; `removal` is the squared error of the pictures without it.
+Let w = alpha * T be the blending weight of a Gaussian at a pixel. The `contribution` is the sum of
+w over the pixels, the Gaussian's share of the pictures. The `energy` is the sum of w^2, the
+increase of the squared error per squared error of the Gaussian's colour. The `removal` is the
+squared error of the pictures without the Gaussian.
 """
 
 from __future__ import annotations
@@ -14,45 +15,44 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.measuring.directions import SeenDirections
-from exgs.codec.measuring.home_view import root_surface
+from exgs.codec.measuring.directions import ViewingDirections
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-_ENERGY_PART = 0.6  # against one of removal, in the order
+_ENERGY_WEIGHT = 0.6  # in the combined score; the weight of the removal is 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Importance:
-    """Scores of N Gaussians over M views, and the light that they show on average."""
+    """Measurements of N Gaussians over a set of views; "per pixel" is the mean over all pixels."""
 
-    contribution: FloatArray  # [N] sum of w per pixel of the views
-    energy: FloatArray  # [N] sum of w^2 per pixel of the views
-    removal: FloatArray  # [N] squared error without it, three channels, per pixel of the views
-    base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour shown
+    contribution: FloatArray  # [N] w per pixel
+    energy: FloatArray  # [N] w^2 per pixel
+    removal: FloatArray  # [N] squared error without the Gaussian, three channels, per pixel
+    base_color: FloatArray  # [N, 3] degree-0 coefficients of the mean colour in the views
     distance: FloatArray  # [N] mean viewing distance, world units
     pixel_size: FloatArray  # [N] world size of a pixel at that distance
-    regions: npt.NDArray[np.int64]  # [N] of `seen`, from 0
-    seen: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T, by w^2; Y are SH of the directions seen
-    view_worth: FloatArray  # [M] root of the surface of all that a view sees, world units
+    regions: npt.NDArray[np.int64]  # [N] region of each Gaussian, in [0, R)
+    sh_moments: FloatArray  # [R, 1 + K, 1 + K] mean of Y Y^T weighted by w^2; Y: SH of directions
 
     @property
-    def worth(self) -> FloatArray:
-        """Scores [N] that order the Gaussians, by the error of the pictures without each of them.
+    def combined(self) -> FloatArray:
+        """The score [N] that orders the Gaussians: removal plus 0.6 times energy.
 
-        `removal` is that error while all others are there. Gaussians behind it may be missing as
-        well, so a part of the energy, what it shows itself, is added.
+        Both are divided by their sums. `removal` assumes that all other Gaussians are present.
+        In a prefix the Gaussians behind may be missing too, which the energy accounts for.
         """
-        return self.removal / max(float(self.removal.sum()), 1e-30) + _ENERGY_PART * (
+        return self.removal / max(float(self.removal.sum()), 1e-30) + _ENERGY_WEIGHT * (
             self.energy / max(float(self.energy.sum()), 1e-30)
         )
 
     @property
     def contrast(self) -> FloatArray:
-        """Energy [N] weighted by how much each Gaussian differs from its background.
+        """The removal [N], scaled to the sum of `energy`.
 
-        An error in its shape raises the squared error by this much. The sum is that of `energy`.
+        It is an energy weighted by the colour difference between each Gaussian and its background:
+        the increase of the squared error per squared error of the Gaussian's shape.
         """
         ratio = float(self.energy.sum()) / max(float(self.removal.sum()), 1e-30)
         return self.removal * np.float32(ratio)
@@ -66,18 +66,23 @@ def measure_importance(
     region_count: int = 1,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Importance:
-    """Render `scene` from `cameras` and gather what each Gaussian adds.
+    """Measure the importance of the N Gaussians of `scene` in the views of `cameras`.
 
-    The base colour is the contribution-weighted mean of the view-dependent colour over the
-    directions from which the Gaussian is seen, so that it looks right before its SH arrive.
-    `regions` [N] numbers the regions of `seen`, from 0; without it there is one.
+    The base colour is the mean of the view-dependent colour over the directions from which the
+    Gaussian is seen, weighted by contribution, so that it looks right before its SH arrive.
+
+    Args:
+        scene: N Gaussians with K SH coefficients above degree 0.
+        cameras: one or more.
+        rasterizer: draws the views.
+        regions: [N] the region of each Gaussian, in [0, region_count); all 0 by default.
+        region_count: number of rows R of `Importance.sh_moments`.
+        progress: called with the share of the views that are done.
     """
     n = len(scene)
     contribution, energy, removal = np.zeros(n), np.zeros(n), np.zeros(n)
     regions = np.zeros(n, np.int64) if regions is None else regions
-    seen = SeenDirections(regions, region_count, scene.shN.shape[1])
-    surface = root_surface(scene)
-    view_worth = np.zeros(len(cameras), np.float32)
+    directions = ViewingDirections(regions, region_count, scene.shN.shape[1])
     pixels = 0
     focal = float(np.median([camera.K[0, 0] for camera in cameras]))
     for number, camera in enumerate(cameras):
@@ -85,15 +90,15 @@ def measure_importance(
         contribution += impact.weights
         energy += impact.squares
         removal += impact.removals
-        seen.add(scene.means, camera.position, impact.weights, impact.squares)
-        view_worth[number] = surface[impact.weights > 0].sum()
+        directions.add(scene.means, camera.position, impact.weights, impact.squares)
         pixels += camera.width * camera.height
         progress((number + 1) / len(cameras))
-    shown = contribution > 0
-    safe = np.where(shown, contribution, 1.0)[:, None]
-    shift = np.einsum("nk,nkc->nc", seen.basis / safe, scene.shN) / SH_C0
-    usual = np.median(seen.distances[shown] / contribution[shown]) if shown.any() else 1.0
-    distance = np.where(shown, seen.distances / safe[:, 0], usual)
+    seen = contribution > 0
+    safe = np.where(seen, contribution, 1.0)[:, None]
+    shift = np.einsum("nk,nkc->nc", directions.basis / safe, scene.shN) / SH_C0
+    typical = np.median(directions.distances[seen] / contribution[seen]) if seen.any() else 1.0
+    distance = np.where(seen, directions.distances / safe[:, 0], typical)
+    region_energy = np.bincount(regions, energy, region_count).astype(np.float64)
     return Importance(
         (contribution / max(pixels, 1)).astype(np.float32),
         (energy / max(pixels, 1)).astype(np.float32),
@@ -102,16 +107,15 @@ def measure_importance(
         distance.astype(np.float32),
         (distance / focal).astype(np.float32),
         regions,
-        _mean_seen(seen.moments, np.bincount(regions, energy, region_count).astype(np.float64)),
-        view_worth,
+        _mean_moments(directions.moments, region_energy),
     )
 
 
-def _mean_seen(sums: npt.NDArray[np.float64], energy: npt.NDArray[np.float64]) -> FloatArray:
-    """Means [R, 1 + K, 1 + K] from sums over regions; any direction counts where none is seen."""
-    anywhere = np.eye(sums.shape[1]) / (4 * math.pi)
-    shown = (energy > 0)[:, None, None]
-    return np.where(shown, sums / np.maximum(energy, 1e-30)[:, None, None], anywhere).astype(
+def _mean_moments(sums: npt.NDArray[np.float64], energy: npt.NDArray[np.float64]) -> FloatArray:
+    """`sums` [R, T, T] divided by `energy` [R]; the mean over the sphere for unseen regions."""
+    isotropic = np.eye(sums.shape[1]) / (4 * math.pi)
+    seen = (energy > 0)[:, None, None]
+    return np.where(seen, sums / np.maximum(energy, 1e-30)[:, None, None], isotropic).astype(
         np.float32
     )
 
@@ -119,13 +123,13 @@ def _mean_seen(sums: npt.NDArray[np.float64], energy: npt.NDArray[np.float64]) -
 def ugc_scores(
     scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer
 ) -> npt.NDArray[np.float64]:
-    """The score [N] of ExGS (arXiv 2509.24758): opacity * T, summed over all rays that hit.
+    """The scores [N] of ExGS (arXiv 2509.24758).
 
     GS_j = 1 / (M H W) * sum over the pixels of M views of 1[ray hits j] * opacity_j * T_j.
     """
-    reached = np.zeros(len(scene))
+    transmittance = np.zeros(len(scene))
     pixels = 0
     for camera in cameras:
-        reached += rasterizer.contributions(scene, camera).transmittance
+        transmittance += rasterizer.contributions(scene, camera).transmittance
         pixels += camera.width * camera.height
-    return reached * scene.opacities / max(pixels, 1)
+    return transmittance * scene.opacities / max(pixels, 1)

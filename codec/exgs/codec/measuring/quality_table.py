@@ -1,4 +1,4 @@
-"""The rate-quality table: what each prefix of a file shows, on views that no fit has seen."""
+"""The rate-quality table: PSNR and SSIM of prefixes of a file, on held-out views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import ssim
 from exgs.scene.rasterizer import Rasterizer
 
-_GROWTH = 1.6  # bytes from one point to the next, at least
+_GROWTH_MIN = 1.6  # ratio of the bytes of two consecutive points
 
 
 def measure_quality(
@@ -26,10 +26,19 @@ def measure_quality(
     points: int,
     progress: Callable[[float], None] = lambda _: None,
 ) -> list[QualityPoint]:
-    """Replay a file (`pieces`, whatever its own table says) and compare with `scene`.
+    """Decode a file piece by piece and compare about `points` (2 or more) prefixes with `scene`.
 
-    That is done about `points` times, two at least. PSNR is that of the mean squared error over
-    all views; SSIM is the mean of the views'.
+    PSNR is computed from the mean squared error over all views; SSIM is the mean over the views.
+    The quality table inside the file is ignored. Raises ValueError if `pieces` are not a whole
+    file.
+
+    Args:
+        pieces: the bytes of the file.
+        scene: the scene that was encoded.
+        cameras: held-out views, one or more.
+        rasterizer: draws the views.
+        points: number of prefixes, about.
+        progress: called with the share of the bytes that are done.
     """
     references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
     pusher = FilePusher()
@@ -39,14 +48,14 @@ def measure_quality(
         raise ValueError("the pieces are not a whole file")
     start = head.header.root_end
     ends = [chunk.end - start for chunk, _ in arrived]
-    wanted = _chosen(ends, points)
+    measured = _measured_chunks(ends, points)
 
     def states() -> Iterator[tuple[int, Gaussians]]:
-        """What is drawn where it is wanted, and after how many bytes."""
+        """The bytes behind the root index, and the Gaussians drawn from them, for each point."""
         builder = SceneBuilder(head.root.facts, table)
         for number, (chunk, packed) in enumerate(arrived):
             builder.add(chunk, packed)
-            if number in wanted:
+            if number in measured:
                 yield ends[number], builder.drawn().gaussians
 
     rows = []
@@ -60,13 +69,16 @@ def measure_quality(
     return rows
 
 
-def _chosen(ends: Sequence[int], points: int) -> set[int]:
-    """Chunks behind which to measure: about geometric in bytes, with the first and the last."""
-    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / (points - 1)))
-    wanted = {0, len(ends) - 1}
+def _measured_chunks(ends: Sequence[int], points: int) -> set[int]:
+    """Numbers of the chunks after which quality is measured, by the `ends` of all chunks.
+
+    They include the first and the last chunk; the bytes in between grow about geometrically.
+    """
+    growth = max(_GROWTH_MIN, (ends[-1] / ends[0]) ** (1 / (points - 1)))
+    measured = {0, len(ends) - 1}
     last = ends[0]
     for number, end in enumerate(ends):
         if end >= last * growth:
-            wanted.add(number)
+            measured.add(number)
             last = end
-    return wanted
+    return measured

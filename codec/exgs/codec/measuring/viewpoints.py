@@ -1,7 +1,7 @@
-"""The views of an encoder: for scores, colour fits, distillation, gains and quality tables.
+"""The views of an encoder: for importance, colour fits, distillation, gains and the quality table.
 
-Nothing is measured on views that it was fitted to: proxies look too good there, so the gain of
-chunks that replace them would be too small.
+Gains are not measured on views to which proxies were fitted: the error of the proxies is too small
+there, and so would be the gain of the chunks that replace them.
 """
 
 from __future__ import annotations
@@ -10,46 +10,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exgs.codec.errors import SceneError
-from exgs.codec.measuring.picture_error import evenly, scaled, zoomed
+from exgs.codec.measuring.picture_error import evenly_spaced, scaled, zoomed
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
 _WIDTH = 640  # pixels; larger pictures are scaled down
-_LEAST_SIDE = 16
-_ENOUGH_TRAINING_VIEWS = 80
-_FLOOR_VIEWS = 16
-_TRAINING_ZOOM = 1.5  # of generated views, which are far away: proxies need detail
+_SIDE_MIN = 16  # pixels; SSIM uses windows of 11 pixels
+_TRAINING_VIEWS_MIN = 80
+_BOUND_VIEWS = 16
+_TRAINING_ZOOM = 1.5  # of generated views: they are far away, and proxies need detail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Viewpoints:
-    """The cameras of one encoding, at most 640 pixels across and 1280 down."""
+    """The cameras of one encoding. Their pictures are at most 640 pixels wide and 1280 high."""
 
-    scoring: Sequence[Camera]
+    scoring: Sequence[Camera]  # for importance
     fit: Sequence[Camera]  # for colour fits: every second scoring view
     gains: Sequence[Camera]  # for gains: the other scoring views
-    training: Sequence[Camera]  # to distil proxies
-    held_out: Sequence[Camera]  # for the table of quality by bytes
+    training: Sequence[Camera]  # for distillation
+    held_out: Sequence[Camera]  # for the rate-quality table
 
 
 def photographed_viewpoints(
     cameras: CameraSet, *, views: int, training: int, held_out: int
 ) -> Viewpoints:
-    """Choose viewpoints from the cameras of a scene: at most `views` for scores, and so on.
+    """Choose viewpoints from the cameras of the photographs of a scene.
 
-    Proxies need many training views. If fewer than 80 are left, half of the views for gains are
-    training views too. Raises SceneError if there are no cameras.
+    `views`, `training` and `held_out` are the maximum numbers of scoring, training and held-out
+    views. Training views exclude the views for gains; if fewer than 80 remain, they exclude only
+    half of those. Raises SceneError if there are no cameras.
     """
     if not cameras.cameras:
-        raise SceneError("a set of no cameras: one or more are needed")
-    scoring = evenly(cameras.fit, views)
+        raise SceneError("the set of cameras is empty: one or more are needed")
+    scoring = evenly_spaced(cameras.fit, views)
     gains, half = scoring[1::2], scoring[3::4]
     candidates = _without(cameras.fit, gains)
-    if len(candidates) < min(training, _ENOUGH_TRAINING_VIEWS):
+    if len(candidates) < min(training, _TRAINING_VIEWS_MIN):
         candidates = _without(cameras.fit, half)
-    return _viewpoints(scoring, evenly(candidates, training), evenly(cameras.held_out, held_out))
+    return _viewpoints(
+        scoring, evenly_spaced(candidates, training), evenly_spaced(cameras.held_out, held_out)
+    )
 
 
 def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Camera]:
@@ -60,18 +63,22 @@ def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Came
 def made_up_viewpoints(
     scene: Gaussians, *, views: int, training: int, held_out: int, seed: int
 ) -> Viewpoints:
-    """Generate viewpoints for a scene without cameras. Each kind of view has its own seed."""
-    made = SceneViews(scene)
+    """Generate viewpoints for a scene without cameras; arguments as in `photographed_viewpoints`.
+
+    Scoring, held-out and training views have different seeds, which follow from `seed`.
+    """
+    generated = SceneViews(scene)
     counts = views, held_out, training
-    scoring, measured, fitted = (
-        made.views(count, 3 * seed + kind) for kind, count in enumerate(counts)
+    scoring, held_out_views, training_views = (
+        generated.views(count, 3 * seed + kind) for kind, count in enumerate(counts)
     )
-    return _viewpoints(scoring, [zoomed(camera, _TRAINING_ZOOM) for camera in fitted], measured)
+    zoomed_views = [zoomed(camera, _TRAINING_ZOOM) for camera in training_views]
+    return _viewpoints(scoring, zoomed_views, held_out_views)
 
 
-def floor_views(scene: Gaussians, seed: int) -> list[Camera]:
-    """Generated views, regardless of given cameras. They limit how coarsely a scene is coded."""
-    return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_FLOOR_VIEWS, 3 * seed)]
+def bound_views(scene: Gaussians, seed: int) -> list[Camera]:
+    """16 generated views that bound the sensitivity where given cameras are not plausible."""
+    return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_BOUND_VIEWS, 3 * seed)]
 
 
 def _viewpoints(
@@ -81,11 +88,11 @@ def _viewpoints(
         [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, training, held_out)
     )
     return Viewpoints(
-        scoring, scoring[::2], scoring[1::2] or scoring, training, [_at_least(c) for c in held_out]
+        scoring, scoring[::2], scoring[1::2] or scoring, training, [_enlarged(c) for c in held_out]
     )
 
 
-def _at_least(camera: Camera) -> Camera:
-    """`camera`, with a picture that is large enough for the windows of SSIM."""
-    least = max(camera.width, _LEAST_SIDE), max(camera.height, _LEAST_SIDE)
-    return camera if least == (camera.width, camera.height) else camera.resized(*least)
+def _enlarged(camera: Camera) -> Camera:
+    """`camera` with a picture of at least 16 x 16 pixels."""
+    size = max(camera.width, _SIDE_MIN), max(camera.height, _SIDE_MIN)
+    return camera if size == (camera.width, camera.height) else camera.resized(*size)

@@ -1,8 +1,8 @@
-"""Divisive clustering: which Gaussians are merged into one proxy.
+"""Divisive clustering: divides Gaussians into clusters, to be merged into proxies.
 
-Starting from the tiles, the cluster with the largest weighted variance along its principal axis
-is halved at its mean, until there are as many clusters as asked for. Features are the direction
-under which a viewer sees the Gaussian (position over viewing distance) and its colour.
+The first clusters are the tiles. Each step divides the cluster with the largest weighted variance
+along its principal axis at its mean, until the wanted number is reached. The features are the
+position over the viewing distance (a visual angle) and the colour.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from exgs.scene.kernel import kernel
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# Colour against visual angle: an SH unit of degree 0 counts like this many radians.
-COLOR_WEIGHT = 0.012
-_POWER_STEPS = 12  # power iterations for a principal axis
+_COLOR_WEIGHT = 0.012  # radians of visual angle per unit of a degree-0 coefficient
+_POWER_ITERATIONS = 12  # for a principal axis
 
 
 def cluster(
@@ -31,17 +30,20 @@ def cluster(
     first: Ints,
     counts: Sequence[int],
 ) -> list[Ints]:
-    """Labels [N] of about so many clusters for each of `counts`, numbered in the order of `first`.
+    """Cluster labels [N] for each number of clusters in `counts`.
+
+    Labels are numbered by tile, so that the clusters of a tile are consecutive. There are fewer
+    clusters than asked for if features coincide, and more if there are more tiles.
 
     Args:
         means: [N, 3] world units.
         colors: [N, 3] degree-0 coefficients.
-        weights: [N] > 0, how much a Gaussian matters.
-        distances: [N] > 0, typical viewing distance, world units.
-        first: [N] clusters to start from (tiles); no cluster spans two of them.
-        counts: clusters to reach; at least one per tile, at most N.
+        weights: [N] > 0, contribution to the pictures.
+        distances: [N] > 0, mean viewing distance, world units.
+        first: [N] the tile of each Gaussian; no cluster spans two tiles.
+        counts: wanted numbers of clusters, at most N.
     """
-    features = np.concatenate([means, colors * COLOR_WEIGHT], axis=1).astype(np.float64)
+    features = np.concatenate([means, colors * _COLOR_WEIGHT], axis=1).astype(np.float64)
     order = np.argsort(first, kind="stable")
     starts = np.flatnonzero(np.diff(first[order], prepend=-1))
     rising = sorted(set(counts))
@@ -53,18 +55,20 @@ def cluster(
         starts,
         np.maximum(np.array(rising, np.int64), 1),
     )
-    labels = {count: _by_owner(leaf, first) for count, leaf in zip(rising, slots, strict=True)}
+    labels = {
+        count: _numbered_by_tile(slot, first) for count, slot in zip(rising, slots, strict=True)
+    }
     return [labels[count] for count in counts]
 
 
-def _by_owner(leaf: Ints, first: Ints) -> Ints:
-    """The clusters `leaf` [N] numbered by tile, so that a tile's proxies lie together."""
-    owner = np.full(leaf.max(initial=-1) + 1, -1)
-    owner[leaf] = first
-    used = np.flatnonzero(owner >= 0)
-    rank = np.empty(len(owner), np.int64)
-    rank[used[np.argsort(owner[used], kind="stable")]] = np.arange(len(used))
-    labels: Ints = rank[leaf]
+def _numbered_by_tile(slot: Ints, tile: Ints) -> Ints:
+    """The clusters `slot` [N] with new numbers, in the order of their tiles."""
+    tile_of = np.full(slot.max(initial=-1) + 1, -1)
+    tile_of[slot] = tile
+    used = np.flatnonzero(tile_of >= 0)
+    rank = np.empty(len(tile_of), np.int64)
+    rank[used[np.argsort(tile_of[used], kind="stable")]] = np.arange(len(used))
+    labels: Ints = rank[slot]
     return labels
 
 
@@ -77,9 +81,10 @@ def _divide(
     starts: Ints,
     counts: Ints,
 ) -> Ints:
-    """Cluster slots [K, N] of each point, for each of the rising `counts` [K] on the way.
+    """The cluster of each point [K, N], at each of the increasing numbers of clusters `counts` [K].
 
-    `order` is permuted so that clusters are contiguous.
+    `order` [N] lists the points by tile, and `starts` are the first places of the tiles in it. It
+    is permuted so that clusters stay contiguous.
     """
     n, dims = features.shape
     slots = len(starts) + 2 * counts[-1] + 2
@@ -114,7 +119,7 @@ def _divide(
                     order[high] = point
                     high -= 1
             if low == begin[slot] or low == end[slot]:
-                continue  # all points coincide: it can't be divided
+                continue  # all points coincide
             live += 1
             stop = end[slot]
             end[slot] = begin[slot]
@@ -137,7 +142,7 @@ def _divide(
 
 @kernel()
 def _dot(a: Floats, b: Floats) -> float:
-    """Inner product; numba's own needs scipy."""
+    """The inner product; numba's `np.dot` would need scipy."""
     total: float = 0.0
     for d in range(len(a)):
         total += a[d] * b[d]
@@ -174,17 +179,21 @@ def _principal_axis(
     stop: int,
     axis: Floats,
 ) -> float:
-    """Weighted variance sum along the principal axis, which goes to `axis` in feature units."""
+    """Write the principal axis of a cluster to `axis`, and return the variance along it.
+
+    The variance is the weighted sum, not the mean. Positions are scaled by the root
+    mean square of the cluster's inverse distances; `axis` contains this scale.
+    """
     dims = features.shape[1]
     mean = _mean(features, weights, order, start, stop)
     total = 0.0
-    closeness = 0.0
+    inverse_sum = 0.0
     for k in range(start, stop):
         i = order[k]
         total += weights[i]
-        closeness += weights[i] * inverse_square[i]
+        inverse_sum += weights[i] * inverse_square[i]
     scale = np.ones(dims)
-    scale[:3] = np.sqrt(closeness / max(total, 1e-300))
+    scale[:3] = np.sqrt(inverse_sum / max(total, 1e-300))
     moments = np.zeros((dims, dims))
     for k in range(start, stop):
         i = order[k]
@@ -199,7 +208,7 @@ def _principal_axis(
         if moments[d, d] > moments[widest, widest]:
             widest = d
     vector = moments[widest].copy()
-    for _ in range(_POWER_STEPS):
+    for _ in range(_POWER_ITERATIONS):
         product = _times(moments, vector)
         norm = np.sqrt(_dot(product, product))
         if norm < 1e-300:

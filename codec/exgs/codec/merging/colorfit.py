@@ -1,7 +1,8 @@
-"""Colour fit in closed form: rendering is linear in colour, so least squares finds the best ones.
+"""Linear least-squares fit of colours: rendering is linear in the colours of the Gaussians.
 
-Conjugate gradients on the normal equations (CGLS, Hestenes and Stiefel 1952) with the diagonal
-of A^T A as preconditioner. A is `render`, A^T is `backproject`: no gradients, no tuning.
+It uses conjugate gradients on the normal equations (CGLS, Hestenes and Stiefel 1952), where A is
+`render` and A^T is `backproject`. The preconditioner is the diagonal with the sums of squared
+weights, which is the diagonal of A^T A.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-# A proxy that the views hardly see keeps its colour: this many pixels' worth of its start value.
-_PRIOR_PIXELS = 2.0
+# Tikhonov regularisation toward the start colours, in units of the sum of w^2 over the pixels. A
+# Gaussian that the views hardly show keeps its colour.
+_REGULARIZATION = 2.0
 
 
 def fit_colors(
@@ -28,14 +30,21 @@ def fit_colors(
     *,
     iterations: int = 5,
 ) -> FloatArray:
-    """Degree-0 coefficients [N, 3] of `scene`, those of `free` [N] fitted to `references`.
+    """Degree-0 coefficients [N, 3] of `scene`, of which those at `free` are fitted.
 
-    `references` are pictures [H, W, 3] of the scene to match from `cameras`. Minimises the summed
-    squared error plus a small pull to the start values.
+    Minimises the squared error of the pictures plus 2 * |change of the colours|^2.
+
+    Args:
+        scene: N Gaussians with their start colours.
+        free: [N] mask of the Gaussians to fit.
+        cameras: training views, one or more.
+        references: the pictures [H, W, 3] to match, one for each camera.
+        rasterizer: draws and backprojects.
+        iterations: of conjugate gradients.
     """
     target = np.flatnonzero(free)
     no_sh = scene.without_sh()
-    step_colors = np.zeros((len(scene), 3), np.float32)
+    direction_colors = np.zeros((len(scene), 3), np.float32)
     gradient = np.zeros((len(target), 3))
     squares = np.zeros(len(target))
     residuals = []
@@ -45,27 +54,29 @@ def fit_colors(
         gradient += back.sums[target]
         squares += back.squares[target]
         residuals.append(residual)
-    diagonal = (squares + _PRIOR_PIXELS)[:, None]
+    diagonal = (squares + _REGULARIZATION)[:, None]
     change = np.zeros_like(gradient)
     preconditioned = gradient / diagonal
     direction = preconditioned
-    slope = np.sum(gradient * preconditioned, axis=0)  # one system per channel
+    gamma = np.sum(gradient * preconditioned, axis=0)  # [3]: one linear system per channel
     for iteration in range(iterations):
-        step_colors[target] = direction
-        moved = [rasterizer.render(no_sh, camera, colors=step_colors).rgb for camera in cameras]
-        energy = sum(np.einsum("hwc,hwc->c", m, m, dtype=np.float64) for m in moved)
-        energy = energy + _PRIOR_PIXELS * np.sum(direction * direction, axis=0)
-        length = slope / np.maximum(energy, 1e-30)
-        change = change + length * direction
+        direction_colors[target] = direction
+        images = [
+            rasterizer.render(no_sh, camera, colors=direction_colors).rgb for camera in cameras
+        ]
+        energy = sum(np.einsum("hwc,hwc->c", m, m, dtype=np.float64) for m in images)
+        energy = energy + _REGULARIZATION * np.sum(direction * direction, axis=0)
+        alpha = gamma / np.maximum(energy, 1e-30)
+        change = change + alpha * direction
         if iteration + 1 == iterations:
             break
-        gradient = -_PRIOR_PIXELS * change
-        for residual, image, camera in zip(residuals, moved, cameras, strict=True):
-            residual -= (length * image).astype(np.float32)
+        gradient = -_REGULARIZATION * change
+        for residual, image, camera in zip(residuals, images, cameras, strict=True):
+            residual -= (alpha * image).astype(np.float32)
             gradient += rasterizer.backproject(no_sh, camera, residual).sums[target]
         preconditioned = gradient / diagonal
-        previous, slope = slope, np.sum(gradient * preconditioned, axis=0)
-        direction = preconditioned + slope / np.maximum(previous, 1e-30) * direction
+        previous, gamma = gamma, np.sum(gradient * preconditioned, axis=0)
+        direction = preconditioned + gamma / np.maximum(previous, 1e-30) * direction
     fitted = scene.sh0.copy()
     fitted[target] += (change / SH_C0).astype(np.float32)
     return fitted

@@ -1,7 +1,8 @@
-"""The backward pass of blending: what each pixel shows is taken apart again, front to back.
+"""The backward pass of blending.
 
-So each Gaussian knows what lies behind it. As in `gathering`, entries keep their own totals,
-added up in the order of the tiles: the sums do not depend on the number of threads.
+The parts of the Gaussians are subtracted from each pixel front to back, so that the sum over the
+Gaussians behind is known at each one. Each entry of a tile's list has its own totals, which
+`totals` adds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from exgs.scene.cpu.layout import (
     RIDGE,
     STRIPS,
     TILE,
-    Doubles,
     Entries,
     Floats,
     Ints,
@@ -57,21 +57,21 @@ def differentiate(
     lists: Lists,
     picture: Floats,
     image: Floats,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
     workers: int,
 ) -> None:
-    """The SCREEN_TERMS of every entry of a band whose Gaussian is `first` or later.
+    """Write the SCREEN_TERMS of the entries of a band to `entry_totals` [E, SCREEN_TERMS].
 
-    `picture` [H, W, 3] was drawn on black; `image` [H, W, 3] is the gradient with respect to it.
-    `shares` [E, SCREEN_TERMS] receives the totals of the first `used` [tiles] entries of each tile;
-    those behind were never reached.
+    Entries of Gaussians before `first` get none. `picture` [H, W, 3] was drawn on black; `image`
+    [H, W, 3] is the gradient with respect to it. `used` [tiles] receives the number of entries of
+    each tile before all pixels are opaque.
     """
     for worker in prange(workers):
         spare = lists.spares[worker]
         _differentiate_tiles(
-            records, sources, first, lists, spare, picture, image, shares, used, ticket
+            records, sources, first, lists, spare, picture, image, entry_totals, used, ticket
         )
 
 
@@ -84,11 +84,11 @@ def _differentiate_tiles(
     spare: Entries,
     picture: Floats,
     image: Floats,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
 ) -> None:
-    """One worker: sweep tiles until none is left."""
+    """One worker: process tiles until none is left."""
     height, width, _ = image.shape
     planes = np.empty(PLANES * PIXELS, np.float32)
     totals = np.empty(SCREEN_TERMS * LANES, np.float32)
@@ -102,14 +102,17 @@ def _differentiate_tiles(
         open_tile(planes, frame, *rows)
         _load_image(planes, frame, picture, image)
         used[tile] = _sweep_tile(
-            records, sources, first, entries, frame, shares[begin:end], planes, totals, *rows
+            records, sources, first, entries, frame, entry_totals[begin:end], planes, totals, *rows
         )
         tile = take_ticket(ticket)
 
 
 @kernel()
 def _load_image(planes: Floats, frame: Frame, picture: Floats, image: Floats) -> None:
-    """The gradient, and all light of each pixel along it: on black that is its colour."""
+    """Load the gradient, and the sum over all Gaussians of weight * (color . gradient).
+
+    On black, that sum is the product of the pixel's colour and the gradient.
+    """
     for y in range(frame.height):
         for x in range(frame.width):
             pixel, row, column = y * TILE + x, frame.top + y, frame.left + x
@@ -128,16 +131,15 @@ def _sweep_tile(
     first: int,
     entries: Entries,
     frame: Frame,
-    shares: Floats,
+    entry_totals: Floats,
     planes: Floats,
     totals: Floats,
     first_row: Longs,
     end_row: Longs,
 ) -> int:
-    """Draw a tile's entries, taking their light from plane BEHIND.
+    """Subtract a tile's entries from plane BEHIND; from `first` on, write their SCREEN_TERMS.
 
-    Those of Gaussians from `first` on write their SCREEN_TERMS to `shares`. Returns how many
-    entries were reached before all was opaque.
+    Returns the number of entries before all pixels are opaque.
     """
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
@@ -146,8 +148,8 @@ def _sweep_tile(
             prefetch_record(records, np.int64(entries[n + AHEAD] & RECORD_BITS))
         k = np.int64(entries[n] & RECORD_BITS)
         record = records[k]
-        sloped = sources[k] >= first
-        if sloped:
+        differentiated = sources[k] >= first
+        if differentiated:
             totals[:] = ZERO
         mean_x = record[MEAN_X] - np.float32(frame.left)
         mean_y = record[MEAN_Y] - np.float32(frame.top)
@@ -159,48 +161,13 @@ def _sweep_tile(
                 offset = y * TILE + strip * LANES
                 center = mean_x + record[LEAN_X] * dy - np.float32(strip * LANES)
                 base = record[LOG2_OPACITY] + record[RIDGE] * dy * dy
-                if sloped:
+                if differentiated:
                     gradient_row(
                         planes, totals, offset, center, base, record[ACROSS], dy, red, green, blue
                     )
                 else:
                     value_row(planes, offset, center, base, record[ACROSS], -red, -green, -blue)
-        if sloped:
+        if differentiated:
             for number in range(SCREEN_TERMS):
-                shares[n, number] = lane_sum(totals, number * LANES)
+                entry_totals[n, number] = lane_sum(totals, number * LANES)
     return int(entries.shape[0])
-
-
-@kernel(parallel=True)
-def add_on_screen(
-    lists: Lists,
-    used: Longs,
-    shares: Floats,
-    sources: Ints,
-    first: int,
-    workers: int,
-    on_screen: Doubles,
-) -> None:
-    """Add the shares of `differentiate` to those of their Gaussians [N - first, SCREEN_TERMS]."""
-    span = (sources.shape[0] + workers - 1) // workers
-    for worker in prange(workers):  # each adds for the Gaussians of its own span of records
-        _add_on_screen(lists, used, shares, sources, first, worker * span, on_screen, span)
-
-
-@kernel()
-def _add_on_screen(
-    lists: Lists,
-    used: Longs,
-    shares: Floats,
-    sources: Ints,
-    first: int,
-    begin: int,
-    on_screen: Doubles,
-    span: int,
-) -> None:
-    for tile in range(lists.starts.shape[0] - 1):
-        for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
-            k = np.int64(lists.entries[p] & RECORD_BITS)
-            if begin <= k < begin + span and sources[k] >= first:
-                for number in range(SCREEN_TERMS):
-                    on_screen[sources[k] - first, number] += shares[p, number]

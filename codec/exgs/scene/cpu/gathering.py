@@ -1,7 +1,7 @@
-"""The transpose of drawing: blending weights summed up per Gaussian instead of per pixel.
+"""The transpose of blending: sums of blending weights per Gaussian instead of per pixel.
 
-Each entry of a tile's list keeps its own totals; they are added up afterwards, per Gaussian and
-in the order of the tiles, so that the sums do not depend on the number of threads.
+Each entry of a tile's list has its own totals. They are added afterwards, per Gaussian and in the
+order of the tiles, so that the sums do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def gather(
     width: int,
     height: int,
     image: Floats | None,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
     workers: int,
 ) -> None:
-    """The totals of every entry of a band, with respect to `image` [H, W, 3] or as scores.
+    """Write the totals of the entries of a band to `entry_totals` [E, GATHERED or SCORES].
 
-    `shares` [E, GATHERED or SCORES] receives them for the first `used` [tiles] entries of each
-    tile; those behind were never reached. The lists are sorted on the way.
+    With `image` [H, W, 3] they are the GATHERED totals, without it the SCORES. `used` [tiles]
+    receives the number of entries of each tile before all pixels are opaque. The lists are sorted.
     """
     for worker in prange(workers):
         _gather_tiles(
-            records, lists, lists.spares[worker], width, height, image, shares, used, ticket
+            records, lists, lists.spares[worker], width, height, image, entry_totals, used, ticket
         )
 
 
@@ -82,11 +82,11 @@ def _gather_tiles(
     width: int,
     height: int,
     image: Floats | None,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
 ) -> None:
-    """One worker: gather tiles until none is left."""
+    """One worker: process tiles until none is left."""
     planes = np.empty(_PLANES * PIXELS, np.float32)
     totals = np.empty(GATHERED * LANES, np.float32)
     rows = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
@@ -98,7 +98,7 @@ def _gather_tiles(
         frame = frame_of(lists.first + tile, width, height)
         open_tile(planes, frame, *rows)
         used[tile] = _gather_tile(
-            records, entries, frame, image, shares[begin:end], planes, totals, *rows
+            records, entries, frame, image, entry_totals[begin:end], planes, totals, *rows
         )
         tile = take_ticket(ticket)
 
@@ -109,13 +109,13 @@ def _gather_tile(
     entries: Entries,
     frame: Frame,
     image: Floats | None,
-    shares: Floats,
+    entry_totals: Floats,
     planes: Floats,
     totals: Floats,
     first_row: Longs,
     end_row: Longs,
 ) -> int:
-    """The totals of one tile's entries; how many were reached before all was opaque."""
+    """Write the totals of one tile's entries; return their number before all pixels are opaque."""
     if image is not None:
         for y in range(frame.height):
             for x in range(frame.width):
@@ -143,11 +143,11 @@ def _gather_tile(
                     score_row(planes, totals, offset, center, base, record[ACROSS])
                 else:
                     gather_row(planes, totals, offset, center, base, record[ACROSS])
-        for number in range(shares.shape[1]):
+        for number in range(entry_totals.shape[1]):
             if image is None and number == _MAXIMUM:
-                shares[n, number] = lane_max(totals, number * LANES)
+                entry_totals[n, number] = lane_max(totals, number * LANES)
             else:
-                shares[n, number] = lane_sum(totals, number * LANES)
+                entry_totals[n, number] = lane_sum(totals, number * LANES)
     return int(entries.shape[0])
 
 
@@ -155,7 +155,7 @@ def _gather_tile(
 def add_scores(
     lists: Lists,
     used: Longs,
-    shares: Floats,
+    entry_totals: Floats,
     sources: Ints,
     workers: int,
     sums: Doubles,
@@ -163,7 +163,7 @@ def add_scores(
     hits: Longs,
     transmittance: Doubles,
 ) -> None:
-    """Add the shares of `gather` without an image to the totals of their Gaussians."""
+    """Add the entry totals of `gather` without an image to the scores of their Gaussians."""
     span = (sources.shape[0] + workers - 1) // workers
     for worker in prange(workers):  # each adds for the Gaussians of its own span of records
         begin, end = worker * span, worker * span + span
@@ -172,33 +172,7 @@ def add_scores(
                 k = np.int64(lists.entries[p] & RECORD_BITS)
                 if begin <= k < end:
                     i = sources[k]
-                    sums[i] += shares[p, 0]
-                    most[i] = max(most[i], shares[p, 1])
-                    hits[i] += np.int64(shares[p, 2])
-                    transmittance[i] += shares[p, 3]
-
-
-@kernel(parallel=True)
-def add_gathered(
-    lists: Lists,
-    used: Longs,
-    shares: Floats,
-    sources: Ints,
-    workers: int,
-    sums: Doubles,
-    weights: Doubles,
-    squares: Doubles,
-) -> None:
-    """Add the shares of `gather` with an image to the totals of their Gaussians."""
-    span = (sources.shape[0] + workers - 1) // workers
-    for worker in prange(workers):
-        begin, end = worker * span, worker * span + span
-        for tile in range(lists.starts.shape[0] - 1):
-            for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
-                k = np.int64(lists.entries[p] & RECORD_BITS)
-                if begin <= k < end:
-                    i = sources[k]
-                    for channel in range(3):
-                        sums[i, channel] += shares[p, channel]
-                    weights[i] += shares[p, 3]
-                    squares[i] += shares[p, 4]
+                    sums[i] += entry_totals[p, 0]
+                    most[i] = max(most[i], entry_totals[p, 1])
+                    hits[i] += np.int64(entry_totals[p, 2])
+                    transmittance[i] += entry_totals[p, 3]

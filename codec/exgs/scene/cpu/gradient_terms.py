@@ -1,7 +1,7 @@
-"""One Gaussian against one vector row of pixels in the backward pass of blending.
+"""The backward pass of blending for one Gaussian and one row of pixels.
 
-Plane 0 is the transmittance, 1 to 3 hold the gradient of the picture, and 4 the light behind:
-sum of weight * (color . gradient) over all that is not drawn yet.
+Plane 0 contains the transmittance, planes 1 to 3 the gradient of the picture, and plane 4 the sum
+of weight * (color . gradient) over the Gaussians that are not processed yet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exgs.scene.kernel import intrinsic
 BEHIND = 4
 PLANES = 5
 
-# Totals of one Gaussian: sums over its pixels. a is dL / d ln(alpha), dx is off the ridge.
+# Totals of one Gaussian over its pixels: a is dL / d ln(alpha), dx the distance to the ridge.
 SCREEN_TERMS = 9
 A_ONE, A_DX, A_DX2, A_DY, A_DY2, A_DX_DY = 3, 4, 5, 6, 7, 8  # after weight * gradient in 0 to 2
 
@@ -69,10 +69,11 @@ def gradient_row(
     green: Any,
     blue: Any,
 ) -> Any:
-    """Take weight * (color . gradient) from plane BEHIND and add to the SCREEN_TERMS totals.
+    """Subtract weight * (color . gradient) from plane BEHIND and add to the SCREEN_TERMS totals.
 
-    With C the colours behind, dL / d ln(alpha) = weight * (color . g) - alpha / (1 - alpha) *
-    (C . g): what the Gaussian adds itself, less what it takes from those behind.
+    Let g be the gradient and C the sum of weight * color over the Gaussians behind. Then
+    dL / d ln(alpha) = weight * (color . g) - alpha / (1 - alpha) * (C . g): the Gaussian's own
+    part, less its occlusion of the Gaussians behind.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -85,9 +86,9 @@ def gradient_row(
         own = row.mul(weight, _value(row, args[7:]))
         behind = row.sub(row.load(row.plane(BEHIND)), own)
         row.store(behind, row.plane(BEHIND))
-        taken = row.mul(row.div(alpha, row.sub(one, alpha)), behind)
+        occluded = row.mul(row.div(alpha, row.sub(one, alpha)), behind)
         zero = row.constant(0)
-        a = row.where(row.greater(weight, zero), row.sub(own, taken), zero)
+        a = row.where(row.greater(weight, zero), row.sub(own, occluded), zero)
         a = row.where(capped, zero, a)
         for channel in range(3):
             on_screen = row.load(row.plane(1 + channel))

@@ -1,7 +1,8 @@
-"""What the picture would lose with each Gaussian: every tile swept twice, as for gradients.
+"""The change of a picture if a Gaussian is removed, for each Gaussian.
 
-The first sweep sums up what each pixel shows; the second takes it apart again, front to back, so
-that the light behind a Gaussian is known, which would shine through brighter without it.
+Each tile is processed twice. The first pass sums the colours of each pixel. The second pass
+subtracts each Gaussian's part again, front to back, so that the colour behind the Gaussian is
+known. Without the Gaussian, that colour would be less occluded (POTR, arXiv 2601.14821).
 """
 
 from __future__ import annotations
@@ -29,10 +30,8 @@ from exgs.scene.cpu.layout import (
     RIDGE,
     STRIPS,
     TILE,
-    Doubles,
     Entries,
     Floats,
-    Ints,
     Lists,
     Longs,
 )
@@ -51,12 +50,12 @@ from exgs.scene.kernel import intrinsic, kernel
 
 IMPACTS = 3  # totals of an entry: sums of weights, of their squares, of the squared changes
 
-_PLANES = 4  # transmittance; red, green, blue of what is not taken apart yet
+_PLANES = 4  # transmittance; red, green, blue of the Gaussians that are not subtracted yet
 _COLOR = (types.float32,) * 3
 
 
 @intrinsic
-def _light_row(
+def _color_row(
     typingctx: Any,
     planes: Any,
     offset: Any,
@@ -92,10 +91,10 @@ def _impact_row(
     green: Any,
     blue: Any,
 ) -> Any:
-    """Take weight * (red, green, blue) from planes 1 to 3 and add to the IMPACTS totals.
+    """Subtract weight * (red, green, blue) from planes 1 to 3 and add to the IMPACTS totals.
 
-    With B the light of those behind as it arrives, the pixel would lose weight * color and gain
-    alpha / (1 - alpha) * B.
+    Let B be the sum of weight * color over the Gaussians behind. Without this Gaussian, the pixel
+    would lose weight * color and gain alpha / (1 - alpha) * B.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -126,18 +125,20 @@ def measure_impact(
     lists: Lists,
     width: int,
     height: int,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
     workers: int,
 ) -> None:
-    """The IMPACTS of every entry of a band, on black.
+    """Write the IMPACTS of the entries of a band to `entry_totals` [E, IMPACTS], on black.
 
-    `shares` [E, IMPACTS] receives them for the first `used` [tiles] entries of each tile; those
-    behind were never reached. The lists are sorted on the way.
+    `used` [tiles] receives the number of entries of each tile that have totals: the pixels of the
+    tile are opaque before the others. The lists are sorted.
     """
     for worker in prange(workers):
-        _measure_tiles(records, lists, lists.spares[worker], width, height, shares, used, ticket)
+        _measure_tiles(
+            records, lists, lists.spares[worker], width, height, entry_totals, used, ticket
+        )
 
 
 @kernel()
@@ -147,11 +148,11 @@ def _measure_tiles(
     spare: Entries,
     width: int,
     height: int,
-    shares: Floats,
+    entry_totals: Floats,
     used: Longs,
     ticket: Longs,
 ) -> None:
-    """One worker: sweep tiles until none is left."""
+    """One worker: process tiles until none is left."""
     planes = np.empty(_PLANES * PIXELS, np.float32)
     totals = np.empty(IMPACTS * LANES, np.float32)
     rows = np.empty(STRIPS, np.int64), np.empty(STRIPS, np.int64)
@@ -163,10 +164,12 @@ def _measure_tiles(
         frame = frame_of(lists.first + tile, width, height)
         open_tile(planes, frame, *rows)
         reached = _sweep_tile(records, entries, frame, None, planes, totals, *rows)
-        light = planes[PIXELS:].copy()
+        colors = planes[PIXELS:].copy()
         open_tile(planes, frame, *rows)
-        planes[PIXELS:] = light
-        _sweep_tile(records, entries[:reached], frame, shares[begin:end], planes, totals, *rows)
+        planes[PIXELS:] = colors
+        _sweep_tile(
+            records, entries[:reached], frame, entry_totals[begin:end], planes, totals, *rows
+        )
         used[tile] = reached
         tile = take_ticket(ticket)
 
@@ -176,15 +179,15 @@ def _sweep_tile(
     records: Floats,
     entries: Entries,
     frame: Frame,
-    shares: Floats | None,
+    entry_totals: Floats | None,
     planes: Floats,
     totals: Floats,
     first_row: Longs,
     end_row: Longs,
 ) -> int:
-    """Draw a tile's entries; with `shares`, take their light away again and write IMPACTS there.
+    """Add the colours of a tile's entries, or subtract them and write IMPACTS to `entry_totals`.
 
-    Returns how many entries were reached before all was opaque.
+    Returns the number of entries before all pixels are opaque.
     """
     for n in range(entries.shape[0]):
         if n % CHECK_EVERY == CHECK_EVERY - 1 and not close_rows(planes, first_row, end_row):
@@ -203,36 +206,11 @@ def _sweep_tile(
                 offset = y * TILE + strip * LANES
                 center = mean_x + record[LEAN_X] * dy - np.float32(strip * LANES)
                 base = record[LOG2_OPACITY] + record[RIDGE] * dy * dy
-                if shares is None:
-                    _light_row(planes, offset, center, base, record[ACROSS], *color)
+                if entry_totals is None:
+                    _color_row(planes, offset, center, base, record[ACROSS], *color)
                 else:
                     _impact_row(planes, totals, offset, center, base, record[ACROSS], *color)
-        if shares is not None:
+        if entry_totals is not None:
             for number in range(IMPACTS):
-                shares[n, number] = lane_sum(totals, number * LANES)
+                entry_totals[n, number] = lane_sum(totals, number * LANES)
     return int(entries.shape[0])
-
-
-@kernel(parallel=True)
-def add_impact(
-    lists: Lists,
-    used: Longs,
-    shares: Floats,
-    sources: Ints,
-    workers: int,
-    weights: Doubles,
-    squares: Doubles,
-    removals: Doubles,
-) -> None:
-    """Add the shares of `measure_impact` to the totals of their Gaussians."""
-    span = (sources.shape[0] + workers - 1) // workers
-    for worker in prange(workers):  # each adds for the Gaussians of its own span of records
-        begin, end = worker * span, worker * span + span
-        for tile in range(lists.starts.shape[0] - 1):
-            for p in range(lists.starts[tile], lists.starts[tile] + used[tile]):
-                k = np.int64(lists.entries[p] & RECORD_BITS)
-                if begin <= k < end:
-                    i = sources[k]
-                    weights[i] += shares[p, 0]
-                    squares[i] += shares[p, 1]
-                    removals[i] += shares[p, 2]

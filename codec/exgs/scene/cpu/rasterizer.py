@@ -1,4 +1,4 @@
-"""The CPU backend of `exgs.scene.rasterizer`: the kernels in their order."""
+"""The CPU backend of `exgs.scene.rasterizer`: calls the kernels in order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.binning import fill_lists, place_lists
 from exgs.scene.cpu.blending import blend
-from exgs.scene.cpu.differentiating import add_on_screen, differentiate
-from exgs.scene.cpu.gathering import GATHERED, SCORES, add_gathered, add_scores, gather
+from exgs.scene.cpu.differentiating import differentiate
+from exgs.scene.cpu.gathering import GATHERED, SCORES, add_scores, gather
 from exgs.scene.cpu.gradient_terms import SCREEN_TERMS
-from exgs.scene.cpu.impact import IMPACTS, add_impact, measure_impact
+from exgs.scene.cpu.impact import IMPACTS, measure_impact
 from exgs.scene.cpu.layout import (
     BLOCKS,
     RECORD,
@@ -29,25 +29,26 @@ from exgs.scene.cpu.layout import (
 )
 from exgs.scene.cpu.projection import GIVEN_COLORS, NO_COLORS, SH_COLORS, project
 from exgs.scene.cpu.scratch import Scratch
+from exgs.scene.cpu.totals import add_totals
 from exgs.scene.cpu.unprojecting import unproject
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.kernel import one_at_a_time
 from exgs.scene.rasterizer import Backprojection, Contributions, Gradients, Impact, Render
 
-# Pictures with more entries are drawn in bands of tiles: giants all over a large picture would
-# otherwise take memory without bound. 2^25 entries are 256 MiB.
+# Pictures with more entries are drawn in bands of tiles, to bound the memory for large pictures
+# that are covered by large Gaussians. 2^25 entries are 256 MiB.
 ENTRIES_MAX = 1 << 25
 
 _BLACK = np.zeros(3, np.float32)
 
 
 class CpuRasterizer:
-    """Draws with numba on as many threads as `numba.get_num_threads()` says.
+    """Draws with numba on `numba.get_num_threads()` threads.
 
-    Pictures and sums are the same, to the bit, whatever that number. Working memory is kept
-    between calls, so use one object for many frames. Calls from several threads, on one object or
-    many, take turns: each uses all cores anyway. `antialiased` draws scenes that were trained with
-    compensation for the screen filter, as gsplat's mode of that name does.
+    Pictures and sums do not depend on the number of threads. Working memory is kept between calls,
+    so use one object for many pictures. Calls from several threads run one after another, since
+    each uses all cores. `antialiased` draws scenes that were trained with compensation for the
+    screen filter, as gsplat does in its mode of that name.
     """
 
     def __init__(self, *, antialiased: bool = False) -> None:
@@ -83,8 +84,8 @@ class CpuRasterizer:
         with one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
             for lists in self._bands(projected, camera):
-                shares, used = self._gather(projected, lists, camera, None)
-                add_scores(lists, used, shares, projected.sources, workers, *scores)
+                entry_totals, used = self._gather(projected, lists, camera, None)
+                add_scores(lists, used, entry_totals, projected.sources, workers, *scores)
         return Contributions(*scores)
 
     def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
@@ -97,35 +98,40 @@ class CpuRasterizer:
         padded = np.zeros((parts, *size, 3), np.float32)
         for channel in range(channels):
             padded[channel // 3, ..., channel % 3] = image[..., channel]
-        sums, weights, squares = np.zeros((parts, n, 3)), np.zeros(n), np.zeros(n)
-        discarded = np.zeros(n), np.zeros(n)  # weights and squares of all parts are the first's
+        totals = np.zeros((parts, n, GATHERED))
         workers = numba.get_num_threads()
         with one_at_a_time:
             projected = self._project(scene, camera, NO_COLORS)
             sources = projected.sources
             for lists in self._bands(projected, camera):
                 for part in range(parts):
-                    shares, used = self._gather(projected, lists, camera, padded[part])
-                    own = discarded if part else (weights, squares)
-                    add_gathered(lists, used, shares, sources, workers, sums[part], *own)
-        together = sums[0] if parts == 1 else np.concatenate(sums, axis=1)
-        return Backprojection(together[:, :channels], weights, squares)
+                    entry_totals, used = self._gather(projected, lists, camera, padded[part])
+                    add_totals(lists, used, entry_totals, sources, 0, workers, totals[part])
+        sums = np.concatenate(totals[:, :, :3], axis=1)
+        # Weights and squares are the same in all parts.
+        return Backprojection(sums[:, :channels], totals[0, :, 3].copy(), totals[0, :, 4].copy())
 
     def impact(self, scene: Gaussians, camera: Camera) -> Impact:
         """See `Rasterizer.impact`."""
-        sums = tuple(np.zeros(len(scene)) for _ in range(IMPACTS))
+        totals = np.zeros((len(scene), IMPACTS))
         workers = numba.get_num_threads()
         with one_at_a_time:
             projected = self._project(scene, camera, SH_COLORS)
             records, sources = projected.records, projected.sources
             for lists in self._bands(projected, camera):
-                shares = self._scratch.take("shares", (len(lists.entries), IMPACTS), np.float32)
-                used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
+                entry_totals, used = self._entry_totals(lists, IMPACTS)
                 measure_impact(
-                    records, lists, camera.width, camera.height, shares, used, _ticket(), workers
+                    records,
+                    lists,
+                    camera.width,
+                    camera.height,
+                    entry_totals,
+                    used,
+                    _ticket(),
+                    workers,
                 )
-                add_impact(lists, used, shares, sources, workers, *sums)
-        return Impact(*sums)
+                add_totals(lists, used, entry_totals, sources, 0, workers, totals)
+        return Impact(*np.ascontiguousarray(totals.T))
 
     def render_gradients(
         self,
@@ -153,14 +159,11 @@ class CpuRasterizer:
                     f"the gradient has shape {gradient.shape}, expected {picture.rgb.shape}"
                 )
             image = np.ascontiguousarray(gradient, np.float32)
-            if len(bands) > 1:  # they share their memory: only the last one's lists are left
+            if len(bands) > 1:  # bands share memory, so only the lists of the last one are valid
                 projected = self._project(scene, camera, SH_COLORS)
             records, sources = projected.records, projected.sources
             for lists in bands if len(bands) == 1 else self._bands(projected, camera):
-                shares = self._scratch.take(
-                    "shares", (len(lists.entries), SCREEN_TERMS), np.float32
-                )
-                used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
+                entry_totals, used = self._entry_totals(lists, SCREEN_TERMS)
                 differentiate(
                     records,
                     sources,
@@ -168,12 +171,12 @@ class CpuRasterizer:
                     lists,
                     picture.rgb,
                     image,
-                    shares,
+                    entry_totals,
                     used,
                     _ticket(),
                     workers,
                 )
-                add_on_screen(lists, used, shares, sources, first, workers, on_screen)
+                add_totals(lists, used, entry_totals, sources, first, workers, on_screen)
             unproject(
                 _splats(scene, scene.sh0),
                 first,
@@ -225,7 +228,7 @@ class CpuRasterizer:
         )
 
     def _bands(self, projected: Projected, camera: Camera) -> Iterator[Lists]:
-        """The lists of all tiles, in as few bands as their entries allow: as a rule in one."""
+        """The lists of all tiles, in as few bands as possible (usually one)."""
         take, workers = self._scratch.take, numba.get_num_threads()
         tiles = projected.counts.shape[1]
         starts = take("starts", (tiles + 1,), np.int64)
@@ -243,22 +246,27 @@ class CpuRasterizer:
     def _gather(
         self, projected: Projected, lists: Lists, camera: Camera, image: FloatArray | None
     ) -> tuple[Floats, Longs]:
-        """The share of every entry, and how many entries of each tile have one."""
-        totals = SCORES if image is None else GATHERED
-        shares = self._scratch.take("shares", (len(lists.entries), totals), np.float32)
-        used = self._scratch.take("used", (len(lists.starts) - 1,), np.int64)
+        """The totals of the entries, and the number of entries of each tile that have them."""
+        entry_totals, used = self._entry_totals(lists, SCORES if image is None else GATHERED)
         gather(
             projected.records,
             lists,
             camera.width,
             camera.height,
             image,
-            shares,
+            entry_totals,
             used,
             _ticket(),
             numba.get_num_threads(),
         )
-        return shares, used
+        return entry_totals, used
+
+    def _entry_totals(self, lists: Lists, count: int) -> tuple[Floats, Longs]:
+        """Memory for `count` totals of each entry, and for the used entries of each tile."""
+        return (
+            self._scratch.take("entry_totals", (len(lists.entries), count), np.float32),
+            self._scratch.take("used", (len(lists.starts) - 1,), np.int64),
+        )
 
 
 def _canvas(camera: Camera) -> Picture:
@@ -279,7 +287,7 @@ def _splats(scene: Gaussians, colors: FloatArray) -> Splats:
 
 
 def _read_only(colors: FloatArray) -> FloatArray:
-    """As the arrays of a scene are, so that one compiled kernel serves both."""
+    """Read-only like the arrays of a scene, so that both use the same compiled kernel."""
     view = np.ascontiguousarray(colors, np.float32).view()
     view.flags.writeable = False
     return view
