@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type is there: commands, options, make verbs, imports."""
+"""Commands, options, make verbs, imports and files that the documents name exist."""
 
 from __future__ import annotations
 
@@ -53,6 +53,23 @@ def test_every_import_works(document: str) -> None:
             module = importlib.import_module(found[1])
             missing = [name for name in found[2].split(", ") if not hasattr(module, name)]
             assert not missing, f"{found[1]} has no {', '.join(missing)}"
+
+
+def test_every_bench_that_is_named_exists() -> None:
+    """In documents and in the bench's own docstrings and imports."""
+    found = {ROOT / "Makefile", *(ROOT / "bench").rglob("*.py"), *(ROOT / "tests").rglob("*.py")}
+    for folder in (".", "bench", "docs", "client/exgs", "spec"):
+        found.update((ROOT / folder).glob("*.md" if folder == "." else "**/*.md"))
+    missing = set()
+    for path in found:
+        text = path.read_text("utf-8")
+        commands = re.findall(r"python -m (bench[\w.]*)", text)
+        for name in [*commands, *re.findall(r"^from (bench[\w.]*) import", text, re.MULTILINE)]:
+            module = ROOT.joinpath(*name.rstrip(".").split("."))
+            entry = "__main__.py" if name in commands else "__init__.py"
+            if not module.with_suffix(".py").exists() and not (module / entry).exists():
+                missing.add(f"{path.relative_to(ROOT)}: {name}")
+    assert not missing
 
 
 _CARD = "client/exgs/painter/weights/README.md"

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.encoded import CACHE
-from bench.scenes import SCENES, load_scene
+from bench.common.encoded import CACHE
+from bench.common.scenes import SCENES, load_scene
 from exgs.codec.encoding.encode import EncodeOptions, Quality, encode
 from exgs.scene.backends import default_rasterizer
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-_VECTORS = Path(__file__).parents[1] / "spec" / "vectors"
+_VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 _MEMORY_BYTES = 256 << 20
 _LOOK_EVERY = 500  # inputs
 _LONGEST_BYTES = 1 << 14

@@ -30,7 +30,7 @@ from exgs.wire.client import ClientSession
 from exgs.wire.frames import pack_frame
 from exgs.wire.server import ServerSession
 
-_VECTORS = Path(__file__).parents[1] / "spec" / "vectors"
+_VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 _LIMIT_BYTES = 8 << 20
 _RESET_PEAK = "5"  # for /proc/self/clear_refs
 

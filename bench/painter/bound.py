@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.encoded import CACHE, encoded
-from bench.scenes import SCENES, load_scene
+from bench.common.encoded import CACHE, encoded
+from bench.common.scenes import SCENES, load_scene
 from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.scene.backends import default_rasterizer

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.encoded import encoded
+from bench.common.encoded import encoded
+from bench.common.scenes import data_dir
 from bench.painter.held_out import BUDGETS, SCENES, held_out_file, load
-from bench.scenes import data_dir
 from exgs.codec.decoding.decode import decode, open_scene
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.painter.confidence import look_at_scene

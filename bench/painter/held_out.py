@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.encoded import encoded
+from bench.common.encoded import encoded
+from bench.common.scenes import data_dir, orbit_views
 from bench.painter.blocks import blocks_cameras, blocks_scene
-from bench.scenes import data_dir, orbit_views
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.scene.camera import Camera, look_at
 from exgs.scene.cameras import CameraSet, read_cameras

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.common.rows import read_row
 from bench.painter.held_out import KINDS, SCENES
-from bench.rows import read_row
 from exgs.painter.evaluation import COLUMNS, PaintedQuality
 
 Row = tuple[str, str, PaintedQuality]  # scene, kind of file, figures

@@ -1,6 +1,6 @@
 """The index of large scenes: its head fits, and the way to a corner is short.
 
-Only the index is made, without payloads: see synthetic.py. bench/format/index_scale.py prints the
+Only the index is made, without payloads: see synthetic.py. bench/scale/index.py prints the
 figures.
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from bench.format.index_scale import COUNTS, corners
+from bench.scale.index import COUNTS, corners
 from exgs.codec.constants import HEAD_BYTES, HEADER_BYTES, MAX_CHUNKS, MAX_PAGE_RAW_BYTES, ChunkKind
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.index import ChunkTable

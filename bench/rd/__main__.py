@@ -19,15 +19,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from bench.encoded import CACHE
-from bench.peers import PEERS
-from bench.peers.splat_transform import VERSION
-from bench.quality import Meter
-from bench.rows import read_row
-from bench.scenes import BUDGETS, SCENES, BenchScene, load_scene
+from bench.common.encoded import CACHE
+from bench.common.rows import read_row
+from bench.common.scenes import BUDGETS, SCENES, BenchScene, load_scene
+from bench.rd.meter import Meter
+from bench.rd.peers import PEERS
+from bench.rd.peers.splat_transform import VERSION
 from exgs.scene.backends import default_rasterizer
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _CSV = _ROOT / "bench" / "results" / "rd.csv"
 _TABLES = _CSV.with_suffix(".md")
 _PLOT = _ROOT / "docs" / "rate-distortion.png"

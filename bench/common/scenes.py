@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.photographs import photograph
+from bench.common.photographs import photograph
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
@@ -61,7 +61,7 @@ def load_scene(name: str, cache: Path) -> BenchScene:
 def data_dir() -> Path:
     """The folder with real scenes."""
     found = os.environ.get("EXGS_DATA")
-    return Path(found) if found else Path(__file__).parents[2] / "shared" / "data"
+    return Path(found) if found else Path(__file__).parents[3] / "shared" / "data"
 
 
 def orbit_views(

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.peers.point import Point
-from bench.scenes import BenchScene
+from bench.common.scenes import BenchScene
+from bench.rd.peers.point import Point
 from exgs.scene.formats.sog_lod import read_sog_level, sog_level_folders, sog_levels
 from exgs.scene.gaussians import Gaussians
 

@@ -1,6 +1,6 @@
 """What few bytes of the sample scene show, in exgs and in other formats.
 
-`python -m bench.pictures` draws it from a view that no encoder has used, and needs node. The
+`python -m bench.rd.pictures` draws it from a view that no encoder has used, and needs node. The
 picture goes to docs/progressive.jpg.
 """
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.encoded import CACHE
-from bench.peers import PEERS
-from bench.scenes import load_scene
+from bench.common.encoded import CACHE
+from bench.common.scenes import load_scene
+from bench.rd.peers import PEERS
 from exgs.present.contact import sheet_of
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.metrics import psnr
 from exgs.scene.pictures import to_pixels
 
-_PICTURE = Path(__file__).parents[1] / "docs" / "progressive.jpg"
+_PICTURE = Path(__file__).parents[2] / "docs" / "progressive.jpg"
 _VIEW = 1  # of the held-out views
 _SIZE = (400, 225)
 _BUDGETS = (20_000, 60_000, 200_000, 800_000)

@@ -1,6 +1,6 @@
 """Measures popping: how much arriving chunks change the picture in one frame.
 
-    python -m bench.popping FILE.exgs [--rate 250000] [--fade 0.02]
+    python -m bench.client.popping FILE.exgs [--rate 250000] [--fade 0.02]
 
 The camera follows a fixed path while the file arrives at `--rate` bytes per second. The change in a
 frame is the RMS difference (white is 1) between the pictures with and without the new chunks, from
@@ -27,7 +27,7 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.views.made_up import camera_path
 
-_REPORT = Path(__file__).parent / "results" / "popping.md"
+_REPORT = Path(__file__).parents[1] / "results" / "popping.md"
 _FRAMES_PER_S = 4  # about what two cores draw and keep
 _PATH = 120  # cameras
 _SEED = 2_000_003
@@ -107,9 +107,9 @@ def main() -> None:
             [
                 "# Popping: changes by arriving chunks",
                 "",
-                f"`python -m bench.popping {options.file.name}`: {options.rate / 1000:g} kB/s,"
-                f" a path of {_PATH} cameras of {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames per"
-                " second."
+                f"`python -m bench.client.popping {options.file.name}`:"
+                f" {options.rate / 1000:g} kB/s, a path of {_PATH} cameras of"
+                f" {_SIZE[0]}x{_SIZE[1]}, {_FRAMES_PER_S} frames per second."
                 " RMS change of a frame by the chunks that arrived since the frame before; white is"
                 " 1.",
                 "",

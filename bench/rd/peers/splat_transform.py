@@ -14,8 +14,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.peers.point import Point
-from bench.scenes import BenchScene
+from bench.common.scenes import BenchScene
+from bench.rd.peers.point import Point
 from exgs.scene.formats import read_scene
 
 VERSION = "3.7.0"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import flip_evaluator
 import numpy as np
 
-from bench.scenes import BenchScene
+from bench.common.scenes import BenchScene
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import psnr, ssim
 from exgs.scene.rasterizer import Rasterizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.peers.point import Point
-from bench.scenes import BenchScene
+from bench.common.scenes import BenchScene
+from bench.rd.peers.point import Point
 
 
 def source_ply(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:

@@ -1,6 +1,6 @@
 """How much index a scene of many Gaussians has, and how much of it a reader of one corner reads.
 
-    python -m bench.format.index_scale [--thorough]
+    python -m bench.scale.index [--thorough]
 
 Tables of 5 million to 2^28 Gaussians are packed without payloads. For 64 corners (tiles of the last
 layer, evenly spread) the way is followed down: the head of the file, then every page whose region

@@ -1,6 +1,6 @@
 """Holds our scene readers and writers against @playcanvas/splat-transform, in both directions.
 
-    python -m bench.check_formats [scene.ply ...]
+    python -m bench.formats [scene.ply ...]
 
 The tool writes each format that we read, and turns what we write back into a PLY; Gaussians are
 matched by position. Printed: the 99th percentile of the difference of each attribute.
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bench.encoded import CACHE
-from bench.peers.splat_transform import convert
-from bench.scenes import data_dir
+from bench.common.encoded import CACHE
+from bench.common.scenes import data_dir
+from bench.rd.peers.splat_transform import convert
 from exgs.scene.formats import WRITABLE, read_scene, write_scene
 from exgs.scene.gaussians import Gaussians
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.peers.exgs_file import (
+from bench.common.scenes import BenchScene
+from bench.rd.peers.exgs_file import (
     exgs_prefixes,
     high_prefixes,
     pruned_prefixes,
     told_high_prefixes,
     told_prefixes,
 )
-from bench.peers.point import Point
-from bench.peers.source import source_ply
-from bench.peers.splat_prefix import splat_prefixes
-from bench.peers.splat_transform import compressed_ply, decimated_spz, sog, spz
-from bench.peers.streamed_sog import sog_cumulative, sog_levels_alone
-from bench.scenes import BenchScene
+from bench.rd.peers.point import Point
+from bench.rd.peers.source import source_ply
+from bench.rd.peers.splat_prefix import splat_prefixes
+from bench.rd.peers.splat_transform import compressed_ply, decimated_spz, sog, spz
+from bench.rd.peers.streamed_sog import sog_cumulative, sog_levels_alone
 
 __all__ = ["PEERS", "Peer", "Point"]
 

@@ -1,6 +1,6 @@
 """Where the bits of leaves go, and the error that each attribute's quantization makes.
 
-    python -m bench.precision playbot FILE.exgs      # a file with proxies
+    python -m bench.encoder.precision playbot FILE.exgs      # a file with proxies
 
 For each layer of leaves, first as coarse as LEAF and the first SH give it, then with all chunks:
 bits of a leaf by attribute (order-0 entropy of the payload's columns), and the share of the error
@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bench.encoded import CACHE
-from bench.scenes import SCENES, load_scene
+from bench.common.encoded import CACHE
+from bench.common.scenes import SCENES, load_scene
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.decoding.decode import ExgsFile, open_scene

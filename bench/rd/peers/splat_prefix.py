@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.peers.point import Point
-from bench.scenes import BenchScene
+from bench.common.scenes import BenchScene
+from bench.rd.peers.point import Point
 from exgs.scene.formats.splat import ROW, read_splat, write_splat
 
 

@@ -1,6 +1,6 @@
 """Times the rasterizers and, where CUDA answers, compares their pictures and contributions.
 
-    python bench/rasterize.py scene.ply [more.ply ...] [--views 4] [--repeat 5]
+    python -m bench.rasterize scene.ply [more.ply ...] [--views 4] [--repeat 5]
 
 Views stand on a circle about the scene's middle. Times are the least of the repetitions, averaged
 over the views. CPU and CUDA see the same cameras; their pictures should agree to over 50 dB.

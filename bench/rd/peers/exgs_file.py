@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.encoded import encoded
-from bench.peers.point import Point
-from bench.scenes import BenchScene
+from bench.common.encoded import encoded
+from bench.common.scenes import BenchScene
+from bench.rd.peers.point import Point
 from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import TruncatedError

@@ -1,0 +1,1 @@
+"""Benchmarks of the client: updates, views of large scenes, popping."""

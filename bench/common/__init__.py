@@ -1,0 +1,1 @@
+"""Shared by several benchmarks: scenes and their views, photographs, encoded files, CSV rows."""

@@ -1,0 +1,1 @@
+"""Readers and writers of scene formats, compared with @playcanvas/splat-transform."""

@@ -1,0 +1,1 @@
+"""Rate-distortion of exgs and of other formats."""
