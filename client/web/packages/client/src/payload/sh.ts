@@ -91,18 +91,14 @@ export function addSh(
   const { components, step, sparse } = layout;
   const first = layout.basis * basis.components * basis.size;
   const rows = basis.rows.subarray(first, first + components * basis.size);
-  const add = (target: ShVectors): void => {
-    for (const column of layout.dense) addDense(data, column, count, step, rows, target);
-    if (sparse.components.length > 0) addSparse(data, sparse, count, step, rows, target);
-  };
   const most = Math.max(0, ...layout.dense.map(({ width }) => width), sparse.components.length ? sparse.width : 0);
   if (step * 2 ** (8 * most + 16) * (components + 1) < MAX_MAGNITUDE) {
-    add(sums);
+    addColumns(data, layout, count, rows, sums);
     return;
   }
   // Elements may go beyond the largest magnitude, to which those of each payload are limited.
   const vectors = { dc: new Float32Array(sums.dc.length), rest: new Float32Array(sums.rest.length) };
-  add(vectors);
+  addColumns(data, layout, count, rows, vectors);
   for (let i = 0; i < sums.dc.length; i++) sums.dc[i]! += clamp(vectors.dc[i]!);
   for (let i = 0; i < sums.rest.length; i++) sums.rest[i]! += clamp(vectors.rest[i]!);
 }
@@ -194,55 +190,44 @@ function countFlags(
   return shown;
 }
 
-function addDense(
+/** Adds the columns leaf by leaf: what is not zero is gathered, then every element summed once. */
+function addColumns(
   data: Uint8Array,
-  { component, width, start }: DenseColumn,
+  { dense, sparse, step }: Layout,
   count: number,
-  step: number,
   rows: Float64Array,
   { dc, rest }: ShVectors,
 ): void {
-  if (width === 0) return;
-  const integers = scratch(0, count);
-  signedColumn(data, start, width, count, integers);
-  const length = rest.length / count;
-  const first = component * (length + 3);
-  for (let i = 0; i < count; i++) {
-    if (integers[i] === 0) continue;
-    const value = clamp(integers[i]! * step);
-    for (let k = 0; k < 3; k++) dc[3 * i + k]! += value * rows[first + k]!;
-    const at = i * length;
-    for (let k = 0; k < length; k++) rest[at + k]! += value * rows[first + 3 + k]!;
-  }
-}
-
-/** Adds sparse columns leaf by leaf: each leaf's values are gathered, then every element summed once. */
-function addSparse(
-  data: Uint8Array,
-  { components, flags, shown, total, start, width }: SparseColumns,
-  count: number,
-  step: number,
-  rows: Float64Array,
-  { dc, rest }: ShVectors,
-): void {
-  const values = scratch(0, total);
-  sparseValues(data, start, width, total, step, values);
   const size = rest.length / count + 3;
-  const rowStarts = Int32Array.from(components, (component) => component * size);
-  const next = new Int32Array(components.length); // of each column's values
+  const values = scratch(0, sparse.total);
+  sparseValues(data, sparse, step, values);
+  const next = new Int32Array(sparse.components.length); // of each sparse column's values
   for (let column = 1; column < next.length; column++) {
-    next[column] = next[column - 1]! + shown[column - 1]!;
+    next[column] = next[column - 1]! + sparse.shown[column - 1]!;
   }
-  const leafValues = new Float64Array(components.length);
-  const leafRows = new Int32Array(components.length);
+  const sparseRows = Int32Array.from(sparse.components, (component) => component * size);
+  const shown = dense.filter(({ width }) => width > 0);
+  const integers = scratch(1, shown.length * count); // column by column
+  shown.forEach(({ width, start }, column) => {
+    signedColumn(data, start, width, count, integers.subarray(column * count));
+  });
+  const denseRows = Int32Array.from(shown, ({ component }) => component * size);
+  const leafValues = new Float64Array(shown.length + next.length);
+  const leafRows = new Int32Array(leafValues.length);
   for (let i = 0; i < count; i++) {
     let own = 0;
-    for (let plane = flags + i, first = 0; first < components.length; plane += count, first += 8) {
+    for (let column = 0, at = i; column < denseRows.length; column++, at += count) {
+      const integer = integers[at]!;
+      if (integer === 0) continue;
+      leafValues[own] = clamp(integer * step);
+      leafRows[own++] = denseRows[column]!;
+    }
+    for (let plane = sparse.flags + i, first = 0; first < next.length; plane += count, first += 8) {
       for (let bits = data[plane]!; bits !== 0; ) {
         const bit = Math.clz32(bits) - 24;
         bits ^= 0x80 >> bit;
         leafValues[own] = values[next[first + bit]!++]!;
-        leafRows[own++] = rowStarts[first + bit]!;
+        leafRows[own++] = sparseRows[first + bit]!;
       }
     }
     if (own === 0) continue;
@@ -262,29 +247,62 @@ function addRows(
   target: Float32Array,
   at: number,
 ): void {
-  for (let k = from; k < to; k += 3, at += 3) {
-    let red = target[at]!;
-    let green = target[at + 1]!;
-    let blue = target[at + 2]!;
+  let k = from;
+  // Nine at a time: as many sums as there are registers for
+  for (; k + 9 <= to; k += 9, at += 9) {
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
+    let e = 0;
+    let f = 0;
+    let g = 0;
+    let h = 0;
+    let i = 0;
     for (let entry = 0; entry < count; entry++) {
       const value = values[entry]!;
       const row = starts[entry]! + k;
-      red += value * rows[row]!;
-      green += value * rows[row + 1]!;
-      blue += value * rows[row + 2]!;
+      a += value * rows[row]!;
+      b += value * rows[row + 1]!;
+      c += value * rows[row + 2]!;
+      d += value * rows[row + 3]!;
+      e += value * rows[row + 4]!;
+      f += value * rows[row + 5]!;
+      g += value * rows[row + 6]!;
+      h += value * rows[row + 7]!;
+      i += value * rows[row + 8]!;
     }
-    target[at] = red;
-    target[at + 1] = green;
-    target[at + 2] = blue;
+    target[at]! += a;
+    target[at + 1]! += b;
+    target[at + 2]! += c;
+    target[at + 3]! += d;
+    target[at + 4]! += e;
+    target[at + 5]! += f;
+    target[at + 6]! += g;
+    target[at + 7]! += h;
+    target[at + 8]! += i;
+  }
+  for (; k < to; k += 3, at += 3) {
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    for (let entry = 0; entry < count; entry++) {
+      const value = values[entry]!;
+      const row = starts[entry]! + k;
+      a += value * rows[row]!;
+      b += value * rows[row + 1]!;
+      c += value * rows[row + 2]!;
+    }
+    target[at]! += a;
+    target[at + 1]! += b;
+    target[at + 2]! += c;
   }
 }
 
 /** The entries of sparse columns as numbers: their unsigned form is the entry plus 1, modulo 2^64. */
 function sparseValues(
   data: Uint8Array,
-  start: number,
-  width: number,
-  total: number,
+  { start, width, total }: SparseColumns,
   step: number,
   out: Float64Array,
 ): void {

@@ -31,4 +31,16 @@ WebGL2RenderingContext.prototype.drawArrays = function (...args) {
   counts.frames.push(Array.from({ length: Math.floor(pixels.length / 388) }, (_, i) => pixels[388 * i]!));
 };
 
-Object.assign(window, { fetchScene, FakeSource, ExgsViewer, setOpener, heard, note, counts });
+/**
+ * While `tickMs` is set, time moves on by it from one animation frame to the next: what fades then moves
+ * by the same steps on a machine of any speed.
+ */
+const clock = { tickMs: null as number | null, nowMs: 0 };
+const request = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (callback) =>
+  request((nowMs) => {
+    clock.nowMs = clock.tickMs === null ? nowMs : clock.nowMs + clock.tickMs;
+    callback(clock.nowMs);
+  });
+
+Object.assign(window, { clock, fetchScene, FakeSource, ExgsViewer, setOpener, heard, note, counts });
