@@ -57,6 +57,7 @@ export async function openLink(target, { mbit, delayMs }) {
   let freeMs = 0; // when the link has sent what it was given
   let timer = null;
   let sentBytes = 0;
+  let connections = 0;
   let isUp = true;
 
   class Line {
@@ -127,8 +128,12 @@ export async function openLink(target, { mbit, delayMs }) {
   }
 
   const listener = net.createServer((socket) => {
-    if (isUp) lines.add(new Line(socket));
-    else socket.destroy();
+    if (!isUp) {
+      socket.destroy();
+      return;
+    }
+    connections++;
+    lines.add(new Line(socket));
   });
   await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
   return {
@@ -136,6 +141,10 @@ export async function openLink(target, { mbit, delayMs }) {
     /** Bytes that have gone down. */
     get sentBytes() {
       return sentBytes;
+    },
+    /** Connections that were opened. */
+    get connections() {
+      return connections;
     },
     /** Takes the link down, with all connections, or up. */
     setUp(up) {
