@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -213,3 +214,37 @@ def test_bash_completes_a_command_an_option_and_a_choice(
         program += 'printf "%s\\n" "${COMPREPLY[@]}"'
         done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [wanted]
+
+
+def test_a_scene_that_does_not_tell_which_way_is_up_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = box_scene(800)
+    wall = replace(
+        box,
+        means=box.means * np.float32([0, 1, 1]),
+        quats=np.tile(np.float32([1, 0, 0, 0]), (800, 1)),
+        scales=np.tile(np.float32([0.001, 0.05, 0.05]), (800, 1)),
+    )
+    write_scene(tmp_path / "wall.ply", wall)
+    words = ("encode", tmp_path / "wall.ply", tmp_path / "a.exgs", "--quality", "low", "-w")
+    assert command(*words) == 0
+    assert "--up" in capsys.readouterr().err
+    assert command(*words, "--up=-y") == 0
+    assert "--up" not in capsys.readouterr().err
+
+
+def test_a_folder_of_a_scene_is_a_scene(tmp_path: Path, scene: Path) -> None:
+    assert command("decode", encoded(tmp_path / "a.exgs", scene), tmp_path / "a.sog", "-q") == 0
+    with zipfile.ZipFile(tmp_path / "a.sog") as archive:
+        archive.extractall(tmp_path / "folder")
+    path = encoded(tmp_path / "b.exgs", tmp_path / "folder")
+    assert read_facts(path).leaf_count == len(read_scene(scene))
+
+
+def test_a_file_that_is_larger_than_its_source_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scene(tmp_path / "few.ply", box_scene(3))
+    assert command("encode", tmp_path / "few.ply", tmp_path / "few.exgs") == 0
+    assert "times larger than" in capsys.readouterr().err

@@ -213,6 +213,12 @@ def test_a_scene_that_lies_on_the_xy_plane_has_z_up() -> None:
     assert (positions(synthesise_views(scene, 12))[:, 2] > -0.1).all()
 
 
+def test_only_a_floor_tells_which_way_is_up() -> None:
+    assert survey(landscape()).has_floor
+    wall = np.random.default_rng(0).uniform(-1, 1, (5000, 3)) * [0, 1, 1]
+    assert not survey(flat_gaussians(wall, np.array([0.001, 0.02, 0.02]))).has_floor
+
+
 def test_floaters_do_not_draw_the_views_away() -> None:
     rng = np.random.default_rng(1)
     floaters = flat_gaussians(rng.normal(size=(200, 3)) * 500, np.full(3, 2.0))

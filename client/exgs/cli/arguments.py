@@ -11,7 +11,7 @@ from exgs.scene.formats import READABLE
 from exgs.scene.frames import FRAMES
 
 _FILES = ", ".join(ending for ending in READABLE if ending != ".json")
-SCENE_FORMATS = f"{_FILES}, or the meta.json in the folder of a SOG"
+SCENE_FORMATS = f"{_FILES}, or the folder of a SOG or .lcc"
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _TOKEN = re.compile(r"[!-~]+")

@@ -28,6 +28,9 @@ from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.scene import Scene
 from exgs.scene.transform import cropped, joined, transformed
 
+_DESCRIBING = (".json", ".lcc")  # endings of files that describe a scene of several files
+_PARTS = (*_DESCRIBING, ".webp", ".sog", ".bin")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -151,10 +154,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.detail(f"{stage}: {time_s:.1f} s")
     if report.dropped:
         output.note(f"{report.dropped:,} Gaussians left out because they are too faint to see")
+    if not report.is_up_known:
+        output.note("no floor is found to tell which way is up; if pictures are rolled, give --up")
     inputs = names[0] if len(names) == 1 else f"the {len(names)} scenes"
     output.note(
         f"{report.gaussians:,} Gaussians in {len(report.layers)} layers,"
-        f" {input_bytes / report.file_bytes:.1f} times smaller than {inputs}"
+        f" {_compared(input_bytes, report.file_bytes)} than {inputs}"
     )
     output.done(arguments.out)
 
@@ -164,9 +169,22 @@ def _read(name: str, frame: str | None, report: Report) -> tuple[Scene, int]:
     with local_file(name, report=report) as path:
         report("reading", 0.0)
         scene = read_scene(path, frame=frame)
-        folder = path if path.is_dir() else path.parent
-        parts = folder.rglob("*") if path.is_dir() or path.suffix == ".json" else [path]
-        return scene, sum(part.stat().st_size for part in parts if part.is_file())
+        return scene, _input_bytes(path)
+
+
+def _input_bytes(path: Path) -> int:
+    """The size of a scene: of its file, or of all its files in a folder."""
+    if path.is_file() and path.suffix.lower() not in _DESCRIBING:
+        return path.stat().st_size
+    folder = path if path.is_dir() else path.parent
+    parts = [part for part in folder.rglob("*") if part.suffix.lower() in _PARTS]
+    return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def _compared(input_bytes: int, file_bytes: int) -> str:
+    if file_bytes > input_bytes:
+        return f"{file_bytes / max(input_bytes, 1):.1f} times larger"
+    return f"{input_bytes / file_bytes:.1f} times smaller"
 
 
 def _placed(scene: Scene, arguments: argparse.Namespace) -> Scene:

@@ -71,8 +71,10 @@ def require_extension(text: str, *known: str) -> str:
 
 
 def require_scene(text: str, *known: str) -> None:
-    """Raise InputError if `text` is not a readable scene: its extension is not in `known`."""
-    if require_extension(text, *known) == ".json" and is_url(text):
+    """Raise InputError if `text` is no folder, and its extension is not in `known`."""
+    if not is_url(text) and Path(text).is_dir():
+        return
+    if require_extension(text, *known) in (".json", ".lcc") and is_url(text):
         raise InputError(
             f"{text}: names other files, which are not fetched: fetch them all, or name a .sog"
         )

@@ -152,6 +152,7 @@ class EncodeReport:
     layers: tuple[Layer, ...]
     quality: tuple[QualityPoint, ...]
     seconds: dict[str, float]  # by stage
+    is_up_known: bool = True  # False if neither options, cameras nor a floor tell the up direction
 
 
 def encode(
@@ -226,6 +227,7 @@ def encode(
         layers=facts.layers,
         quality=facts.quality,
         seconds=stages.finish(),
+        is_up_known=home.is_up_known,
     )
 
 

@@ -31,6 +31,7 @@ class Home:
 
     view: HomeView
     up: Vector
+    is_up_known: bool = True  # False if nothing tells it: that of RDF is taken
 
 
 def find_home(
@@ -46,9 +47,10 @@ def find_home(
     The result is deterministic. Raises SceneError if the scene has no visible Gaussian.
     """
     visible = scene.select(scene.opacities >= VISIBLE_OPACITY)
-    up = up or find_up(visible, cameras)
+    if up is None and cameras:
+        up = up_of(cameras)
     best = choose_home(visible, cameras, up=up, antialiased=antialiased)
-    return Home(home_view(best.camera, best.distance), up)
+    return Home(home_view(best.camera, best.distance), up or _vector(best.up), best.is_up_known)
 
 
 def find_up(scene: Gaussians, cameras: Sequence[Camera] = ()) -> Vector:

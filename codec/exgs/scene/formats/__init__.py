@@ -18,6 +18,7 @@ from exgs.scene.formats.compressed_ply import (
 )
 from exgs.scene.formats.glb import read_glb, write_glb
 from exgs.scene.formats.ksplat import read_ksplat
+from exgs.scene.formats.lcc import LCC_FRAME, read_lcc
 from exgs.scene.formats.ply import read_ply, write_ply
 from exgs.scene.formats.sog import read_sog
 from exgs.scene.formats.sog_lod import META_NAME, read_sog_level
@@ -54,6 +55,7 @@ _READERS: dict[str, Callable[[Path], Scene]] = {
     ".spz": read_spz,
     ".sog": read_sog,
     ".glb": read_glb,
+    ".lcc": read_lcc,
     ".json": _read_json,
 }
 _WRITERS: dict[str, Callable[[Path, Scene], None]] = {
@@ -65,12 +67,14 @@ _WRITERS: dict[str, Callable[[Path, Scene], None]] = {
     ".compressed.ply": write_compressed_ply,
 }
 
+_FRAMES = {".glb": LUF, ".lcc": LCC_FRAME}  # of formats with other axes than RDF
+
 READABLE = tuple(_READERS)  # .json: the meta.json or lod-meta.json of a SOG in a folder
 WRITABLE = tuple(_WRITERS)
 
 
 def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Scene:
-    """Read a scene file in a format of READABLE, or a folder with a SOG.
+    """Read a scene file in a format of READABLE, or a folder with a SOG or a .lcc.
 
     `frame`, one of `exgs.scene.frames.FRAMES`, overrides the axes that the format or the file
     states. A streamed SOG is read at its finest level. Raises SceneError if the extension is
@@ -78,9 +82,7 @@ def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Sce
     """
     path = Path(path)
     if path.is_dir():
-        path = path / (META_NAME if (path / META_NAME).exists() else "meta.json")
-        if not path.exists():
-            raise SceneError(f"{path.parent}: a folder without meta.json; name a scene file")
+        path = _described(path)
     ending = path.suffix.lower()
     reader = _READERS.get(ending)
     if reader is None:
@@ -89,8 +91,17 @@ def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Sce
         return reader(path)
     if ending == ".spz":
         return read_spz(path, frame)
-    usual = LUF if ending == ".glb" else RDF
-    return transformed(reader(path), rotation=to_rdf(frame) @ to_rdf(usual).T)
+    usual = to_rdf(_FRAMES.get(ending, RDF))
+    return transformed(reader(path), rotation=to_rdf(frame) @ usual.T)
+
+
+def _described(folder: Path) -> Path:
+    """The file that describes the scene in a folder. Raises SceneError."""
+    described = [folder / META_NAME, folder / "meta.json", *sorted(folder.glob("*.lcc"))]
+    found = [path for path in described if path.exists()]
+    if not found:
+        raise SceneError(f"{folder}: a folder without {META_NAME}, meta.json or .lcc; name a file")
+    return found[0]
 
 
 def write_scene(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:

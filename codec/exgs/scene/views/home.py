@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cpu.rasterizer import CpuRasterizer
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.views.made_up import SceneViews
 from exgs.scene.views.survey import Array, Survey
 
@@ -32,7 +32,7 @@ _EDGE_QUANTILES = (0.001, 0.999)  # quantiles of the matter that must lie in the
 _BEYOND = 0.25  # relative to the bounds: matter up to this distance outside belongs to the scene
 _SMALL = 0.05  # relative to the size: larger Gaussians need not be in the picture
 _FEW = 100  # points
-_FIT_POINTS = 10_000
+_FIT_POINTS = 4000
 _FIT_ROUNDS = 8
 _NEAR = 0.04  # relative to the size of the scene: nearer matter counts as an obstruction
 _BLUR = 0.12  # relative to the height of the picture: Gaussians that look larger are fog
@@ -53,6 +53,8 @@ class Home:
 
     camera: Camera
     distance: float  # world units
+    up: Array  # [3] unit: the up direction of the scene
+    is_up_known: bool  # False if neither an argument nor a floor tells it
 
     @property
     def target(self) -> Array:
@@ -80,12 +82,15 @@ def choose_home(
     candidates = inside or _round(layout)
     if len(candidates) > _FINALISTS:
         first = _Ranker(layout.thinned, layout, antialiased)
-        candidates = first.ranked(candidates, within=bool(inside))[:_FINALISTS]
+        small = [camera.resized(WIDTH // 2, HEIGHT // 2) for camera in candidates]
+        order = first.ranking(small, within=bool(inside))
+        candidates = [candidates[number] for number in order[:_FINALISTS]]
     ranker = _Ranker(scene, layout, antialiased)
-    best = ranker.ranked(candidates, within=bool(inside))[0]
-    if not inside:
-        return Home(best, float(np.linalg.norm(best.position - layout.centre)))
-    return Home(best, _roomy(layout, best, ranker.distance(best)))
+    best = candidates[ranker.ranking(candidates, within=bool(inside))[0]]
+    distance = float(np.linalg.norm(best.position - layout.centre))
+    if inside:
+        distance = _roomy(layout, best, ranker.distance(best))
+    return Home(best, distance, layout.up, up is not None or layout.has_floor)
 
 
 def _roomy(layout: Survey, camera: Camera, distance: float) -> float:
@@ -180,10 +185,11 @@ class _Ranker:
         self._rasterizer = CpuRasterizer(antialiased=antialiased)
         widths = scene.scales.max(axis=1, keepdims=True)
         self._surface = _root_surface(scene, float(np.quantile(widths, _DETAIL_QUANTILE)))
-        self._widths: FloatArray = np.repeat(widths, 3, axis=1)
+        gray = np.clip(0.5 + SH_C0 * scene.sh0.mean(axis=1, keepdims=True), 0, 1)
+        self._gray_and_width: FloatArray = np.hstack([gray, widths, np.zeros_like(widths)])
 
-    def ranked(self, cameras: Sequence[Camera], *, within: bool) -> list[Camera]:
-        """The cameras, the best one first; with `within`, uncovered pixels count as holes."""
+    def ranking(self, cameras: Sequence[Camera], *, within: bool) -> list[int]:
+        """The places of the cameras, the best first; with `within`, uncovered pixels are holes."""
         looks = [self._look(camera, within) for camera in cameras]
         detail = max(look.detail for look in looks) or 1.0
         edges = max(look.edges for look in looks) or 1.0
@@ -192,25 +198,24 @@ class _Ranker:
             look = looks[number]
             return look.detail / detail + look.edges / edges - look.faults
 
-        order = sorted(range(len(cameras)), key=score, reverse=True)
-        return [cameras[number] for number in order]
+        return sorted(range(len(cameras)), key=score, reverse=True)
 
     def _look(self, camera: Camera, within: bool) -> _Look:
-        picture = self._rasterizer.render(self._scene, camera)
-        widths = self._rasterizer.render(self._scene, camera, colors=self._widths).rgb[..., 0]
+        picture = self._rasterizer.render(self._scene, camera, colors=self._gray_and_width)
+        gray, widths = picture.rgb[..., 0], picture.rgb[..., 1]
         shown = self._rasterizer.contributions(self._scene, camera).max > _SHOWN
         covered = picture.alpha > 0.5
         share = max(float(covered.mean()), 1e-6)
         depth = np.maximum(picture.depth, 1e-6)
         pixels = widths / np.maximum(picture.alpha, 1e-6) / depth * float(camera.K[1, 1])
         near = float((covered & (picture.depth < _NEAR * self._layout.size)).mean())
-        fog = float((covered & (pixels > _BLUR * HEIGHT)).mean()) / share
-        weight = _middle_weight()
+        fog = float((covered & (pixels > _BLUR * camera.height)).mean()) / share
+        weight = _middle_weight(camera)
         holes = 1 - float((picture.alpha * weight).sum() / weight.sum()) if within else 0.0
         steep = max(0.0, abs(float(camera.viewmat[2, :3] @ self._layout.up)) - _LEVEL)
         return _Look(
             float(self._surface[shown].sum()),
-            float((_edges(np.clip(picture.rgb, 0, 1)) * weight).sum()),
+            float((_edges(gray) * weight).sum()),
             1.5 * near + fog + holes + 0.5 * steep,
         )
 
@@ -237,9 +242,8 @@ def _root_surface(scene: Gaussians, limit: float) -> npt.NDArray[np.float64]:
     return roots
 
 
-def _edges(rgb: Image) -> Image:
+def _edges(gray: Image) -> Image:
     """Square roots of the differences of neighbouring pixels, [H, W]."""
-    gray = rgb.mean(axis=2)
     across, down = np.zeros_like(gray), np.zeros_like(gray)
     across[:, 1:] = np.abs(np.diff(gray, axis=1))
     down[1:] = np.abs(np.diff(gray, axis=0))
@@ -247,7 +251,7 @@ def _edges(rgb: Image) -> Image:
     return edges
 
 
-def _middle_weight() -> Image:
-    y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
+def _middle_weight(camera: Camera) -> Image:
+    y, x = np.mgrid[-1 : 1 : camera.height * 1j, -1 : 1 : camera.width * 1j]
     weight: Image = np.exp(-(x**2 + y**2) / (2 * _FADE**2))
     return weight

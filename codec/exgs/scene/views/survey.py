@@ -48,6 +48,7 @@ class Survey:
     low: Array  # [3] lower corner of the bounds, without floaters and far background
     high: Array  # [3] upper corner
     up: Array  # [3] unit
+    has_floor: bool  # whether a floor tells the up direction; otherwise it is that of RDF
     solid: Mask  # [X, Y, Z] cells with matter
     cell: float  # side of a cell of the grid
     origin: Array  # [3] corner of the grid
@@ -152,7 +153,8 @@ def survey(scene: Gaussians) -> Survey:
     flat = np.ravel_multi_index(tuple(cells.T), tuple(shape))
     thickness = np.bincount(flat, minlength=int(shape.prod())) * point_area / cell**2
     solid = (thickness > _SOLID).reshape(shape)
-    return Survey(thinned, points, low, high, _up(part, low, high), solid, cell, origin, beyond)
+    up, has_floor = _up(part, low, high)
+    return Survey(thinned, points, low, high, up, has_floor, solid, cell, origin, beyond)
 
 
 def _bounds(scene: Gaussians, width: Array) -> tuple[Array, Array]:
@@ -238,12 +240,15 @@ def is_upside_down(scene: Gaussians) -> bool:
     return bool(above > _LEAST_FLOOR and above > _FLOOR_EVIDENCE[2] * below and above > 2 * aside)
 
 
-def _up(part: Gaussians, low: Array, high: Array) -> Array:
-    """The up convention with the largest floor, which is flat matter near the bottom."""
+def _up(part: Gaussians, low: Array, high: Array) -> tuple[Array, bool]:
+    """The up convention with the largest floor, which is flat matter near the bottom.
+
+    False where no convention has one, so that the first is taken.
+    """
     floors = _floors(part, low, high)
     if floors.max() < _LEAST_FLOOR:
-        return np.array(UPS[0])
-    return np.array(UPS[int(np.argmax(floors / np.array(_FLOOR_EVIDENCE)))])
+        return np.array(UPS[0]), False
+    return np.array(UPS[int(np.argmax(floors / np.array(_FLOOR_EVIDENCE)))]), True
 
 
 def _floors(part: Gaussians, low: Array, high: Array) -> Array:
