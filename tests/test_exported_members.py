@@ -13,7 +13,7 @@ PUBLIC = {
     "exgs.scene": 21,
     "exgs.codec": 29,
     "exgs.painter": 8,
-    "exgs.client": 11,
+    "exgs.client": 12,
     "exgs.server": 8,
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 from exgs.codec.constants import ChunkKind
 from exgs.codec.format.container import PackedChunk, build_file
 from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
-from exgs.codec.format.frame import pack_frame
+from exgs.codec.format.frame import content_hash, pack_frame
 from exgs.codec.format.rows import Box
 from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
@@ -55,6 +55,7 @@ def write_box(
     proxies: bool = True,
     seed: int = 0,
     home: HomeView | None = None,
+    poster: bytes = b"",
 ) -> Gaussians:
     """Write the box as an .exgs file; returns the scene that went in."""
     scene = box_scene(count, seed)
@@ -106,6 +107,7 @@ def write_box(
         layers=tuple(layers),
         quality=(QualityPoint(20_000, 20.0, 0.7), QualityPoint(60_000, 30.0, 0.9)),
         home=home,
+        poster_hash=content_hash(poster) if poster else b"",
     )
 
     def box_of(level: int, number: int) -> Box:
@@ -113,7 +115,7 @@ def write_box(
         low, high = means.min(axis=0).tolist(), means.max(axis=0).tolist()
         return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
-    path.write_bytes(b"".join(build_file(facts, chunks, box_of)))
+    path.write_bytes(b"".join(build_file(facts, chunks, box_of, poster)))
     return scene
 
 

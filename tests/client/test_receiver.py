@@ -201,6 +201,54 @@ def test_another_thread_may_look_and_close(box: Path) -> None:
     assert not _ours()
 
 
+POSTER = b"RIFF\x00\x00\x00\x00WEBP" + bytes(range(256)) * 8
+
+
+@KINDS
+def test_the_poster_comes_before_the_gaussians(tmp_path: Path, kind: str) -> None:
+    write_box(tmp_path / "box.exgs", COUNT, poster=POSTER)
+    link = None if kind == "file" else parse_link("300kbit,20ms")
+    with (
+        _source(tmp_path / "box.exgs", kind) as source,
+        receive_in_thread(source, link=link, poster=True) as scene,
+    ):
+        assert scene.poster is None
+        updates = iter(scene)
+        first = next(update for update in updates if update.poster is not None)
+        assert first.poster == scene.poster == POSTER
+        if kind != "file":  # a file is read faster than its updates are taken
+            assert not first.is_complete
+        assert list(updates)[-1].poster == POSTER
+
+
+def test_a_stream_is_asked_for_the_poster_only_on_demand(tmp_path: Path) -> None:
+    write_box(tmp_path / "box.exgs", 300, poster=POSTER)
+    with streaming(tmp_path / "box.exgs") as server:
+        with receive_in_thread(server.url) as scene:
+            assert [update for update in scene if update.poster is not None] == []
+        assert server.poster_requests == 0
+
+
+@KINDS
+def test_a_poster_that_is_missing_or_damaged_is_none(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "box.exgs"
+    for poster in (b"", POSTER):
+        write_box(path, COUNT, poster=poster)
+        data = bytearray(path.read_bytes())
+        if poster:
+            data[data.index(POSTER) + 20] ^= 1
+            path.write_bytes(data)
+        with _source(path, kind) as source, receive_in_thread(source, poster=True) as scene:
+            updates = list(scene)
+        assert updates[-1].is_complete
+        assert scene.poster is None
+
+
+def test_unknown_options_are_refused(box: Path) -> None:
+    with pytest.raises(TypeError, match="unknown option 'cash'"):
+        receive(box, cash="folder")  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("kind", ["static", "streaming"])
 def test_it_is_ready_for_the_view_before_everything_is_here(tmp_path: Path, kind: str) -> None:
     write_box(tmp_path / "box.exgs", 20_000)

@@ -18,14 +18,14 @@ from yarl import URL
 
 from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
-from exgs.client.engine import Terms
+from exgs.client.engine import Options
 from exgs.client.errors import SceneChangedError, StreamError
 from exgs.client.link import parse_link
 from exgs.client.profiles.streaming import StreamingProfile
 from exgs.client.receiver import Receiver
 from exgs.client.route import Route
 from exgs.codec.constants import MAX_WELCOME_BYTES, ErrorCode
-from exgs.codec.format.container import open_table
+from exgs.codec.format.container import open_table, parse_head
 from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.gaussians import Gaussians
@@ -48,6 +48,7 @@ class Server:
         self.faults = iter(faults)
         self.sent: list[tuple[int, int]] = []  # (part, offset) over all connections
         self.connections = 0
+        self.poster_requests = 0
         self.later = b""  # what it serves from the second connection on
         self.url = ""
 
@@ -102,9 +103,16 @@ class Server:
             await _flush(session, socket)
         return socket
 
+    async def answer_poster(self, _request: web.Request) -> web.Response:
+        self.poster_requests += 1
+        header = parse_head(self.data).header
+        poster = self.data[header.root_end : header.poster_end]
+        return web.Response(body=poster) if poster else web.Response(status=404)
+
     async def run(self, ready: threading.Event, stop: asyncio.Event) -> None:
         app = web.Application()
         app.router.add_get("/scenes/{name}/stream", self.answer)
+        app.router.add_get("/scenes/box/poster", self.answer_poster)
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -235,7 +243,7 @@ def test_saying_goodbye_is_no_time_of_receiving(box: Path, monkeypatch: pytest.M
         return await close(socket)
 
     monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "close", noted)
-    with streaming(box) as server, Receiver(URL(server.url), Terms()) as scene:
+    with streaming(box) as server, Receiver(URL(server.url), Options()) as scene:
         list(scene)
         assert 0 < scene.received_at_s <= closing_s[0]
 
@@ -243,8 +251,8 @@ def test_saying_goodbye_is_no_time_of_receiving(box: Path, monkeypatch: pytest.M
 def test_a_message_that_takes_long_on_a_slow_link_is_no_silence(box: Path) -> None:
     link = parse_link("60kbit,10ms")  # 16 KiB in 2.2 s
     with streaming(box) as server:
-        terms = Terms(link=link, max_bytes=20_000, silence_s=1.0)
-        with Receiver(URL(server.url), terms) as scene:
+        options = Options(link=link, max_bytes=20_000, silence_s=1.0)
+        with Receiver(URL(server.url), options) as scene:
             updates = list(scene)
     assert updates[-1].reconnections == 0
 
@@ -252,7 +260,7 @@ def test_a_message_that_takes_long_on_a_slow_link_is_no_silence(box: Path) -> No
 def test_a_server_that_only_answers_pings_is_given_up(box: Path) -> None:
     with (
         streaming(box, *["silent"] * 9) as server,
-        Receiver(URL(server.url), Terms(silence_s=0.2)) as scene,
+        Receiver(URL(server.url), Options(silence_s=0.2)) as scene,
         pytest.raises(StreamError, match="nothing came for a while; gave up after 2 attempts"),
     ):
         list(scene)

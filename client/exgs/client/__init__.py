@@ -13,7 +13,8 @@ In a program with an event loop, such as a notebook, use `async`:
 ...     async for update in scene:
 ...         draw(update.gaussians)
 
-An `Update` lists the parts that have changed and the progress of the scene. Iterating raises the
+An `Update` lists the parts that have changed and the progress of the scene. `scene.poster` is a
+small picture of the scene, which usually arrives before the first Gaussians. Iterating raises the
 errors: `StreamError` and its subclasses for the network and the server, `exgs.codec.FormatError`
 for the file.
 """
@@ -27,7 +28,13 @@ from exgs.scene.lazy import lazy_names
 if TYPE_CHECKING:
     from exgs.client.errors import DamagedAtServerError, SceneChangedError, StreamError
     from exgs.client.link import Link, parse_link
-    from exgs.client.receiver import AsyncReceiver, Receiver, receive, receive_in_thread
+    from exgs.client.receiver import (
+        AsyncReceiver,
+        ReceiveOptions,
+        Receiver,
+        receive,
+        receive_in_thread,
+    )
     from exgs.client.update import Update
     from exgs.codec.decoding.drawing import Part
 
@@ -36,6 +43,7 @@ __all__ = [
     "DamagedAtServerError",
     "Link",
     "Part",
+    "ReceiveOptions",
     "Receiver",
     "SceneChangedError",
     "StreamError",
@@ -52,6 +60,7 @@ __getattr__ = lazy_names(
         "DamagedAtServerError": "exgs.client.errors",
         "Link": "exgs.client.link",
         "Part": "exgs.codec.decoding.drawing",
+        "ReceiveOptions": "exgs.client.receiver",
         "Receiver": "exgs.client.receiver",
         "SceneChangedError": "exgs.client.errors",
         "StreamError": "exgs.client.errors",

@@ -45,6 +45,7 @@ class Batch:
 
     arrivals: list[Arrival]
     head: FileHead | None  # header and root index, once they have arrived
+    poster: bytes | None  # verified, once it has arrived
     received_bytes: int
     is_ready: bool  # everything in the newest view has arrived
     reconnections: int
@@ -55,7 +56,8 @@ class Batch:
 class Arrivals:
     """The arrivals of one scene, passed from the network thread to another.
 
-    The network calls `open`, `count`, `add_page`, `add_chunk`, `drop`, `lost` and `close`.
+    The network calls `open`, `count`, `add_poster`, `add_page`, `add_chunk`, `drop`, `lost` and
+    `close`.
     """
 
     def __init__(self) -> None:
@@ -66,6 +68,7 @@ class Arrivals:
         self._has_news = False
         self._arrived: list[Arrival] = []
         self._head: FileHead | None = None
+        self._poster: bytes | None = None
         self._is_ready = False
         self._is_looking = False  # whether the readiness of a new view is unknown
         self._reconnections = 0
@@ -86,6 +89,17 @@ class Arrivals:
             if self._head is None:
                 self._head = head
                 self._tell()
+
+    @property
+    def poster(self) -> bytes | None:
+        """The poster; None until it has arrived."""
+        return self._poster
+
+    def add_poster(self, poster: bytes) -> None:
+        """Set the poster, whose hash is correct."""
+        with self._changed:
+            self._poster = poster
+            self._tell()
 
     def count(self, length_bytes: int, now_s: float) -> None:
         """Set the number of received bytes."""
@@ -165,6 +179,7 @@ class Arrivals:
             return Batch(
                 arrived,
                 self._head,
+                self._poster,
                 self.received_bytes,
                 self._is_ready and not self._is_looking,
                 self._reconnections,

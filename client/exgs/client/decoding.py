@@ -49,7 +49,7 @@ class LiveScene:
         self._enter(changes)
         is_complete = len(self._decoded) == batch.head.root.chunk_count
         is_ready = batch.is_ready and not self._waiting
-        told = (is_ready, is_complete, batch.reconnections, batch.trouble)
+        told = (is_ready, is_complete, batch.reconnections, batch.trouble, batch.poster)
         if not changes and told == self._told:
             return None
         self._told = told
@@ -63,6 +63,7 @@ class LiveScene:
             is_complete,
             batch.reconnections,
             batch.trouble,
+            batch.poster,
             changes.added,
             changes.replaced,
             changes.refined,

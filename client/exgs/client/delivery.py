@@ -37,6 +37,7 @@ class Delivery:
         self._stored = stored
         self._residency = Residency(memory_bytes) if memory_bytes is not None else None
         self._readiness = Readiness()
+        self._early_poster: bytes | None = None  # arrived before the head, so not verified
 
     @property
     def received_bytes(self) -> int:
@@ -60,6 +61,8 @@ class Delivery:
                 raise SceneChangedError("the scene on the server has changed; start again")
             return
         self.arrivals.open(head)
+        if self._early_poster is not None:
+            self.add_poster(self._early_poster)
         if self._cache is not None:
             self._cache.begin(head)
         if self._stored is not None and self._stored.resume.head.scene_hash == head.scene_hash:
@@ -67,6 +70,14 @@ class Delivery:
                 self.arrivals.add_page(rows)
             for chunk, packed in self._stored.chunks:
                 self.add_chunk(chunk, packed)
+
+    def add_poster(self, poster: bytes) -> None:
+        """Add the poster. It is ignored if its hash is not that of the file."""
+        head = self.arrivals.head
+        if head is None:
+            self._early_poster = poster
+        elif head.has_poster(poster):
+            self.arrivals.add_poster(poster)
 
     def add_fragment(self, part: int, offset: int, data: bytes) -> None:
         """Add the next bytes of a part."""

@@ -29,8 +29,8 @@ from exgs.scene.camera import Camera
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """Options for receiving a scene."""
+class Options:
+    """Options for receiving a scene; see `ReceiveOptions`."""
 
     camera: Camera | None = None  # initial camera
     cache: Path | None = None  # folder of the cache
@@ -39,6 +39,7 @@ class Terms:
     link: Link | None = None  # emulated link
     max_bytes: int | None = None  # stop after this many bytes
     seed: int = 0  # for losses of the link
+    poster: bool = False  # request the poster from a streaming server
     note: Callable[[str], None] = lambda _: None  # called on the network thread with lines of text
     silence_s: float = SILENCE_S  # time without a byte after which a connection is given up
 
@@ -46,11 +47,11 @@ class Terms:
 class Engine:
     """Receives one scene into `arrivals` on its own thread."""
 
-    def __init__(self, source: URL | Path, terms: Terms) -> None:
+    def __init__(self, source: URL | Path, options: Options) -> None:
         self.arrivals = Arrivals()
         self._source = source
-        self._terms = terms
-        self._link = terms.link
+        self._options = options
+        self._link = options.link
         self._cache: Cache | None = None
         self._delivery: Delivery | None = None
         self._profile: Profile | LocalProfile | None = None
@@ -58,7 +59,7 @@ class Engine:
         self._lock = threading.Lock()  # protects the following fields
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._camera = terms.camera  # the newest camera
+        self._camera = options.camera  # the newest camera
         self._is_looking = False  # whether a call that passes it on is pending
         self._is_stopped = False
 
@@ -136,36 +137,37 @@ class Engine:
         if isinstance(self._profile, LocalProfile):
             await self._profile.receive()
         elif isinstance(self._source, URL):
-            async with open_route(self._source, self._link, seed=self._terms.seed) as route:
+            async with open_route(self._source, self._link, seed=self._options.seed) as route:
                 await receive_all(
                     self._profile,
                     route,
                     self._delivery,
                     self._lost,
-                    silence_s=self._terms.silence_s,
+                    silence_s=self._options.silence_s,
                 )
 
     def _prepare(self) -> tuple[Delivery, Profile | LocalProfile]:
-        terms, source = self._terms, self._source
+        options, source = self._options, self._source
         stored: Stored | None = None
-        if terms.cache is not None and isinstance(source, URL):
-            self._cache = Cache(terms.cache, str(source), terms.note)
+        if options.cache is not None and isinstance(source, URL):
+            self._cache = Cache(options.cache, str(source), options.note)
             stored = self._cache.load()
-        delivery = Delivery(self.arrivals, self._cache, stored, terms.memory_bytes)
+        delivery = Delivery(self.arrivals, self._cache, stored, options.memory_bytes)
         if isinstance(source, Path):
-            return delivery, LocalProfile(source, delivery, limit_bytes=terms.max_bytes)
+            return delivery, LocalProfile(source, delivery, limit_bytes=options.max_bytes)
         resume = stored.resume if stored is not None else None
         if not is_stream(source):
             return delivery, StaticProfile(
-                delivery, token=terms.token, limit_bytes=terms.max_bytes, resume=resume
+                delivery, token=options.token, limit_bytes=options.max_bytes, resume=resume
             )
         return delivery, StreamingProfile(
             source.parts[-2],
             delivery,
-            token=terms.token,
-            limit_bytes=terms.max_bytes,
+            token=options.token,
+            limit_bytes=options.max_bytes,
             resume=resume,
-            silence_s=terms.silence_s,
+            silence_s=options.silence_s,
+            poster=options.poster,
         )
 
     def _look(self) -> None:
@@ -179,7 +181,7 @@ class Engine:
 
     def _lost(self, reason: str) -> None:
         self.arrivals.lost(reason)
-        self._terms.note(reason)
+        self._options.note(reason)
 
 
 def is_stream(url: URL) -> bool:

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypedDict, Unpack
 
 from yarl import URL
 
 from exgs.client.decoding import LiveScene
-from exgs.client.engine import Engine, Terms, is_stream
+from exgs.client.engine import Engine, Options, is_stream
 from exgs.client.errors import StreamError
 from exgs.client.link import Link
 from exgs.client.route import parse_url
@@ -28,18 +28,39 @@ from exgs.codec.format.facts import SceneFacts
 from exgs.scene.camera import Camera
 
 
-def receive(
-    source: str | PathLike[str],
-    *,
-    camera: Camera | None = None,
-    cache: str | PathLike[str] | None = None,
-    memory_bytes: int | None = None,
-    token: str | None = None,
-    link: Link | None = None,
-    max_bytes: int | None = None,
-    seed: int = 0,
-    note: Callable[[str], None] = lambda _: None,
-) -> AsyncReceiver:
+class ReceiveOptions(TypedDict, total=False):
+    """Keyword arguments of `receive` and `receive_in_thread`. All are optional."""
+
+    camera: Camera | None
+    """The initial camera; what it sees arrives first."""
+
+    cache: str | PathLike[str] | None
+    """A folder for received data. Data in it are not requested again in later runs."""
+
+    memory_bytes: int | None
+    """Limit of the decoded scene: distant cells stay proxies."""
+
+    token: str | None
+    """Bearer token for the server."""
+
+    link: Link | None
+    """An emulated slow link; see `parse_link`."""
+
+    max_bytes: int | None
+    """Receiving stops after about this many bytes."""
+
+    seed: int
+    """Seed of the losses of `link`; 0 by default."""
+
+    poster: bool
+    """Whether to request the poster from a streaming server, at the same time as the scene. Files,
+    local or by ranges, contain it."""
+
+    note: Callable[[str], None]
+    """Called with lines of text about lost connections and the cache, on another thread."""
+
+
+def receive(source: str | PathLike[str], **options: Unpack[ReceiveOptions]) -> AsyncReceiver:
     """Receive a scene inside an event loop, update by update.
 
         async with exgs.client.receive("https://example.org/room.exgs") as scene:
@@ -48,34 +69,17 @@ def receive(
                 draw(update.gaussians)
 
     `source` is ws(s)://HOST/scenes/NAME/stream, the http(s) URL of an .exgs file on any server, or
-    the path of a file. `camera` is the initial camera; what it sees arrives first. `cache` is a
-    folder for received data, so that nothing is fetched twice. `memory_bytes` limits the decoded
-    scene: distant cells stay proxies. `link` emulates a slow link, with losses by `seed`. Receiving
-    stops after about `max_bytes`. `note` is called with lines of text, on another thread.
+    the path of a file. The options are those of `ReceiveOptions`.
 
     Raises StreamError if `source` is not valid. Iterating raises StreamError, FormatError,
     RemoteProtocolError. It ends when everything or `max_bytes` have arrived. If memory is full it
     does not end, since another view may need other cells. Leaving the `async with` stops receiving
     at once.
     """
-    return AsyncReceiver(
-        _source(source),
-        Terms(camera, _folder(cache), memory_bytes, token, link, max_bytes, seed, note),
-    )
+    return AsyncReceiver(_source(source), _options(options))
 
 
-def receive_in_thread(
-    source: str | PathLike[str],
-    *,
-    camera: Camera | None = None,
-    cache: str | PathLike[str] | None = None,
-    memory_bytes: int | None = None,
-    token: str | None = None,
-    link: Link | None = None,
-    max_bytes: int | None = None,
-    seed: int = 0,
-    note: Callable[[str], None] = lambda _: None,
-) -> Receiver:
+def receive_in_thread(source: str | PathLike[str], **options: Unpack[ReceiveOptions]) -> Receiver:
     """Receive a scene without an event loop, like `receive` for a plain thread.
 
         with exgs.client.receive_in_thread("room.exgs") as scene:
@@ -85,17 +89,14 @@ def receive_in_thread(
 
     Arguments and errors are those of `receive`.
     """
-    return Receiver(
-        _source(source),
-        Terms(camera, _folder(cache), memory_bytes, token, link, max_bytes, seed, note),
-    )
+    return Receiver(_source(source), _options(options))
 
 
 class _Receiver:
     """The common part of both receivers."""
 
-    def __init__(self, source: URL | Path, terms: Terms) -> None:
-        self._engine = Engine(source, terms)
+    def __init__(self, source: URL | Path, options: Options) -> None:
+        self._engine = Engine(source, options)
         self._live = LiveScene()
         self._is_ending = False  # nothing more will arrive
         self._is_over = False  # the user has been told so
@@ -117,6 +118,15 @@ class _Receiver:
     def facts(self) -> SceneFacts | None:
         """The facts of the scene, once they have arrived."""
         return self.head.root.facts if self.head is not None else None
+
+    @property
+    def poster(self) -> bytes | None:
+        """A small JPEG or WebP of the home view, once it has arrived.
+
+        It usually arrives before the first Gaussians. None if the file has no poster, or a damaged
+        one, or if a streaming server was not asked for it (option `poster`).
+        """
+        return self._engine.arrivals.poster
 
     @property
     def received_bytes(self) -> int:
@@ -203,8 +213,8 @@ class AsyncReceiver(_Receiver):
     Decoding runs on a thread, so it does not block the event loop.
     """
 
-    def __init__(self, source: URL | Path, terms: Terms) -> None:
-        super().__init__(source, terms)
+    def __init__(self, source: URL | Path, options: Options) -> None:
+        super().__init__(source, options)
         self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._decoder: ThreadPoolExecutor | None = None
@@ -288,5 +298,12 @@ def _source(source: str | PathLike[str]) -> URL | Path:
     return path
 
 
-def _folder(cache: str | PathLike[str] | None) -> Path | None:
-    return Path(cache) if cache is not None else None
+def _options(options: ReceiveOptions) -> Options:
+    """The options of an engine. Raises TypeError for unknown ones."""
+    unknown = options.keys() - ReceiveOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown option {min(unknown)!r}; see exgs.client.ReceiveOptions")
+    given: dict[str, Any] = dict(options)
+    if given.get("cache") is not None:
+        given["cache"] = Path(given["cache"])
+    return Options(**given)

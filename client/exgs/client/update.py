@@ -45,6 +45,9 @@ class Update:
     is_complete: bool  # the whole file has arrived
     reconnections: int  # so far
     trouble: str | None  # why there is no connection, and the time of the next attempt
+    poster: bytes | None = (
+        None  # a small picture of the home view (JPEG, WebP), once it has arrived
+    )
     added: frozenset[Part] = frozenset()
     replaced: frozenset[Part] = frozenset()  # other rows are drawn, or with another amplification
     refined: frozenset[Part] = frozenset()  # the same Gaussians with better values

@@ -54,6 +54,7 @@ class RangeReader:
         self._delivery = delivery
         self._resume = resume
         self._front = bytearray()  # the first bytes of the file, until the head can be read
+        self._poster = bytearray()  # its first bytes
         self._scheduler: Scheduler | None = None
         self._view: View | None = None
         self._on_the_way: list[ByteRange] = []
@@ -156,7 +157,7 @@ class RangeReader:
         start = len(self._front)
         size = _FRONT_BYTES
         if self._resume is not None and not start:
-            size = self._resume.head.header.root_end
+            size = self._resume.head.header.poster_end
         return self._send_for(ByteRange(start, start + min(size, most_bytes)))
 
     def _go_on(self, scheduler: Scheduler, end: int, limit: int) -> int:
@@ -216,6 +217,7 @@ class RangeReader:
             # Bytes after the head belong to the first parts.
             self._delivery.kept_bytes -= len(self._front) - head.header.root_end
             position, data = head.header.root_end, bytes(self._front[head.header.root_end :])
+        self._take_poster(position, data)
         while data:
             place = self._places.at(position)
             if place is None:  # the poster, or chunks of unknown pages
@@ -228,6 +230,17 @@ class RangeReader:
             self._enter(place, position - place.start, data[:size])
             position += size
             data = data[size:]
+
+    def _take_poster(self, position: int, data: bytes) -> None:
+        """Add the bytes of the poster, if there are any. Missing bytes are not requested again."""
+        if self.head is None:
+            return
+        header = self.head.header
+        held, offset = len(self._poster), position - header.root_end
+        if offset <= held < header.poster_bytes:
+            self._poster += data[held - offset : header.poster_bytes - offset]
+            if len(self._poster) == header.poster_bytes:
+                self._delivery.add_poster(bytes(self._poster))
 
     def _open(self, head: FileHead) -> None:
         self._delivery.open(head)

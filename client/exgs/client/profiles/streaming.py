@@ -17,7 +17,7 @@ from exgs.client.flow.credit import CreditWindow
 from exgs.client.flow.silence import SILENCE_S, Silence
 from exgs.client.profiles.exchange import Exchange
 from exgs.client.route import Route
-from exgs.codec.constants import FRAME_HEAD_BYTES, MAX_WELCOME_BYTES
+from exgs.codec.constants import FRAME_HEAD_BYTES, MAX_POSTER_BYTES, MAX_WELCOME_BYTES
 from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
 from exgs.wire.errors import ProtocolError
@@ -29,7 +29,8 @@ class StreamingProfile:
     """Receives a scene from .../scenes/NAME/stream. A new connection resumes.
 
     The server first sends what the camera of the newest `look` sees. With `limit_bytes` it stops
-    after about this many received bytes.
+    after about this many received bytes. With `poster`, the poster is requested at the same time,
+    since the stream does not contain it.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class StreamingProfile:
         limit_bytes: int | None = None,
         resume: Resume | None = None,
         silence_s: float = SILENCE_S,
+        poster: bool = False,
     ) -> None:
         self._name = name
         self._delivery = delivery
@@ -48,6 +50,7 @@ class StreamingProfile:
         self._credit = CreditWindow(limit_bytes)
         self._resume = resume
         self._silence = Silence(silence_s)
+        self._wants_poster = poster
         self._camera: Camera | None = None
         self._exchange: Exchange | None = None
         self._news = asyncio.Event()  # set when there is something to send
@@ -77,6 +80,7 @@ class StreamingProfile:
             resume=self._resume,
         )
         self._exchange = exchange
+        posting = asyncio.create_task(self._fetch_poster(http, route))
         try:
             async with http.ws_connect(
                 route.url,
@@ -95,8 +99,34 @@ class StreamingProfile:
                     await asyncio.wait([writing])
                 await socket.close()
         finally:
+            posting.cancel()
+            await asyncio.wait([posting])
             self._resume = exchange.resume()
             self._exchange = None
+
+    async def _fetch_poster(self, http: aiohttp.ClientSession, route: Route) -> None:
+        """Request the poster once. Failures are ignored: the scene itself reports them."""
+        if not self._wants_poster:
+            return
+        scheme = "https" if route.url.scheme in ("https", "wss") else "http"
+        url = route.url.with_scheme(scheme).with_name("poster")
+        headers = dict(route.headers)
+        if self._token is not None:
+            headers.setdefault("Authorization", f"Bearer {self._token}")
+        poster = bytearray()
+        with contextlib.suppress(aiohttp.ClientError, OSError, StreamError):
+            async with http.get(
+                url, headers=headers, server_hostname=route.server_hostname
+            ) as response:
+                self._wants_poster = False
+                if response.status != 200:
+                    return
+                async for data in response.content.iter_any():
+                    self._delivery.count(len(data), asyncio.get_running_loop().time())
+                    poster += data
+                    if len(poster) > MAX_POSTER_BYTES:
+                        return
+            self._delivery.add_poster(bytes(poster))
 
     async def _read(self, exchange: Exchange, socket: Socket) -> None:
         while not exchange.is_done:

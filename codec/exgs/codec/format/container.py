@@ -90,6 +90,10 @@ class FileHead:
         """The hash of header and root index, 16 bytes. It identifies every byte of the file."""
         return hashlib.sha256(self.packed).digest()[:16]
 
+    def has_poster(self, poster: Buffer) -> bool:
+        """Whether `poster` has the hash in the root index."""
+        return content_hash(poster) == self.root.facts.poster_hash
+
     def check_poster(self, poster: Buffer) -> None:
         """Raise DamagedError unless `poster` has the hash in the root index."""
         check_hash(
