@@ -1,6 +1,7 @@
 """A contact sheet of home views: what a viewer of each scene sees first.
 
-    python -m bench.encoder.home_views SHEET.png SCENE... [--cameras SCENE=CAMERAS ...] [--size 320x180]
+    python -m bench.encoder.home_views SHEET.png SCENE... [--cameras SCENE=CAMERAS ...]
+        [--size 320x180]
 
 A scene is a file or folder that `exgs encode` reads. Each line says the processor seconds that the
 choice took, and which way is up.

@@ -190,12 +190,21 @@ async def _take_all(source: str, begun: asyncio.Event) -> None:
 def test_another_thread_may_look_and_close(box: Path) -> None:
     with streaming(box) as server:
         scene = receive_in_thread(server.url, link=parse_link("300kbit,5ms"))
-        threading.Timer(0.1, scene.look, [RIGHT]).start()
+        taken: list[Update] = []
+        begun = threading.Event()
+
+        def turn_and_leave() -> None:
+            begun.wait(10)
+            scene.look(RIGHT)
+            scene.close()
+
+        other = threading.Thread(target=turn_and_leave)
+        other.start()
         with scene:
-            closing = threading.Timer(0.5, scene.close)
-            closing.start()
-            taken = list(scene)
-            closing.join()
+            for update in scene:
+                taken.append(update)
+                begun.set()
+            other.join()
     assert taken
     assert not taken[-1].is_complete
     assert not _ours()
@@ -207,7 +216,7 @@ POSTER = b"RIFF\x00\x00\x00\x00WEBP" + bytes(range(256)) * 8
 @KINDS
 def test_the_poster_comes_before_the_gaussians(tmp_path: Path, kind: str) -> None:
     write_box(tmp_path / "box.exgs", COUNT, poster=POSTER)
-    link = None if kind == "file" else parse_link("300kbit,20ms")
+    link = None if kind == "file" else parse_link("1mbit,20ms")
     with (
         _source(tmp_path / "box.exgs", kind) as source,
         receive_in_thread(source, link=link, poster=True) as scene,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,21 @@ from exgs.wire.client import ClientSession, Resume
 from exgs.wire.events import Error, Event, Fragment, GoAway
 
 CREDIT_BYTES = 1 << 30
+_LONGEST_S = 30.0  # of a test, in real time
+
+
+class AdvancingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test can advance. Timers follow it; sockets are real."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        return super().time() + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        self._ahead_s += seconds
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,29 @@ class Site:
         text = (await self.get("/metrics")).body.decode()
         found = [row for row in text.splitlines() if row.startswith(f"{line} ")]
         return float(found[0].split()[-1]) if found else 0.0
+
+    async def advance(self, seconds: float) -> None:
+        """Advance the clock of client and server, and let the server act on it."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, AdvancingLoop)
+        loop.advance(seconds)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Two requests: the server has handled all that it had received before."""
+        for _ in range(2):
+            await self.get("/healthz")
+
+    async def advance_until(
+        self, condition: Callable[[], Awaitable[bool]], step_s: float = 1.0, limit_s: float = 60.0
+    ) -> float:
+        """Advance the clock until `condition` is true; return the seconds that it took."""
+        passed_s = 0.0
+        while not await condition():
+            assert passed_s < limit_s, "it takes too long"
+            await self.advance(step_s)
+            passed_s += step_s
+        return passed_s
 
     async def raw(self, data: bytes) -> bytes:
         """Send bytes and return the answer until the server closes the connection."""
@@ -70,10 +109,19 @@ def on_site(root: Path, main: Callable[[Site], Coroutine[Any, Any, None]], **opt
     """Run the coroutine of a test against a server."""
 
     async def run() -> None:
-        async with asyncio.timeout(30), serving(root, **options) as site:
-            await main(site)
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        watchdog = threading.Timer(_LONGEST_S, loop.call_soon_threadsafe, [task.cancel])
+        watchdog.start()
+        try:
+            async with serving(root, **options) as site:
+                await main(site)
+        finally:
+            watchdog.cancel()
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=AdvancingLoop) as runner:
+        runner.run(run())
 
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 5.0) -> None:

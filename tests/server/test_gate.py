@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from pathlib import Path
@@ -15,6 +16,13 @@ from tests.client.scenes import write_box
 from tests.server.support import Site, on_site, streaming, until
 
 LIMITED = frozenset[str]()
+HEAD_S, IDLE_S, PIECE_S, PING_S = (
+    Patience().head_s,
+    Patience().idle_s,
+    Patience().piece_s,
+    Patience().ping_s,
+)
+SWEEP_S = 1.0  # between two looks at the connections
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +33,10 @@ def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def _is_closed_within(reader: asyncio.StreamReader, timeout_s: float) -> bool:
+async def _is_closed(reader: asyncio.StreamReader) -> bool:
+    """Whether the server has closed a connection; waits for a second in case."""
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(1):
             while await reader.read(1 << 16):
                 pass
     except ConnectionError:
@@ -42,24 +51,29 @@ def test_a_missing_request_head_closes_the_connection(root: Path, drip: bytes) -
     async def main(site: Site) -> None:
         reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
         writer.write(drip)
-        assert await _is_closed_within(reader, 4)
+        await site.settle()
+        await site.advance(HEAD_S - 1)
+        assert not reader.at_eof()
+        await site.advance(1.1 + SWEEP_S)
+        assert await _is_closed(reader)
         writer.close()
         assert await site.metric('exgs_dropped_connections_total{reason="head"}') == 1
 
-    on_site(root, main, patience=Patience(head_s=0.3))
+    on_site(root, main)
 
 
 def test_an_idle_connection_is_kept_between_requests_for_some_time(root: Path) -> None:
     async def main(site: Site) -> None:
         reader, writer = await asyncio.open_connection(site.server.host, site.server.port)
-        for pause_s in (0.0, 0.5):
-            await asyncio.sleep(pause_s)
+        for pause_s in (0.0, IDLE_S - 1):
+            await site.advance(pause_s)
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"ok" in await reader.readuntil(b"ok\n")
-        assert await _is_closed_within(reader, 5)
+        await site.advance(IDLE_S + 0.1 + SWEEP_S)
+        assert await _is_closed(reader)
         writer.close()
 
-    on_site(root, main, patience=Patience(head_s=0.2, idle_s=1.0))
+    on_site(root, main)
 
 
 def _small_socket(site: Site) -> socket.socket:
@@ -102,10 +116,10 @@ def test_a_reader_that_stalls_is_dropped(
     async def main(site: Site) -> None:
         with _small_socket(site) as end:
             end.sendall(ASKING[asked])
-            await until(lambda: _is_dropped(site))
+            assert await site.advance_until(lambda: _is_dropped(site)) >= PIECE_S
             assert (await site.get("/healthz")).status == 200
 
-    on_site(large_root, main, patience=Patience(piece_s=0.5))
+    on_site(large_root, main)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs TCP_INFO")
@@ -113,25 +127,9 @@ def test_an_unread_answer_does_not_count_as_idle_time(large_root: Path) -> None:
     async def main(site: Site) -> None:
         with _small_socket(site) as end:
             end.sendall(ASKING["kernel"])
-            await until(lambda: _is_dropped(site))
+            assert PIECE_S <= await site.advance_until(lambda: _is_dropped(site)) < IDLE_S
 
-    on_site(large_root, main, patience=Patience(piece_s=0.5))
-
-
-async def _read_at(site: Site, asked: str, piece_bytes: int, pause_s: float, while_s: float) -> int:
-    """Read `piece_bytes` at a time for `while_s`; return the bytes read. Raises ConnectionError."""
-    loop = asyncio.get_running_loop()
-    end_s, taken_bytes = loop.time() + while_s, 0
-    with _small_socket(site) as end:
-        end.sendall(ASKING[asked])
-        end.setblocking(False)
-        while loop.time() < end_s:
-            data = await loop.sock_recv(end, piece_bytes)
-            if not data:
-                raise ConnectionAbortedError
-            taken_bytes += len(data)
-            await asyncio.sleep(pause_s)
-    return taken_bytes
+    on_site(large_root, main)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs TCP_INFO")
@@ -139,10 +137,23 @@ async def _read_at(site: Site, asked: str, piece_bytes: int, pause_s: float, whi
 def test_a_slow_reader_stays_connected_while_it_makes_progress(
     large_root: Path, asked: str
 ) -> None:
-    """A link of 100 kbit/s shared by six requests. Rate and timeout are both scaled by eight."""
+    """A link of 100 kbit/s shared by six requests. Rate and timeout are both scaled by eight.
+
+    In real time: the kernels decide when they report progress.
+    """
 
     async def main(site: Site) -> None:
-        assert await _read_at(site, asked, 1700, 0.1, 2.5) > 20_000
+        loop = asyncio.get_running_loop()
+        end_s, taken_bytes = loop.time() + 2.5, 0
+        with _small_socket(site) as end:
+            end.sendall(ASKING[asked])
+            end.setblocking(False)
+            while loop.time() < end_s:
+                data = await loop.sock_recv(end, 1700)
+                assert data, "the server has closed the connection"
+                taken_bytes += len(data)
+                await asyncio.sleep(0.1)
+        assert taken_bytes > 20_000
 
     on_site(large_root, main, patience=Patience(piece_s=1.25))
 
@@ -150,12 +161,18 @@ def test_a_slow_reader_stays_connected_while_it_makes_progress(
 @pytest.mark.parametrize("asked", ["file", "stream"])
 def test_a_reader_that_reads_almost_nothing_is_dropped(large_root: Path, asked: str) -> None:
     async def main(site: Site) -> None:
-        # The reader can go on reading what is in its own kernel buffer.
-        reading = asyncio.create_task(_read_at(site, asked, 50, 0.1, 6.0))
-        await until(lambda: _is_dropped(site))
-        reading.cancel()
+        with _small_socket(site) as end:
+            end.sendall(ASKING[asked])
+            end.setblocking(False)
 
-    on_site(large_root, main, patience=Patience(piece_s=1.0))
+            async def is_dropped() -> bool:
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    end.recv(50)  # every second
+                return await _is_dropped(site)
+
+            assert await site.advance_until(is_dropped) >= PIECE_S
+
+    on_site(large_root, main)
 
 
 def test_a_stream_that_stalls_ends_as_slow_reader(large_root: Path) -> None:
@@ -164,11 +181,11 @@ def test_a_stream_that_stalls_ends_as_slow_reader(large_root: Path) -> None:
             await client.step()
             transport = client.socket._response.connection.transport  # type: ignore[union-attr]
             transport.pause_reading()
-            await until(lambda: _is_dropped(site))
+            await site.advance_until(lambda: _is_dropped(site))
             transport.resume_reading()
         assert await site.metric('exgs_rejects_total{code="slow_reader"}') == 1
 
-    on_site(large_root, main, patience=Patience(piece_s=0.5))
+    on_site(large_root, main)
 
 
 async def _is_dropped(site: Site) -> bool:
@@ -182,7 +199,7 @@ def test_a_reader_that_disconnects_is_not_logged_as_an_error(
         with _small_socket(site) as end:
             end.sendall(b"GET /scenes/box.exgs HTTP/1.1\r\nHost: x\r\n\r\n")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            await asyncio.sleep(0.1)
+            await site.settle()
 
         async def is_counted() -> bool:
             return await site.metric('exgs_http_answers_total{status="499"}') == 1
@@ -190,7 +207,11 @@ def test_a_reader_that_disconnects_is_not_logged_as_an_error(
         await until(is_counted)
         async with site.http.ws_connect(f"{site.server.url}/scenes/box/stream") as stream:
             stream._response.connection.transport.abort()  # type: ignore[union-attr]
-        await asyncio.sleep(0.1)
+
+        async def is_alone() -> bool:
+            return await site.metric("exgs_connections") == 1
+
+        await until(is_alone)
 
     on_site(large_root, main)
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
@@ -221,12 +242,15 @@ def test_a_stream_whose_client_has_vanished_is_closed(root: Path) -> None:
             async def is_closed() -> bool:
                 return await site.metric("exgs_streams") == 0
 
-            await asyncio.sleep(0.1)
-            assert not await is_closed()
-            await until(is_closed)
+            await site.settle()
+            for _ in range(4):
+                assert not await is_closed()
+                await site.advance(PING_S)
+                await asyncio.sleep(0.05)  # the client's kernel acknowledges a ping after 40 ms
+            await site.advance_until(is_closed)  # it does not answer CLOSE either
         assert await site.metric('exgs_rejects_total{code="timeout"}') == 1
 
-    on_site(root, main, patience=Patience(ping_s=0.1))
+    on_site(root, main)
 
 
 def test_an_idle_stream_is_kept_while_it_answers(root: Path) -> None:
@@ -234,15 +258,18 @@ def test_an_idle_stream_is_kept_while_it_answers(root: Path) -> None:
         async with streaming(site, credit_bytes=1) as client:
             while client.session.credit_bytes:
                 await client.step()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.6):
-                    await client.socket.receive()
+            waiting = asyncio.create_task(client.socket.receive())  # which answers pings
+            for _ in range(10):
+                await site.advance(PING_S)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])
             client.session.send_credit(1 << 20)
             await client.flush()
             await client.finish()
             assert client.session.missing_bytes == 0
 
-    on_site(root, main, patience=Patience(ping_s=0.05))
+    on_site(root, main)
 
 
 def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) -> None:
@@ -252,11 +279,11 @@ def test_a_slow_reader_is_served_while_it_reads(root: Path, box_bytes: bytes) ->
         taken = b""
         while piece := await reader.read(4096):
             taken += piece
-            await asyncio.sleep(0.02)
+            await site.advance(1.0)
         writer.close()
         assert taken.endswith(box_bytes)
 
-    on_site(root, main, patience=Patience(piece_s=0.5))
+    on_site(root, main)
 
 
 def test_connections_per_address_are_limited(root: Path) -> None:
@@ -280,7 +307,6 @@ def test_connections_per_address_are_limited(root: Path) -> None:
 def test_the_total_of_connections_is_limited(root: Path) -> None:
     async def main(site: Site) -> None:
         _, writer = await asyncio.open_connection(site.server.host, site.server.port)
-        await asyncio.sleep(0.05)
         assert (await site.raw(b"")).startswith(b"HTTP/1.1 503 ")
         writer.close()
 
