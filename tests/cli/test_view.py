@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exgs.cli.inputs import InputError
+from exgs.cli.urls import InputError
 from exgs.cli.view import (
     CameraOfFile,
     Orbit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def add_frame(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None
         metavar="AXES",
         help="where x, y and z of the scene file point, as in RUB for right, up, back"
         " (default: as the file says, or its format)",
+    )
+
+
+def add_ca(parser: argparse.ArgumentParser) -> None:
+    """Add --ca, which certificates to trust."""
+    parser.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE.pem",
+        default=os.environ.get("EXGS_CA") or None,
+        help="also trust the certificates in this file (default: $EXGS_CA)",
     )
 
 

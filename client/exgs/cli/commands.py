@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from exgs.cli.extras import extra_error
 from exgs.cli.output import Output, add_output_options, open_streams
+from exgs.cli.urls import trust
 from exgs.client.errors import StreamError
 from exgs.codec.errors import ExgsError, FormatError
 from exgs.wire.errors import ProtocolError
@@ -52,6 +53,7 @@ def run_command(argv: Sequence[str]) -> int:
         arguments = _parser(argv).parse_args(argv)  # imports the command, which takes time
         output = Output(quiet=arguments.quiet, verbose=arguments.verbose, tty=not arguments.no_tty)
         warnings.showwarning = lambda message, *_: output.note(f"exgs: {message}")
+        trust(getattr(arguments, "ca", None))
         arguments.run(arguments, output)
         output.flush()
     except SystemExit as stop:  # argparse has printed the reason

@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from exgs.cli.arguments import SCENE_FORMATS, add_frame, add_size, byte_size, positive
+from exgs.cli.arguments import SCENE_FORMATS, add_ca, add_frame, add_size, byte_size, positive
 from exgs.cli.inputs import extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_db, json_db
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_frame(parser)
     add_size(parser)
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.arguments import byte_size, count
-from exgs.cli.inputs import InputError, local_file, require_extension
+from exgs.cli.arguments import add_ca, byte_size, count
+from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.scene_inputs import decode_picture
+from exgs.cli.urls import InputError
 from exgs.codec.decoding.decode import as_scene, read_facts
 from exgs.scene.formats import WRITABLE, write_scene
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-layer", type=count, metavar="L", help="layers 0 to L, with the proxies of layer L"
     )
     add_overwrite(parser)
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from exgs.cli.arguments import (
     SCENE_FORMATS,
+    add_ca,
     add_frame,
     box,
     count,
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
     _add_placing(parser)
     add_overwrite(parser)
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from exgs.cli.extras import require
-from exgs.cli.inputs import InputError, local_file
+from exgs.cli.inputs import local_file
 from exgs.cli.output import Output, printable
 from exgs.cli.outputs import add_overwrite, check_output
+from exgs.cli.urls import InputError
 from exgs.codec.format.container import FileHead, ReadRange, open_head, read_poster
 from exgs.scene.files import atomic_write
 

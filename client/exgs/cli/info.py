@@ -7,8 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.inputs import Input, is_url, open_input, require_extension
+from exgs.cli.arguments import add_ca
+from exgs.cli.inputs import Input, open_input, require_extension
 from exgs.cli.output import Output, format_bytes, printable
+from exgs.cli.urls import is_url
 from exgs.codec.constants import FORMAT_MAJOR
 from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import FileHead, open_head, open_table
@@ -17,6 +19,7 @@ from exgs.codec.format.container import FileHead, open_head, open_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

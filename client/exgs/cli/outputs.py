@@ -34,15 +34,17 @@ def check_output(path: Path, arguments: argparse.Namespace) -> None:
 def check_folder(folder: Path, arguments: argparse.Namespace, results: tuple[str, ...]) -> None:
     """Raise OutputError if `folder` has files that match `results` (globs) without -w.
 
-    Also if it exists and can't be written to.
+    Also if it can't be written to, or can't be made.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is not a folder")
     old = [path for pattern in results for path in folder.glob(pattern)]
     if old and not arguments.overwrite:
         raise OutputError(f"{folder}: holds results already ({old[0].name}); replace them with -w")
-    if folder.exists():
-        _check_writable(folder, folder)
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not existing.is_dir():
+        raise OutputError(f"{folder}: {existing} is not a folder")
+    _check_writable(existing, folder)
 
 
 def _check_writable(folder: Path, path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from exgs.cli.arguments import (
     SCENE_FORMATS,
+    add_ca,
     add_frame,
     add_picture_options,
     byte_size,
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add the picture without --painter on the left",
     )
     add_overwrite(parser)
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.inputs import InputError, extension, local_file, require_scene
+from exgs.cli.inputs import extension, local_file, require_scene
 from exgs.cli.output import Report, format_bytes
+from exgs.cli.urls import InputError
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.decoding.decode import as_scene, decode, read_facts
 from exgs.codec.format.container import open_head

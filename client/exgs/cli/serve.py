@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from exgs.cli.arguments import count, host, port, token
-from exgs.cli.inputs import InputError
 from exgs.cli.output import Output
+from exgs.cli.urls import InputError
 from exgs.server.app import serve
 from exgs.server.config import Quota, ServerConfig
 from exgs.server.log import log_json

@@ -8,11 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import add_picture_options, byte_size, check_painter, token
+from exgs.cli.arguments import add_ca, add_picture_options, byte_size, check_painter, token
 from exgs.cli.extras import require
 from exgs.cli.inputs import local_file, require_scene
 from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
+from exgs.cli.urls import trusted
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
 from exgs.painter.choice import LEFT_ALONE, painter_named
@@ -99,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_picture_options(parser)
     add_overwrite(parser)
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -132,6 +134,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         memory_bytes=arguments.max_memory,
         most_change=arguments.fade,
         seed=arguments.seed,
+        tls=trusted(),
     )
     with output.progress() as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)

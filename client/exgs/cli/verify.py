@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from exgs.cli.arguments import add_ca
 from exgs.cli.inputs import local_file, require_extension
 from exgs.cli.output import Output, format_bytes
 from exgs.codec.decoding.decode import open_scene, verify
@@ -12,6 +13,7 @@ from exgs.codec.decoding.decode import open_scene, verify
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.cli.inputs import InputError
+from exgs.cli.urls import InputError
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.decoding.decode import as_scene
 from exgs.codec.decoding.home_camera import home_camera

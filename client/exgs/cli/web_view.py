@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from exgs.cli.arguments import port
 from exgs.cli.extras import require
-from exgs.cli.inputs import InputError, is_url, open_input
+from exgs.cli.inputs import open_input
 from exgs.cli.output import Output
+from exgs.cli.urls import InputError, is_url
 from exgs.codec.format.container import open_head
 
 _SUFFIX = ".exgs"

@@ -56,17 +56,22 @@ async def receive_all(
     *,
     backoff: Backoff | None = None,
     silence_s: float = SILENCE_S,
+    tls: ssl.SSLContext | None = None,
 ) -> int:
     """Receive everything that `profile` wants. Returns the number of reconnections.
 
     `on_lost` is called with a line of text: why a connection ended and when the next one follows.
+    `tls` says which certificates to trust; by default those that the system trusts.
     Raises StreamError if the server can't be reached any more, and the errors of the profile.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s)
     backoff = backoff if backoff is not None else Backoff()
     now_s = asyncio.get_running_loop().time
     async with aiohttp.ClientSession(
-        timeout=timeout, auto_decompress=False, trace_configs=[_keeping_to(route)]
+        connector=aiohttp.TCPConnector(ssl=tls if tls is not None else True),
+        timeout=timeout,
+        auto_decompress=False,
+        trace_configs=[_keeping_to(route)],
     ) as http:
         reconnections = 0
         while True:
@@ -101,7 +106,7 @@ def _keeping_to(route: Route) -> aiohttp.TraceConfig:
         answer = redirect.response
         target = answer.headers.get("Location", "")
         with contextlib.suppress(ValueError):  # not a URL: aiohttp reports it
-            if route.proxy is None or answer.url.join(URL(target)).origin() == route.url.origin():
+            if route.link is None or answer.url.join(URL(target)).origin() == route.url.origin():
                 return
             answer.close()
             raise StreamError(
@@ -121,6 +126,8 @@ def _named(error: Exception, route: Route) -> StreamError:
             return error
         case aiohttp.WSServerHandshakeError(status=status, headers=headers):
             return refusal_of(status, headers, "instead of opening a WebSocket")
+        case aiohttp.ClientHttpProxyError(status=status, message=message):
+            return StreamError(f"the proxy answers {status} {message}".rstrip())
         case aiohttp.TooManyRedirects():
             return StreamError("the server redirects in a circle")
         case aiohttp.InvalidURL(url=url) | aiohttp.NonHttpUrlClientError(args=(url,)):
@@ -138,8 +145,11 @@ def _named(error: Exception, route: Route) -> StreamError:
 
 
 def _no_connection(cause: OSError) -> str:
-    reason = getattr(cause, "verify_message", None) or _strerror(cause)
-    return f"can't connect: {reason.lower()}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"can't connect: {cause.verify_message}; for a private certificate give --ca FILE.pem"
+        )
+    return f"can't connect: {_strerror(cause).lower()}"
 
 
 def _strerror(error: OSError) -> str:

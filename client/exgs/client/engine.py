@@ -7,6 +7,7 @@ So receiving continues while the user draws, and one receiver works with and wit
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Options:
     seed: int = 0  # for losses of the link
     poster: bool = False  # request the poster from a streaming server
     note: Callable[[str], None] = lambda _: None  # called on the network thread with lines of text
+    tls: ssl.SSLContext | None = None  # which certificates to trust; None: those of the system
     silence_s: float = SILENCE_S  # time without a byte after which a connection is given up
 
 
@@ -144,6 +146,7 @@ class Engine:
                     self._delivery,
                     self._lost,
                     silence_s=self._options.silence_s,
+                    tls=self._options.tls,
                 )
 
     def _prepare(self) -> tuple[Delivery, Profile | LocalProfile]:

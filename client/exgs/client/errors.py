@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import email.utils
+import time
 from collections.abc import Mapping
 
 from exgs.codec.errors import ExgsError
 
 TOKEN_REFUSED = "the server wants a token, or another one: give it with --token or EXGS_TOKEN"
+FORBIDDEN = "the server answers 403: the URL has expired, or it wants another token"
 _RETRYABLE_STATUSES = (429, 500, 502, 503, 504)  # HTTP: a later request may succeed
 
 
@@ -51,16 +54,33 @@ def refusal_of(status: int, headers: Mapping[str, str] | None, detail: str) -> S
 
     ConnectionLostError if another request may succeed.
     """
-    if status in (401, 403):
+    if status == 401:
         return StreamError(TOKEN_REFUSED)
+    if status == 403:
+        return StreamError(FORBIDDEN)
     if status in _RETRYABLE_STATUSES:
         return ConnectionLostError(
-            f"the server answers {status}", retry_after_s=_retry_after_s(headers)
+            f"the server answers {status}", retry_after_s=retry_after_s(headers)
         )
     return StreamError(f"the server answers {status} {detail}".rstrip())
 
 
-def _retry_after_s(headers: Mapping[str, str] | None) -> float:
-    """The seconds of Retry-After; 0 if it is missing or a date."""
-    value = (headers or {}).get("Retry-After", "")
-    return float(value) if value.isdecimal() else 0.0
+def retry_after_s(headers: Mapping[str, str] | None) -> float:
+    """The seconds of Retry-After, also if it is a date; 0 if it is missing or unreadable."""
+    headers = headers or {}
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    then_s = _seconds_of(value)
+    now_s = _seconds_of(headers.get("Date", ""))  # by the server's clock
+    if then_s is None:
+        return 0.0
+    return max(0.0, then_s - (time.time() if now_s is None else now_s))
+
+
+def _seconds_of(date: str) -> float | None:
+    """An HTTP date in seconds since 1970. None if it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None

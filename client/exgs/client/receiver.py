@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike, fspath
@@ -59,6 +60,9 @@ class ReceiveOptions(TypedDict, total=False):
     note: Callable[[str], None]
     """Called with lines of text about lost connections and the cache, on another thread."""
 
+    tls: ssl.SSLContext | None
+    """The certificates to trust; by default those that the system trusts."""
+
 
 def receive(source: str | PathLike[str], **options: Unpack[ReceiveOptions]) -> AsyncReceiver:
     """Receive a scene inside an event loop, update by update.
@@ -69,7 +73,8 @@ def receive(source: str | PathLike[str], **options: Unpack[ReceiveOptions]) -> A
                 draw(update.gaussians)
 
     `source` is ws(s)://HOST/scenes/NAME/stream, the http(s) URL of an .exgs file on any server, or
-    the path of a file. The options are those of `ReceiveOptions`.
+    the path of a file. The options are those of `ReceiveOptions`. HTTP proxies are
+    those of the environment.
 
     Raises StreamError if `source` is not valid. Iterating raises StreamError, FormatError,
     RemoteProtocolError. It ends when everything or `max_bytes` have arrived. If memory is full it

@@ -6,6 +6,7 @@ the full scene.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class StreamOptions:
     memory_bytes: int | None = None  # limit for the decoded scene
     most_change: float | None = None  # limit of the RMS change per frame by arriving chunks
     seed: int = 0  # of the link's losses
+    tls: ssl.SSLContext | None = None  # which certificates to trust
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +82,10 @@ def stream(
     """Stream the scene at `url` and write frame_0000.png, …, quality.csv, quality.png to `folder`.
 
     A URL that ends in /NAME/stream, such as ws://HOST/scenes/NAME/stream, uses the streaming
-    profile, whatever its scheme. Any other URL is that of a file, read by range requests. Results
-    of an earlier run are deleted when the first frame is ready. `progress` is called with a stage
-    and the completed fraction, `note` with a line of text. Raises StreamError, FormatError,
-    OSError.
+    profile, whatever its scheme. Any other URL is that of a file, read by range requests. The
+    folder is made, or results of an earlier run are deleted, when the first frame is ready.
+    `progress` is called with a stage and the completed fraction, `note` with a line of text. Raises
+    StreamError, FormatError, OSError.
     """
     _warm_up(default_rasterizer())
     scene = receive_in_thread(
@@ -95,8 +97,8 @@ def stream(
         max_bytes=options.max_bytes,
         seed=options.seed,
         note=note,
+        tls=options.tls,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(scene, folder, options)
     try:
         with scene:
@@ -138,7 +140,8 @@ class _Run:
         )
 
     def _clear(self) -> None:
-        """Delete the results of an earlier run."""
+        """Make the folder, or delete the results of an earlier run."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         for old in [path for pattern in RESULTS for path in self._folder.glob(pattern)]:
             old.unlink()
 

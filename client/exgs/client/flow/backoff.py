@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 _ATTEMPTS = 6  # consecutive failures without bytes, after bytes have arrived once
-_FIRST_ATTEMPTS = 2
+_FIRST_ATTEMPTS = 2  # before the first byte, unless the server asks to come back
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 120.0  # longest wait that a server may ask for
 
@@ -58,7 +58,7 @@ class Backoff:
         if damaged_part is not None:
             self._damage[damaged_part] += 1
             self._failures = self._damage[damaged_part]
-        if self._failures >= (_ATTEMPTS if kept_bytes else _FIRST_ATTEMPTS):
+        if self._failures >= (_ATTEMPTS if kept_bytes or retry_after_s else _FIRST_ATTEMPTS):
             return GiveUp(f"gave up after {self._failures} attempts")
         wait_s = max(self._first_wait_s * 2 ** (self._failures - 1), retry_after_s)
         if wait_s > _LONGEST_WAIT_S:

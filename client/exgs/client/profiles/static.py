@@ -1,14 +1,18 @@
 """The static profile: range requests for the file, from any HTTP server.
 
 A few requests are pending at a time, enough to fill the link and no more, so that a new view takes
-effect soon. A server that ignores ranges sends the whole file, which also works.
+effect soon. A server that ignores ranges sends the whole file, which also works, even compressed.
+ETags may differ between the nodes of a CDN: then the heads of the files are compared.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import zlib
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
 
 import aiohttp
 
@@ -27,7 +31,8 @@ from exgs.scene.camera import Camera
 from exgs.wire.client import Resume
 from exgs.wire.scheduler import ENDLESS_BYTES
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", re.IGNORECASE)
+_PLAIN = ("", "identity")
 _CHANGED = "the scene on the server has changed; start again"
 
 
@@ -50,8 +55,8 @@ class StaticProfile:
         self._token = token
         self._reader = RangeReader(delivery, resume)
         self._window = AheadWindow(limit_bytes)
-        self._is_begun = False  # whether a response has arrived; it may set:
         self._etag: str | None = None  # a strong ETag
+        self._etags_differ = False  # from answer to answer: they do not identify the bytes
         self._file_bytes: int | None = None  # the length of the file
         self._news = asyncio.Event()
 
@@ -118,9 +123,11 @@ class StaticProfile:
                     response.close()
                     return
                 position = coming.start
-                async for data in response.content.iter_any():
-                    self._delivery.count(len(data), now_s())
-                    self._window.came(flight, len(data))
+                unpack = unpacker(response.headers.get("Content-Encoding", ""))
+                async for packed in response.content.iter_any():
+                    self._delivery.count(len(packed), now_s())
+                    self._window.came(flight, len(packed))
+                    data = unpack(packed)
                     self._reader.take(position, data)
                     position += len(data)
                     self._news.set()
@@ -140,13 +147,17 @@ class StaticProfile:
         wanted = ByteRange(0, head.header.root_end)
         async with self._get(http, route, wanted) as response:
             self._check(response, wanted)
-            try:
-                data = await response.content.readexactly(wanted.end)
-            except asyncio.IncompleteReadError as error:
-                raise ConnectionLostError("the server sent less than it was asked for") from error
-            self._delivery.count(len(data), asyncio.get_running_loop().time())
+            unpack = unpacker(response.headers.get("Content-Encoding", ""))
+            data = b""
+            async for packed in response.content.iter_any():
+                self._delivery.count(len(packed), asyncio.get_running_loop().time())
+                data += unpack(packed)
+                if len(data) >= wanted.end:
+                    break
+            else:
+                raise ConnectionLostError("the server sent less than it was asked for")
             response.close()
-        if data != head.packed:
+        if data[: wanted.end] != head.packed:
             raise SceneChangedError(_CHANGED)
 
     def _get(
@@ -163,36 +174,83 @@ class StaticProfile:
             headers["Cache-Control"] = "no-cache"
         if self._token is not None:
             headers.setdefault("Authorization", f"Bearer {self._token}")
-        return http.get(route.url, headers=headers, server_hostname=route.server_hostname)
+        return http.get(
+            route.url, headers=headers, server_hostname=route.server_hostname, proxy=route.via
+        )
 
     def _check(self, response: aiohttp.ClientResponse, wanted: ByteRange) -> None:
         """Raise StreamError if a response is not usable or belongs to another file."""
         if response.status == 412:
-            raise SceneChangedError(_CHANGED)
+            self._distrust_etags()
         if response.status not in (200, 206, 416):
             raise refusal_of(response.status, response.headers, response.reason or "")
+        if response.content_type == "text/html":
+            raise StreamError("the server answers with a web page instead of the file: log in?")
+        encoding = response.headers.get("Content-Encoding", "").lower()
+        is_plain = encoding in _PLAIN
+        if response.status != 200 and not is_plain:
+            raise StreamError(
+                f"the server compresses parts of the file (Content-Encoding: {encoding}):"
+                " turn that off for .exgs files"
+            )
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         first_byte, size = found.groups() if found else (None, None)
         file_bytes = int(size) if size and size != "*" else None
         if response.status == 200:
-            file_bytes = response.content_length
-        etag: str | None = response.headers.get("ETag", "")
-        if not etag or not etag.startswith('"'):  # a weak ETag does not identify the bytes
-            etag = None
-        if _differ(etag, self._etag) or _differ(file_bytes, self._file_bytes):
+            file_bytes = response.content_length if is_plain else None
+        if _differ(file_bytes, self._file_bytes):
             raise SceneChangedError(_CHANGED)
+        self._compare_etag(response.headers.get("ETag", ""))
         if response.status == 416 and file_bytes is not None:
             raise StreamError(
                 f"the file on the server ends at byte {file_bytes}, before it is complete; "
                 "upload it again"
             )
+        if response.status == 416 and self._file_bytes is not None:
+            raise SceneChangedError(_CHANGED)
         if response.status != 200 and first_byte != str(wanted.start):
-            if self._is_begun:
-                raise SceneChangedError(_CHANGED)
             raise StreamError("the server sends another range than it was asked for")
-        self._is_begun = True
-        self._etag = self._etag or etag
         self._file_bytes = self._file_bytes or file_bytes
+
+    def _compare_etag(self, etag: str) -> None:
+        if self._etags_differ or not etag.startswith('"'):  # a weak one does not identify the bytes
+            return
+        if _differ(etag, self._etag):
+            self._distrust_etags()
+        self._etag = etag
+
+    def _distrust_etags(self) -> NoReturn:
+        """Connect again without ETags. `receive` then compares the heads of both files.
+
+        Raises ConnectionLostError.
+        """
+        self._etags_differ, self._etag = True, None
+        raise ConnectionLostError("the server names the file by another ETag; comparing the files")
+
+
+def unpacker(encoding: str) -> Callable[[bytes], bytes]:
+    """A function that unpacks the next bytes of a body in this Content-Encoding.
+
+    Raises StreamError if exgs can't unpack it. The function raises ConnectionLostError for damaged
+    bytes.
+    """
+    name = encoding.strip().lower()
+    if name in _PLAIN:
+        return lambda data: data
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise StreamError(
+            f"the server compresses the file (Content-Encoding: {name}), which exgs"
+            " can't unpack: turn that off for .exgs files"
+        )
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | (0 if name == "deflate" else 16))
+
+    def unpack(data: bytes) -> bytes:
+        try:
+            return inflate.decompress(data)
+        except zlib.error as error:
+            raise ConnectionLostError(f"the {name} from the server is damaged") from error
+
+    return unpack
 
 
 def _differ(told: str | int | None, known: str | int | None) -> bool:

@@ -86,6 +86,7 @@ class StreamingProfile:
                 route.url,
                 headers=route.headers,
                 server_hostname=route.server_hostname,
+                proxy=route.via,
                 autoping=False,
                 heartbeat=self._silence.limit_s,
                 compress=0,
