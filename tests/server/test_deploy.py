@@ -23,7 +23,7 @@ from yarl import URL
 
 from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
-from exgs.client.errors import SceneChangedError
+from exgs.client.errors import ConnectionLostError, SceneChangedError
 from exgs.client.profiles.static import StaticProfile
 from exgs.client.route import Route
 from exgs.codec.constants import ErrorCode
@@ -236,6 +236,8 @@ def test_plain_nginx_serves_the_static_profile(
             await receive(http, f"{base}/box.exgs", stopped)
             write_box(root / "box.exgs", 8000, seed=5)
             stopped.lift_limit()
+            with pytest.raises(ConnectionLostError, match="ETag"):
+                await receive(http, f"{base}/box.exgs", stopped)
             with pytest.raises(SceneChangedError):
                 await receive(http, f"{base}/box.exgs", stopped)
         await asyncio.sleep(0.3)  # aborted TLS connections still shut down

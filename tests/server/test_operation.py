@@ -202,3 +202,43 @@ def test_streams_work_over_tls(root: Path, tmp_path: Path) -> None:
                 assert client.session.missing_bytes == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("settings", "statuses"),
+    [
+        ({}, {None: 200, "s": 200, "m": 200}),
+        ({"token": "s"}, {None: 401, "s": 200, "m": 401}),
+        ({"token": "s", "metrics_token": "m"}, {None: 401, "s": 401, "m": 200}),
+        ({"metrics_token": "m"}, {None: 401, "s": 401, "m": 200}),
+        ({"token": "s", "is_metrics_open": True}, {None: 200, "s": 200, "m": 200}),
+    ],
+)
+def test_metrics_have_a_token_of_their_own_or_none(
+    root: Path, settings: dict[str, object], statuses: dict[str | None, int]
+) -> None:
+    async def test(site: Site) -> None:
+        for token, status in statuses.items():
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            assert (await site.get("/metrics", **headers)).status == status
+        if "token" in settings:
+            assert (await site.get("/scenes")).status == 401
+
+    on_site(root, test, **settings)
+
+
+def test_urls_of_scenes_are_right_behind_the_path_of_a_proxy(root: Path) -> None:
+    async def test(site: Site) -> None:
+        (scene,) = json.loads((await site.get("/scenes")).body)["scenes"]
+        assert scene["url"] == "/shows/gs/scenes/box.exgs"
+        assert scene["stream"] == "/shows/gs/scenes/box/stream"
+        async with site.http.get(f"{site.server.url}/scenes/box", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/shows/gs/scenes/box/"
+
+    on_site(root, test, prefix="/shows/gs")
+
+
+@pytest.mark.parametrize("prefix", ["gs", "/gs/", "/"])
+def test_a_prefix_is_a_path(root: Path, prefix: str) -> None:
+    with pytest.raises(ValueError, match="slash"):
+        ServerConfig(root, prefix=prefix)

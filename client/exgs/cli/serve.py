@@ -11,6 +11,7 @@ import ssl
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from exgs.cli.arguments import count, host, port, token
 from exgs.cli.output import Output
@@ -39,6 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         default=os.environ.get("EXGS_TOKEN"),
         help="require this bearer token (default: $EXGS_TOKEN)",
+    )
+    metrics = parser.add_mutually_exclusive_group()
+    metrics.add_argument(
+        "--metrics-token",
+        type=token,
+        metavar="T",
+        default=os.environ.get("EXGS_METRICS_TOKEN") or None,
+        help="/metrics wants this token instead (default: $EXGS_METRICS_TOKEN, else --token)",
+    )
+    metrics.add_argument(
+        "--open-metrics", action="store_true", help="/metrics wants no token, for any reader"
+    )
+    parser.add_argument(
+        "--prefix",
+        type=_prefix,
+        default="",
+        metavar="/PATH",
+        help="path under which a proxy shows this server, for the URLs in /scenes; the proxy"
+        " removes it from requests",
     )
     parser.add_argument(
         "--cors-origin",
@@ -95,6 +115,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         host=arguments.host,
         port=arguments.port,
         token=arguments.token,
+        metrics_token=arguments.metrics_token,
+        is_metrics_open=arguments.open_metrics,
+        prefix=arguments.prefix,
         cors_origins=tuple(arguments.cors_origin),
         tls=tls,
         quota=replace(
@@ -116,6 +139,16 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         if error.filename is not None:
             raise
         raise InputError(_refusal(arguments.host, arguments.port, error)) from error
+
+
+def _prefix(text: str) -> str:
+    """A path as in /gs, without a slash at its end."""
+    path = text.rstrip("/")
+    if path and (not path.startswith("/") or quote(path, safe="/%") != path):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a path of a URL that starts with a slash"
+        )
+    return path
 
 
 def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:

@@ -24,11 +24,16 @@ def bearer_token(request: web.Request) -> str | None:
 
 
 def is_token_right(config: ServerConfig, token: str | None) -> bool:
-    """Whether this is the server's token. The comparison takes constant time."""
-    if config.token is None:
-        return True
-    shown = (token or "").encode(errors="surrogateescape")
-    return hmac.compare_digest(shown, config.token.encode()) and token is not None
+    """Whether this is the server's token."""
+    return config.token is None or _are_equal(token, config.token)
+
+
+def check_metrics(config: ServerConfig, request: web.Request) -> None:
+    """Raise HTTPUnauthorized unless this request may read the metrics."""
+    wanted = config.token if config.metrics_token is None else config.metrics_token
+    if config.is_metrics_open or wanted is None or _are_equal(bearer_token(request), wanted):
+        return
+    raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 
 async def may_read(config: ServerConfig, request: web.Request, scene: str) -> bool:
@@ -66,6 +71,12 @@ def cross_origin_headers(config: ServerConfig, request: web.Request) -> dict[str
         if request.method == hdrs.METH_OPTIONS:
             headers |= _PREFLIGHT
     return headers
+
+
+def _are_equal(shown: str | None, wanted: str) -> bool:
+    """Whether the tokens are equal. The comparison takes constant time."""
+    data = (shown or "").encode(errors="surrogateescape")
+    return hmac.compare_digest(data, wanted.encode()) and shown is not None
 
 
 def _is_listed(config: ServerConfig, origin: str) -> bool:

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from exgs.server.access import check, cross_origin_headers
+from exgs.server.access import check_metrics, cross_origin_headers
 from exgs.server.catalog import Catalog
 from exgs.server.config import ServerConfig
 from exgs.server.express import express
@@ -204,7 +204,7 @@ async def _readyz(request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    await check(state.config, request)
+    check_metrics(state.config, request)
     state.metrics.scenes.set(len(state.catalog.scenes))
     state.metrics.refused_files.set(state.catalog.refused_count)
     return web.Response(

@@ -51,6 +51,9 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free port
     token: str | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)  # for /metrics instead of `token`
+    is_metrics_open: bool = False  # /metrics asks for no token
+    prefix: str = ""  # path that a proxy puts before all others and removes: "/gs"
     cors_origins: tuple[str, ...] = ()  # such as "https://viewer.example"; "*" allows every page
     authorize: Authorize | None = None
     tls: ssl.SSLContext | None = None
@@ -59,5 +62,7 @@ class ServerConfig:
     reload_s: float = 2.0  # between refreshes of the catalogue
 
     def __post_init__(self) -> None:
-        if self.token == "":
+        if "" in (self.token, self.metrics_token):
             raise ValueError("an empty token lets nobody in; None asks for none")
+        if self.prefix and (not self.prefix.startswith("/") or self.prefix.endswith("/")):
+            raise ValueError(f"the prefix {self.prefix!r} does not start with a slash, or ends so")

@@ -31,7 +31,7 @@ async def list_scenes(request: web.Request) -> web.Response:
     state = request.app[STATE]
     await check(state.config, request)
     scenes = [
-        entry_of(scene)
+        entry_of(scene, state.config.prefix)
         for scene in state.catalog.scenes
         if await may_read(state.config, request, scene.name)
     ]
@@ -147,17 +147,17 @@ def _cache_control(state: State, is_immutable: bool) -> str:
     return f"{who}, no-cache, no-transform"
 
 
-def entry_of(scene: Scene) -> dict[str, object]:
-    """The entry of a scene in the list."""
+def entry_of(scene: Scene, prefix: str = "") -> dict[str, object]:
+    """The entry of a scene in the list. `prefix` is the path before those of its URLs."""
     facts = scene.plan.facts
-    name = quote(scene.name, safe="")
-    poster = {} if scene.poster is None else {"poster": f"/scenes/{name}/poster"}
+    place = f"{prefix}/scenes/{quote(scene.name, safe='')}"
+    poster = {} if scene.poster is None else {"poster": f"{place}/poster"}
     return {
         "name": scene.name,
         "bytes": scene.size_bytes,
         "hash": scene.hash,
-        "url": f"/scenes/{name}.exgs",
-        "stream": f"/scenes/{name}/stream",
+        "url": f"{place}.exgs",
+        "stream": f"{place}/stream",
         **poster,
         "layers": len(facts.layers),
         "count": facts.leaf_count,

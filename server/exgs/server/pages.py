@@ -31,7 +31,7 @@ async def get_home(request: web.Request) -> web.Response:
     data: dict[str, object] = {"token": state.config.token is not None}
     scenes = state.catalog.scenes
     if _is_open(state) and len(scenes) <= _LISTED:
-        data["scenes"] = [entry_of(scene) for scene in scenes]
+        data["scenes"] = [entry_of(scene, state.config.prefix) for scene in scenes]
     return _html(request, page, page.html(data, title="exgs"))
 
 
@@ -51,7 +51,7 @@ async def add_slash(request: web.Request) -> web.Response:
     _require_known(state, request.match_info["name"])
     name = quote(request.match_info["name"], safe="")
     query = f"?{request.query_string}" if request.query_string else ""
-    raise web.HTTPPermanentRedirect(f"{_PREFIX}{name}/{query}")
+    raise web.HTTPPermanentRedirect(f"{state.config.prefix}{_PREFIX}{name}/{query}")
 
 
 async def get_asset(request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ async def _answer(
     data: dict[str, object] = {"token": state.config.token is not None, "content": content}
     title, poster = "exgs", request.query.get("poster", "")
     if scene is not None and _is_open(state) and await may_read(state.config, request, scene.name):
-        data["scene"] = entry_of(scene)
+        data["scene"] = entry_of(scene, state.config.prefix)
         title = f"{scene.name} - exgs"
         if not poster and scene.poster is not None:
             poster = scene.poster.url
