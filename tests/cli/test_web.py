@@ -15,7 +15,8 @@ import pytest
 
 from exgs.cli.main import main
 from exgs.server.web_page import SinglePage, WebPage
-from tests.codec.forge import JPEG, assemble, small_file
+from tests.codec.forge import JPEG, assemble
+from tests.codec.forged_files import small_file
 
 _TEMPLATE = """<!doctype html><html><head><!--policy--><title>exgs</title><style>p{}</style>
 <script type="application/json" id="exgs-data"></script><script>let boot;</script>

@@ -17,7 +17,8 @@ from exgs.codec.format.frame import content_hash
 from exgs.codec.format.rows import ChunkRef
 from exgs.codec.payload.geometry import unpack_geometry
 from tests.codec.drawing import draw, fingerprint, parts_of
-from tests.codec.forge import assemble, chunk, divided_file, random_file
+from tests.codec.forge import assemble, chunk
+from tests.codec.forged_files import divided_file, random_file
 
 DATA = assemble(
     random_file(

@@ -18,7 +18,8 @@ from exgs.codec.format.index_io import parse_page
 from exgs.codec.format.row_reading import CHUNK_COLUMNS
 from exgs.codec.format.rows import PageRef, Region
 from exgs.codec.format.rules import TableRules
-from tests.codec.forge import assemble, divided_file, random_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import divided_file, random_file
 
 Page = tuple[PageRef, ChunkRows]
 

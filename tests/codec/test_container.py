@@ -36,7 +36,8 @@ from exgs.codec.payload.geometry import GeometrySteps, pack_geometry
 from exgs.codec.payload.scale_levels import SizeSteps
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, packed_chunk, parts_of
-from tests.codec.forge import assemble, divided_file, random_file, random_scene
+from tests.codec.forge import assemble
+from tests.codec.forged_files import divided_file, random_file, random_scene
 
 Rows = tuple[ChunkRef, ...]
 

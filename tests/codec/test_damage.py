@@ -10,7 +10,8 @@ import pytest
 from exgs.codec.errors import DamagedError, FormatError, TruncatedError
 from exgs.codec.format.container import FilePusher
 from tests.codec.drawing import draw, fingerprint, parts_of
-from tests.codec.forge import JPEG, assemble, paired_file, random_file
+from tests.codec.forge import JPEG, assemble
+from tests.codec.forged_files import paired_file, random_file
 
 FILES = 10
 IN_SPACE = (8, 9)  # pages of a group, whose chunks lie between each other; 9 has a poster

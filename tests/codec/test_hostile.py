@@ -17,18 +17,8 @@ from exgs.codec.errors import FormatError, LimitError
 from exgs.codec.format.rows import ChunkRef
 from exgs.scene.gaussians import Gaussians
 from tests.codec.drawing import draw, fingerprint, parts_of
-from tests.codec.forge import (
-    Parts,
-    Root,
-    Row,
-    assemble,
-    chunk,
-    digest,
-    paired_file,
-    random_file,
-    small_file,
-    squeeze,
-)
+from tests.codec.forge import Parts, Root, Row, assemble, chunk, digest, squeeze
+from tests.codec.forged_files import paired_file, random_file, small_file
 
 INVALID = Path(__file__).parents[2] / "spec" / "vectors" / "invalid"
 MEMORY_BYTES = 8 << 20

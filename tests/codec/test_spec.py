@@ -28,7 +28,8 @@ from exgs.codec.measuring.directions import sh_basis
 from exgs.codec.payload import fine, geometry, sh
 from tests.codec import reference_decoder
 from tests.codec.drawing import draw
-from tests.codec.forge import assemble, divided_file, random_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import divided_file, random_file
 from tests.codec.make_vectors import invalid_files, read_part, unpacked_values
 
 SPEC = Path(__file__).parents[2] / "spec"

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
-from tests.codec.forge import Parts, Row, chunk, layers, random_file, small_file
+from tests.codec.forge import Parts, Row, chunk, layers
+from tests.codec.forged_files import random_file, small_file
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 

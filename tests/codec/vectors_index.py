@@ -12,19 +12,8 @@ import numpy as np
 import zstandard
 
 from exgs.codec.constants import ChunkKind
-from tests.codec.forge import (
-    JPEG,
-    Case,
-    Root,
-    alter,
-    assemble,
-    digest,
-    layers,
-    quality,
-    small_file,
-    squeeze,
-    tiny_file,
-)
+from tests.codec.forge import JPEG, Case, Root, alter, assemble, digest, layers, quality, squeeze
+from tests.codec.forged_files import small_file, tiny_file
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 

@@ -10,17 +10,8 @@ import numpy as np
 import zstandard
 
 from exgs.codec.constants import ChunkKind
-from tests.codec.forge import (
-    Case,
-    Parts,
-    alter,
-    assemble,
-    chunk,
-    layers,
-    random_file,
-    small_file,
-    squeeze,
-)
+from tests.codec.forge import Case, Parts, alter, assemble, chunk, layers, squeeze
+from tests.codec.forged_files import random_file, small_file
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 

@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 
 from exgs.codec.constants import ChunkKind
-from tests.codec.forge import (
-    PAGE_TYPES,
-    Case,
-    Root,
-    Row,
-    alter,
-    assemble,
-    layers,
-    small_file,
-)
+from tests.codec.forge import PAGE_TYPES, Case, Root, Row, alter, assemble, layers
+from tests.codec.forged_files import small_file
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 

@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 
 from exgs.codec.constants import ChunkKind
-from tests.codec.forge import (
-    PAGE_TYPES,
-    Case,
-    Parts,
-    Root,
-    Row,
-    assemble,
-    chunk,
-    paired_file,
-    random_file,
-    small_file,
-)
+from tests.codec.forge import PAGE_TYPES, Case, Parts, Root, Row, assemble, chunk
+from tests.codec.forged_files import paired_file, random_file, small_file
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])
 _WRAP = 1 << 64

@@ -12,17 +12,8 @@ import zstandard
 
 from exgs.codec.constants import MAX_NESTING, ChunkKind
 from tests.codec.drawing import parts_of
-from tests.codec.forge import (
-    Parts,
-    Root,
-    Row,
-    assemble,
-    chunk,
-    divided_file,
-    random_file,
-    squeeze,
-    tiny_file,
-)
+from tests.codec.forge import Parts, Root, Row, assemble, chunk, squeeze
+from tests.codec.forged_files import divided_file, random_file, tiny_file
 from tests.codec.vectors_extreme import extremes
 
 LEAF, PROXY, SH, BASIS, FINE = (int(kind) for kind in list(ChunkKind)[:5])

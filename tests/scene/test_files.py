@@ -63,3 +63,31 @@ def test_the_longest_name_that_a_file_may_have_is_written(tmp_path: Path, name: 
     with atomic_write(tmp_path / name) as file:
         file.write(b"new")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_atomic_write_shows_nothing_until_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with atomic_write(path) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"new"
+
+
+def test_an_atomic_write_keeps_permissions_and_follows_links(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with atomic_write(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(OSError, match="not a regular file"), atomic_write(tmp_path):
+        pass

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from exgs.server.web_page import NOT_BUILT, SinglePage, WebPage, load_page
-from tests.codec.forge import JPEG, assemble, small_file
+from tests.codec.forge import JPEG, assemble
+from tests.codec.forged_files import small_file
 from tests.server.support import Answer, Site, on_site
 
 _TEMPLATE = """<!doctype html>

@@ -17,7 +17,8 @@ from exgs.wire.events import View
 from exgs.wire.parts import HaveSet, is_page, page_id, page_part
 from exgs.wire.scheduler import Scheduler, Slice
 from exgs.wire.visibility import box_weights
-from tests.codec.forge import assemble, random_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import random_file
 from tests.wire.exchange import BoxFile, camera_at
 
 VIEWS = [View(1, camera_at(*eye)) for eye in ((0, 0, -3), (4, 0, 0), (0.1, 0.1, 0.1), (0, 0, 30))]

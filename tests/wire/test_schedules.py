@@ -18,7 +18,8 @@ from exgs.scene.camera import Camera
 from exgs.wire import events
 from exgs.wire.parts import HaveSet, is_page
 from exgs.wire.scheduler import Scheduler
-from tests.codec.forge import assemble, divided_file, random_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import divided_file, random_file
 from tests.wire.exchange import BoxFile
 from tests.wire.reference_scheduler import ReferenceScheduler, View
 from tests.wire.schedules import Piece, Schedule, camera, follow, load, reference, schedules
