@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,23 @@ def test_view_serves_the_file_until_it_is_interrupted(scene: Path, page: Path) -
             assert b"other" not in response.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
+
+
+def test_view_reads_a_url_itself_and_forwards_it(scene: Path, page: Path) -> None:
+    """The page then needs no permission from the server of the URL."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=scene.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as there:
+        threading.Thread(target=there.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{there.server_port}/my scene.exgs"
+        command = [sys.executable, "-c", _VIEW, str(page), url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            found = re.search(
+                r"is at (http://[\d.:]+)/\?content=(\S+)$", process.stdout.readline().strip()
+            )
+            assert found is not None
+            with urllib.request.urlopen(f"{found[1]}{found[2]}") as response:
+                assert response.read() == scene.read_bytes()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        there.shutdown()

@@ -25,6 +25,15 @@ _TEMPLATE = """<!doctype html>
 </head><body><!--poster--><main></main><!--scene--></body></html>
 """
 
+_WHOLE = """<!doctype html>
+<html lang="en"><head><!--policy--><title>exgs</title><style>p{}</style>
+<script type="application/json" id="exgs-data"></script>
+<script>let boot = 2;</script>
+</head><body><!--poster--><main></main><script type="text/plain" id="exgs-client">work</script>
+<script type="module" async>let main = 2;</script>
+<!--scene--></body></html>
+"""
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -44,6 +53,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "page"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text(_TEMPLATE)
+    (folder / "single.html").write_text(_WHOLE)
     for name in ("main-1.js", "main-1.js.gz", "main-1.js.br"):
         (folder / "assets" / name).write_text(name)
     (folder / "exgs-viewer.js").write_text("element")
@@ -101,6 +111,40 @@ def test_the_page_of_a_scene_contains_its_poster(root: Path, built: Path, path: 
         picture = f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"
         assert f'src="{picture}"' in page.body.decode()
         assert "<title>posed - exgs</title>" in page.body.decode()
+
+    on_site(root, main)
+
+
+def test_at_a_first_visit_the_page_of_a_scene_contains_its_code(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        first = await site.get("/scenes/posed/")
+        digests = [
+            base64.b64encode(hashlib.sha256(text).digest()).decode()
+            for text in (b"let boot = 2;", b"let main = 2;")
+        ]
+        assert policy_of(first)["script-src"] == ["'self'", *(f"'sha256-{it}'" for it in digests)]
+        assert policy_of(first)["worker-src"] == ["'self'", "blob:"]
+        assert b"let main = 2;" in first.body
+        for answer in (
+            await site.get("/scenes/posed/", Sec_Fetch_Site="same-origin"),
+            await site.get("/?content=https://cdn.example/a.exgs"),
+            await site.get("/"),
+        ):
+            assert b"let main = 2;" not in answer.body
+            assert policy_of(answer)["worker-src"] == ["'self'"]
+            assert "Sec-Fetch-Site" in answer.headers["Vary"]
+
+    on_site(root, main)
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(root: Path, built: Path) -> None:
+    async def main(site: Site) -> None:
+        first = await site.get("/scenes/posed/")
+        again = await site.get("/scenes/posed/", If_None_Match=first.headers["Etag"])
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
+        other = await site.get("/scenes/plain/", If_None_Match=first.headers["Etag"])
+        assert other.status == 200
 
     on_site(root, main)
 
@@ -214,11 +258,14 @@ def test_a_scene_on_another_host_allows_only_its_origin(
 def test_no_text_of_a_request_becomes_markup(root: Path, built: Path, text: str) -> None:
     async def main(site: Site) -> None:
         url = f"{site.server.url}/"
-        for parameters in ({"content": text}, {"content": "/scenes/posed.exgs", "poster": text}):
+        for template, parameters in (
+            (_TEMPLATE, {"content": text}),
+            (_WHOLE, {"content": "/scenes/posed.exgs", "poster": text}),
+        ):
             async with site.http.get(url, params=parameters) as response:
                 body = await response.text()
             assert text not in body
-            assert body.count("<script") == _TEMPLATE.count("<script")
+            assert body.count("<script") == template.count("<script")
 
     on_site(root, main)
 

@@ -112,6 +112,13 @@ def is_url(text: str) -> bool:
     return text[:8].lower().startswith(("http://", "https://"))
 
 
+def address_and_headers(url: str) -> tuple[str, dict[str, str]]:
+    """A URL as its server expects it, and the headers that authorize. Raises InputError."""
+    with named(url):
+        request = _request(url)
+    return request.full_url, dict(request.unredirected_hdrs)
+
+
 def extension_of(url: str) -> str:
     """The extension of the file at a URL: that of its path, of a value in its query, or of what
     the first bytes are. "" if nothing tells it. Raises InputError."""

@@ -1,7 +1,7 @@
 """`exgs view`: show a scene in the browser, with a local server on a free port.
 
-The server serves only the given file, not its folder. A scene at a URL is read by the browser,
-which needs permission (CORS) from the server of that URL.
+The server serves only the given file, not its folder. It reads a scene at a URL itself and forwards
+it: a browser would need permission (CORS) from the server of that URL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exgs.cli.arguments import port
 from exgs.cli.extras import require
 from exgs.cli.inputs import open_input
 from exgs.cli.output import Output
-from exgs.cli.urls import InputError, is_url
+from exgs.cli.urls import InputError, address_and_headers, is_url, trusted
 from exgs.codec.format.container import open_head
 
 _SUFFIX = ".exgs"
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require("prometheus_client")
     from exgs.server.app import serve
     from exgs.server.config import ServerConfig
+    from exgs.server.remote import PATH, RemoteFile
     from exgs.server.web_page import load_page
 
     if load_page() is None:
@@ -53,7 +54,10 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     output.subject = arguments.scene
     with open_input(arguments.scene) as source:  # refuse files that are not scenes
         open_head(source.read)
-    path = _path(arguments.scene)
+    remote = None
+    if is_url(arguments.scene):
+        remote = RemoteFile(*address_and_headers(arguments.scene), tls=trusted())
+    path = f"/?content={PATH}" if remote else _path(Path(arguments.scene))
 
     def ready(host: str, number: int) -> None:
         url = f"http://{host}:{number}{path}"
@@ -65,7 +69,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
     try:
         with _root(arguments.scene) as root:
-            asyncio.run(serve(ServerConfig(root=root, port=arguments.port), ready=ready))
+            config = ServerConfig(root=root, port=arguments.port)
+            asyncio.run(serve(config, ready=ready, remote=remote))
     except OSError as error:
         if error.filename is not None:
             raise
@@ -75,7 +80,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 @contextmanager
 def _root(scene: str) -> Iterator[Path]:
-    """The file to serve; none if the browser reads a URL."""
+    """The file to serve; an empty folder if the scene is at a URL."""
     if not is_url(scene):
         yield Path(scene)
         return
@@ -83,11 +88,9 @@ def _root(scene: str) -> Iterator[Path]:
         yield Path(empty)
 
 
-def _path(scene: str) -> str:
-    """The path of the page for the scene."""
-    if is_url(scene):
-        return f"/?content={quote(scene, safe=':/')}"
-    return f"/scenes/{quote(Path(scene).name.removesuffix(_SUFFIX), safe='')}/"
+def _path(file: Path) -> str:
+    """The path of the page for a file."""
+    return f"/scenes/{quote(file.name.removesuffix(_SUFFIX), safe='')}/"
 
 
 def _open(url: str) -> bool:

@@ -28,6 +28,7 @@ from exgs.server.gate import Gate, address_of
 from exgs.server.log import OneLineRefusals
 from exgs.server.metrics import Metrics
 from exgs.server.pages import add_slash, get_asset, get_element, get_home, get_scene_page
+from exgs.server.remote import RemoteFile, add_remote
 from exgs.server.state import STATE, State
 from exgs.server.streams import stream_scene
 from exgs.server.web_page import ELEMENT, load_page
@@ -55,8 +56,10 @@ class RunningServer:
         return f"{self.scheme}://{host}:{self.port}"
 
 
-def create_app(config: ServerConfig) -> web.Application:
+def create_app(config: ServerConfig, *, remote: RemoteFile | None = None) -> web.Application:
     """Create the application. Its catalogue is empty until startup, which may raise RootError.
+
+    `remote` is a file of another server, to be forwarded.
 
     Limits on connections, on the time for a request's head and on slow readers work only with
     `serve` and `start`, which accept the connections themselves.
@@ -80,6 +83,8 @@ def create_app(config: ServerConfig) -> web.Application:
             web.get("/metrics", _metrics),
         ]
     )
+    if remote is not None:
+        add_remote(app, remote)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_catalog)
     app.on_shutdown.append(_send_away)
@@ -87,9 +92,11 @@ def create_app(config: ServerConfig) -> web.Application:
 
 
 @asynccontextmanager
-async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
+async def start(
+    config: ServerConfig, *, remote: RemoteFile | None = None
+) -> AsyncIterator[RunningServer]:
     """Run a server in this event loop. Raises OSError, RootError."""
-    app = create_app(config)
+    app = create_app(config, remote=remote)
     state = app[STATE]
     patience = config.patience
     runner = web.AppRunner(
@@ -123,14 +130,19 @@ async def start(config: ServerConfig) -> AsyncIterator[RunningServer]:
         await runner.cleanup()
 
 
-async def serve(config: ServerConfig, *, ready: Callable[[str, int], None] | None = None) -> None:
+async def serve(
+    config: ServerConfig,
+    *,
+    ready: Callable[[str, int], None] | None = None,
+    remote: RemoteFile | None = None,
+) -> None:
     """Run a server until SIGTERM or SIGINT. Raises OSError, RootError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with start(config) as server:
+        async with start(config, remote=remote) as server:
             log.info("serving", extra={"url": server.url})
             if ready is not None:
                 ready(server.host, server.port)

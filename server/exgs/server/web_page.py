@@ -8,6 +8,7 @@ security policy that limits the page to the content of that request.
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import html
@@ -95,8 +96,7 @@ class WebPage:
     def __init__(self, folder: Path = PAGE_FOLDER) -> None:
         """Raises OSError where the page is not built."""
         self._template = (folder / "index.html").read_text("utf-8")
-        self._scripts = _hashes(self._template, "script")
-        self._styles = _hashes(self._template, "style")
+        self._whole = (folder / "single.html").read_text("utf-8")
         self.assets = {
             path.name: Asset(_TYPES[path.suffix], _bodies(path))
             for path in (folder / "assets").iterdir()
@@ -104,23 +104,29 @@ class WebPage:
         }
         self.element = Asset(_TYPES[".js"], _bodies(folder / ELEMENT))
 
-    def html(self, data: object, *, title: str, poster: str = "") -> str:
-        """The HTML of the page with its data, title and poster."""
-        return _filled(self._template, data, title, poster)
+    def html(self, data: object, *, title: str, poster: str = "", whole: bool = False) -> str:
+        """The HTML of the page with its data, title and poster; `whole`: with all code inside."""
+        return _filled(self._whole if whole else self._template, data, title, poster)
 
     def headers(
-        self, *, content: str = "", poster: str = "", embedders: Iterable[str] = ()
+        self,
+        *,
+        content: str = "",
+        poster: str = "",
+        embedders: Iterable[str] = (),
+        whole: bool = False,
     ) -> dict[str, str]:
         """Headers of the page. It may load the URLs `content` and `poster`."""
+        template = self._whole if whole else self._template
         connect = ["'self'", *_origin(content)]
         images = ["'self'", "data:", "blob:", *_origin(poster)]
         policy = {
             "default-src": ["'none'"],
-            "script-src": ["'self'", *self._scripts],
-            "style-src": ["'self'", *self._styles],
+            "script-src": ["'self'", *_hashes(template, "script")],
+            "style-src": ["'self'", *_hashes(template, "style")],
             "img-src": images,
             "connect-src": connect,
-            "worker-src": ["'self'"],
+            "worker-src": ["'self'", *(["blob:"] if whole else [])],
             "base-uri": ["'none'"],
             "form-action": ["'none'"],
             "frame-ancestors": ["'self'", *embedders],
@@ -130,7 +136,7 @@ class WebPage:
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-cache",
-            "Vary": "Accept-Encoding",
+            "Vary": "Accept-Encoding, Sec-Fetch-Site",
         }
 
 
@@ -179,8 +185,12 @@ def asset_headers(asset: Asset, encoding: str) -> dict[str, str]:
 
 def packed_html(text: str, accepted: str) -> tuple[str, bytes]:
     """Encoding and body of a page for one request."""
-    body = text.encode()
-    return ("gzip", gzip.compress(body, 6)) if "gzip" in _accepted(accepted) else ("", body)
+    return ("gzip", _gzipped(text)) if "gzip" in _accepted(accepted) else ("", text.encode())
+
+
+@functools.lru_cache(maxsize=64)
+def _gzipped(text: str) -> bytes:
+    return gzip.compress(text.encode(), 9, mtime=0)
 
 
 def load_single_page(folder: Path = PAGE_FOLDER) -> SinglePage | None:
@@ -231,6 +241,7 @@ def _policy(directives: dict[str, list[str]]) -> str:
     return "; ".join(f"{name} {' '.join(values)}" for name, values in directives.items())
 
 
+@functools.lru_cache(maxsize=16)
 def _hashes(template: str, tag: str) -> list[str]:
     """The hashes of a page's inline scripts or styles, for its policy."""
     return [_hash(text) for found, text in _INLINE.findall(template) if found == tag]

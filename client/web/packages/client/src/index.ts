@@ -12,3 +12,4 @@ export {
 export type { Budget } from './flow/residency.ts';
 export type { ReadRange } from './net/local.ts';
 export type * from './update.ts';
+export { FRONT_BYTES } from './flow/ranges.ts';

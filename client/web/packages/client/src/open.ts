@@ -23,7 +23,7 @@ export interface OpenOptions {
   readonly budget?: Partial<Budget>;
   /** Bytes per second to let through, to try a slow link. */
   readonly rate?: number;
-  /** An answer to a request for the bytes 0 to 65535 that was made before this code ran. */
+  /** An answer to a request for the first `FRONT_BYTES` bytes that was made before this code ran. */
   readonly first?: Promise<Response>;
   /** The camera to begin with: what it sees comes first. */
   readonly view?: View;

@@ -47,8 +47,12 @@ describe.skipIf(!findChromium())('the page', () => {
       return image !== null && image.naturalWidth > 0;
     });
     await page.screenshot({ path: path.join(outFolder(), 'catalogue.png') });
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
     await page.getByRole('link', { name: /box/ }).click();
     await reached(page, 'firstpicture');
+    // The code is in the cache by now: the page of the scene names it in place of holding it
+    expect(asked.filter((name) => name.startsWith('/assets/')).length).toBe(3);
     expect(browser.complaints).toEqual([]);
   });
 

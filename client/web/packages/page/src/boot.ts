@@ -1,14 +1,13 @@
 // Runs inside the HTML, before any other code has come: asks for the first bytes of the scene and
 // starts the workers, so that all of it is on its way at once.
 
+import { FRONT_BYTES } from '@exgs/client';
 import type { Boot, PageData } from './boot_types.ts';
 import { storedToken } from './stored_token.ts';
 import { startWorker } from './start_worker.ts';
 
 declare const CLIENT_WORKER: string; // places, filled in by the build
 declare const SORT_WORKER: string;
-
-const FIRST_BYTES = 65536;
 
 const data: PageData = JSON.parse(document.getElementById('exgs-data')?.textContent || '{}');
 const content = new URLSearchParams(location.search).get('content') || data.content || '';
@@ -17,12 +16,17 @@ const boot: Boot = { data, content, first: null, clientWorker: null, sortWorker:
 if (content || data.embedded) {
   const token = data.token ? storedToken() : null;
   if (content && (token || !data.token)) {
-    const headers: Record<string, string> = { Range: `bytes=0-${FIRST_BYTES - 1}` };
+    const headers: Record<string, string> = { Range: `bytes=0-${FRONT_BYTES - 1}` };
     if (token) headers['Authorization'] = `Bearer ${token}`;
     boot.first = fetch(content, { headers, credentials: 'same-origin' });
     boot.first.catch(() => {}); // whoever uses it hears of it
   }
-  boot.clientWorker = startWorker(CLIENT_WORKER);
-  boot.sortWorker = startWorker(SORT_WORKER);
+  boot.clientWorker = isHere(CLIENT_WORKER) ? startWorker(CLIENT_WORKER) : null;
+  boot.sortWorker = isHere(SORT_WORKER) ? startWorker(SORT_WORKER) : null;
 }
 (window as unknown as { exgsBoot: Boot }).exgsBoot = boot;
+
+/** Where the code lies within the page, it is behind this script: the viewer starts its workers then. */
+function isHere(place: string): boolean {
+  return !place.startsWith('#') || document.getElementById(place.slice(1)) !== null;
+}

@@ -8,6 +8,7 @@ import { showScene } from './scene/show.ts';
 import { storeToken, storedToken } from './stored_token.ts';
 import { adoptStyles } from './styles.ts';
 import { formatBytes, formatCount } from './text.ts';
+import { fetchWorkersAhead } from './workers.ts';
 
 const UNAUTHORIZED = 401;
 
@@ -34,6 +35,7 @@ export async function showCatalogue(boot: Boot): Promise<void> {
     list.replaceWith(make('p', {}, 'There is no scene in this folder yet. ', command, ' makes one.'));
   }
   if (boot.data.token) await showPrivatePosters(list);
+  fetchWorkersAhead();
 }
 
 /** The list from the server, with a token where it asks for one. */

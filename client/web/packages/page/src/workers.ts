@@ -22,3 +22,10 @@ function taken(boot: Boot, which: 'clientWorker' | 'sortWorker', place: string):
   boot[which] = null;
   return worker ?? startWorker(place);
 }
+
+/** Brings the workers' code into the browser's cache, for the scene that is opened from this page. */
+export function fetchWorkersAhead(): void {
+  for (const place of [CLIENT_WORKER, SORT_WORKER]) {
+    if (!place.startsWith('#')) void fetch(place, { priority: 'low' }).catch(() => {});
+  }
+}

@@ -9,8 +9,11 @@ import { isPage, pageId, type PartRef } from './parts.ts';
 import { Places, type Place } from './places.ts';
 import type { Receiver } from './receiver.ts';
 
-/** The first range: it holds the head, the poster and as a rule the first picture. */
-export const FRONT_BYTES = 64 << 10;
+/**
+ * Length of the first range: it holds the head, the poster and as a rule the coarsest layer, which is the
+ * first picture. No more, since a page's code comes over the same link at the same time.
+ */
+export const FRONT_BYTES = 32 << 10;
 
 const MOST_DAMAGED = 3; // times that a part may come damaged
 
