@@ -10,7 +10,8 @@ import aiohttp
 from exgs.server.app import start
 from exgs.server.config import ServerConfig
 from exgs.server.remote import PATH, RemoteFile
-from tests.codec.forge import assemble, small_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import small_file
 from tests.server.support import Answer, Site, serving
 
 
