@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
+
 from bench.scale.figures import (
     Figures,
     Stopwatch,
@@ -20,11 +22,13 @@ from exgs.wire.parts import HaveSet, is_page
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import Scheduler, Slice
 from exgs.wire.server import ServerSession
+from exgs.wire.sketch import Sketch
 
 _FRAGMENT_BYTES = 16384
 _FRAGMENTS = 1000
 _SESSIONS = 4
 _ROUNDS = 3
+_POINTS = 2600  # of the sketch
 
 
 def measure(path: Path) -> Figures:
@@ -39,12 +43,22 @@ def measure(path: Path) -> Figures:
     if scene is None:
         raise SystemExit(f"{path} can't be opened")
     plan = scene.plan
+    plan.screen.sketch = _sketch(plan)
     Scheduler(plan).set_view(View(1, OVERVIEW))
     _views(plan, figures)
     _fragments(plan, figures)
     _messages(plan, path, figures)
     _sessions(plan, figures)
     return figures
+
+
+def _sketch(plan: PartPlan) -> Sketch:
+    """As many points as an encoder writes, in the boxes of tiles: the file has holes for chunks."""
+    rng = np.random.default_rng(0)
+    low, high = plan.boxes.corners(rng.choice(plan.screen.cells, _POINTS))
+    means = rng.uniform(low, high)
+    radii = 0.1 * (high - low).max(axis=1) * rng.random(_POINTS)
+    return Sketch(means, radii, rng.random(_POINTS))
 
 
 def _half(plan: PartPlan) -> HaveSet:

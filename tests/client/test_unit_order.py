@@ -22,7 +22,7 @@ def _slow_first_units(
     if camera is None:
         score = [float(unit.chunks[0]) for unit in units]
     else:
-        score = plan.scores(everything, camera).tolist()
+        score = plan.scores(everything, plan.sight(camera)).tolist()
     ranks = []
     kept = set()
     for number, unit in enumerate(units):

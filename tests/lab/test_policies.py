@@ -66,7 +66,8 @@ def test_greedy_sends_units_in_the_order_of_the_scheduler(box: Path) -> None:
         item = int(file.item_of[file.plan.unit_of[piece.part]])
         if not wanted or wanted[-1] != item:
             wanted.append(item)
-    weights = box_weights(asset.low, asset.high, HOME)
+    weights = asset.weights(HOME)
+    assert (weights.coverage != box_weights(asset.low, asset.high, HOME).coverage).any()
     sent = np.zeros(len(asset), np.int64)
     look = Look(0.0, asset, HOME, sent, 0.0, 0.1, lambda _: weights, 1.0)
     scores, open_ = Greedy().scores(look), asset.needs < 0

@@ -14,6 +14,8 @@ from tests.codec.reference_index import BASIS, EXTRA, FINE, LEAF, PROXY, SH, Ind
 PAGE = 1 << 31
 Key = tuple[str, int, int]  # what the unit is, layer, tile
 Rank = tuple[float, int]
+Point = Sequence[float]  # x, y, z, radius, opacity
+Box = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ReferenceScheduler:
         self.gone: dict[int, int] = {}  # part -> bytes
         self.cancelled: set[int] = set()
         self.view: View | None = None
+        self.points: list[Point] = []
+        self.fills: dict[int, float] = {}  # of the view: by known screen tile its factor
         self.ranks: dict[Key, Rank] = {}
         self.learn(self.index.root_rows)
         if knows_all:
@@ -58,11 +62,20 @@ class ReferenceScheduler:
         for chunk in chunks:
             self.gone[chunk] = self.rows[chunk].packed
         self.gone.update(partial)
-        self.ranks.clear()
+        self.forget()
 
     def look(self, view: View | None) -> None:
         self.view = view
+        self.forget()
+
+    def sketch(self, points: Sequence[Point]) -> None:
+        self.points = list(points)
+        self.forget()
+
+    def forget(self) -> None:
+        """Ranks are taken again."""
         self.ranks.clear()
+        self.fills.clear()
 
     def cancel(self, chunks: Iterable[int]) -> None:
         self.cancelled.update(chunks)
@@ -85,7 +98,7 @@ class ReferenceScheduler:
         self.gone[part] = offset + length
         if part >= PAGE and self.whole(part) and part - PAGE not in self.known:
             self.learn_page(self.pages[part - PAGE])
-            self.ranks.clear()
+            self.forget()
         return part, offset, length
 
     # --- What is there ------------------------------------------------------------------------
@@ -204,7 +217,8 @@ class ReferenceScheduler:
         coverage, around = 0.0, 1.0
         if what != "basis":
             share = self.share(level)
-            coverage, around = coverage_of(*box, view) * share, solid_angle(*box, view) * share
+            coverage = self.corrected(coverage_of(*box, view), level, tile, view)
+            around = solid_angle(*box, view) * share
         return score(gain, left, coverage, around), chunks[0]
 
     def box_of(self, layer: int, tile: int) -> tuple[Sequence[float], Sequence[float]]:
@@ -217,10 +231,89 @@ class ReferenceScheduler:
         return 2.0 ** -math.floor(2 * (self.index.layers[-1]["level"] - level) / 3)
 
     def rank_of_page(self, page: Page, view: View) -> Rank:
-        prospect = 4.0 * self.share(page.level)
-        coverage = coverage_of(*page.box, view) * prospect
-        around = solid_angle(*page.box, view) * prospect
+        coverage = self.corrected(coverage_of(*page.box, view), page.level, page.tile, view) * 4.0
+        around = solid_angle(*page.box, view) * self.share(page.level) * 4.0
         return score(page.gain, page.bytes, coverage, around), page.first
+
+    # --- The sketch ---------------------------------------------------------------------------
+
+    @property
+    def screen_level(self) -> int:
+        return max(entry["level"] for entry in self.index.layers if entry["level"] <= 6)
+
+    def screen_boxes(self) -> dict[int, Box]:
+        """Of the known screen tiles."""
+        levels = [entry["level"] for entry in self.index.layers]
+        layer = levels.index(self.screen_level)
+        rows = [row for row in self.rows.values() if row.layer == layer and row.box is not None]
+        return {row.tile: row.box for row in sorted(rows, key=lambda row: row.tile)}
+
+    def corrected(self, coverage: float, level: int, tile: int, view: View) -> float:
+        """The coverage of a cell, times its share, by what the sketch shows."""
+        boxes = self.screen_boxes()
+        plain = coverage * self.share(level)
+        if not self.points or not boxes or coverage <= 0:
+            return plain
+        if not self.fills:
+            sums = drawn(self.points, boxes, view)
+            for number, box in boxes.items():
+                covered = coverage_of(*box, view)
+                filled = max(sums[number] / 576 / covered, 0.02) if covered > 0 else 0.02
+                self.fills[number] = min(filled, 1.0)
+        above = level - self.screen_level
+        if above >= 0:
+            return plain * self.fills.get(tile >> above, 1.0)
+        values = {n: self.fills[n] * coverage_of(*box, view) for n, box in boxes.items()}
+        total, count = self.in_pairs(values, level, tile)
+        if not count:
+            return plain
+        return max(plain * 0.02, total / count * self.share(self.screen_level))
+
+    def in_pairs(self, values: Mapping[int, float], level: int, tile: int) -> tuple[float, int]:
+        if level == self.screen_level:
+            return values.get(tile, 0.0), int(tile in values)
+        one, other = (self.in_pairs(values, level + 1, 2 * tile + half) for half in (0, 1))
+        return one[0] + other[0], one[1] + other[1]
+
+
+def drawn(points: Sequence[Point], boxes: Mapping[int, Box], view: View) -> dict[int, float]:
+    """What the points add to the sums of their screen tiles."""
+    m = view.viewmat
+    squares = []
+    for x, y, z, radius, opacity in points:
+        own, least = -1, math.inf
+        for number, (low, high) in boxes.items():
+            away = [max(a - p, p - b, 0) for a, p, b in zip(low, (x, y, z), high, strict=True)]
+            distance = away[0] * away[0] + away[1] * away[1] + away[2] * away[2]
+            if distance < least:
+                own, least = number, distance
+        seen = [m[4 * r] * x + m[4 * r + 1] * y + m[4 * r + 2] * z + m[4 * r + 3] for r in range(3)]
+        depth = seen[2]
+        if depth <= radius:
+            continue
+        spans = []
+        for axis, cells in enumerate((32, 18)):
+            focal = view.K[4 * axis] * cells / view.size[axis]
+            middle = seen[axis] / depth * focal + view.K[3 * axis + 2] * cells / view.size[axis]
+            half = radius / depth * focal
+            if half < 0.5:
+                opacity = opacity * (2 * half)
+                first, last = math.floor(middle), math.floor(middle)
+            else:
+                half = min(half, 4.0)
+                first, last = math.floor(middle - half + 0.5), math.floor(middle + half + 0.5) - 1
+            spans.append(range(max(first, 0), min(last, cells - 1) + 1))
+        squares.append((depth, own, opacity, spans))
+    sums = dict.fromkeys(boxes, 0.0)
+    cells: dict[tuple[int, int], tuple[float, int]] = {}
+    for _, own, opacity, (columns, rows) in sorted(squares, key=lambda square: square[0]):
+        for row in rows:
+            for column in columns:
+                light, deep = cells.get((row, column), (1.0, 0))
+                if deep < 32:
+                    sums[own] += light * opacity
+                    cells[row, column] = light * (1 - opacity), deep + 1
+    return sums
 
 
 def key_of(row: Row) -> Key:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ class Chooser(Protocol):
         self, chunks: Sequence[int], pages: Sequence[int], partial: dict[int, int]
     ) -> None: ...
     def look(self, view: View | None) -> None: ...
+    def sketch(self, points: Sequence[Sequence[float]]) -> None: ...
     def cancel(self, chunks: Sequence[int]) -> None: ...
     def want(self, chunks: Sequence[int], *, again: bool = False) -> None: ...
     def take(self, most: int) -> Piece | None: ...
@@ -67,6 +69,8 @@ def follow(schedule: Schedule, chooser: Chooser) -> list[list[Piece]]:
         if "view" in step:
             view = step["view"]
             chooser.look(view and View(view["viewmat"], view["K"], tuple(view["size"])))
+        if "sketch" in step:
+            chooser.sketch(step["sketch"])
         if "cancel" in step:
             chooser.cancel(step["cancel"])
         if "want" in step:
@@ -101,6 +105,17 @@ def camera(
     focal = size[1] / 2 / math.tan(math.radians(fov_y) / 2)
     K = [focal, 0.0, size[0] / 2, 0.0, focal, size[1] / 2, 0.0, 0.0, 1.0]
     return {"viewmat": [*viewmat, 0.0, 0.0, 0.0, 1.0], "K": K, "size": list(size)}
+
+
+def points(count: int, seed: int) -> list[list[float]]:
+    """A sketch of the unit box: x, y, z, radius, opacity; half of it lies in one corner."""
+    rng = random.Random(seed)
+    found = []
+    for number in range(count):
+        reach = 0.4 if number % 2 else 1.0
+        place = [round(reach * rng.random(), 3) for _ in range(3)]
+        found.append([*place, round(0.01 + 0.12 * rng.random() ** 2, 3), round(rng.random(), 2)])
+    return found
 
 
 def _cross(a: Sequence[float], b: Sequence[float]) -> list[float]:
@@ -164,6 +179,7 @@ def schedules() -> list[Schedule]:
         one("have", "a view, some parts are here", "regions", "all", {"view": corner}, have=held),
         one("levels", "cells of very different size", "jumps", "all", {"view": within}),
         one("levels-client", "the same by a client", "jumps", "root", {"view": within}),
+        *_sketched(one, before, within, corner, away),
         one(
             "turns",
             "views change while parts are on their way, the last is none",
@@ -204,6 +220,58 @@ def schedules() -> list[Schedule]:
             "root",
             {"view": within, "cancel": [basis]},
             {"want": [basis]},
+        ),
+    ]
+
+
+def _sketched(
+    one: Callable[..., Schedule],
+    before: dict[str, Any],
+    within: dict[str, Any],
+    corner: dict[str, Any],
+    away: dict[str, Any],
+) -> list[Schedule]:
+    """Where layer 0 is known, and drawn."""
+    some, other = points(60, 1), points(9, 2)
+    behind = [[0.5, 0.5, -9.0, 0.1, 1.0]]  # nothing of it is ahead
+    huge = [[0.3, 0.3, z / 4, 0.6, 0.9] for z in range(5)]
+    pile = [[0.6, 0.4, 0.1 + n / 100, 0.03, 0.05] for n in range(40)]  # more than a cell counts
+    return [
+        one("sketch", "a sketch", "regions", "all", {"sketch": some, "view": before}),
+        one("sketch-within", "from within", "regions", "all", {"sketch": some, "view": within}),
+        one(
+            "sketch-client",
+            "the same by a client, whose sketch comes later",
+            "regions",
+            "root",
+            {"view": before, "takes": 4},
+            {"sketch": some},
+        ),
+        one("sketch-levels", "levels above 6", "jumps", "all", {"sketch": some, "view": within}),
+        one(
+            "sketch-levels-client",
+            "the same by a client",
+            "jumps",
+            "root",
+            {"sketch": some, "view": before},
+        ),
+        one("sketch-away", "nothing is ahead", "jumps", "all", {"sketch": behind, "view": away}),
+        one(
+            "sketch-huge", "points near the eye", "regions", "all", {"sketch": huge, "view": within}
+        ),
+        one(
+            "sketch-deep", "many points in a cell", "jumps", "all", {"sketch": pile, "view": before}
+        ),
+        one(
+            "sketch-turns",
+            "views and sketches change",
+            "jumps",
+            "root",
+            {"view": before, "sketch": some, "takes": 12},
+            {"view": corner, "takes": 12},
+            {"view": within, "sketch": other, "takes": 12},
+            {"view": before},
+            fragment=90,
         ),
     ]
 

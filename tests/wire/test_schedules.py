@@ -18,11 +18,12 @@ from exgs.scene.camera import Camera
 from exgs.wire import events
 from exgs.wire.parts import HaveSet, is_page
 from exgs.wire.scheduler import Scheduler
+from exgs.wire.sketch import Sketch
 from tests.codec.forge import assemble
 from tests.codec.forged_files import divided_file, random_file
 from tests.wire.exchange import BoxFile
 from tests.wire.reference_scheduler import ReferenceScheduler, View
-from tests.wire.schedules import Piece, Schedule, camera, follow, load, reference, schedules
+from tests.wire.schedules import Piece, Schedule, camera, follow, load, points, reference, schedules
 
 
 class Ours:
@@ -45,6 +46,10 @@ class Ours:
             return
         viewmat, K = np.array(view.viewmat).reshape(4, 4), np.array(view.K).reshape(3, 3)
         self.scheduler.set_view(events.View(self.serial, Camera(viewmat, K, *view.size)))
+
+    def sketch(self, points: Sequence[Sequence[float]]) -> None:
+        columns = np.array(points, np.float64)
+        self.scheduler.set_sketch(Sketch(columns[:, :3], columns[:, 3], columns[:, 4]))
 
     def cancel(self, chunks: Sequence[int]) -> None:
         self.scheduler.cancel(chunks)
@@ -121,12 +126,14 @@ def _random_steps(rng: np.random.Generator, chunks: int) -> list[dict[str, Any]]
     for _ in range(rng.integers(1, 9)):
         step: dict[str, Any] = {"takes": int(rng.integers(1, 40))}
         some = rng.integers(0, chunks, rng.integers(1, 6)).tolist()
-        action = rng.choice(["view", "view", "cancel", "want", "none"])
+        action = rng.choice(["view", "view", "cancel", "want", "none", "sketch"])
         if action == "view":
             eye = rng.normal(0.5, rng.choice([0.2, 1, 5]), 3)
             size = tuple(rng.integers(20, 300, 2).tolist())
             seen = camera(eye.tolist(), (eye + rng.normal(0, 1, 3)).tolist(), size, 70)
             step["view"] = seen if rng.random() > 0.15 else None
+        elif action == "sketch":
+            step["sketch"] = points(int(rng.integers(1, 80)), int(rng.integers(1000)))
         elif action != "none":
             step[str(action)] = some
         steps.append(step)

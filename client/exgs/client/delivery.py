@@ -13,8 +13,10 @@ from exgs.codec.format.container import FileHead
 from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
 from exgs.wire.events import View
+from exgs.wire.layer_zero import LayerZero
 from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES
+from exgs.wire.sketch import Sketch
 
 
 class Delivery:
@@ -38,6 +40,8 @@ class Delivery:
         self._residency = Residency(memory_bytes) if memory_bytes is not None else None
         self._readiness = Readiness()
         self._early_poster: bytes | None = None  # arrived before the head, so not verified
+        self._layer_zero: LayerZero | None = None
+        self.sketch: Sketch | None = None  # once layer 0 is here
 
     @property
     def received_bytes(self) -> int:
@@ -63,6 +67,7 @@ class Delivery:
         self.arrivals.open(head)
         if self._early_poster is not None:
             self.add_poster(self._early_poster)
+        self._layer_zero = LayerZero(head)
         if self._cache is not None:
             self._cache.begin(head)
         if self._stored is not None and self._stored.resume.head.scene_hash == head.scene_hash:
@@ -103,6 +108,8 @@ class Delivery:
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
         """Add a complete chunk whose hash is correct."""
+        if self._layer_zero is not None and self.sketch is None:
+            self.sketch = self._layer_zero.add(chunk.id, packed)
         if self._residency is None or self._residency.arrived(chunk.id):
             self.arrivals.add_chunk(chunk, packed)
             self._readiness.arrived(chunk.id)

@@ -49,9 +49,10 @@ class UnitOrder:
         if camera is None:
             score = self._after_needs(self._plan.first_chunks(everything).astype(np.float64))
             return self._sorted(self._others, score)
-        limits = self._plan.score_limits(everything, camera)
+        sight = self._plan.sight(camera)
+        limits = self._plan.score_limits(everything, sight)
         unseen = np.flatnonzero(limits == 0)
-        limits[unseen] = self._plan.scores_out_of_view(unseen, camera)
+        limits[unseen] = self._plan.scores_out_of_view(unseen, sight)
         limits = self._after_needs(limits)[self._others]
         count = _FEW
         while True:
@@ -62,7 +63,7 @@ class UnitOrder:
                 few, reach = few[place[:count]], limits[place[count]]
             score = np.full(len(everything), np.inf)
             score[self._kept] = -np.inf
-            score[few] = self._plan.scores(few, camera)
+            score[few] = self._plan.scores(few, sight)
             score = self._after_needs(score)
             order = self._sorted(few, score)
             # All units with lower scores than `reach` are among these few.

@@ -263,15 +263,8 @@ class _Eyes:
         return float(np.sqrt(np.mean(np.square(gap)))) if len(gap) else 0.0
 
     def _draw(self, transcript: Transcript, step_s: float) -> Seen:
-        reference = self._scene.reference
-        return exact_quality(
-            self._asset,
-            self._scene.loaded_reference,
-            transcript,
-            sample_times(self._settings.length_s, step_s),
-            self._views,
-            antialiased=reference.antialiased,
-        )
+        times = sample_times(self._settings.length_s, step_s)
+        return exact_quality(self._asset, self._scene.whole, transcript, times, self._views)
 
     def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:
         """Whether each item was in a view at some time after it came."""

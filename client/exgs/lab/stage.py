@@ -29,7 +29,7 @@ from exgs.lab.links.rates import Rates
 from exgs.lab.links.traces import read_trace
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.plugins import is_plugin, load_plugin
-from exgs.lab.quality.curves import Curves, Reference, measured
+from exgs.lab.quality.curves import Curves, Painter, Reference, measured
 from exgs.lab.quality.views import nearest_views, spread_views
 from exgs.lab.stream import shifted
 from exgs.lab.viewers.made import Place, made_path
@@ -50,6 +50,7 @@ _READERS: dict[str, Callable[[Path], Asset]] = {
     "sog": sog_asset,
 }
 _ENDINGS = {"exgs": ".exgs", "spz": ".spz", "splat": ".splat", "ply": ".ply"}
+_PICTURES = 600  # of the reference that are kept
 _FOV_Y = 0.8726646259971648  # 50 degrees, where a file names no home view
 
 
@@ -176,9 +177,10 @@ class SceneStage:
         return Reference(self._source_key, self._loaded, self.own.antialiased)
 
     @cached_property
-    def loaded_reference(self) -> Gaussians:
-        """The Gaussians of the reference."""
-        return self.reference.load()
+    def whole(self) -> Painter:
+        """Draws the reference. Sessions of one viewer see the same pictures of it."""
+        reference = self.reference
+        return Painter(reference.load(), antialiased=reference.antialiased, kept=_PICTURES)
 
     def _decoded(self) -> Gaussians:
         return self.own.owners()[0]

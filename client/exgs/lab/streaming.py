@@ -19,6 +19,7 @@ from exgs.lab.world import World
 from exgs.scene.camera import Camera
 from exgs.server.flow.pacing import Pacer
 from exgs.wire.events import Hello
+from exgs.wire.layer_zero import read_sketch
 from exgs.wire.plan import PartPlan
 from exgs.wire.server import ServerSession
 
@@ -161,6 +162,7 @@ class _Server:
         self.session = ServerSession()
         self._data = data
         self._plan = PartPlan(*open_table(self._read))
+        self._plan.screen.sketch = read_sketch(self._plan.head, self._read)
 
     def receive(self, data: bytes) -> None:
         for event in self.session.receive_data(data):

@@ -8,7 +8,7 @@ from exgs.lab.assets.asset import Asset
 from exgs.lab.viewers.path import Pose, ViewPath
 from exgs.lab.viewers.predictors import Predictor
 from exgs.scene.camera import Camera
-from exgs.wire.visibility import BoxWeights, box_weights
+from exgs.wire.visibility import BoxWeights
 
 _MOST = 20_000  # entries
 _SEEN_S = 3.0  # of the past that a predictor is told
@@ -65,7 +65,7 @@ class PathViews:
             pose = self.pose(number)
             if ahead_s:
                 pose = predictor.predict(self._seen(number), ahead_s)
-            known = box_weights(asset.low, asset.high, self.path.lens.camera(pose))
+            known = asset.weights(self.path.lens.camera(pose))
             _kept[key] = known
             if len(_kept) > _MOST:
                 _kept.popitem(last=False)

@@ -24,6 +24,7 @@ from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
 from exgs.wire.parts import is_page, page_id, page_part
 from exgs.wire.scores import densities_of, scores_of, share_of_coverage
+from exgs.wire.sight import Screen, Sight
 from exgs.wire.units import Unit, UnitArrays, UnitOf, Units, UnitTree
 from exgs.wire.visibility import BoxSet, Doubles, Numbers, box_weights, solid_angles
 
@@ -62,6 +63,12 @@ class PartPlan:
         self._first = np.zeros(chunks, np.int32)  # its first chunk
         shares = [share_of_coverage(self.facts.tile_level - level) for level in self.cells.levels]
         self._cell_share = np.append(np.repeat(shares, np.diff(self.cells.starts)), 1.0)
+        self.screen = Screen(self.cells, self.boxes)
+        places = [
+            self.screen.places(level, np.arange(1 << level)).astype(np.uint8)
+            for level in self.cells.levels
+        ]
+        self._cell_place = np.concatenate([*places, np.zeros(1, np.uint8)])
         for rows in table.batches:
             self._enter(rows)
         self._sort_groups(range(len(self._group_pages)))
@@ -283,22 +290,33 @@ class PartPlan:
 
     # Public: what a view makes of units (spec/protocol.md, section 10)
 
-    def scores(self, units: Numbers, camera: Camera, sent_bytes: Numbers | int = 0) -> Doubles:
+    def sight(self, camera: Camera) -> Sight:
+        """What is known of a view; computed each time."""
+        return self.screen.sight(camera, self._unit_at[_DRAW, self.screen.cells] > 0)
+
+    def weights(self, units: Numbers, sight: Sight) -> tuple[Doubles, Doubles]:
+        """What the view shows of these units, and what lies around it of them.
+
+        The first is 0 only out of view.
+        """
+        cells = self.unit_cell[units].astype(np.int64)
+        is_basis = cells == self.cells.count
+        weights = box_weights(*self.boxes.corners(cells), sight.camera)
+        share = self._cell_share[cells]
+        # SH calls for the BASIS; on its own it shows nothing.
+        coverage = np.where(is_basis, 0.0, weights.coverage)
+        shown = sight.weights(self._cell_place[cells], coverage, share)
+        return shown, np.where(is_basis, 1.0, weights.around * share)
+
+    def scores(self, units: Numbers, sight: Sight, sent_bytes: Numbers | int = 0) -> Doubles:
         """The first component of the ranks of these units; the least comes first.
 
         `sent_bytes` of each unit have been sent. Units in view have negative values, others
         positive ones.
         """
-        cells = self.unit_cell[units].astype(np.int64)
-        is_basis = cells == self.cells.count
-        weights = box_weights(*self.boxes.corners(cells), camera)
-        share = self._cell_share[cells]
-        # SH calls for the BASIS; on its own it shows nothing.
-        coverage = np.where(is_basis, 0.0, weights.coverage * share)
-        around = np.where(is_basis, 1.0, weights.around * share)
-        return scores_of(self._densities(units, sent_bytes), coverage, around)
+        return scores_of(self._densities(units, sent_bytes), *self.weights(units, sight))
 
-    def score_limits(self, units: Numbers, camera: Camera) -> Doubles:
+    def score_limits(self, units: Numbers, sight: Sight) -> Doubles:
         """At most the scores of units of which nothing has been sent; 0 only if out of view."""
         cells = np.take(self.unit_cell, units)
         is_wanted = np.zeros(self.cells.count + 1, bool)
@@ -306,15 +324,16 @@ class PartPlan:
         is_wanted[-1] = False
         numbers = np.flatnonzero(is_wanted)
         limits = np.zeros(self.cells.count + 1)
-        limits[numbers] = self.boxes.coverage_limits(numbers, camera)
-        limits *= self._cell_share
+        coverage = self.boxes.coverage_limits(numbers, sight.camera)
+        share = self._cell_share[numbers]
+        limits[numbers] = sight.weights(self._cell_place[numbers], coverage, share)
         result: Doubles = -self._densities(units) * np.take(limits, cells)
         return result
 
-    def scores_out_of_view(self, units: Numbers, camera: Camera) -> Doubles:
+    def scores_out_of_view(self, units: Numbers, sight: Sight) -> Doubles:
         """The scores of units out of view, of which nothing has been sent."""
         cells = self.unit_cell[units].astype(np.int64)
-        around = solid_angles(*self.boxes.corners(cells), camera)
+        around = solid_angles(*self.boxes.corners(cells), sight.camera)
         share = self._cell_share[cells]
         around = np.where(cells == self.cells.count, 1.0, around * share)
         return scores_of(self._densities(units), np.zeros(len(units)), around)

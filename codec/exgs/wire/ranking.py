@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from exgs.scene.camera import Camera
 from exgs.wire.bits import Bits
 from exgs.wire.plan import PartPlan
 from exgs.wire.progress import Progress
+from exgs.wire.sight import Sight
 from exgs.wire.visibility import Doubles, Numbers
 
 Rank = tuple[float, int]  # score, the least first; then the first chunk
@@ -34,11 +34,11 @@ class Ranking:
     """
 
     def __init__(
-        self, plan: PartPlan, camera: Camera, progress: Progress, left_out: Numbers | None = None
+        self, plan: PartPlan, sight: Sight, progress: Progress, left_out: Numbers | None = None
     ) -> None:
         """Units of `left_out` can't be sent now."""
         self._plan = plan
-        self._camera = camera
+        self._sight = sight
         self._progress = progress
         self._heap: list[Ranked] = []
         self._is_ranked = Bits(plan.chunk_count)  # units, and those that are left out
@@ -68,7 +68,7 @@ class Ranking:
         if fresh:
             sent = [self._progress.sent_of_unit.get(unit, 0) for unit in fresh]
             numbers = np.array(fresh, np.int64)
-            scores = self._plan.scores(numbers, self._camera, np.array(sent, np.int64))
+            scores = self._plan.scores(numbers, self._sight, np.array(sent, np.int64))
             self._push(numbers, scores)
 
     def before_change(self, unit: int) -> None:
@@ -107,7 +107,7 @@ class Ranking:
             self.add(units.tolist())
             return
         if not self._is_all_in_view:
-            limits = self._plan.score_limits(units, self._camera)
+            limits = self._plan.score_limits(units, self._sight)
             in_view = limits < 0
             units, limits = units[in_view], limits[in_view]
             first, following = self._first(limits, otherwise=0.0)
@@ -115,7 +115,7 @@ class Ranking:
             self._is_all_in_view = following == 0.0
             self.add(units[first].tolist())
         else:
-            scores = self._plan.scores_out_of_view(units, self._camera)
+            scores = self._plan.scores_out_of_view(units, self._sight)
             first, following = self._first(scores, otherwise=np.inf)
             self._floor = (following, -1)
             self._push(units[first], scores[first])

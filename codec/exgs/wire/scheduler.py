@@ -1,4 +1,4 @@
-"""Chooses the next part by gain per byte and by coverage of the view.
+"""Chooses the next part by gain per byte and by what the view shows of it.
 
 Without a view, parts are sent in file order. With a view, units compete whose needed units are
 complete; units out of view come last, nearest first. A page is sent before the first chunk that it
@@ -22,6 +22,8 @@ from exgs.wire.plan import PartPlan
 from exgs.wire.progress import Progress
 from exgs.wire.ranking import Rank, Ranked, Ranking
 from exgs.wire.scores import densities_of, scores_of, share_of_coverage
+from exgs.wire.sight import Sight
+from exgs.wire.sketch import Sketch
 from exgs.wire.visibility import Numbers, box_weights
 
 ENDLESS_BYTES = 1 << 62  # no limit: larger than any file
@@ -55,6 +57,7 @@ class Scheduler:
         self._next_in_file = 0  # all places before it in file order are sent or cancelled
         self._ranking: Ranking | None = None
         self._page_heap: list[Ranked] | None = None  # of unknown pages
+        self._seen: Sight | None = None  # of the view, as far as pages are known
 
     # Public: what comes next
 
@@ -104,6 +107,14 @@ class Scheduler:
         self._ranking = None
         self._page_heap = None
         self._in_view = None
+        self._seen = None
+
+    def set_sketch(self, sketch: Sketch) -> None:
+        """Set the sketch of layer 0 once it is here. For plans that no other session shares."""
+        self.plan.screen.sketch = sketch
+        self._ranking = None
+        self._page_heap = None
+        self._seen = None
 
     def mark(self, part: int, sent_bytes: int) -> None:
         """Set how many bytes of a part have been sent. A failure may reduce the number."""
@@ -151,6 +162,9 @@ class Scheduler:
             self._settle(number)
         self._ranking = None
         self._in_view = None
+        self._seen = None
+        if self.plan.screen.sketch is not None:  # more of its tiles may be known
+            self._page_heap = None
 
     # Public: what has gone
 
@@ -167,6 +181,11 @@ class Scheduler:
         return self._cancelled is not None and not is_page(part) and part in self._cancelled
 
     # Private: order
+
+    def _sight(self, view: View) -> Sight:
+        if self._seen is None:
+            self._seen = self.plan.sight(view.camera)
+        return self._seen
 
     def _settle(self, unit: int) -> None:
         """Update which units are open after bytes of a unit have been sent."""
@@ -225,7 +244,7 @@ class Scheduler:
             return None
         if self._ranking is None:
             self._ranking = Ranking(
-                self.plan, self.view.camera, self._progress, self._units_held_back()
+                self.plan, self._sight(self.view), self._progress, self._units_held_back()
             )
         page = self._unknown_page()
         while (best := self._ranking.best()) is not None:
@@ -302,11 +321,15 @@ class Scheduler:
         gain = np.array([page.gain for page in pages], np.float64)
         size = np.array([page.chunk_bytes for page in pages], np.int64)
         level = self.plan.facts.tile_level
-        share = np.array([share_of_coverage(level - page.region.level) for page in pages])
+        levels = np.array([page.region.level for page in pages])
+        tiles = np.array([page.region.tile for page in pages])
+        share = np.array([share_of_coverage(level - some) for some in levels.tolist()])
         weights = box_weights(low, high, self.view.camera)
+        places = self.plan.screen.places(levels, tiles)
+        weight = self._sight(self.view).weights(places, weights.coverage, share)
+        around = weights.around * share
         density = densities_of(gain, size)
-        prospect = _PAGE_PROSPECT * share
-        scores = scores_of(density, weights.coverage * prospect, weights.around * prospect)
+        scores = scores_of(density, weight * _PAGE_PROSPECT, around * _PAGE_PROSPECT)
         return [
             (score, page.first_chunk, page.id)
             for score, page in zip(scores.tolist(), pages, strict=True)

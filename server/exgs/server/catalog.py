@@ -15,6 +15,7 @@ from exgs.codec.errors import DamagedError, ExgsError, TruncatedError
 from exgs.codec.format.container import FileHead, open_table
 from exgs.server.storage import LocalFile, RootError, Source, Store, UnreadableError, open_store
 from exgs.server.web_page import Poster, poster_of
+from exgs.wire.layer_zero import read_sketch
 from exgs.wire.plan import PartPlan
 
 log = logging.getLogger("exgs.server")
@@ -35,6 +36,7 @@ class Scene:
                 needed_bytes=self.size_bytes,
             )
         self.plan = PartPlan(head, table)
+        self.plan.screen.sketch = read_sketch(head, source.read_now)
         self.hash = head.scene_hash.hex()
         self.poster = _poster(name, head, source)
         self._source = source

@@ -252,6 +252,7 @@ class RangeReader:
             self._held = {part: bytearray(data) for part, data in resume.partial.items()}
             self._whole = {*resume.chunks, *map(page_part, resume.have.pages)}
         self._scheduler.set_view(self._view)
+        self._draw(self._scheduler)
         self._delivery.follow(self._scheduler.plan)
         self._list_pages(head.root.pages)
         for rows in self._scheduler.plan.table.batches:
@@ -320,3 +321,10 @@ class RangeReader:
             self._revise(self._scheduler)
             return
         self._delivery.add_chunk(ref, packed)
+        self._draw(self._scheduler)
+
+    def _draw(self, scheduler: Scheduler) -> None:
+        """Choose by a sketch of layer 0 as soon as there is one."""
+        sketch = self._delivery.sketch
+        if sketch is not None and scheduler.plan.screen.sketch is not sketch:
+            scheduler.set_sketch(sketch)

@@ -7,13 +7,16 @@ a .splat, a folder of a streamed SOG, a whole .spz. Policies see arrays over the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
+from exgs.wire.visibility import BoxWeights, box_weights
 
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -72,9 +75,14 @@ class Asset:
     is_level: bool
     source: DrawingSource
     unlocks: tuple[tuple[int, ...], ...] = field(default=())  # [I] items that need this one
+    weigh: Callable[[Camera], BoxWeights] | None = None  # where more is known than boxes
 
     def __len__(self) -> int:
         return len(self.item_bytes)
+
+    def weights(self, camera: Camera) -> BoxWeights:
+        """How much each item shows in a view."""
+        return self.weigh(camera) if self.weigh else box_weights(self.low, self.high, camera)
 
     @property
     def tile_count(self) -> int:

@@ -13,9 +13,12 @@ from exgs.codec.format.container import FileHead, open_table
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.index import ChunkTable
 from exgs.lab.assets.asset import Asset, Drawing, Longs, unlocks_of
+from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
+from exgs.wire.layer_zero import read_sketch
 from exgs.wire.plan import PartPlan
 from exgs.wire.units import Unit
+from exgs.wire.visibility import BoxWeights
 
 _MOST_TILE_LEVEL = 6  # of the fast quality model: 64 tiles
 
@@ -29,9 +32,11 @@ class ExgsFile:
         self.head: FileHead = head
         self.table: ChunkTable = table
         self.plan = PartPlan(head, table)
+        self.plan.screen.sketch = read_sketch(head, self._read)
         starts = [table[unit.chunks[0]].offset for unit in self.plan.units]
         self.unit_of = np.argsort(starts, kind="stable")  # item -> unit
         self.item_of = np.argsort(self.unit_of)  # unit -> item
+        self._share = self.plan.arrays.share[self.unit_of]  # powers of two
         self.antialiased = head.root.facts.antialiased
 
     def open(self) -> Drawing:
@@ -50,6 +55,12 @@ class ExgsFile:
             shift = facts.layers[part.layer].tile_level - level
             tiles.append(np.full(len(builder.part(part)), part.tile >> shift, np.int64))
         return builder.drawn().gaussians, np.concatenate(tiles)
+
+    def weigh(self, camera: Camera) -> BoxWeights:
+        """What a view shows of the items, as the scheduler weighs them."""
+        shown, around = self.plan.weights(self.unit_of, self.plan.sight(camera))
+        share = self._share
+        return BoxWeights(shown / share, around / share)
 
     def packed(self, chunk: int) -> bytes:
         """The bytes of a chunk."""
@@ -103,6 +114,7 @@ def exgs_asset(path: Path) -> Asset:
         is_level=False,
         source=file,
         unlocks=unlocks_of(needs),
+        weigh=file.weigh,
     )
 
 

@@ -61,7 +61,7 @@ def in_order(count: int) -> Doubles:
 def by_view(density: Doubles, weights: BoxWeights, asset: Asset) -> Doubles:
     """Scores of values per byte, weighted by the view: in view first, then what lies nearest.
 
-    As spec/protocol.md, section 10, and `exgs.wire.scheduler.unit_scores`.
+    As spec/protocol.md, section 10, and `exgs.wire.plan.PartPlan.scores`.
     """
     density = np.maximum(density, 1e-300)
     coverage = np.where(asset.is_setup, 0.0, weights.coverage * asset.share)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from exgs.lab.assets.asset import Asset
 from exgs.lab.policies.policy import HOLD, Look, by_view, in_order
-from exgs.lab.policies.visible import Visible
+from exgs.wire.visibility import box_weights
 
 Doubles = npt.NDArray[np.float64]
 
@@ -26,11 +26,20 @@ class FileOrder:
 
 
 class Greedy:
-    """Ours: gain per byte times coverage of the newest view (spec/protocol.md, section 10)."""
+    """Ours: gain per byte times what the newest view shows (spec/protocol.md, section 10)."""
 
     def scores(self, look: Look) -> Doubles:
         """As the server's scheduler ranks units when a view comes."""
         return by_view(_density(look), look.weights(0.0), look.asset)
+
+
+class Boxes:
+    """Gain per byte times coverage of boxes alone: ours without the sketch of layer 0."""
+
+    def scores(self, look: Look) -> Doubles:
+        """As greedy, with boxes that hide nothing."""
+        weights = box_weights(look.asset.low, look.asset.high, look.camera)
+        return by_view(_density(look), weights, look.asset)
 
 
 class LayerByLayer:
@@ -214,5 +223,5 @@ POLICIES: Mapping[str, Any] = {
     "analytic": Analytic,
     "knows-future": KnowsFuture,
     "sog-rule": SogRule,
-    "visible": Visible,
+    "boxes": Boxes,
 }

@@ -9,6 +9,7 @@ front that is missing shows what lies behind it. Its error against rendering is 
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,14 +130,27 @@ def measure(
 
 
 class Painter:
-    """Draws one scene, clamped as a screen does."""
+    """Draws one scene, clamped as a screen does. Keeps the last `kept` pictures."""
 
-    def __init__(self, scene: Gaussians, *, antialiased: bool) -> None:
+    def __init__(self, scene: Gaussians, *, antialiased: bool, kept: int = 0) -> None:
         self._scene = scene
         self._rasterizer = default_rasterizer(antialiased=antialiased)
+        self._kept: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._most_kept = kept
 
     def picture(self, camera: Camera) -> FloatArray:
         """The picture [H, W, 3]."""
+        if not self._most_kept:
+            return self._draw(camera)
+        key = b"%d %d " % (camera.width, camera.height)
+        key += camera.viewmat.tobytes() + camera.K.tobytes()
+        if key not in self._kept:
+            self._kept[key] = self._draw(camera)
+            if len(self._kept) > self._most_kept:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _draw(self, camera: Camera) -> FloatArray:
         if not len(self._scene):
             return np.zeros((camera.height, camera.width, 3), np.float32)
         return np.clip(self._rasterizer.render(self._scene, camera).rgb, 0, 1)

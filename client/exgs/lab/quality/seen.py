@@ -11,7 +11,6 @@ from exgs.lab.assets.asset import Asset
 from exgs.lab.quality.curves import Curves, Painter, psnr_of
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
-from exgs.scene.gaussians import Gaussians
 from exgs.scene.metrics import ssim
 
 Doubles = npt.NDArray[np.float64]
@@ -58,15 +57,12 @@ def progress_over(
 
 def exact_quality(
     asset: Asset,
-    reference: Gaussians,
+    whole: Painter,
     transcript: Transcript,
     times_s: Doubles,
     views: PathViews,
-    *,
-    antialiased: bool,
 ) -> Seen:
-    """By drawing what was there at each time, and the whole scene, from where the viewer stood."""
-    whole = Painter(reference, antialiased=antialiased)
+    """By drawing what was there at each time, and the `whole` scene, where the viewer stood."""
     drawing, done = asset.source.open(), 0
     psnr, ssims = [], []
     for time_s in times_s.tolist():

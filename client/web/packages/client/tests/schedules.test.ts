@@ -1,6 +1,7 @@
 // The orders of spec/vectors/schedules: what goes next, step by step.
 
 import { expect, test } from 'vitest';
+import type { Sketch } from '../src/flow/sketch.ts';
 import { isPage, pageId, pagePart } from '../src/flow/parts.ts';
 import { readHead } from '../src/format/head.ts';
 import { readPage } from '../src/format/page.ts';
@@ -10,6 +11,7 @@ import { readJson, readVector } from './support/samples.ts';
 
 interface Step {
   readonly view?: { viewmat: number[]; K: number[]; size: [number, number] } | null;
+  readonly sketch?: [x: number, y: number, z: number, radius: number, opacity: number][];
   readonly cancel?: number[];
   readonly want?: number[];
   readonly again?: number[];
@@ -36,6 +38,14 @@ function viewOf({ viewmat, K, size }: NonNullable<Step['view']>): View {
   };
 }
 
+function sketchOf(points: NonNullable<Step['sketch']>): Sketch {
+  return {
+    means: points.flatMap(([x, y, z]) => [x, y, z]),
+    radii: points.map(([, , , radius]) => radius),
+    opacities: points.map(([, , , , opacity]) => opacity),
+  };
+}
+
 for (const schedule of readJson<Schedule[]>('schedules/index.json')) {
   test(`${schedule.name}: ${schedule.shows}`, async () => {
     const file = readVector(`valid/${schedule.file}`);
@@ -55,6 +65,7 @@ for (const schedule of readJson<Schedule[]>('schedules/index.json')) {
 
     for (const step of schedule.steps) {
       if (step.view !== undefined) scheduler!.setView(step.view && viewOf(step.view));
+      if (step.sketch) scheduler!.setSketch(sketchOf(step.sketch));
       if (step.cancel) scheduler!.cancel(step.cancel);
       if (step.want) scheduler!.want(step.want);
       if (step.again) scheduler!.want(step.again, true);

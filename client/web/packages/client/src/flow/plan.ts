@@ -8,6 +8,7 @@ import { cellKey, type ChunkRow, type ChunkRows, type PageRow } from '../format/
 import type { ChunkTable } from '../format/table.ts';
 import type { Box } from '../update.ts';
 import { isPage, pageId, type PartRef } from './parts.ts';
+import { Screen } from './sight.ts';
 
 /** Chunks that are useful together. */
 export interface Unit {
@@ -37,6 +38,7 @@ export class PartPlan {
   readonly roots = new Set<number>();
   /** The unit of the BASIS. */
   basis: number | null = null;
+  readonly screen: Screen;
 
   private readonly numbers = new Map<number, number>();
   private readonly orphans = new Map<number, Set<number>>();
@@ -48,6 +50,7 @@ export class PartPlan {
     readonly head: FileHead,
     readonly table: ChunkTable,
   ) {
+    this.screen = new Screen(this);
     for (const page of head.root.pages) {
       if (page.group === this.groups.length) {
         this.groups.push([]);

@@ -6,6 +6,7 @@ import { cellKey, type PageRow } from '../format/rows.ts';
 import type { View } from '../update.ts';
 import type { Ranked } from './heap.ts';
 import type { PartPlan, Unit } from './plan.ts';
+import type { Sight } from './sight.ts';
 import { boxWeight, eyeOf, type BoxWeight, type Eye } from './visibility.ts';
 
 const SMALLEST_GAIN = 1e-12; // what has no gain comes last, but comes
@@ -16,6 +17,7 @@ const PAGE_PROSPECT = 4; // how much better than its mean the best of an unknown
 export class Ranks {
   private readonly eye: Eye;
   private readonly weights = new Map<number, BoxWeight>(); // of cells whose box is known
+  private seen: Sight | null = null;
 
   constructor(
     private readonly plan: PartPlan,
@@ -32,16 +34,18 @@ export class Ranks {
     // SH calls for the BASIS; on its own it shows nothing.
     if (unit.kind === ChunkKind.BASIS) return { score: scoreOf(density, 0, 1), tie, item: number };
     const { coverage, around } = this.weigh(unit);
-    const share = this.shareOf(this.plan.head.root.facts.layers[unit.layer]!.level);
-    return { score: scoreOf(density, coverage * share, around * share), tie, item: number };
+    const { level } = this.plan.head.root.facts.layers[unit.layer]!;
+    const weight = this.sight.weight(level, unit.tile, coverage);
+    const score = scoreOf(density, weight, around * this.plan.screen.share(level));
+    return { score, tie, item: number };
   }
 
   /** The rank of a page that is not known. */
   page(page: PageRow): Ranked {
     const { coverage, around } = boxWeight(page.box, this.eye);
-    const prospect = PAGE_PROSPECT * this.shareOf(page.level);
-    const density = densityOf(page.gain, page.chunkBytes);
-    const score = scoreOf(density, coverage * prospect, around * prospect);
+    const weight = this.sight.weight(page.level, page.tile, coverage) * PAGE_PROSPECT;
+    const share = this.plan.screen.share(page.level) * PAGE_PROSPECT;
+    const score = scoreOf(densityOf(page.gain, page.chunkBytes), weight, around * share);
     return { score, tie: page.firstChunk, item: page.id };
   }
 
@@ -64,10 +68,13 @@ export class Ranks {
     return weight;
   }
 
-  /** The share of a tile's coverage that counts: its finest tiles lie behind and beside each other. */
-  private shareOf(level: number): number {
-    const { layers } = this.plan.head.root.facts;
-    return 2 ** -Math.floor((2 * (layers[layers.length - 1]!.level - level)) / 3);
+  /** More is known: the view is looked at again. */
+  renew(): void {
+    this.seen = null;
+  }
+
+  private get sight(): Sight {
+    return (this.seen ??= this.plan.screen.sight(this.eye));
   }
 }
 

@@ -9,6 +9,7 @@ import type { ChunkRow, ChunkRows, PageRow } from '../format/rows.ts';
 import { ChunkTable } from '../format/table.ts';
 import { SceneBuilder, type ChunkFault } from '../scene/builder.ts';
 import type { Poster, Progress, SceneUpdate, View } from '../update.ts';
+import { LayerZero } from './layer-zero.ts';
 import { PartPlan } from './plan.ts';
 import { NO_REVISION, Residency, type Budget, type Revision } from './residency.ts';
 import { Scheduler } from './scheduler.ts';
@@ -35,6 +36,7 @@ export class Receiver {
   view: View | null = null;
 
   private builder: SceneBuilder | null = null;
+  private layerZero: LayerZero | null = null;
   private readonly residency: Residency;
   private readonly got = new Set<number>(); // chunks that have come, dropped or not
   private lastProgress = '';
@@ -54,6 +56,7 @@ export class Receiver {
     this.scheduler = new Scheduler(this.plan);
     this.scheduler.setView(this.view);
     this.builder = new SceneBuilder(this.plan.table);
+    this.layerZero = new LayerZero(head, this.plan.table.rows());
     this.listener.opened(head);
     this.leaveOutExtra(this.plan.table.rows());
     this.revise();
@@ -82,6 +85,8 @@ export class Receiver {
     if (!this.residency.arrived(row.id)) return [];
     const faults = this.opened.builder.add(row, bytes);
     for (const fault of faults) this.got.delete(fault.row.id);
+    const sketch = faults.length === 0 && this.layerZero?.add(row, bytes);
+    if (sketch) this.opened.scheduler.setSketch(sketch);
     this.listener.arrived();
     return faults;
   }

@@ -8,6 +8,7 @@ import { Heap, isBefore, type Ranked } from './heap.ts';
 import { isPage, pagePart, pageId } from './parts.ts';
 import type { PartPlan, Unit } from './plan.ts';
 import { Ranks } from './ranks.ts';
+import type { Sketch } from './sketch.ts';
 
 /** Bytes to fetch next. */
 export interface Slice {
@@ -84,6 +85,13 @@ export class Scheduler {
     this.units = this.pages = null;
   }
 
+  /** Sets the sketch of layer 0, once that is here. */
+  setSketch(sketch: Sketch): void {
+    this.plan.screen.sketch = sketch;
+    this.ranks?.renew();
+    this.units = this.pages = null;
+  }
+
   /** Sets how many bytes of a part have gone: more as it comes, fewer after a failure. */
   mark(part: number, sentBytes: number): void {
     const length = this.plan.length(part);
@@ -120,6 +128,7 @@ export class Scheduler {
   /** Enters a page of the chunk table. */
   addPage(page: PageRow, rows: ChunkRows): void {
     for (const unit of this.plan.addPage(page, rows)) this.settle(unit);
+    this.ranks?.renew();
     this.units = this.pages = null;
   }
 
