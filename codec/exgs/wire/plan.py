@@ -64,11 +64,6 @@ class PartPlan:
         shares = [share_of_coverage(self.facts.tile_level - level) for level in self.cells.levels]
         self._cell_share = np.append(np.repeat(shares, np.diff(self.cells.starts)), 1.0)
         self.screen = Screen(self.cells, self.boxes)
-        places = [
-            self.screen.places(level, np.arange(1 << level)).astype(np.uint8)
-            for level in self.cells.levels
-        ]
-        self._cell_place = np.concatenate([*places, np.zeros(1, np.uint8)])
         for rows in table.batches:
             self._enter(rows)
         self._sort_groups(range(len(self._group_pages)))
@@ -305,7 +300,7 @@ class PartPlan:
         share = self._cell_share[cells]
         # SH calls for the BASIS; on its own it shows nothing.
         coverage = np.where(is_basis, 0.0, weights.coverage)
-        shown = sight.weights(self._cell_place[cells], coverage, share)
+        shown = sight.weights(self.screen.cell_places[cells], coverage, share)
         return shown, np.where(is_basis, 1.0, weights.around * share)
 
     def scores(self, units: Numbers, sight: Sight, sent_bytes: Numbers | int = 0) -> Doubles:
@@ -326,7 +321,7 @@ class PartPlan:
         limits = np.zeros(self.cells.count + 1)
         coverage = self.boxes.coverage_limits(numbers, sight.camera)
         share = self._cell_share[numbers]
-        limits[numbers] = sight.weights(self._cell_place[numbers], coverage, share)
+        limits[numbers] = sight.weights(self.screen.cell_places[numbers], coverage, share)
         result: Doubles = -self._densities(units) * np.take(limits, cells)
         return result
 

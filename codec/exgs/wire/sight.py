@@ -50,6 +50,8 @@ class Screen:
         self._level = max(levels, default=cells.levels[0])
         start = cells.starts[cells.levels.index(self._level)]
         self.cells = np.arange(start, start + (1 << self._level))
+        places = [self.places(level, np.arange(1 << level)) for level in cells.levels]
+        self.cell_places = np.append(np.concatenate(places), 0).astype(np.uint8)  # 0: the BASIS
         self._share = share_of_coverage(cells.levels[-1] - self._level)
         self._boxes = boxes
         self._owners: tuple[int, Sketch, Numbers] | None = None  # for so many known tiles
