@@ -15,7 +15,8 @@ from exgs.wire.layer_zero import LayerZero, read_sketch
 from exgs.wire.plan import PartPlan
 from exgs.wire.sketch import Sketch
 from tests.client.scenes import write_box
-from tests.codec.forge import assemble, random_file
+from tests.codec.forge import assemble
+from tests.codec.forged_files import random_file
 from tests.wire.exchange import BoxFile
 from tests.wire.reference_scheduler import View, drawn
 

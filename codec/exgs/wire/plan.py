@@ -286,14 +286,11 @@ class PartPlan:
     # Public: what a view makes of units (spec/protocol.md, section 10)
 
     def sight(self, camera: Camera) -> Sight:
-        """What is known of a view; computed each time."""
+        """What is known of a view."""
         return self.screen.sight(camera, self._unit_at[_DRAW, self.screen.cells] > 0)
 
     def weights(self, units: Numbers, sight: Sight) -> tuple[Doubles, Doubles]:
-        """What the view shows of these units, and what lies around it of them.
-
-        The first is 0 only out of view.
-        """
+        """What a view shows of these units, 0 only out of view; and their solid angles."""
         cells = self.unit_cell[units].astype(np.int64)
         is_basis = cells == self.cells.count
         weights = box_weights(*self.boxes.corners(cells), sight.camera)
@@ -322,8 +319,7 @@ class PartPlan:
         coverage = self.boxes.coverage_limits(numbers, sight.camera)
         share = self._cell_share[numbers]
         limits[numbers] = sight.weights(self.screen.cell_places[numbers], coverage, share)
-        result: Doubles = -self._densities(units) * np.take(limits, cells)
-        return result
+        return np.negative(self._densities(units) * np.take(limits, cells))
 
     def scores_out_of_view(self, units: Numbers, sight: Sight) -> Doubles:
         """The scores of units out of view, of which nothing has been sent."""
@@ -340,9 +336,7 @@ class PartPlan:
     def units_in_view(self, camera: Camera) -> npt.NDArray[np.bool_]:
         """Which of all units have boxes in view. The BASIS counts as seen."""
         cells = self.unit_cell[: self.unit_count]
-        is_known = np.zeros(self.cells.count + 1, bool)
-        is_known[cells] = True
-        numbers = np.flatnonzero(is_known)
+        numbers = np.flatnonzero(np.bincount(cells, minlength=self.cells.count))
         seen = np.zeros(self.cells.count + 1, bool)
         seen[numbers] = self.boxes.in_view(numbers, camera)
         seen[-1] = True

@@ -18,6 +18,8 @@ from exgs.wire.scores import share_of_coverage
 from exgs.wire.sketch import Sketch
 from exgs.wire.visibility import BoxSet, Doubles, Numbers, box_weights
 
+Places = Numbers | npt.NDArray[np.uint8]
+
 _FINEST_LEVEL = 6  # of screen tiles
 _LEAST = 0.02  # of the coverage of a box: what the sketch hides may show nevertheless
 
@@ -30,7 +32,7 @@ class Sight:
     factors: Doubles | None = None  # on the coverage of boxes; None: there is no sketch
     means: Doubles | None = None  # of the weights of the screen tiles in a coarser tile, else 0
 
-    def weights(self, places: Numbers, coverage: Doubles, share: Doubles) -> Doubles:
+    def weights(self, places: Places, coverage: Doubles, share: Doubles) -> Doubles:
         """The weights of cells with these coverages and shares of it; 0 only out of view."""
         weights: Doubles = coverage * share
         if self.factors is None or self.means is None:
