@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from exgs.cli.arguments import add_ca, byte_size, count
 from exgs.cli.inputs import local_file, require_extension
-from exgs.cli.output import Output
+from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.scene_inputs import decode_picture
 from exgs.cli.urls import InputError
-from exgs.codec.decoding.decode import as_scene, read_facts
+from exgs.codec.decoding.decode import as_scene, open_cells, read_facts
 from exgs.scene.formats import WRITABLE, write_scene
+from exgs.scene.formats.ply import write_ply_parts
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
+
+_LARGE_BYTES = 64_000_000  # of a file or prefix that is decoded cell by cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,21 +55,47 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     ):
         if arguments.max_layer is not None:
             _check_layer(arguments.file, arguments.max_layer, len(read_facts(path).layers))
-        drawn = decode_picture(path, arguments.file, limit, arguments.max_layer)
-        scene = as_scene(drawn, read_facts(path))
-    write_scene(arguments.out, scene)
+        size = min(path.stat().st_size, limit or path.stat().st_size)
+        if arguments.out.suffix.lower() == ".ply" and size > _LARGE_BYTES:
+            gaussians, proxies = _decode_large(path, arguments, progress)
+        else:
+            drawn = decode_picture(path, arguments.file, limit, arguments.max_layer)
+            gaussians, proxies = len(drawn.gaussians), int(np.count_nonzero(drawn.is_proxy))
+            write_scene(arguments.out, as_scene(drawn, read_facts(path)))
     if arguments.json:
         output.json(
             {
                 "file": str(arguments.out),
                 "bytes": arguments.out.stat().st_size,
-                "gaussians": len(drawn.gaussians),
-                "proxies": int(np.count_nonzero(drawn.is_proxy)),
+                "gaussians": gaussians,
+                "proxies": proxies,
                 **output.costs(),
             }
         )
     else:
         output.done(arguments.out)
+
+
+def _decode_large(path: Path, arguments: argparse.Namespace, report: Report) -> tuple[int, int]:
+    """Write the PLY cell by cell. Returns the numbers of Gaussians and of proxies among them."""
+    facts = read_facts(path)
+    written = proxies = 0
+    with open_cells(path, max_bytes=arguments.max_bytes, max_layer=arguments.max_layer) as reader:
+        count = reader.count()
+        degree = facts.sh_degree if reader.has_sh else 0
+
+        def parts() -> Iterator[Gaussians]:
+            nonlocal written, proxies
+            for drawn in reader.drawn():
+                written += len(drawn.gaussians)
+                proxies += len(drawn.gaussians) if drawn.is_proxy else 0
+                report("decoding", written / count)
+                # Without SH of leaves, those of proxies are left out.
+                yield drawn.gaussians if degree else drawn.gaussians.without_sh()
+
+        empty = Scene(Gaussians.empty(degree), facts.antialiased, facts.origin, facts.crs)
+        write_ply_parts(arguments.out, empty, count, parts())
+    return written, proxies
 
 
 def _check_layer(name: str, layer: int, layers: int) -> None:

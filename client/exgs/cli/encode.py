@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from exgs.cli.arguments import (
     positive,
     vector,
 )
+from exgs.cli.encode_blocks import add_blocks, encode_large, wanted_blocks
 from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
-from exgs.cli.output import Output, Report
+from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.scene_inputs import load_cameras
 from exgs.cli.view import home_argument, home_of, up_direction
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--credit", default="", metavar="TEXT", help="who made the scene")
     parser.add_argument("--license", default="", metavar="TEXT", help="the scene's licence")
     _add_placing(parser)
+    add_blocks(parser)
     add_overwrite(parser)
     add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -134,13 +137,17 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         home=home_of(arguments.home) if arguments.home else None,
         up=arguments.up,
     )
-    with output.progress() as progress:
-        parts, input_bytes = [], 0
-        for name in names:
-            scene, size = _read(name, arguments.frame, progress)
-            parts.append(scene)
-            input_bytes += size
-        report = encode(_placed(joined(parts), arguments), arguments.out, options, progress)
+    with output.progress() as progress, ExitStack() as inputs_here:
+        paths = [inputs_here.enter_context(local_file(n, report=progress)) for n in names]
+        input_bytes = sum(map(_input_bytes, paths))
+        blocks = wanted_blocks(paths, arguments)
+        if blocks is not None:
+            rotation = _rotation(arguments.rotate) if arguments.rotate else None
+            report = encode_large(paths, arguments, options, blocks, rotation, progress)
+        else:
+            progress("reading", 0.0)
+            scene = joined([read_scene(path, frame=arguments.frame) for path in paths])
+            report = encode(_placed(scene, arguments), arguments.out, options, progress)
     if arguments.json:
         output.json(
             {
@@ -164,14 +171,6 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         f" {_compared(input_bytes, report.file_bytes)} than {inputs}"
     )
     output.done(arguments.out)
-
-
-def _read(name: str, frame: str | None, report: Report) -> tuple[Scene, int]:
-    """Read a scene. Returns it with the size of its file or folder in bytes."""
-    with local_file(name, report=report) as path:
-        report("reading", 0.0)
-        scene = read_scene(path, frame=frame)
-        return scene, _input_bytes(path)
 
 
 def _input_bytes(path: Path) -> int:

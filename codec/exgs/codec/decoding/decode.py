@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from exgs.codec.decoding.build import DrawnScene, SceneBuilder
+from exgs.codec.decoding.cells import CellReader
 from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import (
     FileHead,
@@ -19,6 +21,7 @@ from exgs.codec.format.container import (
     read_poster,
 )
 from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.frame import check_hash
 from exgs.codec.format.index import ChunkTable
 from exgs.scene.scene import Scene
 
@@ -126,15 +129,33 @@ def verify(
             needed_bytes=head.header.file_bytes,
         )
     pusher = FilePusher()
-    builder: SceneBuilder | None = None
     with Path(path).open("rb") as file:
-        open_table(_reader(file))
+        _, table = open_table(_reader(file))
         file.seek(0)
         while block := file.read(_BLOCK_BYTES):
             for chunk, packed in pusher.receive_data(block):
-                builder = builder or _builder(pusher)
-                builder.add(chunk, packed)
-            progress(pusher.position / size)
+                check_hash(packed, chunk.hash, section=chunk.section, offset=chunk.offset)
+            progress(0.5 * pusher.position / size)
+        reader = CellReader(_reader(file), head.root.facts, table, size)
+        reader.check(lambda share: progress(0.5 + 0.5 * share))
+
+
+@contextmanager
+def open_cells(
+    path: str | os.PathLike[str],
+    *,
+    max_bytes: int | None = None,
+    max_layer: int | None = None,
+) -> Iterator[CellReader]:
+    """Read what `decode` decodes cell by cell, in memory for one cell and the index.
+
+    Raises FormatError, OSError. The pages of the index must be complete: TruncatedError.
+    """
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        head, table = open_table(_reader(file))
+        end = size if max_bytes is None else min(size, max_bytes)
+        yield CellReader(_reader(file), head.root.facts, table, end, max_layer)
 
 
 def _builder(pusher: FilePusher) -> SceneBuilder:

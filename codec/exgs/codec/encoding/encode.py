@@ -58,7 +58,7 @@ Progress = Callable[[str, float], None]  # (stage, share of the stage that is do
 Quality = Literal["low", "default", "high"]
 Score = Literal["combined", "energy", "contribution", "ugc"]
 
-_EFFORTS: dict[Quality, Effort] = {
+EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
         fit_views=4,
@@ -130,8 +130,8 @@ class EncodeOptions:
     up: Vector | None = None
 
     def __post_init__(self) -> None:
-        if self.quality not in _EFFORTS:
-            raise ValueError(f"quality is {self.quality!r}, expected one of {', '.join(_EFFORTS)}")
+        if self.quality not in EFFORTS:
+            raise ValueError(f"quality is {self.quality!r}, expected one of {', '.join(EFFORTS)}")
         scores = get_args(Score)
         if self.score not in (None, *scores):
             raise ValueError(f"score is {self.score!r}, expected one of {', '.join(scores)}")
@@ -185,9 +185,9 @@ def encode(
     options = options or EncodeOptions()
     given = scene if isinstance(scene, Scene) else Scene(scene)
     _check_request(given, out_path, options)
-    stages = _Stages(progress or (lambda stage, share: None))
+    stages = Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
-    effort = _EFFORTS[options.quality]
+    effort = EFFORTS[options.quality]
     gaussians = _visible(given.gaussians, options)
     check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
@@ -235,17 +235,22 @@ def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: Enco
     """Raise for requests that would otherwise fail only when the file is written."""
     if not Path(out_path).absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
+    check_texts(options, scene.crs)
+    count = len(scene.gaussians)
+    if count > MAX_SCENE_COUNT:
+        raise SceneError(f"the scene has {count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}")
+
+
+def check_texts(options: EncodeOptions, crs: str) -> None:
+    """Raise SceneError for a text that no file can hold."""
     for name, text in (
         ("name", options.name),
         ("credit", options.credit),
         ("license", options.license),
-        ("CRS", scene.crs),
+        ("CRS", crs),
     ):
         if fault := text_fault(text):
             raise SceneError(f"the {name} of the file {fault}")
-    count = len(scene.gaussians)
-    if count > MAX_SCENE_COUNT:
-        raise SceneError(f"the scene has {count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}")
 
 
 def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
@@ -264,7 +269,7 @@ def _layered(
     cameras: CameraSet | None,
     options: EncodeOptions,
     rasterizer: Rasterizer,
-    stages: _Stages,
+    stages: Stages,
 ) -> LayeredScene:
     """Divide the scene into tiles, measure its importance on `views`, and assign the layers.
 
@@ -351,7 +356,7 @@ def _write(out_path: str | os.PathLike[str], pieces: Iterator[bytes]) -> tuple[i
     return size, head.digest()[:16]
 
 
-class _Stages:
+class Stages:
     """Reports stages to the caller and measures their wall times."""
 
     def __init__(self, progress: Progress) -> None:

@@ -56,6 +56,23 @@ class PackedLayer:
         return Gaussians.concatenate(parts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Jobs:
+    """The steps of a file's order, and the chunks of each with their gains."""
+
+    jobs: list[Job]
+    chunks: list[list[PackedChunk]]
+
+    def add(self, chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
+        """Add a step that sends `chunks`; returns its number."""
+        size = sum(len(chunk.packed) for chunk in chunks)
+        self.jobs.append(Job(gain, size, parent))
+        self.chunks.append(
+            [replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks]
+        )
+        return len(self.jobs) - 1
+
+
 def in_order(
     plan: Sequence[LayerPlan],
     layers: Sequence[PackedLayer],
@@ -72,20 +89,42 @@ def in_order(
         tile_errors: has no states yet.
         tile_level: level of the finest tiles.
     """
-    jobs: list[Job] = []
-    chunks_of_job: list[list[PackedChunk]] = []
-
-    def add(chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
-        size = sum(len(chunk.packed) for chunk in chunks)
-        jobs.append(Job(gain, size, parent))
-        chunks_of_job.append(
-            [replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks]
-        )
-        return len(jobs) - 1
-
-    for state in ahead(_states(plan, layers)):
+    for state in ahead(states(plan, layers)):
         tile_errors.add_state(state)
     errors = tile_errors.by_tile()
+    found = jobs_of(plan, layers, transform, errors, tile_errors.pixels, tile_level)
+    chunks = [chunk for job in best_order(found.jobs) for chunk in found.chunks[job]]
+    if transform is not None:
+        first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
+        chunks.insert(first, basis_chunk(transform, chunks[first].gain))
+    return chunks
+
+
+def basis_chunk(transform: ShTransform, gain: float) -> PackedChunk:
+    """The BASIS chunk of a file."""
+    packed, raw_bytes = pack_frame(pack_basis(transform.basis))
+    return PackedChunk(ChunkKind.BASIS, 0, 0, 0, gain, raw_bytes, packed)
+
+
+def jobs_of(
+    plan: Sequence[LayerPlan],
+    layers: Sequence[PackedLayer],
+    transform: ShTransform | None,
+    errors: npt.NDArray[np.float64],
+    pixels: float,
+    tile_level: int,
+) -> Jobs:
+    """The steps that send `layers`.
+
+    Args:
+        plan: the layers of the scene.
+        layers: their packed cells.
+        transform: the SH bases of the file; None without SH.
+        errors: [1 + layers, tiles] squared error before the first layer and after each layer.
+        pixels: mean number of pixels of the views of `errors`.
+        tile_level: level of the finest tiles.
+    """
+    found = Jobs([], [])
     job_of: dict[tuple[int, int], int] = {}
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
         span = 1 << (tile_level - layer.tile_level)
@@ -101,7 +140,7 @@ def in_order(
         for tile, chunks in sorted(cells.items()):
             shift = layer.tile_level - plan[number - 1].tile_level if number else 0
             parent = job_of[number - 1, tile >> shift] if number else None
-            job_of[number, tile] = add(chunks, gains[tile], parent)
+            job_of[number, tile] = found.add(chunks, gains[tile], parent)
 
         for place, leaves in enumerate(packed.leaves):
             count = len(leaves.members)
@@ -117,25 +156,20 @@ def in_order(
                 reduction = packed.precision.coarse - packed.precision.fine
                 gain += 3 * _FINE_SCALARS * _MEASURED_OVER_MODEL * count * reduction
             if refinement and count:
-                add(refinement, gain * tile_errors.pixels, job_of[number, leaves.tile])
-
-    chunks = [chunk for job in best_order(jobs) for chunk in chunks_of_job[job]]
-    if transform is not None:
-        first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
-        packed_basis, raw_bytes = pack_frame(pack_basis(transform.basis))
-        chunks.insert(
-            first,
-            PackedChunk(ChunkKind.BASIS, 0, 0, 0, chunks[first].gain, raw_bytes, packed_basis),
-        )
-    return chunks
+                found.add(refinement, gain * pixels, job_of[number, leaves.tile])
+    return found
 
 
-def _states(plan: Sequence[LayerPlan], layers: Sequence[PackedLayer]) -> Iterator[Gaussians]:
+def states(
+    plan: Sequence[LayerPlan],
+    layers: Sequence[PackedLayer],
+    before: Gaussians | None = None,
+) -> Iterator[Gaussians]:
     """The drawn Gaussians of the prefixes without chunks and up to the end of each layer.
 
-    The newest layer is drawn without its refinements.
+    The newest layer is drawn without its refinements. `before` are drawn before the first layer.
     """
-    yield Gaussians.empty()
+    yield before or Gaussians.empty()
     below = Gaussians.empty()
     for layer, packed in zip(plan, layers, strict=True):
         proxies = [cell.decoded for cell in packed.proxies]

@@ -9,6 +9,7 @@ equal errors of the colours in the views, and components that the views hardly s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,22 +79,67 @@ def fit_transform(
         _fit(vectors[regions == region], weights[regions == region], moments)
         for region, moments in enumerate(sh_moments)
     ]
-    basis = ShBasis(np.stack(rows).astype(np.float16).astype(np.float32))
-    return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
+    return _transform(rows)
+
+
+def second_moments(
+    vectors: FloatArray,
+    weights: npt.NDArray[np.floating],
+    regions: npt.NDArray[np.integer],
+    region_count: int,
+) -> npt.NDArray[np.float64]:
+    """Second moments [R, D, D] of `vectors` [N, D] weighted by `weights` [N], by region.
+
+    The moments of the parts of a scene add up to those of the scene.
+    """
+    moments = np.empty((region_count, vectors.shape[1], vectors.shape[1]))
+    for region in range(region_count):
+        v = vectors[regions == region].astype(np.float64)
+        moments[region] = (v * weights[regions == region, None].astype(np.float64)).T @ v
+    return moments
+
+
+def transform_of_moments(
+    vector_moments: npt.NDArray[np.float64], sh_moments: npt.NDArray[np.floating]
+) -> ShTransform:
+    """`fit_transform` of vectors with the second moments `vector_moments` [B, D, D]."""
+    rows = []
+    for of_vectors, of_views in zip(vector_moments, sh_moments, strict=True):
+        root = _metric_root(of_views)
+        rows.append(_eigen_rows(root.T @ of_vectors @ root, root))
+    return _transform(rows)
 
 
 def _fit(
     vectors: FloatArray, weights: npt.NDArray[np.floating], moments: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
     """The rows [D, D] of one basis."""
+    root = _metric_root(moments)
+    v = vectors.astype(np.float64) @ root  # the squared norm is 4 pi times the mean squared colour
+    return _eigen_rows((v * weights[:, None].astype(np.float64)).T @ v, root)
+
+
+def _metric_root(moments: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The Cholesky factor [D, D] of the metric of the viewing directions."""
     isotropic = np.eye(len(moments)) / (4 * math.pi)
     metric = (1 - _ISOTROPIC_SHARE) * moments.astype(np.float64) + _ISOTROPIC_SHARE * isotropic
-    root = np.linalg.cholesky(4 * math.pi * np.kron(metric, np.eye(3)))
-    v = vectors.astype(np.float64) @ root  # the squared norm is 4 pi times the mean squared colour
-    _, columns = np.linalg.eigh((v * weights[:, None].astype(np.float64)).T @ v)
+    root: npt.NDArray[np.float64] = np.linalg.cholesky(4 * math.pi * np.kron(metric, np.eye(3)))
+    return root
+
+
+def _eigen_rows(
+    moments: npt.NDArray[np.float64], root: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The rows [D, D] of a basis from second moments [D, D] in the metric."""
+    _, columns = np.linalg.eigh(moments)
     rows: npt.NDArray[np.float64] = np.linalg.solve(root.T, columns[:, ::-1]).T
     rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])[:, None]
     return rows
+
+
+def _transform(rows: Sequence[npt.NDArray[np.float64]]) -> ShTransform:
+    basis = ShBasis(np.stack(rows).astype(np.float16).astype(np.float32))
+    return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
 
 
 def quantize(

@@ -71,19 +71,43 @@ def encode_chunks(
 
     `enter_stage` is called with the name of each stage when it starts.
     """
+    scene, plan = layered.scene, layered.plan
+    transform = sh_transform(layered)
+    layers = pack_scene(layered, viewpoints, rasterizer, effort, transform, enter_stage)
+    enter_stage("ordering")
+    views = gain_views(viewpoints, effort)
+    errors = TileErrors(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
+    chunks = in_order(plan, layers, transform, errors, layered.tiles.level)
+    return chunks, [sum(len(cell.members) for cell in layer.proxies) for layer in layers]
+
+
+def gain_views(viewpoints: Viewpoints, effort: Effort) -> list[Camera]:
+    """The views on which gains are measured."""
+    chosen = evenly_spaced(viewpoints.gains, effort.gain_views)
+    return [scaled(camera, _GAIN_WIDTH) for camera in chosen]
+
+
+def pack_scene(
+    layered: LayeredScene,
+    viewpoints: Viewpoints,
+    rasterizer: Rasterizer,
+    effort: Effort,
+    transform: ShTransform | None,
+    enter_stage: Callable[[str], None],
+) -> list[PackedLayer]:
+    """The packed cells of all layers; `transform` are the SH bases (None without SH)."""
     enter_stage("quantizing")
     scene, plan = layered.scene, layered.plan
     with ThreadPoolExecutor(1) as pool:  # packing does not use all cores
         dividing = pool.submit(divide_remainders, layered, effort.proxies)
-        packed, transform = _pack_layers(layered, effort)
+        packed = _pack_layers(layered, transform, effort)
         if any(layer.proxies for layer in plan):
             enter_stage("clustering")
         clusters = dividing.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
-    fit = _FitPictures(scene, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
-    most_pixels = _TRAINING_PIXELS_MAX[effort.thorough]
-    training = _training_views(layered, viewpoints.training, rasterizer, most_pixels)
+    fit = FitPictures(scene, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
+    training = training_views(layered, viewpoints.training, rasterizer, effort)
     layers: list[PackedLayer] = []
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, packed[number].drawn_leaves(refined=True)])
@@ -101,31 +125,36 @@ def encode_chunks(
                 effort.proxies,
             )
         layers.append(replace(packed[number], proxies=proxies))
+    return layers
 
-    enter_stage("ordering")
-    gain_cameras = evenly_spaced(viewpoints.gains, effort.gain_views)
-    views = [scaled(camera, _GAIN_WIDTH) for camera in gain_cameras]
-    errors = TileErrors(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
-    chunks = in_order(plan, layers, transform, errors, layered.tiles.level)
-    return chunks, [sum(len(cell.members) for cell in layer.proxies) for layer in layers]
+
+def sh_transform(layered: LayeredScene) -> ShTransform | None:
+    """The SH bases of a scene; None without SH."""
+    scene, importance = layered.scene, layered.importance
+    if not scene.sh_degree:
+        return None
+    vectors = residual_vectors(scene, importance.base_color)
+    energy = floored_energy(layered.sensitivity.energy)
+    return fit_transform(vectors, energy, importance.regions, layered.sensitivity.sh_moments)
+
+
+def floored_energy(energy: FloatArray) -> FloatArray:
+    """`energy` [N] plus 1% of its mean."""
+    raised: FloatArray = energy + (_ENERGY_FLOOR * energy.mean() + 1e-12)
+    return raised
 
 
 def _pack_layers(
-    layered: LayeredScene, effort: Effort
-) -> tuple[list[PackedLayer], ShTransform | None]:
-    """All layers without proxies, and the SH bases (None without SH)."""
-    scene, importance, sensitivity = layered.scene, layered.importance, layered.sensitivity
+    layered: LayeredScene, transform: ShTransform | None, effort: Effort
+) -> list[PackedLayer]:
+    """All layers without proxies."""
+    sensitivity = layered.sensitivity
     floor = _ENERGY_FLOOR * sensitivity.energy.mean() + 1e-12
     energy, contrast = sensitivity.energy + floor, sensitivity.contrast + floor
-    transform = None
-    if scene.sh_degree:
-        vectors = residual_vectors(scene, importance.base_color)
-        transform = fit_transform(vectors, energy, importance.regions, sensitivity.sh_moments)
-    packed = [
+    return [
         _pack_leaves(layered, number, energy, contrast, transform, effort)
         for number in range(len(layered.plan))
     ]
-    return packed, transform
 
 
 def _pack_leaves(
@@ -194,7 +223,7 @@ def _pack_leaves(
     return PackedLayer([], leaves, passes, fine, precision, energies)
 
 
-class _FitPictures:
+class FitPictures:
     """The cameras and reference pictures of colour fits, at two sizes."""
 
     def __init__(self, scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> None:
@@ -227,14 +256,15 @@ class _FitPictures:
         return self._kept[_SMALL_WIDTH]
 
 
-def _training_views(
-    layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer, most_pixels: int
+def training_views(
+    layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer, effort: Effort
 ) -> FitViews:
     """The training views, with 3.5 pixels per proxy within bounds.
 
     The screen filter is reduced with the pictures, so that proxies fit pictures of the full size.
     """
     most = max((layer.proxies for layer in layered.plan), default=0)
+    most_pixels = _TRAINING_PIXELS_MAX[effort.thorough]
     pixels = min(max(round(_PIXELS_PER_PROXY * most), _TRAINING_PIXELS_MIN), most_pixels)
     small = [thinned(camera, pixels) for camera in cameras]
     pictures = [np.clip(rasterizer.render(layered.scene, c).rgb, 0, 1) for c in small]

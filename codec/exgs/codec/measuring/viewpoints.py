@@ -20,7 +20,7 @@ _WIDTH = 640  # pixels; larger pictures are scaled down
 _SIDE_MIN = 16  # pixels; SSIM uses windows of 11 pixels
 _TRAINING_VIEWS_MIN = 80
 _BOUND_VIEWS = 16
-_TRAINING_ZOOM = 1.5  # of generated views: they are far away, and proxies need detail
+TRAINING_ZOOM = 1.5  # of generated views: they are far away, and proxies need detail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ def photographed_viewpoints(
     candidates = _without(cameras.fit, gains)
     if len(candidates) < min(training, _TRAINING_VIEWS_MIN):
         candidates = _without(cameras.fit, half)
-    return _viewpoints(
+    return viewpoints_of(
         scoring, evenly_spaced(candidates, training), evenly_spaced(cameras.held_out, held_out)
     )
 
@@ -72,8 +72,8 @@ def made_up_viewpoints(
     scoring, held_out_views, training_views = (
         generated.views(count, 3 * seed + kind) for kind, count in enumerate(counts)
     )
-    zoomed_views = [zoomed(camera, _TRAINING_ZOOM) for camera in training_views]
-    return _viewpoints(scoring, zoomed_views, held_out_views)
+    zoomed_views = [zoomed(camera, TRAINING_ZOOM) for camera in training_views]
+    return viewpoints_of(scoring, zoomed_views, held_out_views)
 
 
 def bound_views(scene: Gaussians, seed: int) -> list[Camera]:
@@ -81,9 +81,10 @@ def bound_views(scene: Gaussians, seed: int) -> list[Camera]:
     return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_BOUND_VIEWS, 3 * seed)]
 
 
-def _viewpoints(
+def viewpoints_of(
     scoring: Sequence[Camera], training: Sequence[Camera], held_out: Sequence[Camera]
 ) -> Viewpoints:
+    """These views, reduced to 640 pixels; every second scoring view is for gains."""
     scoring, training, held_out = (
         [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, training, held_out)
     )

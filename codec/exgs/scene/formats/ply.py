@@ -9,7 +9,8 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,7 +43,7 @@ from exgs.scene.repair import (
     TOO_LARGE,
     are_sane,
 )
-from exgs.scene.scene import Scene
+from exgs.scene.scene import Scene, Vector
 from exgs.scene.transform import rebased
 
 _BLOCK_ROWS = 1 << 14
@@ -82,13 +83,12 @@ def read_ply(path: str | os.PathLike[str]) -> Scene:
         if not reading.kept:
             raise SceneError(f"{name}: no usable Gaussian among {layout.count}: {faults}")
         warnings.warn(f"{name}: {faults}", SceneWarning, stacklevel=2)
-    crs = next((found[1] for comment in layout.comments if (found := _CRS.fullmatch(comment))), "")
     return rebased(
         Scene(
             reading.gaussians(),
             antialiased=layout.has_filter or is_antialiased(layout.comments),
             origin=reading.origin,
-            crs=crs,
+            crs=_crs(layout),
         )
     )
 
@@ -100,20 +100,85 @@ def write_ply(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
     doubles if the scene has an origin. An existing file is replaced atomically. Raises OSError.
     """
     scene = Scene.of(scene)
-    gaussians, count = scene.gaussians, len(scene)
-    rest = sh_rest(gaussians.shN.shape[1])
-    names = (*MEAN, "nx", "ny", "nz", *SH0, *rest, "opacity", *SCALE, *QUAT)
-    kind = "double" if any(scene.origin) else "float"
+    facts = replace(scene, gaussians=Gaussians.empty(scene.gaussians.sh_degree))
+    write_ply_parts(path, facts, len(scene), [scene.gaussians])
+
+
+def write_ply_parts(
+    path: str | os.PathLike[str], facts: Scene, count: int, parts: Iterable[Gaussians]
+) -> None:
+    """Write a PLY as `write_ply` does, of `count` Gaussians that come in `parts`.
+
+    `facts` is a scene without Gaussians: its SH degree, origin, mode and CRS are those of the file.
+    Parts of a lower degree get zeros. Raises ValueError if the parts hold another number of
+    Gaussians or a higher degree; OSError.
+    """
+    k = facts.gaussians.shN.shape[1]
+    names = (*MEAN, "nx", "ny", "nz", *SH0, *sh_rest(k), "opacity", *SCALE, *QUAT)
+    kind = "double" if any(facts.origin) else "float"
     lines = ["ply", "format binary_little_endian 1.0"]
-    lines += [f"comment {MIP_COMMENT}"] if scene.antialiased else []
-    lines += [f"comment crs: {' '.join(scene.crs.split())}"] if scene.crs else []
+    lines += [f"comment {MIP_COMMENT}"] if facts.antialiased else []
+    lines += [f"comment crs: {' '.join(facts.crs.split())}"] if facts.crs else []
     lines.append(f"element vertex {count}")
     lines += [f"property {kind if name in MEAN else 'float'} {name}" for name in names]
+    written = 0
     with atomic_write(path) as file:
         file.write("\n".join([*lines, "end_header", ""]).encode())
-        for start in range(0, count, _BLOCK_ROWS):
-            part = gaussians.select(slice(start, start + _BLOCK_ROWS))
-            file.write(_rows(part, scene.origin).tobytes())
+        for part in parts:
+            written += len(part)
+            for start in range(0, len(part), _BLOCK_ROWS):
+                rows = part.select(slice(start, start + _BLOCK_ROWS))
+                padded = Gaussians.concatenate([facts.gaussians, rows])
+                if padded.shN.shape[1] != k:
+                    raise ValueError(f"SH of degree {part.sh_degree} in a file of lower degree")
+                file.write(_rows(padded, facts.origin).tobytes())
+        if written != count:
+            raise ValueError(f"{written} Gaussians came, {count} were announced")
+
+
+class PlyReader:
+    """Reads the vertices of a binary PLY by range, as `read_ply` reads all of them."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Read the header. Raises SceneError, OSError."""
+        self.name = str(path)
+        self._path = Path(path)
+        with self._path.open("rb") as file:
+            self._layout = read_layout(file, self.name)
+        layout = self._layout
+        self.count = layout.count
+        self.is_text = layout.is_text
+        if layout.sh_coefficients > SH_KEPT:
+            warnings.warn(f"{self.name}: {SH_CUT}", SceneWarning, stacklevel=2)
+        self._origin: Vector | None = None
+        sh_degree = {0: 0, 3: 1, 8: 2}.get(layout.sh_coefficients, 3)
+        antialiased = layout.has_filter or is_antialiased(layout.comments)
+        self.facts = Scene(Gaussians.empty(sh_degree), antialiased, crs=_crs(layout))
+        if not self.is_text:
+            self._origin = self._read(0, min(_BLOCK_ROWS, layout.count)).origin
+            self.facts = replace(self.facts, origin=self._origin)
+
+    def read(self, start: int, stop: int) -> tuple[Gaussians, Counter[str]]:
+        """The usable Gaussians of these vertices, and how many had which fault."""
+        reading = self._read(start, stop)
+        return reading.gaussians(), reading.faults
+
+    def _read(self, start: int, stop: int) -> _Reading:
+        layout = self._layout
+        reading = _Reading(layout, max(stop - start, 0), self._origin)
+        with self._path.open("rb") as file:
+            file.seek(layout.header_bytes + layout.skip + start * layout.dtype.itemsize)
+            for first in range(start, stop, _BLOCK_ROWS):
+                end = min(first + _BLOCK_ROWS, stop)
+                rows = np.fromfile(file, layout.dtype, end - first)
+                _check_length(first + len(rows), end, layout, self.name)
+                reading.append(rows)
+        return reading
+
+
+def _crs(layout: Layout) -> str:
+    found = (_CRS.fullmatch(comment) for comment in layout.comments)
+    return next((match[1] for match in found if match), "")
 
 
 def _blocks(file: BinaryIO, layout: Layout, name: str) -> Iterator[Rows]:
@@ -152,13 +217,17 @@ def _check_length(got: int, expected: int, layout: Layout, name: str) -> None:
 class _Reading:
     """The final arrays while they are filled. Rows are checked and activated block by block."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(
+        self, layout: Layout, count: int | None = None, origin: Vector | None = None
+    ) -> None:
+        """`count` rows will come, or all; positions are relative to `origin`, or one is chosen."""
+        count = layout.count if count is None else count
         k = min(layout.sh_coefficients, SH_KEPT)
         shapes: list[tuple[int, ...]] = [(3,), (4,), (3,), (), (3,), (k, 3)]
-        self._arrays = [np.empty((layout.count, *shape), np.float32) for shape in shapes]
+        self._arrays = [np.empty((count, *shape), np.float32) for shape in shapes]
         self._layout = layout
-        self._based = False
-        self.origin = (0.0, 0.0, 0.0)
+        self._based = origin is not None
+        self.origin = origin or (0.0, 0.0, 0.0)
         self.kept = 0
         self.faults: Counter[str] = Counter()
 

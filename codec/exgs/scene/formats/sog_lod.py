@@ -51,6 +51,34 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
     return joined(parts) if parts else Scene(Gaussians.empty())
 
 
+@dataclass(frozen=True, slots=True)
+class FolderRows:
+    """A range of the rows of a SOG folder or bundle."""
+
+    folder: Path
+    start: int
+    count: int
+
+
+def read_sog_ranges(path: str | os.PathLike[str], level: int = 0) -> list[FolderRows]:
+    """The ranges of rows that `read_sog_level` reads, in its order, without reading them.
+
+    Raises SceneError, OSError.
+    """
+    path = Path(path)
+    meta = _read_meta(path)
+    folders = _units(meta, path)
+    ranges = []
+    if "environment" in meta:
+        environment = _environment(meta, path)
+        ranges.append(FolderRows(environment, 0, len(read_sog(environment))))
+    for file, start, rows in _rows(meta, level):
+        if file >= len(folders):
+            raise SceneError(f"{path}: region in folder {file} of {len(folders)}; export it again")
+        ranges.append(FolderRows(folders[file], start, rows))
+    return ranges
+
+
 def sog_level_folders(path: str | os.PathLike[str], level: int = 0) -> list[Path]:
     """The folders (or .sog bundles) that `read_sog_level` reads, each once.
 

@@ -40,15 +40,16 @@ from exgs.scene.views.survey import is_upside_down
 
 _MAGIC = b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, SH degree, fraction, flags, streams
+HEADER_BYTES = _HEADER.size
 _V4_HEADER_BYTES = 32
 _V4_TABLE_AT = struct.Struct("<I")  # after _HEADER: the offset of the table of lengths
 _V4_LENGTHS = struct.Struct("<QQ")  # packed, unpacked
 _WRITTEN_VERSION = 3  # most viewers read it; version 4 has the same columns in zstd
 _GZIP_LEVEL = 6
-_MAX_SPARE_BYTES = 1 << 20  # records after the columns
+MAX_SPARE_BYTES = 1 << 20  # records after the columns
 _PLAIN_VERSIONS = tuple(struct.pack("<I", version) for version in (1, 2, 3))
-_ANTIALIASED = 1  # flags
-_HAS_RECORDS = 2
+ANTIALIASED = 1  # flags
+HAS_RECORDS = 2
 _STEP_SHARE = 0.1  # largest position step without a warning, relative to the median width
 
 
@@ -62,15 +63,21 @@ def read_spz(path: str | os.PathLike[str], frame: str | None = None) -> Scene:
     """
     name = str(path)
     scene, found = unpack_spz(Path(path).read_bytes(), name, frame)
-    if found is None and is_upside_down(scene.gaussians):
+    if found is None:
+        warn_of_frame(scene.gaussians, name)
+    matrix = to_rdf(found or RDF)
+    return rebased(replace(scene, gaussians=turned(scene.gaussians, matrix)))
+
+
+def warn_of_frame(gaussians: Gaussians, name: str) -> None:
+    """Warn if Gaussians of a file that declares no frame seem to stand on their head."""
+    if is_upside_down(gaussians):
         warnings.warn(
             f"{name}: declares no frame and seems to stand on its head in {RDF}, in which it is"
             " read; if so, give --frame RUB",
             SceneWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    matrix = to_rdf(found or RDF)
-    return rebased(replace(scene, gaussians=turned(scene.gaussians, matrix)))
 
 
 def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene, str | None]:
@@ -87,10 +94,10 @@ def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene,
     else:
         raise SceneError(f"{name}: not an .spz file (neither gzip nor 'NGSP' at its start)")
     header = contents.header
-    if frame is None and header.flags & _HAS_RECORDS:
+    if frame is None and header.flags & HAS_RECORDS:
         frame = read_frame(contents.records, name)
     gaussians = unpack_columns(contents.columns, header.layout, name)
-    return Scene(gaussians, antialiased=bool(header.flags & _ANTIALIASED)), frame
+    return Scene(gaussians, antialiased=bool(header.flags & ANTIALIASED)), frame
 
 
 def write_spz(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
@@ -108,7 +115,7 @@ def write_spz(path: str | os.PathLike[str], scene: Scene | Gaussians) -> None:
     _warn_of_steps(gaussians, fraction, str(path))
     layout = Layout(_WRITTEN_VERSION, len(gaussians), gaussians.sh_degree, fraction)
     columns = pack_columns(gaussians, layout)
-    flags = _HAS_RECORDS | (_ANTIALIASED if scene.antialiased else 0)
+    flags = HAS_RECORDS | (ANTIALIASED if scene.antialiased else 0)
     header = _HEADER.pack(
         _MAGIC, layout.version, layout.count, layout.sh_degree, layout.fractional_bits, flags, 0
     )
@@ -133,7 +140,9 @@ def _warn_of_steps(gaussians: Gaussians, fraction: int, name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class SpzHeader:
+    """What the header says."""
+
     layout: Layout
     flags: int
     streams: int  # of version 4
@@ -141,7 +150,7 @@ class _Header:
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    header: _Header
+    header: SpzHeader
     columns: list[bytes]
     records: bytes
 
@@ -193,9 +202,10 @@ class _Gzip:
         return b"".join(parts)
 
 
-def _read_header(head: bytes, file_bytes: int, versions: tuple[int, ...], name: str) -> _Header:
+def read_header(head: bytes, file_bytes: int, versions: tuple[int, ...], name: str) -> SpzHeader:
+    """Check and read a header. Raises SceneError."""
     if len(head) < _HEADER.size:
-        raise _cut_short(name, "in the header")
+        raise cut_short(name, "in the header")
     magic, version, count, sh_degree, fraction, flags, streams = _HEADER.unpack_from(head)
     if magic != _MAGIC:
         raise SceneError(f"{name}: not an .spz file (its contents don't begin with 'NGSP')")
@@ -209,7 +219,7 @@ def _read_header(head: bytes, file_bytes: int, versions: tuple[int, ...], name: 
     if fraction > 24:
         raise SceneError(f"{name}: {fraction} of 24 bits are fractional; the file is damaged")
     check_count(name, count, file_bytes)
-    return _Header(Layout(version, count, sh_degree, fraction), flags, streams)
+    return SpzHeader(Layout(version, count, sh_degree, fraction), flags, streams)
 
 
 def _read_gzip(data: bytes, name: str) -> _Contents:
@@ -218,19 +228,19 @@ def _read_gzip(data: bytes, name: str) -> _Contents:
     except zlib.error as error:
         raise SceneError(f"{name}: damaged gzip ({error}); fetch the file again") from error
     except EOFError:
-        raise _cut_short(name, "within its gzip stream") from None
+        raise cut_short(name, "within its gzip stream") from None
 
 
 def _read_plain(unpacked: _Unpacked, file_bytes: int, name: str) -> _Contents:
-    header = _read_header(unpacked.take(_HEADER.size), file_bytes, (1, 2, 3), name)
+    header = read_header(unpacked.take(_HEADER.size), file_bytes, (1, 2, 3), name)
     columns = []
     for column in COLUMNS:
         size = column_bytes(column, header.layout)
         columns.append(unpacked.take(size))
         if len(columns[-1]) < size:
-            raise _cut_short(name, f"after {len(columns[-1])} of {size} unpacked bytes of {column}")
-    records = unpacked.take(_MAX_SPARE_BYTES)  # up to the checksum
-    if len(records) == _MAX_SPARE_BYTES:
+            raise cut_short(name, f"after {len(columns[-1])} of {size} unpacked bytes of {column}")
+    records = unpacked.take(MAX_SPARE_BYTES)  # up to the checksum
+    if len(records) == MAX_SPARE_BYTES:
         raise SceneError(f"{name}: it unpacks to far more than its header says; not read")
     return _Contents(header, columns, records)
 
@@ -238,8 +248,8 @@ def _read_plain(unpacked: _Unpacked, file_bytes: int, name: str) -> _Contents:
 def _read_streams(data: bytes, name: str) -> _Contents:
     """Version 4: columns that are not empty are consecutive zstd frames."""
     if len(data) < _V4_HEADER_BYTES:
-        raise _cut_short(name, "in the header")
-    header = _read_header(data, len(data), (4,), name)
+        raise cut_short(name, "in the header")
+    header = read_header(data, len(data), (4,), name)
     (table,) = _V4_TABLE_AT.unpack_from(data, _HEADER.size)
     at = table + header.streams * _V4_LENGTHS.size
     if table < _V4_HEADER_BYTES or at > len(data):
@@ -259,7 +269,7 @@ def _read_streams(data: bytes, name: str) -> _Contents:
                 f" {unpacked}; the file is damaged"
             )
         if packed > len(data) - at:
-            raise _cut_short(name, f"in stream {number}")
+            raise cut_short(name, f"in stream {number}")
         columns.append(_unpack_stream(data[at : at + packed], size, f"{name}: stream {number}"))
         at += packed
     rest = iter(columns)
@@ -286,7 +296,8 @@ def _unpack_stream(packed: bytes, size: int, place: str) -> bytes:
     return unpacked
 
 
-def _cut_short(name: str, place: str) -> SceneError:
+def cut_short(name: str, place: str) -> SceneError:
+    """The error of a file that ends early at `place`."""
     return SceneError(
         f"{name}: the file ends {place}; it was cut short or is damaged: fetch or export it again"
     )

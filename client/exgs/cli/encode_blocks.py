@@ -1,0 +1,126 @@
+"""The part of `exgs encode` that encodes large scenes block by block."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.cli.arguments import count, positive
+from exgs.cli.output import Report
+from exgs.codec.blocks.encode import BLOCK_COUNT, LARGE_COUNT, BlockOptions, encode_by_blocks
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, encode
+from exgs.scene.sources.files import count_rows, open_source
+from exgs.scene.sources.placing import JoinedSource, PlacedSource, collect
+from exgs.scene.sources.source import GaussianSource
+
+
+def add_blocks(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments for large scenes."""
+    group = parser.add_argument_group(
+        "large scenes",
+        f"Scenes of more than {LARGE_COUNT:,} Gaussians are encoded block by block, in memory for"
+        " one block per worker. The file does not depend on the number of workers.",
+    )
+    group.add_argument(
+        "--block",
+        type=count,
+        metavar="N",
+        help=f"Gaussians in a block, at most (default: {BLOCK_COUNT:,} for large scenes); 0 for"
+        " never",
+    )
+    group.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that encode blocks (default: 1)",
+    )
+    group.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="encode blocks on this Dask cluster, whose workers see --work under the same path",
+    )
+    group.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="folder for intermediate files (default: OUT.exgs.work)",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue an interrupted encode of the same scene with the same options",
+    )
+
+
+def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> BlockOptions | None:
+    """How to divide the scenes of `paths` into blocks; None if they are encoded in one piece."""
+    rows = 0
+    if arguments.block is None and arguments.cameras is None:
+        rows = sum(count_rows(path, frame=arguments.frame) for path in paths)
+    if not arguments.block and (arguments.block == 0 or rows <= LARGE_COUNT):
+        for name in ("dask", "work", "resume"):
+            if getattr(arguments, name):
+                arguments.usage_error(
+                    f"--{name} is for large scenes: give --block to encode by blocks"
+                )
+        return None
+    return BlockOptions(
+        block_count=arguments.block or BLOCK_COUNT,
+        workers=arguments.workers,
+        dask=arguments.dask,
+        work=arguments.work,
+        resume=arguments.resume,
+    )
+
+
+def encode_large(
+    paths: Sequence[Path],
+    arguments: argparse.Namespace,
+    options: EncodeOptions,
+    blocks: BlockOptions,
+    rotation: npt.NDArray[np.float64] | None,
+    progress: Report,
+) -> EncodeReport:
+    """Encode the scenes of `paths` by blocks, or in one piece if --crop leaves few Gaussians."""
+    sources = [open_source(path, frame=arguments.frame) for path in paths]
+    source: GaussianSource = JoinedSource(sources) if len(sources) > 1 else sources[0]
+    crop = arguments.crop
+    placed = rotation is not None or arguments.scale or arguments.translate or crop
+    if placed:
+        source = PlacedSource(
+            source,
+            rotation=rotation,
+            scale=arguments.scale or 1.0,
+            translation=arguments.translate or (0.0, 0.0, 0.0),
+            box=None if crop is None else (crop[:3], crop[3:]),
+        )
+    if crop is not None and arguments.block is None:
+        progress("cropping", 0.0)
+        scene = collect(source, LARGE_COUNT)
+        if scene is not None:
+            return encode(scene, arguments.out, options, progress)
+    return encode_by_blocks(
+        source, arguments.out, options, blocks, progress, identity=_identity(paths, arguments)
+    )
+
+
+def _identity(paths: Sequence[Path], arguments: argparse.Namespace) -> str:
+    """What tells whether the input is the same: names, sizes, times of change, placing."""
+    files: list[tuple[str, int, int]] = []
+    for path in paths:
+        folder = path if path.is_dir() else path.parent
+        named = path.is_dir() or path.suffix == ".json"
+        for part in sorted(folder.rglob("*")) if named else [path]:
+            if part.is_file():
+                facts = part.stat()
+                files.append((str(part.resolve()), facts.st_size, facts.st_mtime_ns))
+    placing = [
+        str(getattr(arguments, name)) for name in ("frame", "rotate", "scale", "translate", "crop")
+    ]
+    return json.dumps([files, placing])

@@ -1,0 +1,1 @@
+"""Encoding block by block, for scenes that don't fit in memory, on one machine or many."""

@@ -1,0 +1,156 @@
+"""Puts the chunks of all blocks into one file, by gain per byte over the whole scene.
+
+Only rows of the index are in memory; payloads are copied from the files of the blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.packing import Packed, Step, StoredChunk
+from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
+from exgs.codec.encoding.gains import basis_chunk
+from exgs.codec.encoding.klt import ShTransform
+from exgs.codec.encoding.precedence import Job as OrderedJob
+from exgs.codec.encoding.precedence import best_order
+from exgs.codec.encoding.tiles import TileBoxes
+from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.frame import content_hash
+from exgs.codec.format.header import pack_header
+from exgs.codec.format.packing import PackedIndex, pack_index
+from exgs.codec.format.rows import EMPTY_BOX, Box
+from exgs.scene.files import atomic_write
+
+_OPEN_FILES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """All chunks of a file in order."""
+
+    chunks: list[StoredChunk]
+    basis: bytes  # the payload of the BASIS, whose source is -1
+
+
+def order_chunks(
+    job: Job, coarse: Packed, blocks: Sequence[Packed], transform: ShTransform | None
+) -> Order:
+    """Every chunk by gain per byte, parents before children."""
+    steps: list[Step] = []
+    ordered: list[OrderedJob] = []
+    cells: dict[tuple[int, int], int] = {}  # of the layers before the first of blocks
+    for packed in (coarse, *blocks):
+        start = len(steps)
+        for step in packed.steps:
+            parent = step.parent + start if step.parent is not None else None
+            cell = step.chunks[0]
+            if packed is coarse:
+                cells[cell.layer, cell.tile] = len(steps)
+            elif parent is None and job.first:
+                above = job.plan[job.first].tile_level - job.plan[job.first - 1].tile_level
+                parent = cells[job.first - 1, cell.tile >> above]
+            ordered.append(OrderedJob(step.gain, step.cost, parent))
+            steps.append(step)
+    chunks = [chunk for number in best_order(ordered) for chunk in steps[number].chunks]
+    if transform is None:
+        return Order(chunks, b"")
+    first = next(n for n, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
+    basis = basis_chunk(transform, chunks[first].gain)
+    row = StoredChunk(
+        ChunkKind.BASIS, 0, 0, 0, basis.gain, basis.raw_bytes, basis.packed_bytes, basis.hash, -1, 0
+    )
+    chunks.insert(first, row)
+    return Order(chunks, basis.packed)
+
+
+class SceneBoxes:
+    """The boxes of the tiles of all levels, from those of the blocks."""
+
+    def __init__(self, blocks: Sequence[TileBoxes], level: int) -> None:
+        self._blocks = blocks
+        self._level = level
+        boxes = [block.box(0, 0) for block in blocks]
+        self._above = {level: boxes}
+        for coarser in range(level - 1, -1, -1):
+            below = self._above[coarser + 1]
+            self._above[coarser] = [
+                _around(below[number], below[number + 1]) for number in range(0, len(below), 2)
+            ]
+
+    def box(self, level: int, tile: int) -> Box:
+        """The box of a tile; EMPTY_BOX where it has no Gaussian."""
+        if level <= self._level:
+            return self._above[level][tile]
+        shift = level - self._level
+        return self._blocks[tile >> shift].box(shift, tile & ((1 << shift) - 1))
+
+
+def _around(one: Box, other: Box) -> Box:
+    full = [box for box in (one, other) if box != EMPTY_BOX]
+    if len(full) < 2:
+        return full[0] if full else EMPTY_BOX
+    low = np.clip(np.minimum(one.low, other.low), -MAX_MAGNITUDE, MAX_MAGNITUDE).tolist()
+    high = np.clip(np.maximum(one.high, other.high), -MAX_MAGNITUDE, MAX_MAGNITUDE).tolist()
+    return Box(tuple(low), tuple(high))
+
+
+def index_of(facts: SceneFacts, order: Order, boxes: SceneBoxes) -> PackedIndex:
+    """The index of the file."""
+    return pack_index(facts, order.chunks, boxes.box)
+
+
+def write_file(
+    out: Path, job: Job, index: PackedIndex, order: Order, poster: bytes
+) -> tuple[int, bytes]:
+    """Write the file, and return its length and its scene hash. Raises OSError."""
+    head = pack_header(index.header(len(poster)))
+    with atomic_write(out) as file, Payloads(job, order) as payloads:
+        file.write(head + index.root + poster)
+        start = 0
+        areas = zip([[], *index.pages], [index.root_count, *index.counts], strict=True)
+        for pages, count in areas:
+            for page in pages:
+                file.write(page)
+            for chunk in order.chunks[start : start + count]:
+                file.write(payloads.read(chunk))
+            start += count
+        size = file.tell()
+    return size, hashlib.sha256(head + index.root).digest()[:16]
+
+
+class Payloads:
+    """Reads chunks from the files of their blocks, of which a few are open."""
+
+    def __init__(self, job: Job, order: Order) -> None:
+        self._job = job
+        self._basis = order.basis
+        self._files: dict[int, int] = {}
+
+    def __enter__(self) -> Payloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def read(self, chunk: StoredChunk) -> bytes:
+        """The packed bytes of a chunk. Raises OSError where the file has changed."""
+        if chunk.source < 0:
+            return self._basis
+        if chunk.source not in self._files:
+            if len(self._files) >= _OPEN_FILES:
+                os.close(self._files.pop(next(iter(self._files))))
+            path = self._job.payload_path(chunk.source)
+            self._files[chunk.source] = os.open(path, os.O_RDONLY)
+        data = os.pread(self._files[chunk.source], chunk.packed_bytes, chunk.start)
+        if content_hash(data) != chunk.hash:
+            raise OSError(f"{self._job.payload_path(chunk.source)} has changed; encode again")
+        return data

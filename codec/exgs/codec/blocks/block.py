@@ -1,0 +1,91 @@
+"""Second pass over the blocks: each is encoded like a scene of its own, in its context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exgs.codec.blocks.effort import block_effort
+from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.packing import Packed, store
+from exgs.codec.blocks.plan import block_plan
+from exgs.codec.blocks.scoring import Scored, block_rasterizer
+from exgs.codec.blocks.views import OVERVIEW_SHARE
+from exgs.codec.encoding.gains import jobs_of, states
+from exgs.codec.encoding.klt import ShTransform
+from exgs.codec.encoding.layer_plan import assign_layers
+from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.progressive import gain_views, pack_scene
+from exgs.codec.measuring.picture_error import TileErrors, scaled
+from exgs.codec.measuring.sensitivity import Sensitivity
+from exgs.codec.threads import ahead
+
+_OVERVIEW_WIDTH = 480
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockTransform(ShTransform):
+    """The SH bases of the whole file, for the tiles of one block."""
+
+    block: int = 0
+    block_level: int = 0
+
+    def number(self, tile: int, level: int) -> int:
+        """The number in the file of the basis of a tile of the block."""
+        whole = ShTransform(self.basis, self.analysis)
+        return whole.number((self.block << level) + tile, level + self.block_level)
+
+
+def encode_block(job: Job, number: int) -> None:
+    """Encode a scored block, and keep its chunks and what is to be known of them."""
+    scene = job.spill.block(number)
+    scored: Scored = job.load("scored", number)
+    shares = job.load("shares", 0)[number]
+    plan = block_plan(job.plan, job.first, job.spill.level, len(scene), shares)
+    layer_of = assign_layers(scored.score, scene.means, [layer.leaves for layer in plan])
+    layered = LayeredScene(
+        scene,
+        scored.importance,
+        Sensitivity.of(scored.importance),
+        plan,
+        scored.tiles,
+        scored.fine_tile,
+        layer_of,
+    )
+    transform: ShTransform | None = job.load("transform", 0)
+    if transform is not None:
+        transform = BlockTransform(transform.basis, transform.analysis, number, job.spill.level)
+    rasterizer = block_rasterizer(job, number)
+    effort = block_effort(job.options.quality)
+    results = pack_scene(
+        layered, scored.viewpoints, rasterizer, effort, transform, lambda stage: None
+    )
+
+    books = [
+        (1 - OVERVIEW_SHARE, gain_views(scored.viewpoints, effort)),
+        (OVERVIEW_SHARE * job.blocks, [scaled(c, _OVERVIEW_WIDTH) for c in job.overviews.measured]),
+    ]
+    coarse = job.load("coarse", number)
+    errors = np.zeros((len(plan) + 1, scored.tiles.count))
+    pixels = 0.0
+    for weight, cameras in books:
+        if not cameras:
+            continue
+        book = TileErrors(scene, scored.fine_tile, scored.tiles.count, cameras, rasterizer)
+        for state in ahead(states(plan, results, coarse)):
+            book.add_state(state)
+        errors += weight * book.by_tile()
+        pixels = max(pixels, book.pixels)
+    jobs = jobs_of(plan, results, transform, errors, pixels, scored.tiles.level)
+    steps = store(
+        job,
+        number,
+        jobs,
+        layer=job.first,
+        levels=[layer.tile_level for layer in plan],
+        block=number,
+        gain_factor=1 / job.blocks,
+    )
+    proxies = [sum(len(cell.members) for cell in result.proxies) for result in results]
+    job.save("packed", number, Packed(steps, [layer.leaves for layer in plan], proxies))

@@ -1,0 +1,104 @@
+"""The coarse layers of a large scene: proxies for all of it, from summaries of all blocks.
+
+They are fitted to views of the whole scene and to some views of every block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.packing import Packed, store
+from exgs.codec.blocks.scoring import Found
+from exgs.codec.encoding.encode import EFFORTS
+from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
+from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.progressive import FitPictures, gain_views, training_views
+from exgs.codec.encoding.quantization import layer_precision
+from exgs.codec.encoding.remainder import divide_remainders, pack_remainder
+from exgs.codec.encoding.tiles import TileTree
+from exgs.codec.measuring.importance import measure_importance
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced
+from exgs.codec.measuring.sensitivity import Sensitivity
+from exgs.codec.measuring.viewpoints import viewpoints_of
+from exgs.codec.threads import ahead
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.views.made_up import SceneViews
+
+_MOST_BLOCK_VIEWS = 48  # that coarse layers are fitted to, beside as many of the whole scene
+
+
+def encode_coarse(job: Job, found: list[Found]) -> Packed:
+    """Encode the layers before the first of blocks, and keep what they show of each block."""
+    if not job.first:
+        for number in range(job.blocks):
+            job.save("coarse", number, Gaussians.empty())
+        return Packed([], [], [])
+    summary = Gaussians.concatenate([block.summary.gaussians for block in found])
+    tile = np.concatenate([block.summary.tile for block in found])
+    effort = EFFORTS[job.options.quality]
+    rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
+    made = SceneViews(summary, up=job.up)
+    near = evenly_spaced([camera for block in found for camera in block.cameras], _MOST_BLOCK_VIEWS)
+    seed = 3 * job.options.seed
+    scoring = [*made.views(effort.views, seed), *evenly_spaced(near, effort.views // 2)]
+    training = [*made.views(effort.training_views, seed + 2), *near]
+    viewpoints = viewpoints_of(_mixed(scoring), training, scoring[:1])
+
+    importance = measure_importance(summary, viewpoints.scoring, rasterizer)
+    level = job.plan[job.first].tile_level
+    layers = [replace(layer, proxies=min(layer.proxies, len(summary))) for layer in job.plan]
+    layered = LayeredScene(
+        summary,
+        importance,
+        Sensitivity.of(importance),
+        layers[: job.first + 1],
+        TileTree(level, np.zeros(0, np.int64), np.zeros(0, np.float32)),
+        tile,
+        np.full(len(summary), len(layers)),
+    )
+    clusters = divide_remainders(layered, effort.proxies)
+    fit = FitPictures(summary, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
+    views = training_views(layered, viewpoints.training, rasterizer, effort)
+    precision = layer_precision(len(summary), 0.0, sh=False)
+    results = []
+    for number in range(job.first):
+        cells = pack_remainder(
+            layered,
+            number,
+            clusters[number],
+            Gaussians.empty(),
+            fit.views(0, layers[number].proxies),
+            views,
+            rasterizer,
+            effort.proxies,
+        )
+        results.append(PackedLayer(cells, [], [], {}, precision, []))
+
+    plan = layers[: job.first]
+    book = TileErrors(summary, tile, 1 << level, gain_views(viewpoints, effort), rasterizer)
+    for state in ahead(states(plan, results)):
+        book.add_state(state)
+    jobs = jobs_of(plan, results, None, book.by_tile(), book.pixels, level)
+    steps = store(job, job.blocks, jobs, layer=0, levels=[layer.tile_level for layer in plan])
+    _keep_drawn(job, results[-1])
+    counts = [sum(len(cell.members) for cell in result.proxies) for result in results]
+    return Packed(steps, [0] * job.first, counts)
+
+
+def _mixed(cameras: list[Camera]) -> list[Camera]:
+    """`cameras` in an order in which every second one is a fair part of all."""
+    half = (len(cameras) + 1) // 2
+    return [camera for pair in zip(cameras[:half], cameras[half:], strict=False) for camera in pair]
+
+
+def _keep_drawn(job: Job, last: PackedLayer) -> None:
+    """Keep what a decoder draws of each block after the last coarse layer."""
+    drawn = Gaussians.concatenate([cell.decoded for cell in last.proxies])
+    block = job.spill.tree.locate(drawn.means)
+    for number in range(job.blocks):
+        job.save("coarse", number, drawn.select(block == number))

@@ -1,0 +1,117 @@
+"""What surrounds a block: merged Gaussians of all other blocks, finer where they are near.
+
+They are drawn in front of or behind the block in all pictures but belong to no layer, so that every
+stage of the encoder works on a block as on a scene of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.views import is_exposed
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.rasterizer import (
+    Backprojection,
+    Contributions,
+    Gradients,
+    Impact,
+    Rasterizer,
+    Render,
+)
+
+_NEAR = 0.25  # blocks nearer than this, relative to the diagonal of the own one, are neighbours
+
+
+class ContextRasterizer:
+    """A rasterizer that draws a context beside every scene, and reports on the scene alone.
+
+    In exposed views (see views.py) what is nearer to the eye than the box of the block is left out.
+    """
+
+    def __init__(
+        self,
+        inner: Rasterizer,
+        context: Gaussians,
+        low: npt.NDArray[np.float64],
+        high: npt.NDArray[np.float64],
+    ) -> None:
+        self._inner = inner
+        self._context = context
+        self._low, self._high = low, high
+
+    def render(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        colors: FloatArray | None = None,
+    ) -> Render:
+        """See Rasterizer; with `colors` the scene is drawn alone."""
+        if colors is not None:
+            return self._inner.render(scene, camera, background=background, colors=colors)
+        whole, _ = self._whole(scene, camera)
+        return self._inner.render(whole, camera, background=background)
+
+    def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
+        """See Rasterizer."""
+        whole, first = self._whole(scene, camera)
+        found = self._inner.contributions(whole, camera)
+        return Contributions(
+            found.sum[first:], found.max[first:], found.hits[first:], found.transmittance[first:]
+        )
+
+    def backproject(self, scene: Gaussians, camera: Camera, image: FloatArray) -> Backprojection:
+        """See Rasterizer."""
+        whole, first = self._whole(scene, camera)
+        found = self._inner.backproject(whole, camera, image)
+        return Backprojection(found.sums[first:], found.weights[first:], found.squares[first:])
+
+    def impact(self, scene: Gaussians, camera: Camera) -> Impact:
+        """See Rasterizer."""
+        whole, first = self._whole(scene, camera)
+        found = self._inner.impact(whole, camera)
+        return Impact(found.weights[first:], found.squares[first:], found.removals[first:])
+
+    def render_gradients(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        image_gradient: Callable[[FloatArray], FloatArray],
+        *,
+        first: int = 0,
+    ) -> Gradients:
+        """See Rasterizer."""
+        whole, before = self._whole(scene, camera)
+        return self._inner.render_gradients(whole, camera, image_gradient, first=before + first)
+
+    def _whole(self, scene: Gaussians, camera: Camera) -> tuple[Gaussians, int]:
+        """The context and the scene, and where the scene begins."""
+        eye = np.asarray(camera.position, np.float64)
+        gap = np.linalg.norm(np.maximum(np.maximum(self._low - eye, eye - self._high), 0))
+        context = self._context
+        if gap > 0 and is_exposed(camera):
+            offsets = context.means - eye.astype(np.float32)
+            far = np.einsum("ni,ni->n", offsets, offsets) >= np.float32(gap * gap)
+            context = context.select(far)
+        if not len(context):
+            return scene, 0
+        return Gaussians.concatenate([context, scene]), len(context)
+
+
+def surroundings(job: Job, number: int) -> Gaussians:
+    """The context of a block, from the sketches of all others."""
+    low, high = job.spill.low, job.spill.high
+    gaps = np.maximum(np.maximum(low - high[number], low[number] - high), 0)
+    reach = _NEAR * float(np.linalg.norm(high[number] - low[number]))
+    near = np.linalg.norm(gaps, axis=1) <= reach
+    parts = [Gaussians.empty()]
+    for other in range(job.blocks):
+        if other != number:
+            parts.append(job.load("sketch" if near[other] else "far", other))
+    return Gaussians.concatenate(parts)

@@ -1,0 +1,31 @@
+"""How much time is spent on each block: like that of a scene, with fewer views of each kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exgs.codec.encoding.encode import EFFORTS, Quality
+from exgs.codec.encoding.progressive import Effort
+
+_VIEWS = {"low": 8, "default": 20, "high": 30}
+_FIT_VIEWS = {"low": 4, "default": 8, "high": 20}
+_TRAINING_VIEWS = {"low": 20, "default": 56, "high": 120}
+_GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
+_OVERVIEWS = {"low": 4, "default": 8, "high": 12}
+
+
+def block_effort(quality: Quality) -> Effort:
+    """The effort of one block."""
+    return replace(
+        EFFORTS[quality],
+        views=_VIEWS[quality],
+        fit_views=_FIT_VIEWS[quality],
+        training_views=_TRAINING_VIEWS[quality],
+        gain_views=_GAIN_VIEWS[quality],
+        held_out_views=2 if quality == "high" else 1,
+    )
+
+
+def overview_count(quality: Quality) -> int:
+    """Views of the whole scene that each block is measured on."""
+    return _OVERVIEWS[quality]

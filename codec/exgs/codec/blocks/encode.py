@@ -1,0 +1,302 @@
+"""Encodes a scene of any size as one progressive file, block by block.
+
+Spill the scene into blocks, sketch them, score them, encode the coarse layers and then the blocks,
+order all chunks, measure prefixes, write. Memory is that of a block for each worker, and of the
+summaries of all blocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.blocks.assemble import SceneBoxes, index_of, order_chunks, write_file
+from exgs.codec.blocks.coarse import encode_coarse
+from exgs.codec.blocks.effort import block_effort, overview_count
+from exgs.codec.blocks.job import Job, Spill, remove_tree
+from exgs.codec.blocks.measure import choose_prefixes, keep_prefixes, quality_of
+from exgs.codec.blocks.packing import Packed
+from exgs.codec.blocks.plan import block_level, layer_shares, plan_for_blocks
+from exgs.codec.blocks.scoring import Found
+from exgs.codec.blocks.spill import spill_scene
+from exgs.codec.blocks.views import overviews
+from exgs.codec.blocks.workers import RESULTS, Runner, runner
+from exgs.codec.constants import MAX_BASES, MAX_SCENE_COUNT
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, Progress, Stages, check_texts
+from exgs.codec.encoding.klt import ShTransform, transform_of_moments
+from exgs.codec.encoding.layer_plan import region_level
+from exgs.codec.encoding.poster import draw_poster
+from exgs.codec.errors import SceneError
+from exgs.codec.format.facts import Layer, SceneFacts
+from exgs.codec.format.frame import content_hash
+from exgs.codec.measuring.home_view import Home, find_home, find_up
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.sources.source import GaussianSource
+
+LARGE_COUNT = 5_000_000  # Gaussians; larger scenes are encoded by blocks unless told otherwise
+BLOCK_COUNT = 500_000  # Gaussians of a block, at most about
+
+_SPILL = "spill.pkl"
+_LAYOUT = 1  # of the files in the work folder
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOptions:
+    """How the work is divided.
+
+    Only `block_count`, the number of Gaussians of a block at most, changes the bytes of the file.
+    `workers` are processes of this machine; `dask` is the address of a cluster instead, whose
+    workers must see `work` under the same path. `work` is the folder for files on the way; without
+    one, a folder beside the output. It is deleted at the end, unless the encoder fails. With
+    `resume`, what it holds of the same scene and options is used.
+    """
+
+    block_count: int = BLOCK_COUNT
+    workers: int = 1
+    dask: str | None = None
+    work: Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.block_count < 1 or self.workers < 1:
+            raise ValueError("blocks of 1 Gaussian or more, and 1 worker or more, are needed")
+
+
+def encode_by_blocks(
+    source: GaussianSource,
+    out_path: str | os.PathLike[str],
+    options: EncodeOptions | None = None,
+    blocks: BlockOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    identity: str = "",
+) -> EncodeReport:
+    """Write the scene of `source` to `out_path`; an old file stays until it is done.
+
+    The same scene, options and block size give the same bytes, whatever the workers. `identity`
+    names the content of the source, for `resume`; without it nothing is taken over. Raises as
+    `encode` does; SceneError for cameras, which are not supported here, and for a scene that is
+    too small to be cut; WorkerError.
+    """
+    options, blocks = options or EncodeOptions(), blocks or BlockOptions()
+    out = Path(out_path)
+    _check(source, out, options)
+    plan_for_blocks(source.count, block_level(source.count, blocks.block_count))
+    stages = Stages(progress or (lambda stage, share: None))
+    key = _key(source, options, blocks, identity)
+    with _work_folder(out, blocks, key) as folder, runner(blocks.workers, blocks.dask) as run:
+        job = _spilled(source, folder, options, blocks, stages)
+        job = _prepared(job, run, stages)
+        _run(run, "score", job, stages, "scoring")
+        found: list[Found] = [job.load("found", number) for number in range(job.blocks)]
+        transform = _share(job, found)
+        stages.enter("coarse layers")
+        if not job.has("packed", job.blocks):
+            job.save("packed", job.blocks, encode_coarse(job, found))
+        _run(run, "encode", job, stages, "encoding blocks")
+        return _finish(job, out, found, transform, run, stages)
+
+
+def _finish(
+    job: Job,
+    out: Path,
+    found: list[Found],
+    transform: ShTransform | None,
+    run: Runner,
+    stages: Stages,
+) -> EncodeReport:
+    """Order, measure and write what all blocks have packed."""
+    stages.enter("ordering")
+    packed: list[Packed] = [job.load("packed", number) for number in range(job.blocks)]
+    coarse: Packed = job.load("packed", job.blocks)
+    order = order_chunks(job, coarse, packed, transform)
+    boxes = SceneBoxes([block.boxes for block in found], job.spill.level)
+    summary = Gaussians.concatenate([block.summary.gaussians for block in found])
+    home = _home(job, summary)
+    facts = _facts(job, coarse, packed, home)
+    rasterizer = default_rasterizer(antialiased=facts.antialiased)
+    poster = draw_poster(summary, home.view, home.up, rasterizer)
+    facts = replace(facts, poster_hash=content_hash(poster))
+    del summary, packed
+
+    points = block_effort(job.options.quality).quality_points
+    index = index_of(facts, order, boxes)
+    prefixes = choose_prefixes(facts, index, order, points, len(poster))
+    keep_prefixes(job, prefixes, order)
+    _run(run, "measure", job, stages, "measuring", again=True)
+    measured = [job.load("measured", number) for number in range(job.blocks)]
+    facts = replace(facts, quality=tuple(quality_of(prefixes, measured)))
+
+    stages.enter("writing")
+    file_bytes, scene_hash = write_file(out, job, index_of(facts, order, boxes), order, poster)
+    return EncodeReport(
+        gaussians=job.spill.count,
+        dropped=job.spill.dropped,
+        file_bytes=file_bytes,
+        scene_hash=scene_hash,
+        layers=facts.layers,
+        quality=facts.quality,
+        is_up_known=home.is_up_known,
+        seconds=stages.finish(),
+    )
+
+
+def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(out.parent))
+    check_texts(options, source.facts.crs)
+    if source.count > MAX_SCENE_COUNT:
+        raise SceneError(
+            f"the scene has {source.count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}"
+        )
+    if options.cameras is not None:
+        raise SceneError("cameras can't be given for a scene that is encoded by blocks")
+    if options.score not in (None, "combined", "energy"):
+        raise SceneError(f"blocks can't be ordered by {options.score}")
+
+
+def _key(
+    source: GaussianSource, options: EncodeOptions, blocks: BlockOptions, identity: str
+) -> str:
+    """A hash of everything that the work folder depends on."""
+    settings = {k: v for k, v in asdict(options).items() if k not in ("cameras",)}
+    told = [_LAYOUT, version("exgs"), identity, source.count, settings, blocks.block_count]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _work_folder(out: Path, blocks: BlockOptions, key: str) -> Iterator[Path]:
+    """The work folder, which is deleted once the work is done."""
+    folder = blocks.work or out.absolute().with_name(f"{out.name}.work")
+    note = folder / "key.pkl"
+    if folder.exists():
+        if not note.exists():
+            raise FileExistsError(errno.EEXIST, "not a work folder of an encoder", str(folder))
+        if not blocks.resume or note.read_bytes() != key.encode():
+            remove_tree(folder)
+    folder.mkdir(exist_ok=True)
+    if not note.exists():
+        with atomic_write(note) as file:
+            file.write(key.encode())
+    try:
+        yield folder.resolve()
+    except BaseException:
+        if not (folder / _SPILL).exists():  # nothing to resume from
+            remove_tree(folder)
+        raise
+    remove_tree(folder)
+
+
+def _spilled(
+    source: GaussianSource,
+    folder: Path,
+    options: EncodeOptions,
+    blocks: BlockOptions,
+    stages: Stages,
+) -> Job:
+    """The scene in blocks, and its plan."""
+    stages.enter("reading")
+    kept = folder / _SPILL
+    if kept.exists():
+        spill: Spill = replace(pickle.loads(kept.read_bytes()), folder=folder)
+    else:
+        level = block_level(source.count, blocks.block_count)
+        spill = spill_scene(source, level, folder, stages.report)
+        with atomic_write(kept) as file:
+            pickle.dump(spill, file, protocol=5)
+    plan, first = plan_for_blocks(spill.count, spill.level, proxies=options.proxies)
+    regions = min(region_level(plan), MAX_BASES.bit_length() - 1)
+    if options.score is None and not options.proxies:
+        options = replace(options, score="energy")
+    return Job(folder, spill, tuple(plan), first, regions, options)
+
+
+def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
+    """The job with the views of the whole scene, once all blocks are sketched."""
+    _run(run, "sketch", job, stages, "sketching")
+    sketches = Gaussians.concatenate([job.load("sketch", n) for n in range(job.blocks)])
+    up = job.options.up or find_up(sketches)
+    return replace(
+        job, up=up, overviews=overviews(sketches, up, overview_count(job.options.quality))
+    )
+
+
+def _share(job: Job, found: list[Found]) -> ShTransform | None:
+    """Keep what all blocks have in common: SH bases, and shares of the layers."""
+    removal = sum(block.removal for block in found)
+    energy = sum(block.energy for block in found)
+    factors = [
+        0.5 * (block.removal / max(removal, 1e-30) + block.energy / max(energy, 1e-30))
+        for block in found
+    ]
+    shares = layer_shares(job.plan, [block.histogram for block in found], factors)
+    job.save("shares", 0, shares)
+    transform = None
+    if job.spill.facts.gaussians.sh_degree:
+        own = 1 << max(job.region_level - job.spill.level, 0)
+        together = 1 << max(job.spill.level - job.region_level, 0)  # blocks with one basis
+        sums = []
+        for name in ("moments", "seen", "seen_energy"):
+            values = np.stack([getattr(block, name) for block in found])
+            flat = values.reshape(job.blocks * own, *values.shape[2:])
+            sums.append(flat.reshape(-1, together, *flat.shape[1:]).sum(axis=1))
+        moments, seen, weights = sums
+        seen = seen / np.maximum(weights, 1e-300)[:, None, None]
+        transform = transform_of_moments(moments, seen)
+    job.save("transform", 0, transform)
+    return transform
+
+
+def _run(
+    run: Runner, step: str, job: Job, stages: Stages, stage: str, *, again: bool = False
+) -> None:
+    """Run a step of all blocks for which it is not done."""
+    stages.enter(stage)
+    result = RESULTS[step]
+    numbers = [n for n in range(job.blocks) if again or not job.has(result, n)]
+    run.run(step, job, numbers, stages.report)
+
+
+def _home(job: Job, summary: Gaussians) -> Home:
+    options, origin = job.options, job.spill.facts.origin
+    if options.home is None:
+        return find_home(summary, up=options.up, antialiased=job.spill.facts.antialiased)
+    x, y, z = (a - b for a, b in zip(options.home.eye, origin, strict=True))
+    return Home(replace(options.home, eye=(x, y, z)), job.up)
+
+
+def _facts(job: Job, coarse: Packed, blocks: list[Packed], home: Home) -> SceneFacts:
+    options, known = job.options, job.spill.facts
+    leaves = coarse.leaves + np.sum([block.leaves for block in blocks], axis=0).tolist()
+    proxies = coarse.proxies + np.sum([block.proxies for block in blocks], axis=0).tolist()
+    layers = tuple(
+        Layer(layer.tile_level, leaf_count, proxy_count, layer.amplification)
+        for layer, leaf_count, proxy_count in zip(job.plan, leaves, proxies, strict=True)
+    )
+    return SceneFacts(
+        name=options.name,
+        credit=options.credit,
+        license=options.license,
+        encoder=f"exgs {version('exgs')}",
+        leaf_count=job.spill.count,
+        sh_degree=known.gaussians.sh_degree,
+        up=home.up,
+        layers=layers,
+        quality=(),
+        home=home.view,
+        antialiased=known.antialiased,
+        origin=known.origin,
+        crs=known.crs,
+    )

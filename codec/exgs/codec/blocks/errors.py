@@ -1,0 +1,9 @@
+"""Errors of encoding by blocks."""
+
+from __future__ import annotations
+
+from exgs.codec.errors import ExgsError
+
+
+class WorkerError(ExgsError):
+    """Workers can't be had, or die again and again."""

@@ -1,0 +1,138 @@
+"""The job of encoding one large scene: values that every worker gets, and the folder of its files.
+
+All steps of a block are functions of a job and the number of the block, and leave files in the
+folder. So they may run anywhere where the folder is, in any order, and again after a failure.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from exgs.codec.encoding.encode import EncodeOptions
+from exgs.codec.encoding.layer_plan import LayerPlan
+from exgs.codec.encoding.tiles import TileTree
+from exgs.scene.camera import Camera
+from exgs.scene.files import atomic_write
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene, Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spill:
+    """A scene on disk, cut into blocks: one file for each tile of a level."""
+
+    folder: Path
+    tree: TileTree  # its finest tiles are the blocks
+    counts: tuple[int, ...]  # Gaussians of each block
+    low: npt.NDArray[np.float64]  # [B, 3] bounds of most of each block
+    high: npt.NDArray[np.float64]  # [B, 3]
+    facts: Scene  # no Gaussians
+    dropped: int
+
+    @property
+    def count(self) -> int:
+        """Gaussians of the scene."""
+        return sum(self.counts)
+
+    @property
+    def level(self) -> int:
+        """The tile level of the blocks."""
+        return self.tree.level
+
+    def block(self, number: int) -> Gaussians:
+        """The Gaussians of a block."""
+        k = self.facts.gaussians.shN.shape[1]
+        rows = np.fromfile(block_path(self.folder, number), "<f4").reshape(-1, 14 + 3 * k)
+        parts = np.split(rows.astype(np.float32), (3, 7, 10, 11, 14), axis=1)
+        means, quats, scales, opacities, sh0, rest = parts
+        return Gaussians(means, quats, scales, opacities[:, 0], sh0, rest.reshape(-1, k, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Overviews:
+    """Views of the whole scene."""
+
+    measured: tuple[Camera, ...]  # for importance and gains
+    fitted: tuple[Camera, ...]  # for distillation and colour fits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Everything that the steps of an encoding share."""
+
+    folder: Path
+    spill: Spill
+    plan: tuple[LayerPlan, ...]  # of the whole scene
+    first: int  # the first layer that is encoded block by block
+    region_level: int  # level of the tiles that have an SH basis each
+    options: EncodeOptions
+    up: Vector = (0.0, -1.0, 0.0)
+    overviews: Overviews = Overviews((), ())
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks."""
+        return len(self.spill.counts)
+
+    @property
+    def tile_level(self) -> int:
+        """The level of the finest tiles."""
+        return self.plan[-1].tile_level
+
+    def save(self, step: str, number: int, value: Any) -> None:
+        """Keep what a step of a block has found."""
+        path = self._path(step, number)
+        path.parent.mkdir(exist_ok=True)
+        with atomic_write(path) as file:
+            pickle.dump(value, file, protocol=5)
+
+    def load(self, step: str, number: int) -> Any:
+        """What `save` has kept. The folder holds files of this program only."""
+        with self._path(step, number).open("rb") as file:
+            return pickle.load(file)
+
+    def has(self, step: str, number: int) -> bool:
+        """Whether a step of a block is done."""
+        return self._path(step, number).exists()
+
+    def payload_path(self, number: int) -> Path:
+        """The file with the chunks of a block; the coarse layers have the number of blocks."""
+        return self.folder / "chunks" / f"{number:05d}.bin"
+
+    def _path(self, step: str, number: int) -> Path:
+        return self.folder / step / f"{number:05d}.pkl"
+
+
+def block_path(folder: Path, number: int) -> Path:
+    """The file with the Gaussians of a block."""
+    return folder / "blocks" / f"{number:05d}.f32"
+
+
+def rows_of(part: Gaussians) -> npt.NDArray[np.float32]:
+    """One row of little-endian numbers for each Gaussian."""
+    columns = (
+        part.means,
+        part.quats,
+        part.scales,
+        part.opacities[:, None],
+        part.sh0,
+        part.shN.reshape(len(part), -1),
+    )
+    return np.concatenate(columns, axis=1).astype("<f4", copy=False)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a work folder with the files that this package has made, and nothing else."""
+    for sub in sorted(path for path in folder.glob("*") if path.is_dir()):
+        for path in sub.glob("*.*"):
+            path.unlink()
+        sub.rmdir()
+    for path in folder.glob("*.pkl"):
+        path.unlink()
+    folder.rmdir()

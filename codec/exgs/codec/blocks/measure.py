@@ -1,0 +1,140 @@
+"""The rate-quality table of a large scene, measured block by block.
+
+Every block draws its own part of each prefix, in its context, from a view that no stage was fitted
+to. Surroundings are the same in both pictures, so that each block's error counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exgs.codec.blocks.assemble import Order, Payloads
+from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.packing import StoredChunk
+from exgs.codec.blocks.scoring import Scored, block_rasterizer
+from exgs.codec.decoding.build import SceneBuilder
+from exgs.codec.format.facts import QualityPoint, SceneFacts
+from exgs.codec.format.packing import PackedIndex
+from exgs.codec.format.rows import ChunkRef
+from exgs.scene.metrics import ssim
+
+_GROWTH = 1.6  # bytes from one point to the next, at least
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefixes:
+    """What is measured: prefixes of a file, as numbers of chunks."""
+
+    facts: SceneFacts
+    counts: tuple[int, ...]  # chunks in each prefix
+    body_bytes: tuple[int, ...]  # of each prefix, behind the root index
+    basis: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockErrors:
+    """Squared error and SSIM of one block at each prefix."""
+
+    error: tuple[float, ...]
+    ssim: tuple[float, ...]
+
+
+def choose_prefixes(
+    facts: SceneFacts, index: PackedIndex, order: Order, points: int, poster_bytes: int
+) -> Prefixes:
+    """About `points` prefixes, with the first chunk and the last."""
+    ends = _ends(index, order, poster_bytes)
+    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / max(points - 1, 1)))
+    chosen = [0]
+    for number, end in enumerate(ends):
+        if end >= ends[chosen[-1]] * growth:
+            chosen.append(number)
+    if chosen[-1] != len(ends) - 1:
+        chosen.append(len(ends) - 1)
+    return Prefixes(
+        facts,
+        tuple(number + 1 for number in chosen),
+        tuple(ends[number] for number in chosen),
+        order.basis,
+    )
+
+
+def _ends(index: PackedIndex, order: Order, poster_bytes: int) -> list[int]:
+    """Where each chunk ends, counted from the end of the root index."""
+    ends = []
+    at, start = poster_bytes, 0
+    areas = zip([[], *index.pages], [index.root_count, *index.counts], strict=True)
+    for pages, count in areas:
+        at += sum(map(len, pages))
+        for chunk in order.chunks[start : start + count]:
+            at += chunk.packed_bytes
+            ends.append(at)
+        start += count
+    return ends
+
+
+def keep_prefixes(job: Job, prefixes: Prefixes, order: Order) -> None:
+    """Give every block the chunks that it needs to measure itself, with their place in the file."""
+    shared: list[tuple[int, StoredChunk]] = []
+    own: list[list[tuple[int, StoredChunk]]] = [[] for _ in range(job.blocks)]
+    for place, chunk in enumerate(order.chunks):
+        (own[chunk.source] if 0 <= chunk.source < job.blocks else shared).append((place, chunk))
+    job.save("prefixes", 0, prefixes)
+    for number, rows in enumerate(own):
+        job.save("rows", number, sorted([*shared, *rows], key=lambda item: item[0]))
+
+
+def measure_block(job: Job, number: int) -> None:
+    """Measure the prefixes in the held-out views of a block."""
+    prefixes: Prefixes = job.load("prefixes", 0)
+    rows: list[tuple[int, StoredChunk]] = job.load("rows", number)
+    scored: Scored = job.load("scored", number)
+    scene = job.spill.block(number)
+    rasterizer = block_rasterizer(job, number)
+    cameras = scored.viewpoints.held_out
+    references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
+    builder = SceneBuilder(prefixes.facts)
+    refs = [_ref(place, chunk) for place, chunk in rows]
+    builder.learn(refs)
+    errors, likeness = [], []
+    done = 0
+    with Payloads(job, Order([], prefixes.basis)) as payloads:
+        for count in prefixes.counts:
+            while done < len(rows) and rows[done][0] < count:
+                builder.add(refs[done], payloads.read(rows[done][1]), verified=True)
+                done += 1
+            drawn = builder.drawn().gaussians
+            drawn = drawn.select(job.spill.tree.locate(drawn.means) == number)
+            pictures = [np.clip(rasterizer.render(drawn, c).rgb, 0, 1) for c in cameras]
+            pairs = list(zip(pictures, references, strict=True))
+            errors.append(float(np.mean([np.mean((p - r) ** 2) for p, r in pairs])))
+            likeness.append(float(np.mean([ssim(p, r) for p, r in pairs])))
+    job.save("measured", number, BlockErrors(tuple(errors), tuple(likeness)))
+
+
+def quality_of(prefixes: Prefixes, blocks: Sequence[BlockErrors]) -> list[QualityPoint]:
+    """The table: PSNR of the mean squared error over all blocks, and their mean SSIM."""
+    errors = np.mean([block.error for block in blocks], axis=0)
+    likeness = np.mean([block.ssim for block in blocks], axis=0)
+    return [
+        QualityPoint(end, float(-10 * np.log10(max(error, 1e-12))), float(structure))
+        for end, error, structure in zip(prefixes.body_bytes, errors, likeness, strict=True)
+    ]
+
+
+def _ref(place: int, chunk: StoredChunk) -> ChunkRef:
+    return ChunkRef(
+        place,
+        chunk.kind,
+        chunk.layer,
+        chunk.tile,
+        chunk.count,
+        chunk.raw_bytes,
+        chunk.packed_bytes,
+        chunk.gain,
+        chunk.hash,
+        place,
+    )

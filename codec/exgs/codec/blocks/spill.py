@@ -1,0 +1,101 @@
+"""Cuts a scene into blocks on disk: the tiles of one level, with about equally many Gaussians.
+
+Cuts come from a sample of the positions. One more pass appends every row to the file of its block,
+in the order of the source.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from exgs.codec.blocks.job import Spill, block_path, rows_of
+from exgs.codec.encoding.tiles import build_tiles
+from exgs.codec.errors import SceneError
+from exgs.codec.measuring.home_view import VISIBLE_OPACITY
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.repair import require_sound
+from exgs.scene.sources.source import GaussianSource, sample
+from exgs.scene.transform import rebased
+
+_SAMPLE = 1 << 19  # positions for the cuts
+_PART_ROWS = 1 << 17  # read at once
+_BUFFER_BYTES = 1 << 18  # of each block's file
+_BOUNDS = (2, 98)  # percentiles that bound most of a block
+
+
+def spill_scene(
+    source: GaussianSource,
+    level: int,
+    folder: Path,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Spill:
+    """Cut `source` into 2^level blocks in `folder`. Memory is that of the sample and one part.
+
+    Gaussians too faint to be drawn are left out. Raises SceneError where nothing is left or a block
+    is empty; OSError.
+    """
+    chosen = sample(source, _SAMPLE)
+    if not len(chosen):
+        raise SceneError(f"{source.name}: the scene has no Gaussian that can be seen")
+    facts = rebased(replace(source.facts, gaussians=chosen))
+    tree = build_tiles(facts.gaussians.means, level)
+    shift = np.array(source.facts.origin) - np.array(facts.origin)
+    (folder / "blocks").mkdir(parents=True, exist_ok=True)
+    counts = np.zeros(tree.count, np.int64)
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(block_path(folder, n).open("wb", buffering=_BUFFER_BYTES))
+            for n in range(tree.count)
+        ]
+        for start in range(0, source.count, _PART_ROWS):
+            part = source.rows(start, min(start + _PART_ROWS, source.count))
+            part = _prepared(part, shift, source.name)
+            block = tree.locate(part.means)
+            order = np.argsort(block, kind="stable")
+            rows = rows_of(part.select(order))
+            ends = np.cumsum(np.bincount(block, minlength=tree.count))
+            for number, piece in enumerate(np.split(rows, ends[:-1])):
+                if len(piece):
+                    files[number].write(piece.tobytes())
+                    counts[number] += len(piece)
+            progress(min(start + _PART_ROWS, source.count) / source.count)
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+    source.finish()
+    if not counts.all():
+        raise SceneError(
+            f"{source.name}: {np.count_nonzero(counts == 0)} of {len(counts)} blocks are empty:"
+            " choose larger blocks"
+        )
+    degree = source.facts.gaussians.sh_degree
+    bare = replace(facts, gaussians=Gaussians.empty(degree))
+    spill = Spill(
+        folder,
+        tree,
+        tuple(counts.tolist()),
+        np.empty((tree.count, 3)),
+        np.empty((tree.count, 3)),
+        bare,
+        source.count - int(counts.sum()),
+    )
+    for number in range(tree.count):
+        means = spill.block(number).means
+        spill.low[number], spill.high[number] = np.percentile(means, _BOUNDS, axis=0)
+    return spill
+
+
+def _prepared(part: Gaussians, shift: np.ndarray, name: str) -> Gaussians:
+    """The Gaussians of a part that can be drawn, relative to the origin of the file."""
+    part = part.select(part.opacities >= VISIBLE_OPACITY)
+    if not len(part):
+        return part
+    if shift.any():
+        part = replace(part, means=(part.means + shift).astype(np.float32))
+    return require_sound(part, name)

@@ -1,0 +1,136 @@
+"""Views of a block: from near, as of a scene of its own, and from farther away.
+
+Views of the whole scene are added where importance and gains are measured. So all of a scene is
+seen from near and far, whatever its size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from exgs.codec.blocks.job import Job, Overviews
+from exgs.codec.encoding.progressive import Effort
+from exgs.codec.measuring.picture_error import evenly_spaced, zoomed
+from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
+from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera, look_at, pinhole
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.views.made_up import SceneViews
+
+OVERVIEW_SHARE = 1 / 2  # of all views of a scene; the others stand near one block each
+_FITTED = 3  # overviews to fit to, for each that is measured on
+_EXPOSED = "exposed"
+_EXPOSED_SHARE = 4  # one view in so many shows the block with nothing in front of it
+_AROUND = 0.5  # margin of the neighbourhood, relative to the block's diagonal
+_CANDIDATES = 3
+_PROBE_WIDTH, _PROBE_HEIGHT = 64, 36
+_TRAINING = 2  # number of this set of views
+_FAR_SHARE = 4  # one view in so many stands farther away
+_FAR = (1.5, 4.0)  # distance of these, relative to the block's diagonal
+_ELEVATIONS_DEG = (10.0, 50.0)
+_WIDTH, _HEIGHT, _FOV_Y_DEG = 640, 360, 50.0
+
+
+def block_viewpoints(
+    job: Job, number: int, scene: Gaussians, context: Gaussians, effort: Effort
+) -> Viewpoints:
+    """The viewpoints of a block whose Gaussians are `scene`, in its `context`.
+
+    Most are views of its neighbourhood in which much of the block is seen. In the others nothing
+    hides it, so that all of it is seen from somewhere.
+    """
+    seed = 3 * (job.options.seed * job.blocks + number)
+    alone = SceneViews(scene, up=job.up)
+    around = _Neighbourhood(job, number, context)
+    sets = []
+    for kind, count in enumerate((effort.views, effort.held_out_views, effort.training_views)):
+        far, bare = count // _FAR_SHARE, count // _EXPOSED_SHARE
+        exposed = _named(alone.views(bare, seed + kind), _EXPOSED)
+        near = _interleaved(around.views(count - far - bare, seed + kind), exposed)
+        if kind == _TRAINING:
+            near = [zoomed(camera, TRAINING_ZOOM) for camera in near]
+        away = _far_views(job, number, far, seed + kind)
+        sets.append(_interleaved(near, away))
+    scoring, held_out, training = sets
+    over = list(job.overviews.fitted)
+    whole = viewpoints_of(scoring, [*training, *over], held_out)
+    few = evenly_spaced(over, max(len(whole.fit) // 2, 1))
+    return replace(whole, fit=[*whole.fit, *few])
+
+
+def overviews(sketch: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
+    """Views of the whole scene, of which `sketch` are merged Gaussians."""
+    made = SceneViews(sketch, up=up)
+    measured, fitted = made.views(count, 0), made.views(_FITTED * count, 2)
+    return Overviews(_named(measured, "overview"), _named(fitted, "overview"))
+
+
+def is_exposed(camera: Camera) -> bool:
+    """Whether nothing may hide the block in a view."""
+    return camera.name.startswith(_EXPOSED)
+
+
+def _named(cameras: Sequence[Camera], name: str) -> tuple[Camera, ...]:
+    return tuple(replace(camera, name=f"{name} {i}") for i, camera in enumerate(cameras))
+
+
+def _interleaved(many: Sequence[Camera], few: Sequence[Camera]) -> list[Camera]:
+    """Both in one sequence, evenly mixed: stages take every second or fourth camera."""
+    placed = [(float(i), 0, camera) for i, camera in enumerate(many)]
+    step = (len(many) + 1) / max(len(few), 1)
+    placed += [((i + 0.5) * step, 1, camera) for i, camera in enumerate(few)]
+    return [camera for _, _, camera in sorted(placed, key=lambda entry: entry[:2])]
+
+
+class _Neighbourhood:
+    """A block and what lies around it, both merged to few Gaussians."""
+
+    def __init__(self, job: Job, number: int, context: Gaussians) -> None:
+        low, high = job.spill.low[number], job.spill.high[number]
+        margin = _AROUND * float(np.linalg.norm(high - low))
+        within = np.all((context.means > low - margin) & (context.means < high + margin), axis=1)
+        sketch: Gaussians = job.load("sketch", number)
+        self._whole = Gaussians.concatenate([sketch, context.select(within)])
+        self._is_own = np.zeros((len(self._whole), 3), np.float32)
+        self._is_own[: len(sketch)] = 1
+        self._made = SceneViews(self._whole, up=job.up)
+        self._rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
+
+    def views(self, count: int, seed: int) -> list[Camera]:
+        """Views in which much of the picture shows the block: the best third of those made."""
+        made = self._made.views(_CANDIDATES * count, seed)
+        shares = [self._share(camera) for camera in made]
+        best = np.sort(np.argsort(-np.array(shares), kind="stable")[:count])
+        return [made[i] for i in best]
+
+    def _share(self, camera: Camera) -> float:
+        """The share of a small picture that shows the block."""
+        small = camera.resized(_PROBE_WIDTH, _PROBE_HEIGHT)
+        picture = self._rasterizer.render(self._whole, small, colors=self._is_own).rgb
+        return float(picture.mean())
+
+
+def _far_views(job: Job, number: int, count: int, seed: int) -> list[Camera]:
+    """Views of a block from outside, in all directions above the horizon."""
+    rng = np.random.default_rng((seed, 7))
+    low, high = job.spill.low[number], job.spill.high[number]
+    centre, size = (low + high) / 2, float(np.linalg.norm(high - low))
+    up = np.asarray(job.up, np.float64)
+    east = np.cross(up, np.roll(up, 1))
+    east /= np.linalg.norm(east)
+    north = np.cross(east, up)
+    start = rng.random()
+    cameras = []
+    for place in range(count):
+        azimuth = 2 * math.pi * (start + place * 0.618034)
+        elevation = math.radians(rng.uniform(*_ELEVATIONS_DEG))
+        distance = size * _FAR[0] * (_FAR[1] / _FAR[0]) ** rng.random()
+        level = math.cos(azimuth) * east + math.sin(azimuth) * north
+        toward = math.cos(elevation) * level + math.sin(elevation) * up
+        K = pinhole(_WIDTH, _HEIGHT, _FOV_Y_DEG)
+        cameras.append(look_at(centre + distance * toward, centre, up, K, _WIDTH, _HEIGHT))
+    return cameras

@@ -1,0 +1,67 @@
+"""The interface of sources: a scene's facts, the number of its rows, and rows by range."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
+
+
+class GaussianSource(Protocol):
+    """A scene that is read by ranges of rows.
+
+    Rows that can't be drawn are left out of what `rows` returns, and values are repaired, as the
+    reader of the format does.
+    """
+
+    name: str
+    count: int  # rows, with those that `rows` will leave out
+    facts: Scene  # no Gaussians; SH degree, origin, mode and CRS
+
+    def rows(self, start: int, stop: int) -> Gaussians:
+        """The Gaussians of the rows from `start` to `stop`, relative to the origin of `facts`.
+
+        Memory is that of these rows and a constant. Rising ranges are the fastest. Raises
+        SceneError, OSError.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Say in a SceneWarning what was repaired in all rows so far, if anything was."""
+        ...
+
+
+class MemorySource:
+    """A scene in memory as a source."""
+
+    def __init__(self, name: str, scene: Scene) -> None:
+        self.name = name
+        self.count = len(scene)
+        self.facts = empty_scene(scene)
+        self._gaussians = scene.gaussians
+
+    def rows(self, start: int, stop: int) -> Gaussians:
+        """See GaussianSource."""
+        return self._gaussians.select(slice(start, stop))
+
+    def finish(self) -> None:
+        """See GaussianSource."""
+
+
+def empty_scene(scene: Scene) -> Scene:
+    """`scene` without its Gaussians."""
+    empty = Gaussians.empty(scene.gaussians.sh_degree)
+    return Scene(empty, scene.antialiased, scene.origin, scene.crs)
+
+
+def sample(source: GaussianSource, count: int, ranges: int = 4096) -> Gaussians:
+    """About `count` Gaussians of a source, from ranges of rows that are spread evenly over it."""
+    if source.count <= count:
+        return source.rows(0, source.count)
+    length = max(count // ranges, 1)
+    starts = np.linspace(0, source.count - length, ranges).astype(np.int64)
+    parts = [source.rows(int(start), int(start) + length) for start in starts]
+    return Gaussians.concatenate(parts)

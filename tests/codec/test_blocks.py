@@ -1,0 +1,261 @@
+"""Encoding by blocks: complete, the same whatever the workers, resumable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exgs.codec.blocks import encode as blocks_encode
+from exgs.codec.blocks import plan, workers
+from exgs.codec.blocks.encode import BlockOptions, encode_by_blocks
+from exgs.codec.blocks.errors import WorkerError
+from exgs.codec.blocks.spill import spill_scene
+from exgs.codec.decoding.decode import decode, open_scene, verify
+from exgs.codec.decoding.source import ExgsSource
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport
+from exgs.codec.errors import SceneError
+from exgs.scene.gaussians import Gaussians
+from exgs.scene.scene import Scene
+from exgs.scene.sources.source import MemorySource
+from tests.codec.encoding import ball, ring
+
+COUNT = 3200
+OPTIONS = EncodeOptions(quality="low", views=2, name="ball")
+
+
+def source(scene: Gaussians | None = None) -> MemorySource:
+    return MemorySource("ball", Scene(scene or ball(COUNT)))
+
+
+def encode(
+    out: Path, progress: Callable[[str, float], None] | None = None, **settings: Any
+) -> EncodeReport:
+    options = BlockOptions(**{"block_count": 900, "work": out.with_suffix(".work"), **settings})
+    return encode_by_blocks(source(), out, OPTIONS, options, progress, identity="ball")
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EncodeReport]:
+    """A scene that was encoded in one process, block after block."""
+    out = tmp_path_factory.mktemp("blocks") / "whole.exgs"
+    return out, encode(out)
+
+
+def test_a_file_of_blocks_is_sound_and_holds_every_gaussian(
+    encoded: tuple[Path, EncodeReport],
+) -> None:
+    path, report = encoded
+    verify(path)
+    assert report.gaussians == COUNT
+    assert len(decode(path).gaussians) == COUNT
+    assert not path.with_suffix(".work").exists()
+
+
+def test_decoded_gaussians_are_those_of_the_scene(encoded: tuple[Path, EncodeReport]) -> None:
+    scene, drawn = ball(COUNT), decode(encoded[0]).gaussians
+    # Each decoded Gaussian has one of the scene near it, and no two have the same.
+    offsets = drawn.means[:, None, :] - scene.means[None, :, :]
+    distance = np.linalg.norm(offsets, axis=2)
+    nearest = distance.argmin(axis=1)
+    size = scene.scales.max(axis=1)[nearest]
+    assert np.median(distance.min(axis=1) / size) < 0.1
+    assert len(np.unique(nearest)) > 0.98 * COUNT
+
+
+def test_every_prefix_is_a_scene_and_better_than_the_first(
+    encoded: tuple[Path, EncodeReport],
+) -> None:
+    path, report = encoded
+    assert len(report.quality) >= 4
+    psnr = [point.psnr_db for point in report.quality]
+    assert psnr[-1] > psnr[0] + 8
+    assert min(psnr[1:]) > psnr[0] + 2  # of two views to fit to, more can't be asked
+    file = open_scene(path)
+    for share in (0.3, 0.6, 0.9):
+        assert len(decode(path, max_bytes=int(share * file.file_bytes)).gaussians)
+
+
+def test_layers_hold_coarse_proxies_of_the_whole_scene_first(
+    encoded: tuple[Path, EncodeReport],
+) -> None:
+    layers = encoded[1].layers
+    assert layers[0].tile_level == 0
+    assert layers[0].proxy_count
+    assert all(layer.tile_level >= 2 for layer in layers if layer.leaf_count)
+
+
+def test_workers_do_not_change_the_file(encoded: tuple[Path, EncodeReport], tmp_path: Path) -> None:
+    encode(tmp_path / "two.exgs", workers=2)
+    assert (tmp_path / "two.exgs").read_bytes() == encoded[0].read_bytes()
+
+
+def test_a_killed_worker_costs_its_block_only(
+    encoded: tuple[Path, EncodeReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    start = workers.Processes._start
+
+    def watched(self: workers.Processes) -> Any:
+        worker = start(self)
+        started.append(worker.process.pid)
+        return worker
+
+    monkeypatch.setattr(workers.Processes, "_start", watched)
+
+    def kill_one(stage: str, share: float) -> None:
+        if stage == "encoding blocks" and share == 0 and len(started) == 2:
+            threading.Timer(0.5, os.kill, (started[0], signal.SIGKILL)).start()
+
+    encode(tmp_path / "killed.exgs", kill_one, workers=2)
+    assert len(started) == 3
+    assert (tmp_path / "killed.exgs").read_bytes() == encoded[0].read_bytes()
+
+
+def test_a_block_that_ends_every_worker_ends_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(workers.STEPS, "sketch", "tests.codec.test_blocks:end_the_process")
+    pool = workers.Processes(1)
+    monkeypatch.setattr(workers, "_work", end_the_process)
+    try:
+        with pytest.raises(WorkerError, match="block 0 has ended 3 processes"):
+            pool.run("sketch", None, [0], lambda share: None)
+    finally:
+        pool.close()
+
+
+def end_the_process(*_: object) -> None:
+    os._exit(9)
+
+
+class Interrupted(Exception):
+    """Stands for Ctrl-C."""
+
+
+def test_an_interrupted_encode_goes_on(
+    encoded: tuple[Path, EncodeReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "resumed.exgs"
+
+    def interrupt(stage: str, share: float) -> None:
+        if stage == "encoding blocks" and share >= 0.5:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        encode(out, interrupt)
+    assert not out.exists()
+    steps: list[tuple[str, int]] = []
+    run_step = workers.run_step
+
+    def counted(step: str, job: Any, number: int) -> None:
+        steps.append((step, number))
+        run_step(step, job, number)
+
+    monkeypatch.setattr(workers, "run_step", counted)
+    encode(out, resume=True)
+    assert [step for step, _ in steps if step != "measure"] == ["encode", "encode"]
+    assert out.read_bytes() == encoded[0].read_bytes()
+
+
+def test_resume_takes_nothing_over_from_other_options(tmp_path: Path) -> None:
+    blocks = BlockOptions(work=tmp_path / "work", resume=True)
+    found = []
+    for name in ("a", "a", "b"):
+        key = blocks_encode._key(source(), replace(OPTIONS, name=name), blocks, "x")
+        with (
+            pytest.raises(Interrupted),
+            blocks_encode._work_folder(tmp_path / "out.exgs", blocks, key) as folder,
+        ):
+            found.append((folder / "spill.pkl").exists())
+            (folder / "spill.pkl").write_bytes(b"")
+            raise Interrupted
+    assert found == [False, True, False]
+
+
+def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out.exgs"
+    mine = out.with_suffix(".work")
+    mine.mkdir()
+    (mine / "letter.txt").write_text("keep me")
+    with pytest.raises(FileExistsError):
+        encode(out)
+    assert (mine / "letter.txt").read_text() == "keep me"
+
+
+def test_blocks_hold_each_row_once(tmp_path: Path) -> None:
+    scene = ball(5000, sh_degree=2)
+    spill = spill_scene(source(scene), 3, tmp_path)
+    parts = [spill.block(number) for number in range(8)]
+    assert sum(map(len, parts)) == 5000
+    assert max(map(len, parts)) < 1.2 * min(map(len, parts))
+    whole = Gaussians.concatenate(parts)
+    order = np.lexsort(whole.means.T)
+    expected = scene.select(np.lexsort(scene.means.T))
+    for field in fields(Gaussians):
+        assert np.array_equal(getattr(whole, field.name)[order], getattr(expected, field.name))
+
+
+def test_an_exgs_file_is_a_source(encoded: tuple[Path, EncodeReport]) -> None:
+    found = ExgsSource(encoded[0])
+    assert found.count == COUNT
+    parts = [found.rows(start, start + 700) for start in range(0, COUNT, 700)]
+    drawn = decode(encoded[0]).gaussians
+    whole = Gaussians.concatenate(parts)
+    for field in fields(Gaussians):
+        assert np.array_equal(getattr(whole, field.name), getattr(drawn, field.name))
+
+
+@pytest.mark.parametrize("count", [6_000_000, 30_000_000, 100_000_000])
+def test_every_large_scene_has_a_plan(count: int) -> None:
+    level = plan.block_level(count, 500_000)
+    layers, first = plan.plan_for_blocks(count, level)
+    assert count / (1 << level) <= 550_000
+    assert 0 < first < len(layers)
+    assert all(layer.tile_level < level for layer in layers[:first])
+    assert not any(layer.leaves for layer in layers[:first])
+    assert layers[0].proxies <= 2600
+    assert plan.summary_count(layers, first) <= 600_000
+
+
+def test_shares_of_blocks_follow_their_scores() -> None:
+    layers, _ = plan.plan_for_blocks(100_000, 1)
+    rng = np.random.default_rng(0)
+    scores = [rng.random(50_000), 0.25 * rng.random(50_000)]
+    histograms = [plan.score_histogram(values) for values in scores]
+    shares = plan.layer_shares(layers, histograms, [1.0, 1.0])
+    assert shares.shape == (2, len(layers))
+    assert (np.diff(shares, axis=1) >= 0).all()
+    assert (shares[:, -1] == 1).all()
+    leaves = next(number for number, layer in enumerate(layers) if layer.leaves)
+    assert shares[0, leaves] > 1.5 * shares[1, leaves] > 0
+
+
+def test_few_gaussians_are_not_cut(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="too few for"):
+        encode_by_blocks(
+            source(ball(100)), tmp_path / "x.exgs", OPTIONS, BlockOptions(block_count=30)
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_cameras_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="cameras"):
+        encode_by_blocks(source(), tmp_path / "x.exgs", replace(OPTIONS, cameras=ring()))
+
+
+def test_a_cluster_gives_the_same_file(encoded: tuple[Path, EncodeReport], tmp_path: Path) -> None:
+    """As README shows it, with the scheduler and both workers on this machine."""
+    distributed = pytest.importorskip("distributed", reason="the extra lab is not installed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        encode(tmp_path / "cluster.exgs", dask=cluster.scheduler_address)
+    assert (tmp_path / "cluster.exgs").read_bytes() == encoded[0].read_bytes()
