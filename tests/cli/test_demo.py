@@ -34,7 +34,5 @@ def test_the_demo_leaves_a_scene_its_cameras_and_what_was_on_the_screen(
     assert names == {"sample.ply", "sample.exgs", "cameras.json", "contact.png", "frames"}
     assert len(read_cameras(folder / "cameras.json").cameras) == 40
     assert "last byte after" in said.out
-    stages = said.err.splitlines()
-    assert [stages.count(stage) for stage in ("scoring", "measuring", "writing")] == [1, 1, 1]
     count = 4 + len(list((folder / "frames").iterdir()))
-    assert f"wrote {count} files in {folder}" in stages[-1]
+    assert f"wrote {count} files in {folder}" in said.err.splitlines()[-1]

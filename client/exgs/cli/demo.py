@@ -20,6 +20,7 @@ from pathlib import Path
 from exgs.cli.extras import require
 from exgs.cli.output import Output, format_bytes, format_db
 from exgs.cli.outputs import add_overwrite, check_folder
+from exgs.cli.progress import ENCODING, STREAMING
 from exgs.cli.view import fixed_view
 from exgs.client.link import parse_link
 from exgs.codec.encoding.encode import EncodeOptions, encode
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     scene = _make(folder / "sample.ply", output)
     write_cameras(folder / "cameras.json", sample_cameras(_CAMERAS))
     _encode(scene, folder, output)
-    with output.progress() as progress, _server(folder) as address:
+    with output.progress(STREAMING) as progress, _server(folder) as address:
         report = stream(
             f"ws://{address}/scenes/sample/stream",
             frames,
@@ -105,7 +106,7 @@ def _encode(scene: Gaussians, folder: Path, output: Output) -> None:
     start_s = time.perf_counter()
     path = folder / "sample.exgs"
     output.note("encoding takes a minute or two")
-    with output.progress(aloud=True) as progress:
+    with output.progress(ENCODING) as progress:
         encode(scene, path, EncodeOptions(name="sample"), progress)
     size, before = path.stat().st_size, (folder / "sample.ply").stat().st_size
     output.result(

@@ -24,6 +24,7 @@ from exgs.cli.inputs import local_file, require_extension, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
+from exgs.cli.progress import ENCODING
 from exgs.cli.scene_inputs import load_cameras
 from exgs.cli.view import home_argument, home_of, up_direction
 from exgs.codec.encoding.encode import EncodeOptions, encode
@@ -137,7 +138,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         home=home_of(arguments.home) if arguments.home else None,
         up=arguments.up,
     )
-    with output.progress() as progress, ExitStack() as inputs_here:
+    with output.progress(ENCODING) as progress, ExitStack() as inputs_here:
         paths = [inputs_here.enter_context(local_file(n, report=progress)) for n in names]
         input_bytes = sum(map(_input_bytes, paths))
         blocks = wanted_blocks(paths, arguments)

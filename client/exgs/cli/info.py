@@ -121,6 +121,7 @@ def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Out
     output.table(columns, rows)
     if facts.quality:
         output.result("")
+        output.result("quality against the source scene, from held-out views of the encoder:")
         output.table(
             ["first bytes", "PSNR (dB)", "SSIM"],
             [

@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 def _run(arguments: argparse.Namespace, output: Output) -> None:
     output.subject = str(arguments.experiment)
-    with output.progress(aloud=True) as report:
+    with output.progress() as report:
         sweep = run_sweep(
             arguments.experiment,
             arguments.out,

@@ -1,7 +1,7 @@
 """The output of commands: results on stdout, everything else on stderr.
 
-Progress is shown only on a terminal. A command that writes files ends with one line: the files,
-their size, the time and the peak memory.
+Progress is a bar on a terminal, and a line now and then elsewhere. A command that writes files
+ends with one line: the files, their size, the time and the peak memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+
+from exgs.cli.progress import Job
 
 Report = Callable[[str, float], None]  # (stage, fraction done in [0, 1])
 
@@ -134,35 +136,40 @@ class Output:
         return {"time_s": round(self.elapsed_s, 3), "peak_memory_bytes": peak_memory_bytes()}
 
     @contextmanager
-    def progress(self, *, aloud: bool = False) -> Iterator[Report]:
-        """Show a progress bar: call the yielded function with stage and fraction.
+    def progress(self, shares: Mapping[str, float] | None = None) -> Iterator[Report]:
+        """Show how far the whole command is: call the yielded function with stage and fraction.
 
-        Without a terminal nothing is printed, or with `aloud` each stage once.
+        `shares` are those of the stages in its time. A terminal gets a bar with the time left,
+        anything else a line every ten seconds.
         """
-        if self.quiet or not self._tty or not sys.stderr.isatty():
-            yield self._say_once() if aloud else lambda stage, fraction: None
+        job = Job(shares or {}, time.perf_counter())
+        if self.quiet:
+            yield lambda stage, fraction: None
+            return
+        if not self._tty or not sys.stderr.isatty():
+
+            def say(stage: str, fraction: float) -> None:
+                line = job.line(stage, fraction, time.perf_counter())
+                if line is not None:
+                    self.note(line)
+
+            yield say
             return
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[standing]}"),
             console=Console(file=sys.stderr),
             transient=True,
         )
         with bar:
-            task = bar.add_task("", total=1.0)
-            yield lambda stage, fraction: bar.update(task, description=stage, completed=fraction)
+            task = bar.add_task("", total=1.0, standing="")
 
-    def _say_once(self) -> Report:
-        said = set[str]()
+            def show(stage: str, fraction: float) -> None:
+                at = job.reached(stage, fraction, time.perf_counter())
+                bar.update(task, description=stage, completed=at.fraction, standing=at.text)
 
-        def report(stage: str, _fraction: float) -> None:
-            if stage not in said:
-                said.add(stage)
-                self.note(stage)
-
-        return report
+            yield show
 
 
 def format_bytes(size: float) -> str:

@@ -167,7 +167,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     if has_proxies:
         output.note(LEFT_ALONE)
     rasterizer = default_rasterizer()
-    with output.progress(aloud=True) as progress:
+    with output.progress() as progress:
 
         def begin(number: int) -> None:
             text = f"measuring the first {format_bytes(budgets[number])}"

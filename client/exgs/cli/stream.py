@@ -13,6 +13,7 @@ from exgs.cli.extras import require
 from exgs.cli.inputs import local_file, require_scene
 from exgs.cli.output import Output, format_bytes, format_db, json_db
 from exgs.cli.outputs import add_overwrite, check_folder
+from exgs.cli.progress import STREAMING
 from exgs.cli.urls import trusted
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
@@ -88,8 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fade",
         type=_change,
         metavar="C",
-        help="fade in arriving chunks: with a static camera, no frame differs from the one before"
-        " by more than C (RMS, white is 1; 0.02 is hardly visible); adds frames",
+        help="fade in arriving chunks over more frames, so that with a static camera none differs"
+        " from the one before by more than C (RMS, white is 1; 0.02 is hardly visible); results"
+        " say what has been received, and what is shown of it",
     )
     parser.add_argument(
         "--seed",
@@ -136,7 +138,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         seed=arguments.seed,
         tls=trusted(),
     )
-    with output.progress() as progress:
+    with output.progress(STREAMING) as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
     if painter is not None and report.facts.has_proxies:
         output.note(LEFT_ALONE)
@@ -144,7 +146,14 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.json({"url": arguments.url, **as_json(report), **output.costs()})
         return
     output.table(*step_table(report))
-    written = f"{len(report.rows)} frames, quality.csv and quality.png in {arguments.out}"
+    against = arguments.reference or "the full scene"
+    views = f"the cameras of {arguments.cameras}" if arguments.cameras else "the home view"
+    output.result(f"PSNR and SSIM are against {against}, from {views}.")
+    painted = sum(row.is_painted for row in report.rows)
+    written = f"{len(report.rows) - painted} frames"
+    if painted:
+        written += f", {painted} of them painted as well"
+    written += f", quality.csv and quality.png in {arguments.out}"
     output.done(*report.files, what=written)
 
 
@@ -165,6 +174,9 @@ def as_json(report: StreamReport) -> dict[str, Any]:
                 "psnr_db": json_db(row.psnr_db),
                 "ssim": round(row.ssim, 4),
                 "file": row.frame,
+                "shown_bytes": row.shown_bytes,
+                "painted": row.is_painted,
+                "shown": row.is_shown,
             }
             for row in report.rows
         ],
@@ -173,16 +185,21 @@ def as_json(report: StreamReport) -> dict[str, Any]:
 
 def step_table(report: StreamReport) -> tuple[list[str], list[list[str]]]:
     """A table of bytes and quality at each complete layer."""
-    columns = ["shown", "after", "received", "PSNR (dB)", "SSIM", "frame"]
-    last = report.rows[-1]
+    shown = [row for row in report.rows if row.is_shown]
+    last = shown[-1]
+    fades = any(row.shown_bytes != row.received_bytes for row in shown)
+    columns = ["complete", "after", "received", "PSNR (dB)", "SSIM", "frame"]
+    if fades:
+        columns.insert(3, "shown")
     rows = []
-    for row in layer_steps(report.rows):
+    for row in layer_steps(shown):
         label = "the last frame" if row is last else f"layer {row.layer}"
+        sizes = [row.received_bytes, *([row.shown_bytes] if fades else [])]
         rows.append(
             [
                 label,
                 f"{row.time_s:.2f} s",
-                format_bytes(row.received_bytes),
+                *map(format_bytes, sizes),
                 format_db(row.psnr_db),
                 f"{row.ssim:.3f}",
                 row.frame,

@@ -1,9 +1,12 @@
 """Measures the quality of each frame after the run, so that measuring does not slow it down.
 
-quality.csv has one row per frame: `time_s` (seconds from the start of connecting until the frame
-was ready), `bytes` (received when its drawing began, without TCP and HTTP headers), `layer`
-(highest complete layer, -1 before the first), `psnr_db` and `ssim` of the stored 8-bit picture
-against the full scene from the same camera ("inf" for equal pictures), `frame` (file name).
+quality.csv has one row per picture, in the order in which they were ready: `time_s` (seconds from
+the start of connecting until then), `bytes` (received when its drawing began, without TCP and HTTP
+headers), `layer` (highest complete layer, -1 before the first), `psnr_db` and `ssim` of the stored
+8-bit picture against the full scene from the same camera ("inf" for equal pictures), `frame` (file
+name), `shown_bytes` (received bytes that the picture shows completely: fewer than `bytes` while
+they fade in), `kind` (raw or painted), `shown` (0 for a painted picture that came after a newer raw
+one, 1 for all others).
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from exgs.scene.metrics import psnr, ssim
 from exgs.scene.pictures import Pixels, read_png, to_pixels
 from exgs.scene.rasterizer import Rasterizer
 
-_BLUE, _GREEN = "#1f6feb", "#2da44e"
+_BLUE, _GREEN, _ORANGE = "#1f6feb", "#2da44e", "#e36209"
 _LABEL_ROOM = 0.035  # of the axis, between the labels of two layers
 
-COLUMNS = ("time_s", "bytes", "layer", "psnr_db", "ssim", "frame")
+COLUMNS = ("time_s", "bytes", "layer", "psnr_db", "ssim", "frame", "shown_bytes", "kind", "shown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class QualityRow:
     psnr_db: float
     ssim: float
     frame: str
+    shown_bytes: int
+    is_painted: bool = False
+    is_shown: bool = True
 
     def cells(self) -> tuple[str, ...]:
         """The cells as text, in the order of COLUMNS."""
@@ -55,6 +61,9 @@ class QualityRow:
             f"{self.psnr_db:.2f}",
             f"{self.ssim:.4f}",
             self.frame,
+            str(self.shown_bytes),
+            "painted" if self.is_painted else "raw",
+            str(int(self.is_shown)),
         )
 
 
@@ -83,6 +92,9 @@ def measure_frames(
                 psnr(shown, wanted),
                 ssim(shown, wanted),
                 frame.path.name,
+                frame.shown_bytes,
+                frame.is_painted,
+                frame.is_shown,
             )
         )
         progress((number + 1) / len(frames))
@@ -127,6 +139,8 @@ def write_csv(path: Path, rows: Sequence[QualityRow]) -> None:
 def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
     """Draw quality.png: PSNR over time and over bytes, with a mark at each complete layer.
 
+    The curve is that of the pictures on the screen; dots are painted pictures, also stale ones.
+
     Frames that equal the reference have no finite PSNR. They are drawn as a band on the right.
     `title` may be any text; characters that the font lacks are drawn as boxes.
     """
@@ -141,12 +155,19 @@ def plot(path: Path, rows: Sequence[QualityRow], title: str) -> None:
         (axes[0], "seconds since connecting", lambda row: row.time_s),
         (axes[1], f"received, {unit}", lambda row: row.received_bytes / unit_bytes),
     )
+    shown = [row for row in rows if row.is_shown]
+    painted = [row for row in rows if row.is_painted and math.isfinite(row.psnr_db)]
     for axis, label, place in sides:
-        _draw_curve(axis, rows, place)
+        _draw_curve(axis, shown, place)
+        if painted:
+            places = [place(row) for row in painted]
+            axis.plot(
+                places, [row.psnr_db for row in painted], "o", color=_ORANGE, ms=4, label="painted"
+            )
         axis.set_xlabel(label)
         axis.grid(axis="y", alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("PSNR against the full scene, dB")
+    axes[0].set_ylabel("PSNR against the full scene, dB,\nfrom the camera of each frame")
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:  # beside the title, so that it covers no curve
         figure.legend(handles, labels, loc="upper right", fontsize=8, frameon=False)

@@ -1,16 +1,17 @@
 """Draws each update of a scene and writes the frames.
 
-A slow painter runs on its own thread: the raw frame is written first, and the painted one replaces
-it unless a newer frame arrives before. Only one of the two threads draws at a time, since
-rasterizers are not thread-safe. If the change per frame is limited, additional frames fade from one
-state to the next.
+A slow painter runs on its own thread. A frame is written raw first. Its painted version is a file
+of its own, which takes its place on the screen unless a newer frame has come by then. The painter
+always takes the newest frame next, and paints the last one at the end. Only one of the two threads
+draws at a time, since rasterizers are not thread-safe. If the change per frame is limited,
+additional frames fade from one state to the next.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,11 @@ class Frame:
     camera: Camera
     time_s: float  # when it was ready, from the start of connecting
     received_bytes: int  # at the start of its drawing
+    shown_bytes: int  # received bytes that it shows completely; fewer while a fade goes on
     layer: int
     complete: bool
+    is_painted: bool = False  # by a painter with a thread of its own
+    is_shown: bool = True  # False if it was painted after a newer frame had come
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +61,9 @@ class _State:
 class Screen:
     """Writes frame_0000.png, frame_0001.png, …, one or more per call of `show`.
 
-    `clock` returns the seconds since the start of connecting. `on_first` is called before the first
-    frame is written, `on_frame` after each. `most_change` limits the change by arriving chunks from
-    frame to frame; see `crossfade`.
+    The painted version of frame_0003.png is painted_0003.png. `clock` returns the seconds since the
+    start of connecting. `on_first` is called before the first frame is written, `on_frame` after
+    each. `most_change` limits the change by arriving chunks from frame to frame; see `crossfade`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Screen:
         on_frame: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.frames: list[Frame] = []
+        self.painted: list[Frame] = []  # by a painter with a thread of its own
         self._rasterizer = rasterizer
         self._choose_camera = choose_camera
         self._folder = folder
@@ -146,14 +151,22 @@ class Screen:
             self._on_first()
         path = self._folder / f"frame_{len(self.frames):04d}.png"
         _write_frame(path, image)
-        if self._worker is not None and shown is state:
-            self._paint_later(self._worker, state, camera, path)
-        frame = Frame(path, camera, time_s, state.received_bytes, shown.layer, shown.complete)
+        frame = Frame(
+            path,
+            camera,
+            time_s,
+            state.received_bytes,
+            shown.received_bytes,
+            shown.layer,
+            shown.complete,
+        )
         self.frames.append(frame)
+        if self._worker is not None and shown is state:
+            self._paint_later(self._worker, state, frame)
         self._on_frame(frame)
 
-    def _paint_later(self, worker: PaintWorker, state: _State, camera: Camera, path: Path) -> None:
-        """Paint the frame at `path` on the painter's thread and replace it."""
+    def _paint_later(self, worker: PaintWorker, state: _State, frame: Frame) -> None:
+        """Paint a frame on the painter's thread, and keep the picture beside the raw one."""
         if is_complete(state.drawn, state.facts):
             worker.drop()
             return
@@ -162,13 +175,19 @@ class Screen:
             drawn, facts = state.drawn, state.facts
             prepare_to_look(drawn, facts, spread=self._spreads)  # while frames are drawn
             with self._drawing:
-                return look_at_scene(self._rasterizer, drawn, facts, camera, spread=self._spreads)
+                return look_at_scene(
+                    self._rasterizer, drawn, facts, frame.camera, spread=self._spreads
+                )
 
-        def replace_frame(painted: FloatArray, confidence: Confidence) -> None:
-            image = over_background(painted, confidence, self._background)
-            _write_frame(path, image)
+        def keep_painted(painted: FloatArray, confidence: Confidence) -> None:
+            path = self._folder / frame.path.name.replace("frame", "painted")
+            _write_frame(path, over_background(painted, confidence, self._background))
+            is_newest = frame is self.frames[-1]
+            self.painted.append(
+                replace(frame, path=path, time_s=self._clock(), is_painted=True, is_shown=is_newest)
+            )
 
-        worker.submit(look, replace_frame)
+        worker.submit(look, keep_painted)
 
 
 def _write_frame(path: Path, image: FloatArray) -> None:

@@ -29,7 +29,12 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-RESULTS = ("frame_*.png", "quality.csv", "quality.png")  # globs of the files that a run writes
+RESULTS = (
+    "frame_*.png",
+    "painted_*.png",
+    "quality.csv",
+    "quality.png",
+)  # globs of the files that a run writes
 
 _TICK_S = 0.1  # between updates of the progress
 
@@ -190,8 +195,9 @@ class _Run:
             raise StreamError(
                 f"{self._received_bytes} bytes hold no picture yet; allow more of them"
             )
+        frames = sorted([*screen.frames, *screen.painted], key=lambda frame: frame.time_s)
         rows = measure_frames(
-            screen.frames,
+            frames,
             self._options.reference or last.gaussians,
             self._rasterizer,
             background=self._options.background,
@@ -209,7 +215,7 @@ class _Run:
             received_s=self._received_s,
             reconnections=self._reconnections,
             rows=rows,
-            files=[*(frame.path for frame in screen.frames), table, curve],
+            files=[*(frame.path for frame in frames), table, curve],
         )
 
     def _share(self) -> float:

@@ -1,0 +1,86 @@
+"""How far a whole command is, and how long it will take: a policy that is told the time.
+
+The stages of a command take about the same shares of its time for every scene. From these shares
+and the fraction of the current stage follows the fraction of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_EARLY = 0.03  # of the job: before that the time left is not estimated
+_LINES_S = 10.0  # between two lines where there is no terminal
+
+# Shares of the time of commands, by stage, in the order of the stages.
+ENCODING: Mapping[str, float] = {
+    "fetching": 1,
+    "reading": 1,
+    "scoring": 9,
+    "layering": 1,
+    "quantizing": 12,
+    "clustering": 2,
+    "proxies of layer 0": 22,
+    "proxies of layer 1": 16,
+    "proxies of layer 2": 12,
+    "proxies of layer 3": 10,
+    "ordering": 6,
+    "measuring": 10,
+    "writing": 1,
+}
+STREAMING: Mapping[str, float] = {"receiving": 2, "measuring": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job is."""
+
+    stage: str
+    fraction: float  # of the whole job, in [0, 1]
+    left_s: float | None  # estimated; None while that is too early
+
+    @property
+    def text(self) -> str:
+        """As text: percent and time left."""
+        left = "" if self.left_s is None else f", about {duration(self.left_s)} left"
+        return f"{self.fraction:.0%}{left}"
+
+
+class Job:
+    """A job of several stages, begun at `start_s`. Without `shares` it has one stage at a time."""
+
+    def __init__(self, shares: Mapping[str, float], start_s: float) -> None:
+        self._shares = shares
+        self._start_s = start_s
+        self._line_s = start_s
+        self._fraction = 0.0
+
+    def reached(self, stage: str, fraction: float, now_s: float) -> Standing:
+        """The standing of the job when `stage` is done to `fraction`. It never goes back."""
+        if stage in self._shares:
+            names = list(self._shares)
+            before = sum(self._shares[name] for name in names[: names.index(stage)])
+            done = before + self._shares[stage] * fraction
+            self._fraction = max(self._fraction, done / sum(self._shares.values()))
+        elif not self._shares:
+            self._fraction = fraction
+        left_s = None
+        if self._fraction >= _EARLY:
+            left_s = (now_s - self._start_s) * (1 - self._fraction) / self._fraction
+        return Standing(stage, self._fraction, left_s)
+
+    def line(self, stage: str, fraction: float, now_s: float) -> str | None:
+        """A line for a log, every ten seconds; None in between."""
+        standing = self.reached(stage, fraction, now_s)
+        if now_s - self._line_s < _LINES_S:
+            return None
+        self._line_s = now_s
+        return f"{stage}: {standing.text}"
+
+
+def duration(seconds: float) -> str:
+    """A time in one or two units, as in 40 s, 3 min, 2 h 5 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
