@@ -59,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "eval",
         help="measure the painters none, fill and gauss at several budgets",
         description="Measure the painters none, fill and gauss on the first bytes of a file: PSNR,"
-        " SSIM and FLIP against the whole scene, PSNR inside the mask, and flicker.",
+        " SSIM, FLIP and ST-LPIPS against the whole scene, PSNR inside the mask, and flicker. In"
+        " files with proxies the best unsharp mask is measured as well.",
     )
-    measure.add_argument("file", metavar="FILE.exgs", type=Path, help="a file without proxies")
+    measure.add_argument("file", metavar="FILE.exgs", type=Path, help="the file")
     measure.add_argument(
         "--reference",
         metavar="FILE.ply",
@@ -214,7 +215,8 @@ def write_rows(path: Path, rows: list[PaintedQuality]) -> None:
 
 def table(rows: list[PaintedQuality]) -> tuple[list[str], list[list[str]]]:
     """The figures as cells of a table."""
-    columns = ["first", "painter", "PSNR", "SSIM", "FLIP", "in mask", "mask", "flicker"]
+    columns = ["first", "painter", "PSNR", "SSIM", "FLIP", "ST-LPIPS"]
+    columns += ["in mask", "mask", "flicker"]
     cells = [
         [
             format_bytes(row.budget_bytes),
@@ -222,6 +224,7 @@ def table(rows: list[PaintedQuality]) -> tuple[list[str], list[list[str]]]:
             f"{row.psnr_db:.2f}",
             f"{row.ssim:.4f}",
             _number(row.flip, 4),
+            _number(row.stlpips, 4),
             _number(row.masked_psnr_db, 2),
             f"{row.masked_share:.0%}",
             _number(row.flicker, 5),

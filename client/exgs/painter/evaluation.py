@@ -1,7 +1,8 @@
 """Measures painters: picture quality per byte budget, over whole pictures and inside the mask.
 
 Painted pictures are compared with pictures of the whole scene. The mask consists of the pixels
-where the gate is more than half open.
+where the gate is more than half open. For files with proxies, the best unsharp mask is measured as
+well, if ST-LPIPS is there to choose it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from exgs.painter.confidence import Confidence, look_at_scene
 from exgs.painter.flicker import flicker
 from exgs.painter.inputs import gate
 from exgs.painter.interface import Painter
+from exgs.painter.unsharp import best_unsharp
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import Mask, psnr, ssim
 from exgs.scene.rasterizer import Rasterizer, Render
+
+Meter = Callable[[FloatArray], float]  # the distance of a picture from a fixed target
 
 _MASKED = 0.5
 _PSNR_LIMIT_DB = 60.0  # PSNR of equal pictures, so that means are finite
@@ -34,8 +38,8 @@ _PSNR_LIMIT_DB = 60.0  # PSNR of equal pictures, so that means are finite
 class PaintedQuality:
     """Means over the views.
 
-    NaN: FLIP if flip-evaluator is not installed, figures of the mask if no view has a mask, flicker
-    if no walk was given.
+    NaN: FLIP if flip-evaluator is not installed, ST-LPIPS if stlpips-pytorch or torch is not,
+    figures of the mask if no view has a mask, flicker if no walk was given.
     """
 
     budget_bytes: int
@@ -46,6 +50,7 @@ class PaintedQuality:
     masked_psnr_db: float
     masked_share: float  # share of the pixels in the mask
     flicker: float  # mean change between pictures after warping by depth, [0, 1]
+    stlpips: float  # perceptual distance with AlexNet features
 
 
 COLUMNS = tuple(field.name for field in fields(PaintedQuality))
@@ -69,6 +74,7 @@ def evaluate(
     facts = read_facts(path)
     targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
     steps = [rasterizer.render(reference, camera) for camera in walk]
+    meters = stlpips_meters(targets)
     spread = any(painter is not None and painter.spreads for painter in painters.values())
     rows = []
     for number, budget in enumerate(budgets):
@@ -81,8 +87,12 @@ def evaluate(
         views = [look(camera) for camera in cameras]
         path_views = [look(camera) for camera in walk]
         whole = is_complete(drawn, facts)
-        for name, named in painters.items():
-            painter = None if whole else named
+        measured = {name: None if whole else painter for name, painter in painters.items()}
+        if meters is not None and facts.has_proxies and not whole:
+            raw = [_shown(None, *view) for view in views]
+            mask = best_unsharp(raw, targets, meters)
+            measured[f"unsharp {mask.radius:g} px {mask.amount:.0%}"] = mask
+        for name, painter in measured.items():
             shown = [_shown(painter, *view) for view in views]
             figures = [
                 _figures(picture, target, gate(confidence) > _MASKED)
@@ -91,10 +101,26 @@ def evaluate(
             moving = [_shown(painter, *view) for view in path_views]
             change = flicker(moving, [step.depth for step in steps], walk) if walk else np.nan
             psnr_db, ssim_, flip, masked, share = _means(figures)
+            far = [meter(image) for meter, image in zip(meters or (), shown, strict=bool(meters))]
+            looks = float(np.mean(far)) if far else float("nan")
             rows.append(
-                PaintedQuality(budget, name, psnr_db, ssim_, flip, masked, share, float(change))
+                PaintedQuality(
+                    budget, name, psnr_db, ssim_, flip, masked, share, float(change), looks
+                )
             )
     return rows
+
+
+def stlpips_meters(targets: Sequence[FloatArray]) -> list[Meter] | None:
+    """Functions that return the ST-LPIPS of a picture for each target; None if it can't be had."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from exgs.painter.stlpips import StLpips, StLpipsMeter, stlpips_weights
+
+    if stlpips_weights() is None:
+        return None
+    metric = StLpips()
+    return [StLpipsMeter(metric, target) for target in targets]
 
 
 def _shown(painter: Painter | None, render: Render, confidence: Confidence) -> FloatArray:
