@@ -1,4 +1,4 @@
-"""What several tests need."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # A shell lets what it starts in the background ignore interrupts, and children inherit that: tests
 # of interrupts want none of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Processor time is shared with other tests, so examples may take any time.
+settings.register_profile("exgs", deadline=None)
+settings.load_profile("exgs")
 
 
 @pytest.fixture(scope="session")

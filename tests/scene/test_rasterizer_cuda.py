@@ -16,7 +16,7 @@ from exgs.scene import cuda
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.rasterizer import CpuRasterizer
-from exgs.scene.cuda import CudaRasterizer, blending_weights, light_behind
+from exgs.scene.cuda import CudaRasterizer, blending_weights, sum_behind
 from exgs.scene.gaussians import SH_C0, Gaussians
 from exgs.scene.metrics import psnr
 from tests.scene import twin
@@ -261,9 +261,9 @@ def test_gradients_come_back_for_the_free_gaussians_alone(standin, cpu, first):
 
 def test_what_lies_behind_is_the_rest_of_the_pixel():
     light = torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0]], dtype=torch.float64).expand(-1, 3)
-    behind = light_behind(light, torch.tensor([3, 3, 3, 7, 8]))
+    behind = sum_behind(light, torch.tensor([3, 3, 3, 7, 8]))
     assert behind[:, 0].tolist() == [6, 4, 0, 0, 0]
-    assert light_behind(light[:0], torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
+    assert sum_behind(light[:0], torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
 
 
 def test_pictures_come_back_in_the_shapes_of_the_interface(standin, cpu):

@@ -284,7 +284,7 @@ def test_the_token_is_required(root: Path) -> None:
 
 
 def test_an_empty_token_is_no_token(root: Path) -> None:
-    with pytest.raises(ValueError, match="empty token"):
+    with pytest.raises(ValueError, match="token is empty"):
         ServerConfig(root, token="")
 
 

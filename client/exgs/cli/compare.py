@@ -1,4 +1,4 @@
-"""`exgs compare`: how much one scene looks like another, from the same cameras."""
+"""`exgs compare`: PSNR and SSIM of pictures of one scene against another, from the same cameras."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ _VIEWS = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("first", metavar="A", help=f".exgs, {SCENE_FORMATS}; or its http(s) URL")
-    parser.add_argument("second", metavar="B", help="the scene to hold it against")
+    parser.add_argument("second", metavar="B", help="the reference scene")
     parser.add_argument(
         "--cameras",
         metavar="FILE",
-        help="a camera file, its URL, or a folder of COLMAP (default: views made up of B)",
+        help="a camera file, its URL, or a folder of COLMAP (default: generated views of B)",
     )
     parser.add_argument(
         "--views",
         type=positive,
         default=_VIEWS,
         metavar="N",
-        help=f"as many cameras, evenly chosen (default: {_VIEWS})",
+        help=f"number of cameras, evenly spaced (default: {_VIEWS})",
     )
     parser.add_argument(
-        "--max-bytes", type=byte_size, metavar="N", help="only the first N bytes of A, an .exgs"
+        "--max-bytes",
+        type=byte_size,
+        metavar="N",
+        help="only the first N bytes of A, an .exgs file",
     )
     add_frame(parser)
     add_size(parser)
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         require_any_scene(name)
     check_frame(arguments, arguments.first, arguments.second)
     if arguments.max_bytes is not None and extension(arguments.first) != ".exgs":
-        arguments.usage_error("--max-bytes is for .exgs files; other formats have no order")
+        arguments.usage_error("--max-bytes is for .exgs files only")
     with output.progress() as progress:
         first = load_scene(
             arguments.first, progress, max_bytes=arguments.max_bytes, frame=arguments.frame
@@ -101,7 +104,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _cameras(arguments: argparse.Namespace, scene: Scene) -> tuple[list[Camera], str]:
-    """Cameras in the source's frame, and where they come from."""
+    """Cameras in the frame of the source, and a text about their origin."""
     size: tuple[int, int] = arguments.size
     if arguments.cameras is None:
         made = synthesise_views(scene.gaussians, arguments.views, width=size[0], height=size[1])

@@ -1,6 +1,6 @@
 """`exgs completion`: a script that completes commands, options and file names in a shell.
 
-It is made of what the commands themselves declare, so it can't fall behind them.
+It is generated from the argument parsers of the commands.
 """
 
 from __future__ import annotations

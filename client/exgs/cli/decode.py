@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="decode the first N bytes, with proxies; units as in 500kB",
     )
     part.add_argument(
-        "--max-layer", type=count, metavar="L", help="layers 0 to L, with the proxies of layer L"
+        "--max-layer",
+        type=count,
+        metavar="L",
+        help="decode layers 0 to L, with the proxies of layer L",
     )
     add_overwrite(parser)
     add_ca(parser)

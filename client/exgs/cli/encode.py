@@ -32,7 +32,7 @@ from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.scene import Scene
 from exgs.scene.transform import cropped, joined, transformed
 
-_DESCRIBING = (".json", ".lcc")  # endings of files that describe a scene of several files
+_DESCRIBING = (".json", ".lcc")  # extensions of files that describe a scene of several files
 _PARTS = (*_DESCRIBING, ".webp", ".sog", ".bin")
 
 

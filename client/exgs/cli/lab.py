@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         help="simulate all sessions of an experiment",
         description="Simulate all sessions of an experiment: scenes x links x viewers x policies x"
-        " seeds. Goes on where it was stopped.",
+        " seeds. Continues an interrupted run.",
     )
     run.add_argument(
         "experiment",
         metavar="EXPERIMENT.toml",
         type=Path,
-        help="as those in bench/experiments; docs/laboratory.md explains them",
+        help="an experiment file, see docs/laboratory.md; examples are in bench/experiments",
     )
     run.add_argument(
         "-o", "--out", metavar="OUT", type=Path, required=True, help="folder for the results"
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plot.add_argument("out", metavar="OUT", type=Path, help="folder of a run")
     compare = verbs.add_parser(
         "compare",
-        help="say which differences of two runs are significant",
+        help="test the differences of two runs for significance",
         description="Compare two runs, or two policies of one, session by session, and say which"
         " differences are significant.",
     )

@@ -25,7 +25,7 @@ from exgs.scene.scene import Scene
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedScene:
-    """What there is to draw, and what the file says where it is an .exgs."""
+    """The Gaussians to draw, and the facts of an .exgs file."""
 
     scene: Scene
     drawn: DrawnScene
@@ -33,7 +33,7 @@ class LoadedScene:
 
 
 def require_any_scene(name: str) -> None:
-    """Raises InputError where `name` ends like no scene."""
+    """Raise InputError if the extension of `name` is not that of a scene."""
     require_scene(name, ".exgs", *READABLE)
 
 
@@ -42,7 +42,7 @@ def load_scene(
 ) -> LoadedScene:
     """The scene of a file or URL, or of the first `max_bytes` of an .exgs file.
 
-    Raises InputError where these hold no picture, FormatError, SceneError, OSError.
+    Raises InputError if these contain no Gaussians, FormatError, SceneError, OSError.
     """
     if extension(name) == ".exgs":
         with local_file(name, max_bytes=max_bytes, report=report) as path:
@@ -58,7 +58,7 @@ def load_scene(
 def decode_picture(
     path: Path, name: str, max_bytes: int | None = None, max_layer: int | None = None
 ) -> DrawnScene:
-    """`decode`, where it gives something to draw; raises InputError where it does not."""
+    """Call `decode`; raise InputError if the result has no Gaussians."""
     drawn = decode(path, max_bytes=max_bytes, max_layer=max_layer)
     if not len(drawn.gaussians) and max_layer is None:
         here = min(max_bytes or path.stat().st_size, path.stat().st_size)
@@ -69,7 +69,7 @@ def decode_picture(
 
 
 def _first_picture_bytes(path: Path) -> int | None:
-    """How many bytes of a file give something to draw; None where so many are not here."""
+    """The length in bytes of the shortest prefix with Gaussians; None if it exceeds the file."""
     with path.open("rb") as file:
 
         def read(offset: int, length: int) -> bytes:
@@ -83,12 +83,12 @@ def _first_picture_bytes(path: Path) -> int | None:
 
 
 def load_cameras(name: str) -> CameraSet:
-    """The cameras of a file, a COLMAP folder, or a URL; raises SceneError, InputError, OSError."""
+    """The cameras of a file, a COLMAP folder, or a URL. Raises SceneError, InputError, OSError."""
     with local_file(name) as path:
         return read_cameras(path)
 
 
 def check_frame(arguments: argparse.Namespace, *names: str) -> None:
-    """Refuses, as wrong usage, a --frame for files that say theirs."""
+    """Raise a usage error for --frame with .exgs files, which state their frame."""
     if arguments.frame is not None and all(extension(name) == ".exgs" for name in names):
         arguments.usage_error("--frame is for scene files; an .exgs file has no other frame")

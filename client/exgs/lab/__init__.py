@@ -1,5 +1,5 @@
-"""The laboratory: whole sessions in virtual time, in one process, without sockets or sleeps.
+"""The laboratory: simulates whole sessions in virtual time, in one process, without sockets.
 
-The cores of server and client and their policies are told the time, so the same bytes go over a
-modelled link in seconds of a made-up clock. Two runs with the same seed are equal byte by byte.
+The cores of server and client and their policies receive the time as an argument, so a simulated
+clock can drive them over a modelled link. Two runs with the same seed give the same bytes.
 """

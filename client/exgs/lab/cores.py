@@ -1,4 +1,4 @@
-"""A session of the real protocol in virtual time: both cores, scheduler, credit and pacing."""
+"""Simulates a session of the real protocol: both cores, scheduler, credit and pacing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exgs.wire.units import Unit
 
 
 class Clocked(Arrivals):
-    """Notes when chunks and bytes came."""
+    """Records when chunks and bytes arrived."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         super().__init__()
@@ -31,20 +31,20 @@ class Clocked(Arrivals):
         self._now_s = now_s
 
     def add_chunk(self, chunk: ChunkRef, packed: bytes) -> None:
-        """A chunk has come; its bytes are not kept."""
+        """Record a chunk; its bytes are not kept."""
         self.chunks.append((self._now_s(), chunk.id))
 
     def count(self, length_bytes: int, now_s: float) -> None:
-        """So many bytes have been received."""
+        """Record received bytes."""
         super().count(length_bytes, now_s)
         self.bytes.append((self._now_s(), self.received_bytes))
 
 
 def run_cores(asset: Asset, link: LinkModel, views: PathViews, terms: Terms) -> Transcript:
-    """Simulate a session of the streaming profile, or of the static one where terms say so."""
+    """Simulate a session of the streaming or the static profile, as `terms` say."""
     file = asset.source
     if not isinstance(file, ExgsFile):
-        raise LabError("policies exgs and exgs-static are for .exgs files: leave out 'format'")
+        raise LabError("policies exgs and exgs-static need .exgs files: remove 'format'")
     world = World()
     path = Path(world, link, seed=terms.seed)
     arrivals = Clocked(lambda: world.now_s)
@@ -69,7 +69,7 @@ def run_cores(asset: Asset, link: LinkModel, views: PathViews, terms: Terms) -> 
 def as_transcript(
     file: ExgsFile, arrivals: Clocked, answered_s: list[float], done_s: float | None
 ) -> Transcript:
-    """When each item became complete, from when its chunks came."""
+    """When each item became complete, from the arrival times of its chunks."""
     plan = file.plan
     left = [len(unit.chunks) for unit in plan.units]
     came_s: dict[int, float] = {}
@@ -107,7 +107,7 @@ def as_transcript(
 
 
 def _after_needed(units: Sequence[Unit], pending: list[int]) -> list[int]:
-    """Units with those that they need before them."""
+    """Units, each after those that it needs."""
     depth: dict[int, int] = {}
 
     def deep(unit: int) -> int:
@@ -126,7 +126,7 @@ def _follow(
     start_s: float,
     length_s: float,
 ) -> list[float]:
-    """Send each view that differs from the one before; returns when that was."""
+    """Schedule a `look` for each view that differs from the one before; returns the times."""
     looks: list[float] = []
 
     def look(number: int) -> None:

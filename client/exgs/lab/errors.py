@@ -6,4 +6,4 @@ from exgs.codec.errors import ExgsError
 
 
 class LabError(ExgsError):
-    """An experiment that can't be read or run; the message names the place and the remedy."""
+    """An experiment can't be read or run. The message names the place and the remedy."""

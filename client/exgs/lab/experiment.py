@@ -1,4 +1,4 @@
-"""An experiment as its TOML file describes it: scenes x links x viewers x policies x seeds."""
+"""An experiment as described by its TOML file: scenes x links x viewers x policies x seeds."""
 
 from __future__ import annotations
 
@@ -17,92 +17,94 @@ _SCENE_FILES = ("exgs", "source", "spz", "splat", "sog")
 
 @dataclass(frozen=True, slots=True)
 class SceneSpec:
-    """A scene: its files by format, and what may be made of its source."""
+    """A scene: its files by format, and the formats to convert its source to."""
 
     name: str
-    files: Mapping[str, Path]  # format -> file; "source" is what all are compared with
-    make: tuple[str, ...] = ()  # formats to make of the source, kept in the cache
-    optional: bool = False  # left out, with a note, where a file is not there
+    files: Mapping[str, Path]  # format -> file; "source" is the reference for quality
+    make: tuple[str, ...] = ()  # formats to convert the source to, stored in the cache
+    optional: bool = False  # skip the scene, with a note, if a file is missing
 
     @property
     def formats(self) -> frozenset[str]:
-        """Formats that it can be had in."""
+        """The available formats."""
         return frozenset([*self.files, *self.make])
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
-    """A link: constant, stepped, or by a trace."""
+    """A link with constant rate, with steps, or with a trace."""
 
     name: str
-    rate: str = ""  # as "2mbit,100ms,1%"
+    rate: str = ""  # for example "2mbit,100ms,1%"
     steps: tuple[tuple[float, float], ...] = ()  # seconds, Mbit/s
     trace: Path | None = None
     member: str = ""  # the file in it, where it is an archive
-    form: str = ""  # of the trace
+    form: str = ""  # format of the trace
     delay_ms: float = 0.0  # one way, of a stepped or traced link
     jitter_ms: float = 0.0
-    loss: float = 0.0  # share of segments
+    loss: float = 0.0  # share of lost segments
     scale: float = 1.0  # factor on the rates of a trace
     transport: str = "bbr"
-    vary: bool = True  # begin a trace elsewhere with each seed
+    vary: bool = True  # start the trace at another time for each seed
     optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ViewerSpec:
-    """A viewer: made up, or recorded."""
+    """A viewer: a generated or recorded camera path."""
 
     name: str
     kind: str  # stays, orbit, walk, turn, teleport, eyenavgs, cameras
     file: Path | None = None
     member: str = ""  # the file in it, where it is an archive
-    period_s: float = 8.0  # of made-up ones
-    metres: float = 0.0  # world units for a metre of a recording; 0: a quarter of the reach
-    per_s: float = 30.0  # cameras a second of a camera file
+    period_s: float = 8.0  # of generated paths
+    # World units per metre of a recording; 0: a quarter of the distance to the centre.
+    metres: float = 0.0
+    per_s: float = 30.0  # cameras per second of a camera file
     start_s: float = 0.0
-    vary_s: float = 0.0  # each seed begins so much later than the one before
-    scenes: tuple[str, ...] = ()  # that it looks at; none named: all
+    vary_s: float = 0.0  # each seed starts this much later than the one before
+    scenes: tuple[str, ...] = ()  # scenes for this viewer; empty: all
     optional: bool = False
 
     def looks_at(self, scene: SceneSpec) -> bool:
-        """Whether it looks at this scene."""
+        """Whether this viewer is used with a scene."""
         return not self.scenes or scene.name in self.scenes
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """A policy: what chooses, over which format, with what it may know of the next views."""
+    """A policy, the format it is used with, and the predictor of views."""
 
     name: str
     use: str  # exgs, exgs-static, one of POLICIES, or FILE.py:CLASS
     format: str = "exgs"
-    profile: str = "push"  # the server chooses; or ranges: the client asks
+    profile: str = "push"  # push: the server chooses; ranges: the client requests
     predictor: str = "stays"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for all sessions."""
+    """The settings of all sessions."""
 
     name: str = "experiment"
     length_s: float = 30.0
     seeds: tuple[int, ...] = (0,)
-    view_step_s: float = 0.1  # views are sent so often, where they differ
-    sample_s: float = 0.05  # of quality over time
-    width: int = 192  # of pictures that quality is measured on
+    view_step_s: float = 0.1  # interval between views, if they differ
+    sample_s: float = 0.05  # interval between quality samples
+    width: int = 192  # of the pictures on which quality is measured
     height: int = 108
-    quality: str = "fast"  # or exact
+    quality: str = "fast"  # fast or exact
     exact_step_s: float = 1.0
-    check_every: int = 0  # every n-th session is drawn too, for the fast model's error; 0: none
-    most_views: int = 12  # that curves are measured in, for each path
+    # Every n-th session is also rendered, to measure the error of the fast model; 0: none.
+    check_every: int = 0
+    most_views: int = 12  # views per path in which curves are measured
     tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Everything that the file says."""
+    """The contents of an experiment file."""
 
     path: Path
     settings: Settings
@@ -110,12 +112,12 @@ class Experiment:
     links: tuple[LinkSpec, ...]
     viewers: tuple[ViewerSpec, ...]
     policies: tuple[PolicySpec, ...]
-    formats: Mapping[str, str]  # name of a user's format -> FILE.py:FUNCTION
+    formats: Mapping[str, str]  # name of a user-defined format -> FILE.py:FUNCTION
     qoe: Weights = field(default_factory=Weights)
 
     @property
     def folder(self) -> Path:
-        """Where its paths begin."""
+        """The folder to which its paths are relative."""
         return self.path.parent
 
 
@@ -155,9 +157,9 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
     for table in (made.scenes, made.links, made.viewers, made.policies):
         names = [row.name for row in table]
         if len(set(names)) < len(names):
-            raise LabError(f"two rows of one table are called {max(names, key=names.count)!r}")
+            raise LabError(f"two rows of one table have the name {max(names, key=names.count)!r}")
     if made.settings.quality not in ("fast", "exact"):
-        raise LabError("quality is fast or exact")
+        raise LabError("quality must be fast or exact")
     if made.settings.length_s <= 0 or not made.settings.seeds:
         raise LabError("[experiment] needs length_s above 0 and at least one seed")
     return made
@@ -204,12 +206,12 @@ def _viewer(row: dict[str, Any], folder: Path) -> ViewerSpec:
 
 
 def _path(text: str, folder: Path) -> Path:
-    """Relative to the experiment's folder; $VARIABLES are those of the environment."""
+    """A path relative to the experiment's folder; $VARIABLES of the environment are replaced."""
     return folder / Path(os.path.expandvars(text)).expanduser()
 
 
 def _made(kind: type[Any], row: dict[str, Any], place: str) -> Any:
-    """A dataclass of a table; raises LabError for keys that it has not."""
+    """Convert a table to a dataclass. Raises LabError for unknown and missing keys."""
     names = {item.name for item in fields(kind)}
     if extra := set(row) - names:
         raise LabError(
@@ -219,6 +221,4 @@ def _made(kind: type[Any], row: dict[str, Any], place: str) -> Any:
         return kind(**row)
     except TypeError as error:
         missing = sorted(item.name for item in fields(kind) if item.name not in row)
-        raise LabError(
-            f"{place}: {error}; keys that are not given: {', '.join(missing)}"
-        ) from error
+        raise LabError(f"{place}: {error}; missing keys: {', '.join(missing)}") from error

@@ -1,4 +1,4 @@
-"""Text of a file, or of a member of a tar archive, as public sets are handed out."""
+"""Reads the text of a file, or of a member of a tar archive."""
 
 from __future__ import annotations
 

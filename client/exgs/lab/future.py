@@ -1,4 +1,4 @@
-"""What the upper bound knows: the error that each item will take away from the views to come."""
+"""The reduction of the error of future views by each item, for the upper bound."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from exgs.lab.quality.curves import Curves
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
-_SAMPLES = 6  # of the views to come
+_SAMPLES = 6  # future views per estimate
 
 
 class ErrorGains:
-    """Error gains of items by the measured curves, over the true path."""
+    """Error reductions of items, from the measured curves and the true path."""
 
     def __init__(self, asset: Asset, curves: Curves, places: Longs, step_s: float) -> None:
         self._asset, self._curves = asset, curves
-        self._places = places  # of each view of the session the measured one
+        self._places = places  # for each view of the session, the measured view
         self._step_s = step_s
         self._touched = [np.flatnonzero(asset.progress_of[:, t]) for t in range(asset.tile_count)]
 
     def per_item(self, view: int, horizon_s: float, here: npt.NDArray[np.bool_]) -> Doubles:
-        """Error that each item takes away from the views of the next seconds, on average [I]."""
+        """The mean reduction [I] of the error of the views in the next seconds by each item."""
         asset = self._asset
         rows = asset.progress_of[here]
         if not len(rows):
@@ -43,7 +43,8 @@ class ErrorGains:
         asset, curves = self._asset, self._curves
         logs = np.log(np.maximum(curves.errors[measured], 1e-9))
         won = np.zeros(len(asset))
-        error = 1e-9  # of the picture now: what counts is the ratio, since PSNR is its logarithm
+        # Error of the current picture: reductions are relative, since PSNR is logarithmic.
+        error = 1e-9
         for tile, items in enumerate(self._touched):
             states = curves.progress[:, tile]
             moved = asset.progress_of[items, tile]

@@ -1,16 +1,16 @@
-"""Numbers of a session: times to a quality, quality over time, dips, bytes wasted, stalls, QoE.
+"""Metrics of a session: times to a quality, quality over time, dips, wasted bytes, stalls, QoE.
 
-| column | unit | what it is |
-| first_picture_s | s | until the first item that shows something is complete |
-| t25_s, t30_s, t35_s | s | until the picture first has so many dB; empty: never |
-| ready_s | s | until everything that is wanted is there; empty: never |
+| column | unit | meaning |
+| first_picture_s | s | until the first visible item is complete |
+| t25_s, t30_s, t35_s | s | until the PSNR first reaches 25, 30, 35 dB; empty: never |
+| ready_s | s | until all wanted items have arrived; empty: never |
 | mean_db, p5_db, last_db | dB | PSNR over the session: mean, 5th percentile, at the end |
 | mean_ssim | | SSIM over the session |
-| dips, dip_db, dip_s | , dB, s | falls by 1 dB below what it was: how often, deep, long |
-| answer_ms | ms | from a change of view to the first byte that was chosen for it, median |
-| received_bytes | bytes | received, with all overhead |
-| wasted_bytes | bytes | of items that were never seen once they were there, or not whole |
-| stall_s | s | below 20 dB, once there was a picture |
+| dips, dip_db, dip_s | , dB, s | drops of PSNR by 1 dB or more: number, depth, duration |
+| answer_ms | ms | from a change of view to the first byte chosen for it, median |
+| received_bytes | bytes | received bytes, including all overhead |
+| wasted_bytes | bytes | bytes of items that were not in view after their arrival, or incomplete |
+| stall_s | s | time below 20 dB after the first picture |
 | qoe | | see `Weights` |
 """
 
@@ -35,10 +35,10 @@ _DIP_DB = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """QoE as the sum that ABR papers use (Yin et al., SIGCOMM 2015), with utility from 0 to 1.
+    """Weights of the QoE (Yin et al., SIGCOMM 2015), with a utility from 0 to 1.
 
-    qoe = mean utility - switch * mean |change of utility| a second - stall * share of time below
-    20 dB - wait * seconds to the first picture; utility = (PSNR - 20) / 20, within 0 and 1.
+    qoe = mean utility - switch * mean |change of utility| per second - stall * share of time below
+    20 dB - wait * seconds to the first picture; utility = (PSNR - 20) / 20, clamped to [0, 1].
     """
 
     switch: float = 0.2
@@ -49,12 +49,16 @@ class Weights:
 def measure(
     asset: Asset, transcript: Transcript, seen: Seen, was_seen: npt.NDArray[np.bool_], qoe: Weights
 ) -> dict[str, float | int | None]:
-    """The numbers of a session, by column. `was_seen` [N]: items in a view after they came."""
+    """The metrics of a session by column.
+
+    `was_seen` [N]: whether items were in view after arrival.
+    """
     times, psnr_db = seen.times_s, seen.psnr_db
     shows = ~asset.is_setup[transcript.items]
     first_s = float(transcript.times_s[shows][0]) if shows.any() else None
     row: dict[str, float | int | None] = {"first_picture_s": first_s}
-    started = times >= (first_s if first_s is not None else math.inf)  # a void looks right before
+    # The background may match before the first picture.
+    started = times >= (first_s if first_s is not None else math.inf)
     for level in LEVELS_DB:
         reached = np.flatnonzero(started & (psnr_db >= level))
         row[f"t{level}_s"] = float(times[reached[0]]) if len(reached) else None
@@ -77,7 +81,7 @@ def measure(
 
 
 def _dips(times: Doubles, psnr_db: Doubles) -> dict[str, float | int | None]:
-    """Falls of 1 dB and more below the level before: until it is back, or the session ends."""
+    """Drops of 1 dB or more, until the level before is reached again or the session ends."""
     depths, lengths = [], []
     level, low, since = float(psnr_db[0]), 0.0, None
     for time_s, value in zip(times.tolist(), psnr_db.tolist(), strict=True):

@@ -1,8 +1,7 @@
-"""One direction of one connection over a modelled link: bytes in here, out there, later.
+"""One direction of one connection over a modelled link.
 
-The link is that of `exgs.client.link`: a rate that all its connections share, a delay, losses, and
-a sender's window that grows. What does not fit into the window waits at the sender, as in a
-socket's buffer.
+The link is that of `exgs.client.link`: a rate shared by all connections, a delay, losses, and a
+growing window of the sender. Data beyond the window wait at the sender, as in a socket's buffer.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from exgs.server.flow.pacing import Delivery
 
 
 class Pipe:
-    """Carries bytes to `deliver`, in order."""
+    """Delivers bytes to `deliver`, in order."""
 
     def __init__(
         self,
@@ -36,14 +35,14 @@ class Pipe:
         self._round_trip_s = self._shortest_trip_s = link.rtt_s
 
     def send(self, data: bytes) -> None:
-        """Send bytes, as soon as those before them have gone."""
+        """Send bytes after those that are waiting."""
         if data:
             self._waiting.append(data)
             self._unsent_bytes += len(data)
             self._pump()
 
     def delivery(self) -> Delivery:
-        """How the bytes get on, as the kernel of the sender would tell it."""
+        """The delivery state, as the sender's kernel would report it."""
         return Delivery(
             packet_bytes=SEGMENT_BYTES,
             unacknowledged=-(-self._under_way_bytes // SEGMENT_BYTES),

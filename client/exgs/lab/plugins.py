@@ -1,4 +1,4 @@
-"""Policies, predictors and formats of one's own: FILE.py:NAME in an experiment."""
+"""User-defined policies, predictors and formats: FILE.py:NAME in an experiment."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from exgs.lab.errors import LabError
 
 
 def is_plugin(text: str) -> bool:
-    """Whether this names something in a file of the user's."""
+    """Whether a name has the form FILE.py:NAME."""
     return ".py:" in text
 
 
 def load_plugin(text: str, folder: Path) -> Any:
-    """What FILE.py:NAME names; FILE is relative to the experiment's folder. Raises LabError."""
+    """Load FILE.py:NAME; FILE is relative to the experiment's folder. Raises LabError."""
     file, _, name = text.partition(":")
     return getattr_of(_module(folder / file), name, text)
 
 
 def getattr_of(module: Any, name: str, text: str) -> Any:
-    """An attribute of a module. Raises LabError where it has none."""
+    """An attribute of a module. Raises LabError if it does not exist."""
     try:
         return getattr(module, name)
     except AttributeError as error:
@@ -31,7 +31,7 @@ def getattr_of(module: Any, name: str, text: str) -> Any:
 
 
 def plugin_digest(text: str, folder: Path) -> str:
-    """A hash of the file that a plug-in stands in."""
+    """A hash of the file of a plug-in."""
     return hashlib.sha256((folder / text.partition(":")[0]).read_bytes()).hexdigest()[:16]
 
 

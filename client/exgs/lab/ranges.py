@@ -1,6 +1,6 @@
-"""The static profile in virtual time: ranges of a file, over several connections at once.
+"""The static profile in virtual time: ranges of a file, over several parallel connections.
 
-The server is as plain as can be: it answers each request at once, on the connection that asks.
+The simulated server answers each request at once.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from exgs.lab.world import World
 from exgs.scene.camera import Camera
 from exgs.wire.scheduler import ENDLESS_BYTES
 
-_REQUEST_BYTES = 300  # of a request's head, or an answer's
+_REQUEST_BYTES = 300  # head of a request or a response
 
 
 class StaticSession:
-    """One client that reads one file over a path, from `start_s` on."""
+    """One client that reads one file over a path, starting at `start_s`."""
 
     def __init__(
         self,
@@ -29,15 +29,17 @@ class StaticSession:
         camera: Camera | None = None,
         arrivals: Arrivals | None = None,
     ) -> None:
-        self.asked: list[tuple[float, ByteRange]] = []  # when, and which
+        self.asked: list[tuple[float, ByteRange]] = []  # (time, range)
         self.arrivals = arrivals if arrivals is not None else Arrivals()
-        self.answered_s: list[float] = []  # from a change of view to the first byte asked for it
-        self.done_s: float | None = None  # when everything was here
+        # From a change of view to the first byte of a range requested for it.
+        self.answered_s: list[float] = []
+        self.done_s: float | None = None  # time when everything had arrived
         self._world: World = path.world
         self._delivery = Delivery(self.arrivals)
         self._reader = RangeReader(self._delivery)
         self._window = AheadWindow()
-        self._looked_s: float | None = None  # when a view came that nothing was asked for yet
+        # Time of a new view for which nothing has been requested yet.
+        self._looked_s: float | None = None
         self._connections = [_Connection(self, path, data) for _ in range(REQUESTS)]
         if camera is not None:
             self._reader.look(camera)
@@ -45,18 +47,18 @@ class StaticSession:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that the newest view sees is here."""
+        """Whether everything in the newest view has arrived."""
         return self._delivery.is_ready
 
     def look(self, camera: Camera) -> None:
-        """The client looks from here from now on."""
+        """Set the camera."""
         self._reader.look(camera)
         if self._looked_s is None:
             self._looked_s = self._world.now_s
         self.ask()
 
     def ask(self) -> None:
-        """Send requests as far as the window lets."""
+        """Send requests as the window allows."""
         if self.done_s is None and self._reader.is_done:
             self.done_s = self._world.now_s
         for connection in self._connections:
@@ -76,7 +78,7 @@ class StaticSession:
             connection.ask(wanted, flight)
 
     def came(self, connection: _Connection, data: bytes) -> None:
-        """Bytes of an answer have come."""
+        """Bytes of a response have arrived."""
         now_s, wanted, flight = self._world.now_s, connection.wanted, connection.flight
         if wanted is None or flight is None:
             return
@@ -97,18 +99,18 @@ class StaticSession:
 
 
 class _Connection:
-    """One connection: a request at a time, and its answer."""
+    """One connection with one request at a time."""
 
     def __init__(self, session: StaticSession, path: Path, data: bytes) -> None:
         self.wanted: ByteRange | None = None
         self.flight: Flight | None = None
-        self.looked_s: float | None = None  # when the view arose that this is the first range for
+        self.looked_s: float | None = None  # time of the view for which this is the first range
         self.position = self.end = 0
         self._session = session
         self._world, self._rtt_s = path.world, path.link.rtt_s
         self._data = data
-        self._open_s: float | None = None  # when TCP's handshake is done
-        self._heads_bytes = 0  # of an answer's head that are still to come
+        self._open_s: float | None = None  # end of the TCP handshake
+        self._heads_bytes = 0  # missing bytes of the head of a response
         self._up, self._down = path.up(self._to_server), path.down(self._to_client)
 
     def ask(self, wanted: ByteRange, flight: Flight) -> None:

@@ -30,8 +30,8 @@ from exgs.lab.viewers.predictors import PREDICTORS, Oracle, Predictor, Stays
 from exgs.lab.weights import PathViews
 
 CORES = ("exgs", "exgs-static")
-_FUTURE_S = (0.5, 2.0, 8.0)  # horizons that knows-future runs with
-_VERSION = 1  # of what a session means: results of another are not used again
+_FUTURE_S = (0.5, 2.0, 8.0)  # horizons of the policy knows-future
+_VERSION = 1  # of the simulation: cached results of other versions are not used
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Job:
 
     @property
     def label(self) -> dict[str, str | int]:
-        """Its columns in the table."""
+        """The label columns of the table."""
         return {
             "scene": self.scene.name,
             "link": self.link.name,
@@ -69,7 +69,7 @@ def jobs_of(experiment: Experiment) -> Iterator[Job]:
 
 
 def job_key(job: Job, experiment: Experiment, number: int) -> str:
-    """A hash of everything that a session's result depends on, but the files' contents."""
+    """A hash of everything that determines a session's result, except contents of files."""
     settings = asdict(experiment.settings)
     settings.pop("seeds")
     parts: list[Any] = [_VERSION, number if experiment.settings.check_every else 0, settings]
@@ -87,7 +87,7 @@ def job_key(job: Job, experiment: Experiment, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a session gave: a row of the table, and its quality over time."""
+    """The result of a session: a row of the table, and its quality over time."""
 
     row: dict[str, Any]
     times_s: tuple[float, ...]
@@ -95,7 +95,7 @@ class Result:
 
 
 def run_job(job: Job, stage: Stage, number: int) -> Result:
-    """Simulate a session and measure what the viewer saw."""
+    """Simulate a session and measure its quality."""
     settings = stage.experiment.settings
     scene = stage.scene(job.scene.name)
     kind = job.policy.format
@@ -111,7 +111,7 @@ def run_job(job: Job, stage: Stage, number: int) -> Result:
 
 
 def real_result(job: Job, stage: Stage, transcript: Transcript) -> Result:
-    """Measure what the viewer saw of a session that has run over sockets."""
+    """Measure the quality of a session that has run over sockets."""
     scene = stage.scene(job.scene.name)
     sight = scene.sight(job.viewer)
     eyes = _Eyes(job, stage, scene, job.policy.format, session_views(job, stage, sight), sight)
@@ -130,15 +130,15 @@ def _result(job: Job, stage: Stage, eyes: _Eyes, transcript: Transcript, mode: s
 
 
 def session_views(job: Job, stage: Stage, sight: Sight) -> PathViews:
-    """The views of a session: each seed begins a little later on the path."""
+    """The views of a session: each seed starts a little later on the path."""
     settings = stage.experiment.settings
     place = settings.seeds.index(job.seed)
     first = round((job.viewer.start_s + job.viewer.vary_s * place) / settings.view_step_s)
-    return PathViews(sight.path, settings.view_step_s, first=first)
+    return sight.whole.starting(first)
 
 
 def session_terms(job: Job, stage: Stage) -> Terms:
-    """How a session goes."""
+    """The terms of a session."""
     settings = stage.experiment.settings
     is_push = job.policy.use == "exgs" or (
         job.policy.use != "exgs-static" and job.policy.profile == "push"
@@ -152,9 +152,9 @@ def session_terms(job: Job, stage: Stage) -> Terms:
 
 
 def _connect_trips(use: str, is_push: bool) -> float:
-    """Round trips before the first request: TCP and, to push, the upgrade to WebSocket."""
+    """Round trips before the first request: TCP, and the upgrade to WebSocket for `push`."""
     if use == "exgs-static":
-        return 0.0  # its connections open one by one, in the simulation
+        return 0.0  # the simulation opens each connection itself
     return 2.0 if is_push else 1.0
 
 
@@ -177,7 +177,7 @@ def _run(job: Job, stage: Stage, asset: Asset, views: PathViews, eyes: _Eyes) ->
         if best is None or mean_db > best[0]:
             best = mean_db, run
     if best is None:
-        raise LabError("no horizon to look ahead for")
+        raise LabError("there is no horizon")
     return best[1]
 
 
@@ -194,7 +194,7 @@ def _simulate(
 
 
 def policy_named(spec: PolicySpec, stage: Stage) -> Policy:
-    """A new policy. Raises LabError where there is none of this name."""
+    """Create a policy. Raises LabError if the name is unknown."""
     made: Policy
     if is_plugin(spec.use):
         made = load_plugin(spec.use, stage.experiment.folder)(**spec.options)
@@ -207,7 +207,7 @@ def policy_named(spec: PolicySpec, stage: Stage) -> Policy:
 
 
 def predictor_named(name: str, views: PathViews, stage: Stage) -> Predictor:
-    """A new predictor. Raises LabError where there is none of this name."""
+    """Create a predictor. Raises LabError if the name is unknown."""
     made: Predictor
     if is_plugin(name):
         made = load_plugin(name, stage.experiment.folder)()
@@ -220,7 +220,7 @@ def predictor_named(name: str, views: PathViews, stage: Stage) -> Predictor:
 
 
 class _Eyes:
-    """Measures what a viewer saw of a session."""
+    """Measures the quality of a session."""
 
     def __init__(
         self, job: Job, stage: Stage, scene: SceneStage, kind: str, views: PathViews, sight: Sight
@@ -230,7 +230,7 @@ class _Eyes:
         self._settings = stage.experiment.settings
         begin = views.first - sight.whole.first
         count = views.number(self._settings.length_s) + 1
-        self.places = sight.nearest[begin : begin + count]  # of each view the measured one
+        self.places = sight.nearest[begin : begin + count]  # for each view, the measured one
 
     @property
     def curves(self) -> Curves:
@@ -238,7 +238,7 @@ class _Eyes:
         return self._scene.curves(self._kind, self._job.viewer, lambda _: None)
 
     def look(self, transcript: Transcript) -> Seen:
-        """Quality over time, as the experiment wants it."""
+        """Quality over time, by the method of the experiment."""
         settings = self._settings
         if settings.quality == "exact":
             return self._draw(transcript, settings.exact_step_s)
@@ -247,14 +247,14 @@ class _Eyes:
         return fast_quality(self._asset, self.curves, transcript, times, self.places[numbers])
 
     def measure(self, transcript: Transcript) -> tuple[dict[str, Any], Seen]:
-        """The numbers of the session."""
+        """The metrics of the session."""
         seen = self.look(transcript)
         was_seen = self._was_seen(transcript)
         qoe = self._stage.experiment.qoe
         return dict(metrics.measure(self._asset, transcript, seen, was_seen, qoe)), seen
 
     def fast_error(self, transcript: Transcript) -> float:
-        """The RMS difference of fast model and drawing, dB, over frames from 15 to 50 dB."""
+        """The RMS difference in dB of fast model and rendering, over samples from 15 to 50 dB."""
         exact = self._draw(transcript, self._settings.exact_step_s)
         fast = self.look(transcript)
         at = np.searchsorted(fast.times_s, exact.times_s - 1e-9)
@@ -267,7 +267,7 @@ class _Eyes:
         return exact_quality(self._asset, self._scene.whole, transcript, times, self._views)
 
     def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:
-        """Whether each item was in a view at some time after it came."""
+        """Whether each item was in view at some time after its arrival."""
         step = max(1, round(0.5 / self._views.step_s))
         numbers = range(0, self._views.number(self._settings.length_s) + 1, step)
         last_seen = np.full(len(self._asset), -1.0)

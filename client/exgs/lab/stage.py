@@ -1,7 +1,7 @@
-"""What an experiment's sessions share: scenes opened, paths placed, curves measured.
+"""Shared data of the sessions of an experiment: scenes, paths, measured curves.
 
-All of it is found by the experiment and a cache folder alone, so that processes, here or elsewhere,
-open it for themselves; what is costly lies in the cache.
+They follow from the experiment and a cache folder, so each process, on any machine, can open them
+itself. Costly data are in the cache.
 """
 
 from __future__ import annotations
@@ -51,21 +51,22 @@ _READERS: dict[str, Callable[[Path], Asset]] = {
 }
 _ENDINGS = {"exgs": ".exgs", "spz": ".spz", "splat": ".splat", "ply": ".ply"}
 _PICTURES = 600  # of the reference that are kept
-_FOV_Y = 0.8726646259971648  # 50 degrees, where a file names no home view
+_FOV_Y = 0.8726646259971648  # 50 degrees; for files without a home view
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """A path through a scene, and which views of it are measured."""
+    """A path through a scene, with its measured views."""
 
     path: ViewPath
     whole: PathViews
-    measured: list[int]  # numbers of views of `whole`
-    nearest: npt.NDArray[np.int64]  # of each view of `whole` the place in `measured`
+    measured: list[int]  # numbers of the measured views of `whole`
+    # For each view of `whole`, the place of the nearest in `measured`.
+    nearest: npt.NDArray[np.int64]
 
 
 class Stage:
-    """Opens what sessions need, each thing once."""
+    """Opens the data of sessions, each once."""
 
     def __init__(self, experiment: Experiment, cache: Path) -> None:
         self.experiment = experiment
@@ -80,7 +81,7 @@ class Stage:
         return self._scenes[name]
 
     def link(self, spec: LinkSpec, seed: int) -> LinkModel:
-        """A link as a seed sees it: a trace begins anywhere."""
+        """A link for a seed: its trace starts at a random time."""
         if spec.name not in self._links:
             self._links[spec.name] = open_link(spec)
         link = self._links[spec.name]
@@ -106,7 +107,7 @@ def open_link(spec: LinkSpec) -> LinkModel:
 
 
 class SceneStage:
-    """One scene: its files, its place for viewers, its curves."""
+    """One scene: its files, the place of viewers, its curves."""
 
     def __init__(self, spec: SceneSpec, experiment: Experiment, cache: Path) -> None:
         self.spec = spec
@@ -117,15 +118,15 @@ class SceneStage:
         self._curves: dict[tuple[str, str], Curves] = {}
 
     def missing(self) -> Path | None:
-        """A file that isn't there, if any."""
+        """A missing file, if there is one."""
         return next((path for path in self.spec.files.values() if not path.exists()), None)
 
     def file(self, kind: str) -> Path:
-        """The file of a format, made of the source where that is wanted."""
+        """The file of a format, converted from the source if the experiment says so."""
         if kind in self.spec.files:
             return self.spec.files[kind]
         if kind not in self.spec.make or kind not in _ENDINGS:
-            raise LabError(f"scene {self.spec.name}: no {kind} file, and none to be made")
+            raise LabError(f"scene {self.spec.name}: no {kind} file, and 'make' does not list it")
         source = self.spec.files.get("source")
         path = self._cache / f"{self.spec.name}-{self._source_key}{_ENDINGS[kind]}"
         if not path.exists():
@@ -160,15 +161,15 @@ class SceneStage:
 
     @cached_property
     def own(self) -> ExgsFile:
-        """The .exgs file, which says where to look from."""
+        """The .exgs file, which contains the home view."""
         source = self.asset("exgs").source
         if not isinstance(source, ExgsFile):
-            raise LabError(f"scene {self.spec.name}: its exgs file is none")
+            raise LabError(f"scene {self.spec.name}: its exgs file is not valid")
         return source
 
     @cached_property
     def reference(self) -> Reference:
-        """The scene that all formats are compared with: the source, or else the whole .exgs."""
+        """The scene with which all formats are compared: the source, or the complete .exgs file."""
         path = self.spec.files.get("source")
         if path is None and self.spec.make:
             return Reference(self._source_key, sample_scene)
@@ -190,7 +191,7 @@ class SceneStage:
 
     @cached_property
     def place(self) -> Place:
-        """Where viewers stand: the file's home view, and what it looks at."""
+        """The home view of the file, and the point that it looks at."""
         facts, settings = self.own.head.root.facts, self._experiment.settings
         asset = self.asset("exgs")
         boxes = (asset.low < asset.high).all(axis=1)
@@ -205,7 +206,7 @@ class SceneStage:
         return Place(home, home.position + reach * forward, up / np.linalg.norm(up), reach)
 
     def sight(self, spec: ViewerSpec) -> Sight:
-        """A viewer's path, and the views of it that are measured."""
+        """The path of a viewer, and its measured views."""
         if spec.name not in self._sights:
             settings = self._experiment.settings
             length_s = settings.length_s + spec.vary_s * (len(settings.seeds) - 1)
@@ -241,6 +242,6 @@ class SceneStage:
 
 
 def _from_the_front(middles: npt.NDArray[np.float64], size: float) -> HomeView:
-    """A view for files that name none: against the z axis, a scene's size away."""
+    """A view for files without a home view: toward +z, from the distance of the scene's size."""
     x, y, z = np.median(middles, axis=0).tolist()
     return HomeView((x, y, z - size), (0.0, 0.0, 1.0), _FOV_Y)

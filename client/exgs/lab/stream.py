@@ -1,9 +1,9 @@
-"""A session of any policy over a modelled link: fragments, a sender's window, changing views.
+"""Simulates a session of any policy over a modelled link, without the protocol.
 
-Faster than the whole protocol (`exgs.lab.cores`) since nothing is packed: the policy's scores
-choose, the link's lane says when bytes arrive. There are two kinds of sender. The server chooses
-(`push`) and knows a view half a round trip late. Or the client chooses and asks (`ranges`): what
-it asks for comes a round trip later, and each request costs bytes.
+It is faster than the whole protocol (`exgs.lab.cores`), since nothing is packed: the policy's
+scores choose items, and the link's lane gives arrival times. With `push` the server chooses, and
+knows each view half a round trip late. With `ranges` the client chooses: data arrive a round trip
+after the request, and each request costs bytes.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from exgs.lab.weights import PathViews
 
 Doubles = npt.NDArray[np.float64]
 
-_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # as the server's pacer, whichever is more
+_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # as in the server's pacer; the larger of the two
 _MOST_FRAGMENT_BYTES = 64 << 10
-_FRAME_BYTES = 24  # head of a frame, and of a WebSocket message
-_REQUEST_BYTES = 600  # heads of an HTTP request and its answer
-_ROOM_BYTES = 32 << 10  # that may be under way on any link
-_SURPLUS, _FIRST_SURPLUS, _SLACK_S = 1.2, 2.5, 0.01  # as the server's pacer
-_AHEAD_BYTES, _AHEAD_S = 128 << 10, 0.25  # of a range client
-_RATE_S = 10.0  # the best rate of so long counts
+_FRAME_BYTES = 24  # heads of a frame and of a WebSocket message
+_REQUEST_BYTES = 600  # heads of an HTTP request and its response
+_ROOM_BYTES = 32 << 10  # may be in flight on any link
+_SURPLUS, _FIRST_SURPLUS, _SLACK_S = 1.2, 2.5, 0.01  # as in the server's pacer
+_AHEAD_BYTES, _AHEAD_S = 128 << 10, 0.25  # requested ahead by a range client
+_RATE_S = 10.0  # the maximum rate of this period counts
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a session goes."""
+    """The settings of a simulated session."""
 
     length_s: float
-    replan_s: float = 0.5  # a policy is asked at least so often
+    replan_s: float = 0.5  # maximum time between two calls of the policy
     profile: str = "push"  # or "ranges"
-    connect_trips: float = 2.0  # round trips before the first request can go: TCP, upgrade
+    connect_trips: float = 2.0  # round trips before the first request: TCP, upgrade
     seed: int = 0
 
 
@@ -51,7 +51,7 @@ ErrorGain = Callable[[int, float, npt.NDArray[np.bool_]], Doubles]
 
 
 class StreamRun:
-    """One session, simulated from front to back."""
+    """One simulated session."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class StreamRun:
         self._is_open = asset.needs < 0
         self._lead_sent = np.zeros(len(asset.lead_bytes), bool)
         self._scores = np.zeros(len(asset))
-        self._choice = np.full(len(asset), HOLD)  # scores of what may go now
+        self._choice = np.full(len(asset), HOLD)  # scores of the items that may be sent now
         self._left = len(asset)
         self._view = -1
         self._asked_s = -np.inf
-        self._changed_s: float | None = None  # when the newest view arose, until it is answered
+        self._changed_s: float | None = None  # time of the newest view, until the first byte for it
         self._rates: deque[tuple[float, float]] = deque()
         self._sampled = (0.0, 0)
         self._surplus = _FIRST_SURPLUS
-        self._whole: list[int] = []  # that the last fragment has completed
+        self._whole: list[int] = []  # items that the last fragment has completed
         self._acknowledged = 0
         self._came: list[tuple[float, int]] = []
         self._bytes: list[tuple[float, int]] = []
@@ -93,17 +93,17 @@ class StreamRun:
         rng = random.Random(self._terms.seed)
         down: Bottleneck = self._link.bottleneck()
         lane = self._link.lane(down, rng)
-        flight: deque[tuple[float, int]] = deque()  # when acknowledged, bytes
+        flight: deque[tuple[float, int]] = deque()  # (time of acknowledgement, bytes)
         now_s = self._terms.connect_trips * self._link.link.rtt_s
         if self._is_push:
             now_s += self._delay_s  # HELLO
-        lag_s = 0.0 if self._is_push else self._delay_s  # from the choice to the sender
+        lag_s = 0.0 if self._is_push else self._delay_s  # from the decision to the sender
         received = self._asset.head_bytes + _REQUEST_BYTES
         arrival_s = lane.send(now_s + lag_s, received)
         flight.append((arrival_s + self._ack_s, received))
         self._bytes.append((arrival_s, received))
         under_way = received
-        if not self._is_push:  # nothing can be chosen before the head is here
+        if not self._is_push:  # the client needs the head before it can choose
             now_s = arrival_s
         head_s = arrival_s
         events = 1
@@ -114,7 +114,7 @@ class StreamRun:
                 lane.acknowledge(size)
                 self._measure(now_s, size)
             room = self._room_bytes() - under_way
-            if self._is_push:  # what the window has no room for would wait at the sender
+            if self._is_push:  # data beyond the window would wait at the sender
                 room = min(room, lane.room)
             if room <= 0:
                 now_s = flight[0][0]
@@ -141,7 +141,7 @@ class StreamRun:
 
     @property
     def _ack_s(self) -> float:
-        """From the arrival until whoever chooses knows of it."""
+        """The time from an arrival until the choosing side knows about it."""
         return self._delay_s if self._is_push else 0.0
 
     def _transcript(self, events: int) -> Transcript:
@@ -159,10 +159,10 @@ class StreamRun:
             events,
         )
 
-    # What goes next
+    # The next item
 
     def _look(self, now_s: float) -> None:
-        """Ask the policy again where there is a reason."""
+        """Call the policy again if needed."""
         view = self._views.number(now_s - self._ack_s)
         is_new = view != self._view
         if not is_new and now_s - self._asked_s < self._terms.replan_s:
@@ -183,7 +183,7 @@ class StreamRun:
         return bool((a.eye != b.eye).any() or (a.quat != b.quat).any())
 
     def _future_gain(self, now_s: float) -> Callable[[float], Doubles] | None:
-        """Error that items would take away over a horizon, for policies that know the future."""
+        """Reduction of the error by items over a horizon, for policies that know the future."""
         if self._error_gain is None:
             return None
         ask, here = self._error_gain, self._sent >= self._asset.item_bytes
@@ -207,13 +207,13 @@ class StreamRun:
         )
 
     def _next_look_s(self, now_s: float) -> float:
-        """When the next view arrives, for a policy that holds everything back."""
+        """The arrival of the next view, for a policy that sends nothing now."""
         step_s = self._views.step_s
         next_s = (self._views.number(now_s - self._ack_s) + 1) * step_s + self._ack_s
         return max(next_s, now_s + step_s / 2)
 
     def _take(self, item: int) -> tuple[int, int]:
-        """Send a fragment of an item: its bytes, and what comes on top."""
+        """Take a fragment of an item: its bytes, and the overhead."""
         asset = self._asset
         setup = int(asset.calls_for[item])
         overhead = 0
@@ -245,7 +245,7 @@ class StreamRun:
                 self._is_open[other] = True
                 self._choice[other] = self._scores[other]
 
-    # How much may be under way
+    # Limits of the bytes in flight
 
     def _fragment_bytes(self) -> int:
         rate = self._rates[0][1] if self._rates else 0.0
@@ -260,7 +260,7 @@ class StreamRun:
         return max(least, rate * (self._surplus * trip_s + _SLACK_S))
 
     def _measure(self, now_s: float, size: int) -> None:
-        """The best rate of delivery of late, a round trip or more at a time."""
+        """Measure the recent maximum delivery rate, over at least one round trip."""
         self._acknowledged += size
         at_s, before = self._sampled
         took_s = now_s - at_s
@@ -278,5 +278,5 @@ class StreamRun:
 
 
 def shifted(link: LinkModel, by_s: float) -> LinkModel:
-    """The link with its trace begun `by_s` into it."""
+    """The link with its trace starting at `by_s`."""
     return link if link.rates is None else replace(link, rates=link.rates.shifted(by_s))

@@ -1,4 +1,4 @@
-"""The streaming profile in virtual time: both cores, with the policies of the real shells."""
+"""The streaming profile in virtual time: both cores, and the policies of the shells."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from exgs.wire.layer_zero import read_sketch
 from exgs.wire.plan import PartPlan
 from exgs.wire.server import ServerSession
 
-_SPREAD = 0.5  # of the looks of a crowd: all alike here
+_SPREAD = 0.5  # of the pacer's checks; constant here
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A frame that one side has handed to its connection."""
+    """A frame that one side has written to its connection."""
 
     at_s: float
     by_server: bool
@@ -38,7 +38,7 @@ class Sent:
 class Path:
     """A modelled link between a server and its clients, which share its rate.
 
-    A trace is that of the way down; the way up has its mean rate.
+    A trace applies to the direction to the clients; the other direction has its mean rate.
     """
 
     def __init__(self, world: World, link: Link | LinkModel, *, seed: int = 0) -> None:
@@ -50,11 +50,11 @@ class Path:
         self._down, self._up = model.bottleneck(), Bottleneck(model.link)
 
     def down(self, deliver: Callable[[bytes], None]) -> Pipe:
-        """A new connection's way from the server to the client."""
+        """A pipe of a new connection from the server to the client."""
         return self._pipe(self._down, deliver)
 
     def up(self, deliver: Callable[[bytes], None]) -> Pipe:
-        """A new connection's way from the client to the server."""
+        """A pipe of a new connection from the client to the server."""
         return self._pipe(self._up, deliver)
 
     def _pipe(self, bottleneck: Bottleneck, deliver: Callable[[bytes], None]) -> Pipe:
@@ -63,7 +63,7 @@ class Path:
 
 
 class StreamingSession:
-    """One client that streams one file over a path, from `start_s` on."""
+    """One client that streams one file over a path, starting at `start_s`."""
 
     def __init__(
         self,
@@ -77,16 +77,18 @@ class StreamingSession:
         arrivals: Arrivals | None = None,
     ) -> None:
         self.sent: list[Sent] = []  # by both sides, in order of time
-        self.arrivals = arrivals if arrivals is not None else Arrivals()  # to take updates from
-        self.answers: list[tuple[int, float]] = []  # of a view's serial: when data for it came
-        self.done_s: float | None = None  # when all that is wanted was here
+        # The received data, for the caller.
+        self.arrivals = arrivals if arrivals is not None else Arrivals()
+        # (serial of a view, arrival time of the first data for it).
+        self.answers: list[tuple[int, float]] = []
+        self.done_s: float | None = None  # time when all wanted parts had arrived
         self._world = path.world
         self._delivery = Delivery(self.arrivals, memory_bytes=memory_bytes)
         self._server = _Server(data)
         self._down, self._up = path.down(self._to_client), path.up(self._to_server)
         self._down_bytes = self._came_bytes = 0
-        self._ends: deque[tuple[int, int]] = deque()  # bytes down, and the view that they are for
-        self._is_looking = False  # the server will ask its pacer again
+        self._ends: deque[tuple[int, int]] = deque()  # (end in bytes, serial of the view)
+        self._is_looking = False  # a check of the server's pacer is scheduled
         self._pacer = Pacer(start_s)
         self._exchange = Exchange("scene", self._delivery, CreditWindow(limit_bytes), camera=camera)
         path.world.at(start_s, self._client_sends)
@@ -98,11 +100,11 @@ class StreamingSession:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that the newest view sees is here."""
+        """Whether everything in the newest view has arrived."""
         return self._delivery.is_ready
 
     def look(self, camera: Camera) -> None:
-        """The client looks from here from now on."""
+        """Set the camera."""
         self._exchange.look(camera)
         self._client_sends()
 
@@ -129,9 +131,9 @@ class StreamingSession:
         self._server_sends()
 
     def _server_sends(self) -> None:
-        """What the writer of a stream does, up to where it would wait."""
+        """Do what the writer of a stream does, until it would wait."""
         session = self._server.session
-        serial: int | None = None  # of the view that the next frame was chosen for
+        serial: int | None = None  # serial of the view for which the next frame was chosen
         while True:
             for frame in session.data_to_send():
                 self.sent.append(Sent(self._world.now_s, True, frame))
@@ -170,7 +172,10 @@ class _Server:
                 self.session.send_welcome(self._plan)
 
     def send_next(self, most_bytes: int) -> int | None:
-        """Choose and send a fragment; the view that it is for, None: there is none to send."""
+        """Choose and send a fragment.
+
+        Returns the serial of its view; None if there is nothing to send.
+        """
         piece = self.session.next_fragment(most_bytes)
         if piece is None:
             return None

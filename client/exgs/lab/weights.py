@@ -1,4 +1,4 @@
-"""Weights of items in the views of a path, computed once for all sessions of a process."""
+"""Weights of items in the views of a path, computed once for all sessions on that path."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from exgs.lab.viewers.predictors import Predictor
 from exgs.scene.camera import Camera
 from exgs.wire.visibility import BoxWeights
 
-_MOST = 20_000  # entries
-_SEEN_S = 3.0  # of the past that a predictor is told
-
-_poses: dict[tuple[int, int, float], Pose] = {}
-_kept: OrderedDict[tuple[str, int, str, int, float], BoxWeights] = OrderedDict()
+_MOST = 10_000  # cached weights of a path
+_SEEN_S = 3.0  # of the past poses for a predictor
 
 
 class PathViews:
-    """A path cut into views at a fixed step, from some place of it on.
-
-    `name` must name path, scene and picture: what was computed for it is used again.
-    """
+    """The views of a path at a fixed step, from view number `first` of the path on."""
 
     def __init__(self, path: ViewPath, step_s: float, *, first: int = 0) -> None:
         self.path = path
         self.step_s = step_s
         self._first = first
+        self._poses: dict[int, Pose] = {}  # by the number of the view on the path
+        self._weights: OrderedDict[tuple[str, str, int, float], BoxWeights] = OrderedDict()
+
+    def starting(self, first: int) -> PathViews:
+        """The same views from another one on. Cached results are shared."""
+        views = PathViews(self.path, self.step_s, first=first)
+        views._poses, views._weights = self._poses, self._weights
+        return views
 
     @property
     def first(self) -> int:
-        """Where on the path the first view stands, in steps."""
+        """The place of the first view on the path, in steps."""
         return self._first
 
     def number(self, time_s: float) -> int:
-        """The newest view at a time of the session; the first is there at 0."""
+        """The number of the newest view at a time of the session; the first view is at 0."""
         return max(0, int(time_s / self.step_s + 1e-9))
 
     def time_s(self, number: int) -> float:
-        """Where on the path a view stands."""
+        """The time of a view on the path."""
         return (self._first + number) * self.step_s
 
     def pose(self, number: int) -> Pose:
         """The pose of a view."""
-        key = (id(self.path), self._first + number, self.step_s)
-        known = _poses.get(key)
+        place = self._first + number
+        known = self._poses.get(place)
         if known is None:
-            known = _poses[key] = self.path.pose(self.time_s(number))
+            known = self._poses[place] = self.path.pose(self.time_s(number))
         return known
 
     def camera(self, number: int) -> Camera:
@@ -56,22 +58,25 @@ class PathViews:
     def weights(
         self, asset: Asset, number: int, ahead_s: float, predictor: Predictor, name: str
     ) -> BoxWeights:
-        """Weights of the items in the view that follows view `number` by `ahead_s`."""
+        """The weights of the items in the view `ahead_s` after view `number`.
+
+        `name` identifies the predictor: results for the same name are reused.
+        """
         if not ahead_s:
             name = ""
-        key = (asset.key, id(self.path), name, self._first + number, ahead_s)
-        known = _kept.get(key)
+        key = (asset.key, name, self._first + number, ahead_s)
+        known = self._weights.get(key)
         if known is None:
             pose = self.pose(number)
             if ahead_s:
                 pose = predictor.predict(self._seen(number), ahead_s)
             known = asset.weights(self.path.lens.camera(pose))
-            _kept[key] = known
-            if len(_kept) > _MOST:
-                _kept.popitem(last=False)
+            self._weights[key] = known
+            if len(self._weights) > _MOST:
+                self._weights.popitem(last=False)
         return known
 
     def _seen(self, number: int) -> list[tuple[float, Pose]]:
-        """What has come of the path by then."""
+        """The poses that have arrived by then."""
         first = max(0, number - int(_SEEN_S / self.step_s))
         return [(self.time_s(n), self.pose(n)) for n in range(first, number + 1)]

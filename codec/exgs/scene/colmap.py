@@ -16,7 +16,7 @@ import numpy as np
 from exgs.scene.camera import Camera, Matrix
 from exgs.scene.errors import SceneError
 
-# Names and parameters by the number of the model. One focal length where 3 + distortion fit.
+# Names and numbers of parameters of the models, by number.
 _MODELS = (
     ("SIMPLE_PINHOLE", 3),
     ("PINHOLE", 4),
@@ -41,7 +41,7 @@ _MAX_LENGTH = 1e12
 
 @dataclass(frozen=True, slots=True)
 class _Lens:
-    """Intrinsics that several photographs share."""
+    """The intrinsics of a camera."""
 
     width: int
     height: int
@@ -50,7 +50,7 @@ class _Lens:
 
 
 def find_colmap(path: Path) -> Path | None:
-    """The folder of a reconstruction that `path` names: it, its sparse/0, or a file's own."""
+    """The folder of a reconstruction: `path`, its sparse/0, or the folder of a file `path`."""
     if path.is_file():
         known = path.stem in ("cameras", "images") and path.suffix in (".bin", ".txt")
         return path.parent if known else None
@@ -63,7 +63,7 @@ def find_colmap(path: Path) -> Path | None:
 def read_colmap(folder: Path) -> tuple[list[Camera], bool]:
     """The cameras by the names of their photographs, and whether any lens is distorted.
 
-    Raises SceneError where files are missing or damaged; OSError.
+    Raises SceneError if files are missing or damaged; OSError.
     """
     kind = ".bin" if (folder / "images.bin").is_file() else ".txt"
     lens_path, image_path = folder / f"cameras{kind}", folder / f"images{kind}"
@@ -123,7 +123,7 @@ Image = tuple[str, int, tuple[float, ...], tuple[float, ...]]
 def _images(path: Path) -> Iterator[Image]:
     """Name, camera, quaternion wxyz and translation of each photograph."""
     if path.suffix == ".txt":
-        # Every photograph has a second line, with its points, which may be empty.
+        # Every photograph has a second line with its points, which may be empty.
         for words in _lines(path, every=2):
             if len(words) < 10:
                 raise _damaged(path)
@@ -154,7 +154,7 @@ def _rotation(quat: tuple[float, ...], place: str) -> Matrix:
 
 
 def _lines(path: Path, every: int = 1) -> Iterator[list[str]]:
-    """The words of every `every`-th line that is no comment."""
+    """The words of every `every`-th line, without comments."""
     with path.open(encoding="utf-8", errors="replace") as file:
         lines = (line for line in file if not line.startswith("#"))
         for number, line in enumerate(lines):
@@ -181,7 +181,7 @@ def _parsed(kind: Callable[[str], float], word: str, path: Path) -> float:
 
 
 class _Reader:
-    """Values from the start of a file on; raises SceneError where it ends before."""
+    """Reads values from a file in order. Raises SceneError if the file ends early."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -189,7 +189,7 @@ class _Reader:
         self._at = 0
 
     def count(self, least_bytes: int) -> int:
-        """A number of entries that take so many bytes each, or more."""
+        """Read a number of entries that take at least `least_bytes` each."""
         (count,) = self.take("<Q")
         if count > len(self._data) // least_bytes:
             raise _damaged(self._path)

@@ -133,7 +133,7 @@ class CudaRasterizer:
         for pairs in self._blended(scene, camera):
             own = pairs.weights[:, None] * colors[pairs.gaussians]
             uncovered = (pairs.alphas / (1 - pairs.alphas))[:, None]
-            lost = own - uncovered * light_behind(own, pairs.pixels)
+            lost = own - uncovered * sum_behind(own, pairs.pixels)
             weights.index_add_(0, pairs.gaussians, pairs.weights)
             squares.index_add_(0, pairs.gaussians, pairs.weights**2)
             removals.index_add_(0, pairs.gaussians, (lost**2).sum(1))
@@ -285,14 +285,14 @@ def require_kernels() -> None:
         )
 
 
-def light_behind(light: Tensor, pixels: Tensor) -> Tensor:
-    """The sum of `light` [M, 3] over the later pairs of the same pixel, float64 [M, 3].
+def sum_behind(values: Tensor, pixels: Tensor) -> Tensor:
+    """The sum of `values` [M, 3] over the later pairs of the same pixel, float64 [M, 3].
 
     Pairs with equal `pixels` [M] are consecutive, front to back.
     """
-    if len(light) == 0:
-        return light
-    until = torch.cumsum(light, 0)
+    if len(values) == 0:
+        return values
+    until = torch.cumsum(values, 0)
     position = torch.arange(len(pixels), device=pixels.device)
     ends = torch.ones_like(pixels, dtype=torch.bool)
     ends[:-1] = pixels[1:] != pixels[:-1]

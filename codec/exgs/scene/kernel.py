@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config as numba_config
+from numba import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
 # There are many short kernels. By default, idle threads of an OpenMP runtime spin until the next

@@ -1,4 +1,7 @@
-"""Sets of small numbers as bitmaps: one session of a server has several, as long as the file."""
+"""Sets of small numbers as bitmaps.
+
+A session of a server has several of them, with a bit per chunk.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import numpy.typing as npt
 
 
 class Bits:
-    """A set of numbers below `size`, one bit each."""
+    """A set of numbers below `size`, with one bit each."""
 
     __slots__ = ("_bytes", "size")
 
@@ -38,9 +41,9 @@ class Bits:
         return np.unpackbits(packed, count=self.size, bitorder="little")
 
     def numbers(self) -> npt.NDArray[np.int64]:
-        """The numbers in the set, rising."""
+        """The numbers in the set, ascending."""
         return np.flatnonzero(self.flags())
 
     def numbers_without(self, other: Bits) -> npt.NDArray[np.int64]:
-        """The numbers that are not in `other`, rising."""
+        """The numbers that are not in `other`, ascending."""
         return np.flatnonzero(self.flags() & ~other.flags())

@@ -110,7 +110,7 @@ class ClientSession(Session):
 
     @property
     def missing_bytes(self) -> int | None:
-        """Bytes of the file that have not come; None before WELCOME."""
+        """Bytes of the file that have not arrived; None before WELCOME."""
         return self._missing_bytes if self.head is not None else None
 
     def resume(self) -> Resume | None:
@@ -141,7 +141,7 @@ class ClientSession(Session):
         self.credit_bytes += add_bytes
 
     def send_cancel(self, parts: Iterable[int]) -> None:
-        """Cancel these chunks. Fragments that are on their way still arrive."""
+        """Cancel these chunks. Fragments in flight still arrive."""
         for some in _batches(parts):
             self._send(FrameType.CANCEL, pack_cancel(Cancel(some)))
 
@@ -149,7 +149,7 @@ class ClientSession(Session):
         """Revoke cancels. With `again`, complete chunks that were dropped here are sent again."""
         for some in _batches(parts):
             if again and not self._chunks.issuperset(some):
-                raise LocalProtocolError("only a chunk that was whole can come again")
+                raise LocalProtocolError("only complete chunks can be sent again")
             self._send(FrameType.WANT, pack_want(Want(some, again)))
             if again and self.table is not None:
                 self._chunks.difference_update(some)
@@ -178,7 +178,7 @@ class ClientSession(Session):
                 f"WELCOME: version {welcome.version} was not offered", code=ErrorCode.VERSION
             )
         if self.head is not None and not welcome.resumed:
-            raise RemoteProtocolError("WELCOME: the server forgets what is held")
+            raise RemoteProtocolError("WELCOME: the server ignores the have-set")
         self.limits = self.limits.smaller(welcome.limits)
         self.credit_bytes = min(self.credit_bytes, self.limits.credit_bytes)
         if self.table is None:

@@ -1,4 +1,4 @@
-"""What has gone to one client, and which units may go now: a few bits for each chunk."""
+"""The parts that have been sent to one client, and the open units: a few bits per chunk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
         return self.plan.length(part) if self.is_whole(part) else self.begun.get(part, 0)
 
     def mark(self, part: int, sent_bytes: int) -> int:
-        """Set how many bytes of a part have been sent. Returns by how many that is more."""
+        """Set how many bytes of a part have been sent. Returns the increase."""
         length = self.plan.length(part)
         if not 0 <= sent_bytes <= length:
             raise ValueError(f"{part_name(part)} has {length} bytes, not {sent_bytes}")
@@ -63,7 +63,7 @@ class Progress:
         return change
 
     def count(self, unit: int) -> None:
-        """Sum what has been sent of a unit."""
+        """Compute how many bytes of a unit have been sent."""
         chunks = self.plan.chunks(unit)
         sent = sum(map(self.sent_bytes, chunks))
         if sent and not all(chunk in self._whole_chunks for chunk in chunks):
@@ -72,7 +72,7 @@ class Progress:
             self.sent_of_unit.pop(unit, None)
 
     def whole_flags(self) -> npt.NDArray[np.uint8]:
-        """By chunk [chunk_count]: 1 where all of it has been sent, else 0."""
+        """For each chunk [chunk_count]: 1 if it has been sent completely, else 0."""
         return self._whole_chunks.flags()
 
     def missing_by_unit(self) -> npt.NDArray[np.int64]:
@@ -94,7 +94,7 @@ class Progress:
         return next((chunk for chunk in missing if chunk in self.begun), missing[0])
 
     def needs_are_met(self, unit: int) -> bool:
-        """Whether all units that this one needs, in turn, are complete."""
+        """Whether all units that this one needs, directly or indirectly, are complete."""
         while (needed := self.plan.needs(unit)) is not None:
             if needed < 0 or not self.is_done(needed):
                 return False
@@ -102,7 +102,10 @@ class Progress:
         return True
 
     def open(self, units: Iterable[int]) -> list[int]:
-        """Open these units, and those that complete ones among them unlock; return them."""
+        """Open these units, and the units that complete ones among them unlock.
+
+        Returns the opened units.
+        """
         pending, opened = list(units), []
         while pending:
             unit = pending.pop()

@@ -1,7 +1,7 @@
-"""The open units in the order of one view, ranked only as far as that is asked for.
+"""The order of the open units for one view, computed as far as it is needed.
 
-The exact formulas are applied to few units at a time: to those that may come next, by a quick limit
-of their scores. So a new view costs little in a large file, and a session holds few ranks.
+Bounds of the scores select the units that may come next; the exact formulas are applied to these
+only. So a new view is cheap in a large file, and a session stores few ranks.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from exgs.wire.progress import Progress
 from exgs.wire.sight import Sight
 from exgs.wire.visibility import Doubles, Numbers
 
-Rank = tuple[float, int]  # score, the least first; then the first chunk
-Ranked = tuple[float, int, int]  # the rank of a unit, and the unit
+Rank = tuple[float, int]  # score (the smallest comes first), first chunk
+Ranked = tuple[float, int, int]  # rank, unit
 
-_NONE_LEFT: Rank = (np.inf, -1)  # above all ranks
+_NONE_LEFT: Rank = (np.inf, -1)  # larger than all ranks
 _BATCH = 256  # units that are ranked at a time
 _LARGEST_BATCH = 1024
-_MOST_HELD = 2048  # ranks; the worst half of more are forgotten, and computed again in time
+_MOST_HELD = 2048  # ranks; of more, the worse half is discarded and computed again later
 
 
 class Ranking:
-    """Ranks of open units in a view, as of the time when the ranking was made.
+    """The ranks of open units in a view, at the time when the ranking was created.
 
-    A unit that has opened later is ranked as of then. Bytes that go meanwhile change no rank: so
-    `before_change` has to be called before bytes of a unit are sent.
+    A unit that opens later is ranked at that time. Bytes that are sent later do not change
+    ranks: so `before_change` must be called before bytes of a unit are sent.
     """
 
     def __init__(
         self, plan: PartPlan, sight: Sight, progress: Progress, left_out: Numbers | None = None
     ) -> None:
-        """Units of `left_out` can't be sent now."""
+        """Units in `left_out` are not ranked."""
         self._plan = plan
         self._sight = sight
         self._progress = progress
         self._heap: list[Ranked] = []
-        self._is_ranked = Bits(plan.chunk_count)  # units, and those that are left out
-        self._floor: Rank = (-np.inf, -1)  # not above the rank of any unit that is not ranked
-        self._is_all_in_view = False  # whether those that are not ranked are out of view
+        self._is_ranked = Bits(plan.chunk_count)  # ranked and left-out units
+        self._floor: Rank = (-np.inf, -1)  # lower bound of the ranks of units that are not ranked
+        self._is_all_in_view = False  # whether all unranked units are out of view
         self._batch = _BATCH
         if left_out is not None:
             self._is_ranked.update(left_out)
-        # What has been begun is denser than the limits suppose.
+        # Partly sent units have a higher density than the bounds assume.
         self.add([unit for unit in progress.sent_of_unit if unit in progress.open_units])
 
     def best(self) -> Ranked | None:
-        """The first unit, and its rank. It may have been sent meanwhile."""
+        """The first unit and its rank. It may have been sent since it was ranked."""
         while self._floor < _NONE_LEFT and (not self._heap or self._heap[0] >= self._floor):
             self._rank_more()
         if len(self._heap) > _MOST_HELD:
@@ -63,7 +63,7 @@ class Ranking:
         heapq.heappop(self._heap)
 
     def add(self, units: Sequence[int]) -> None:
-        """Rank these units now, unless they are ranked."""
+        """Rank these units now, unless they are ranked already."""
         fresh = [unit for unit in units if unit not in self._is_ranked]
         if fresh:
             sent = [self._progress.sent_of_unit.get(unit, 0) for unit in fresh]
@@ -72,7 +72,7 @@ class Ranking:
             self._push(numbers, scores)
 
     def before_change(self, unit: int) -> None:
-        """Bytes of this unit are about to be sent or to be lost."""
+        """Call before the sent bytes of this unit change."""
         if unit in self._progress.open_units:
             self.add([unit])
 
@@ -85,11 +85,11 @@ class Ranking:
             self._is_ranked.add(entry[2])
 
     def _forget_worst(self) -> None:
-        """Keep the ranks of the first units. Others are ranked again when their turn comes."""
+        """Keep the ranks of the first units. The others are ranked again when they come next."""
         self._heap.sort()
         begun = self._progress.sent_of_unit
         worst = self._heap[_MOST_HELD // 2 :]
-        kept = [entry for entry in worst if entry[2] in begun]  # whose ranks are of earlier bytes
+        kept = [entry for entry in worst if entry[2] in begun]  # ranked with fewer sent bytes
         forgotten = [entry for entry in worst if entry[2] not in begun]
         del self._heap[_MOST_HELD // 2 :]
         self._heap += kept
@@ -122,7 +122,7 @@ class Ranking:
         self._batch = min(2 * self._batch, _LARGEST_BATCH)
 
     def _first(self, scores: Doubles, otherwise: float) -> tuple[Numbers, float]:
-        """Which scores are the least, and the least of the others or `otherwise`."""
+        """The places of the smallest scores, and the smallest of the others (or `otherwise`)."""
         if len(scores) <= self._batch:
             return np.arange(len(scores)), otherwise
         order = np.argpartition(scores, self._batch)

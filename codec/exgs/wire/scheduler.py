@@ -26,10 +26,10 @@ from exgs.wire.sight import Sight
 from exgs.wire.sketch import Sketch
 from exgs.wire.visibility import Numbers, box_weights
 
-ENDLESS_BYTES = 1 << 62  # no limit: larger than any file
+ENDLESS_BYTES = 1 << 62  # larger than any file: no limit
 
 _PAGE_PROSPECT = 4.0  # assumed ratio of the best to the mean density of an unknown page
-_FEW_PLACES = 32  # of the file order that are looked at one by one
+_FEW_PLACES = 32  # of the file order that are checked one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Slice:
 
 
 class Scheduler:
-    """The parts of one file that one client lacks, and their order."""
+    """The missing parts of one client, and their order."""
 
     def __init__(self, plan: PartPlan, have: HaveSet | None = None) -> None:
         self.plan = plan
@@ -81,7 +81,7 @@ class Scheduler:
         )
 
     def record(self, piece: Slice) -> None:
-        """Record that these bytes have been sent or are being fetched."""
+        """Record that these bytes have been sent or requested."""
         self.mark(piece.part, piece.offset + piece.length)
 
     @property
@@ -130,7 +130,7 @@ class Scheduler:
         if not self.is_whole(part):
             self._next_in_file = min(self._next_in_file, self.plan.place_of(part))
         elif self.is_cancelled(part):
-            self._ranking = None  # the unit may go again
+            self._ranking = None  # the unit may come again
         if self._in_view is not None and self._in_view[unit]:
             self._in_view_missing -= change
         self._settle(unit)
@@ -166,7 +166,7 @@ class Scheduler:
         if self.plan.screen.sketch is not None:  # more of its tiles may be known
             self._page_heap = None
 
-    # Public: what has gone
+    # Public: what has been sent
 
     def is_whole(self, part: int) -> bool:
         """Whether all bytes of a part have been sent."""
@@ -217,7 +217,7 @@ class Scheduler:
         return None
 
     def _next_wanted(self, place: int) -> int:
-        """The next place of a wanted chunk or of an unknown one; at least `place`."""
+        """The next place, from `place` on, of a wanted or unknown chunk."""
         end = self.plan.chunk_count
         for _ in range(min(_FEW_PLACES, end - place)):
             chunk = self.plan.chunk_at(place)
@@ -292,12 +292,12 @@ class Scheduler:
             return page_part(page.id)
         return chunk
 
-    # Private: pages that are not known, for a client on its own
+    # Private: unknown pages, for a client that chooses itself
 
     def _unknown_page(self) -> tuple[Rank, int] | None:
-        """The unknown page with the best rank, and the rank.
+        """The unknown page with the best rank, and its rank.
 
-        Earlier pages that may list the units its cells need come first.
+        Earlier pages that may list units that its cells need come first.
         """
         if self.view is None or self.plan.table.complete:
             return None

@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from exgs.wire.visibility import Doubles
 
-_SMALLEST_GAIN = 1e-12  # so that what has no gain comes last
+_SMALLEST_GAIN = 1e-12  # so that units without gain come last
 _LEAST_SCORE = 1e-300
 
 
 def densities_of(gain: Doubles, missing_bytes: npt.NDArray[np.int64]) -> Doubles:
-    """The gain for each missing byte."""
+    """The gain per missing byte."""
     densities: Doubles = np.maximum(gain, _SMALLEST_GAIN) / np.maximum(missing_bytes, 1)
     return densities
 
@@ -27,7 +27,7 @@ def scores_of(density: Doubles, coverage: Doubles, around: Doubles) -> Doubles:
 def share_of_coverage(levels: int) -> float:
     """The factor on the coverage of a tile that is `levels` above the finest tiles.
 
-    A tile contains 2^levels finest tiles, beside and behind each other. Each of them covers about
+    A tile contains 2^levels finest tiles, next to and behind each other. Each of them covers about
     2^(-2 levels / 3) of the tile's coverage. The result is a power of two, so products are exact.
     """
     return 2.0 ** -(2 * levels // 3)

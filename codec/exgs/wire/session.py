@@ -49,7 +49,7 @@ class Session(ABC):
             for frame in self._parser.feed(data):
                 state = self._step(self._receives, frame.type, remote=True)
                 events += self._receive(frame)
-                if not self.closed:  # by a fatal ERROR
+                if not self.closed:  # a fatal ERROR closes the session
                     self.state = state
                 if self.closed:
                     break

@@ -16,10 +16,10 @@ from exgs.codec.constants import FrameType
 class State(Enum):
     """The state of a session on one side."""
 
-    HELLO = "the client has not said HELLO"
-    WELCOME = "HELLO waits for its WELCOME"
+    HELLO = "HELLO has not been sent"
+    WELCOME = "HELLO has not been answered"
     STREAM = "parts flow"
-    CLOSED = "nothing more is sent"
+    CLOSED = "closed"
 
 
 Table = dict[State, dict[FrameType, State]]

@@ -23,14 +23,14 @@ _NEAR = 1e-2  # depth of the near plane, relative to the diagonal of the box
 _LEAST_NEAR = 1e-9
 _PADDING = 0.05  # relative to the diagonal; Gaussians extend beyond the box of their means
 _MARGIN_PX = 1.0
-_SLACK = 1e-9  # of limits: far more than what rounding does
+_SLACK = 1e-9  # of bounds: far more than rounding errors
 _BITS = np.array([[i >> axis & 1 for axis in range(3)] for i in range(8)], bool)  # of corners
 _EDGES = np.array([(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]).T
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxWeights:
-    """The weights of N boxes in a view."""
+    """The weights of N boxes for a view."""
 
     coverage: Doubles  # [N] share of the picture that the box covers; 0 out of view
     around: Doubles  # [N] share of the sphere around the camera that it covers, at most 1
@@ -45,13 +45,13 @@ def box_weights(low: Doubles, high: Doubles, camera: Camera) -> BoxWeights:
 
 
 def solid_angles(low: Doubles, high: Doubles, camera: Camera) -> Doubles:
-    """The second of `box_weights` alone."""
+    """`BoxWeights.around` alone."""
     low, high, _ = _padded(low, high)
     return _around(low, high, _eye(camera))
 
 
 class BoxSet:
-    """The boxes of cells by number, and quick limits of their coverage."""
+    """The boxes of cells by number, with fast upper bounds of their coverage."""
 
     def __init__(self, count: int) -> None:
         self.low = np.zeros((count, 3), np.float32)
@@ -60,7 +60,7 @@ class BoxSet:
         self._half = np.zeros((3, count))  # half of their size, and some slack
 
     def enter(self, numbers: Numbers, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
-        """Set the boxes of these numbers [N] to these corners [N, 3]."""
+        """Set the boxes with these numbers [N] to these corners [N, 3]."""
         self.low[numbers], self.high[numbers] = low, high
         low, high, _ = _padded(*self.corners(numbers))
         middle = (low + high) / 2
@@ -74,14 +74,14 @@ class BoxSet:
         return low.astype(np.float64), high.astype(np.float64)
 
     def coverage_limits(self, numbers: Numbers, camera: Camera) -> Doubles:
-        """For each of these boxes [N] at least its coverage; 0 only if that is 0."""
+        """Upper bounds of the coverage of these boxes [N]; 0 only if the coverage is 0."""
         limits = np.zeros(len(numbers))
         sight = self._sight(numbers, camera)
         limits[sight.seen] = sight.area_limits(camera)
         return limits
 
     def in_view(self, numbers: Numbers, camera: Camera) -> Flags:
-        """Which of these boxes [N] have a coverage above 0."""
+        """Whether each of these boxes [N] has a coverage above 0."""
         sight = self._sight(numbers, camera)
         result = np.zeros(len(numbers), bool)
         result[sight.seen] = True
@@ -96,7 +96,7 @@ class BoxSet:
 
 
 class _Sight:
-    """Boxes along the axes of the world, enclosed by boxes along the axes of a camera."""
+    """World-axis-aligned boxes, enclosed in boxes aligned with the axes of a camera."""
 
     def __init__(self, middle: Doubles, half: Doubles, camera: Camera) -> None:
         r, t = camera.viewmat[:3, :3], camera.viewmat[:3, 3]
@@ -118,7 +118,7 @@ class _Sight:
         self._size = np.take(half, self.seen, axis=1)
 
     def area_limits(self, camera: Camera) -> Doubles:
-        """At least the coverage of the boxes that may be seen."""
+        """Upper bounds of the coverage of the boxes that may be in view."""
         z, depth = self._place[2], self._reach[2]
         ahead = z - depth > _LEAST_NEAR
         near, far = 1 / np.where(ahead, z - depth, 1.0), 1 / np.where(ahead, z + depth, 1.0)
@@ -143,7 +143,7 @@ class _Sight:
 
 
 def _padded(low: Doubles, high: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """The boxes with some space around them, and their diagonals without it."""
+    """The boxes with padding, and their diagonals without it."""
     size = high - low
     diagonal = np.sqrt(size[:, 0] ** 2 + size[:, 1] ** 2 + size[:, 2] ** 2)
     padding = (_PADDING * diagonal)[:, None]

@@ -175,7 +175,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     except ConnectionError:
-        return web.Response(status=_GONE)  # that nobody will read
+        return web.Response(status=_GONE)  # not delivered
     except Exception:
         status = 500
         raise

@@ -26,7 +26,7 @@ class Patience:
     head_s: float = 10.0  # from connecting, or a request's first byte, to the end of its head
     idle_s: float = 60.0  # between two requests of one connection
     hello_s: float = 10.0  # from the open WebSocket to HELLO
-    piece_s: float = 10.0  # to read 4 KiB of what has been sent, or all of it
+    piece_s: float = 10.0  # for the client to read 4 KiB, or all of what has been sent
     ping_s: float = 30.0  # between pings of an idle stream; three unanswered pings end it
     shutdown_s: float = 1.2  # for GOAWAY and for responses in progress
 
@@ -63,6 +63,8 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         if "" in (self.token, self.metrics_token):
-            raise ValueError("an empty token lets nobody in; None asks for none")
+            raise ValueError("the token is empty; use None for a server without a token")
         if self.prefix and (not self.prefix.startswith("/") or self.prefix.endswith("/")):
-            raise ValueError(f"the prefix {self.prefix!r} does not start with a slash, or ends so")
+            raise ValueError(
+                f"the prefix {self.prefix!r} must start with a slash and not end with one"
+            )

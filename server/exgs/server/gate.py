@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         waits_s = self._progress.waits_s(now_s, waiting_bytes, taken_bytes, _PIECE_BYTES)
         return waits_s > self._gate.config.patience.piece_s
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)

@@ -18,7 +18,7 @@ class Metrics:
         self.connections = Gauge("exgs_connections", "Open connections", registry=self.registry)
         self.scenes = Gauge("exgs_scenes", "Scenes in the catalogue", registry=self.registry)
         self.refused_files = Gauge(
-            "exgs_refused_files", "Files that are no valid scenes", registry=self.registry
+            "exgs_refused_files", "Files that are not valid scenes", registry=self.registry
         )
         self.answers = Counter(
             "exgs_http_answers", "HTTP answers by status", ["status"], registry=self.registry
@@ -33,24 +33,22 @@ class Metrics:
         self.page_bytes = Counter(
             "exgs_stream_page_bytes", "Bytes of index pages streamed", registry=self.registry
         )
-        self.sessions = Counter(
-            "exgs_sessions", "Sessions that were welcomed", registry=self.registry
-        )
+        self.sessions = Counter("exgs_sessions", "Sessions opened", registry=self.registry)
         self.resumes = Counter(
-            "exgs_resumes", "Of these, those that went on from a have-set", registry=self.registry
+            "exgs_resumes", "Sessions opened with a have-set (resumed)", registry=self.registry
         )
         self.rejects = Counter(
             "exgs_rejects", "Sessions ended by an error", ["code"], registry=self.registry
         )
         self.dropped = Counter(
             "exgs_dropped_connections",
-            "Connections that were cut off",
+            "Connections closed by the server",
             ["reason"],
             registry=self.registry,
         )
         self.reaction_s = Histogram(
             "exgs_view_to_chunk_seconds",
-            "From a view's arrival to the first chunk sent for it",
+            "Time from the arrival of a view to the first chunk sent for it",
             buckets=_REACTION_BUCKETS_S,
             registry=self.registry,
         )

@@ -16,14 +16,14 @@ from exgs.server.web_page import WebPage
 
 
 class OpenStream(Protocol):
-    """A stream, as far as the server has to reach it to stop."""
+    """The part of a stream that the server needs to stop it."""
 
     def go_away(self) -> None:
         """Ask the client to reconnect later."""
         ...
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         ...
 
 

@@ -59,7 +59,7 @@ class Store(Protocol):
         ...
 
     def left_out(self) -> Mapping[str, str]:
-        """Scene files that are there but are not served, each with the reason."""
+        """Scene files that are not served, each with the reason."""
         ...
 
 
@@ -97,7 +97,7 @@ class Folder:
         return LocalFile(self._path / f"{name}{SUFFIX}")
 
     def left_out(self) -> dict[str, str]:
-        """Links, names that end in other letters than .exgs, and what lies one folder deeper."""
+        """Links, names with a suffix such as .EXGS, and scene files in subfolders."""
         found: dict[str, str] = {}
         try:
             entries = sorted(self._path.iterdir())
@@ -147,7 +147,7 @@ class OneFile:
         return LocalFile(self._path.resolve())
 
     def left_out(self) -> dict[str, str]:
-        """Nothing: the other files of the folder were not meant."""
+        """Nothing: the user has named one file."""
         return {}
 
 
@@ -201,7 +201,7 @@ class ObjectStore:
         try:
             self.files.invalidate_cache()
             entries = self.files.ls(self._prefix, detail=True)
-        except Exception as error:  # each store raises what its library raises
+        except Exception as error:  # stores raise the errors of their libraries
             raise RootError(f"{self._url}: {_reason(error)}") from error
         found: dict[str, Hashable] = {}
         for entry in entries:
@@ -215,7 +215,7 @@ class ObjectStore:
         return RemoteFile(self, f"{self._prefix}/{name}{SUFFIX}")
 
     def left_out(self) -> dict[str, str]:
-        """Nothing: to look deeper would cost requests."""
+        """Nothing: listing subfolders would cost requests."""
         return {}
 
 
@@ -237,7 +237,7 @@ class RemoteFile:
             return b""
         try:
             data: bytes = self._store.files.cat_file(self._path, start=offset, end=end)
-        except Exception as error:  # each store raises what its library raises
+        except Exception as error:  # stores raise the errors of their libraries
             raise UnreadableError(f"{self._path}: {_reason(error)}") from error
         if _version(self._look()) != self._version:
             raise UnreadableError(f"{self._path} has changed while it is served")
@@ -271,7 +271,7 @@ class RemoteFile:
         try:
             self._store.files.invalidate_cache(self._path)
             entry: Mapping[str, Any] = self._store.files.info(self._path)
-        except Exception as error:  # each store raises what its library raises
+        except Exception as error:  # stores raise the errors of their libraries
             raise UnreadableError(f"{self._path}: {_reason(error)}") from error
         return entry
 

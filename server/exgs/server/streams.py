@@ -68,7 +68,7 @@ class Stream:
             timeout=_CLOSING_S,
             autoping=False,
             compress=False,
-            max_msg_size=FRAME_HEAD_BYTES + MAX_HELLO_BYTES + 1,  # that is refused
+            max_msg_size=FRAME_HEAD_BYTES + MAX_HELLO_BYTES + 1,  # the first length that is refused
             writer_limit=0,
         )
         self._state = state
@@ -77,7 +77,7 @@ class Stream:
         self._session = ServerSession()
         self._scene: Scene | None = None
         self._news = asyncio.Event()  # set when there may be something new to send
-        self._view_at_s: float | None = None  # of a view without a fragment yet
+        self._view_at_s: float | None = None  # arrival of the view, until its first fragment
         self._reading: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._sign_of_life = SignOfLife(state.config.patience.ping_s)
@@ -184,7 +184,7 @@ class Stream:
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case Hello() if not self._session.closed:  # by data that followed HELLO
+            case Hello() if not self._session.closed:  # closed by data after HELLO
                 await self._open(event)
             case View():
                 self._view_at_s = self._now()

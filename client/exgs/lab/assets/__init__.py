@@ -1,1 +1,1 @@
-"""Scenes as sets of items to send: our files, and peers' files as their authors ship them."""
+"""Scenes as sets of items to send: .exgs files, and published files of other formats."""

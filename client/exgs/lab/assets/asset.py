@@ -1,8 +1,9 @@
-"""A scene in some format as items: what can be sent, what it needs first, and what it shows.
+"""A scene in some format as items, with their sizes, dependencies and effect on the picture.
 
-An item is the smallest thing that changes the picture: a unit of an .exgs file, a block of rows of
-a .splat, a folder of a streamed SOG, a whole .spz. Policies see arrays over the items and choose.
-`tiles` divide the scene for the fast quality model: each item moves the progress of some tiles.
+An item is the smallest piece that changes the picture: a unit of an .exgs file, a block of rows of
+a .splat, a folder of a streamed SOG, a whole .spz. Policies choose items by arrays of their
+properties. `tiles` divide the scene for the fast quality model: each item moves the progress of
+some tiles.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ Longs = npt.NDArray[np.int64]
 
 
 class Drawing(Protocol):
-    """What is drawn of the items that have come."""
+    """The Gaussians to draw for the items that have arrived."""
 
     def add(self, item: int) -> None:
-        """An item has come, and so have those that it needs."""
+        """Add an item. The items that it needs have been added before."""
         ...
 
     def gaussians(self) -> Gaussians:
-        """Everything to draw now."""
+        """All Gaussians to draw."""
         ...
 
 
@@ -40,7 +41,7 @@ class DrawingSource(Protocol):
     antialiased: bool
 
     def open(self) -> Drawing:
-        """A drawing of nothing."""
+        """A drawing without items."""
         ...
 
     def owners(self) -> tuple[Gaussians, Longs]:
@@ -50,53 +51,56 @@ class DrawingSource(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asset:
-    """The items of a scene in a format, numbered in the order of its file or files.
+    """The I items of a scene in a format, numbered in the order of its files.
 
-    `progress_of` [I, T] says how far an item brings each tile; progress of a tile is the sum of its
-    items', or with `is_level` the most of them: a finer level replaces coarser ones.
+    `progress_of` [I, T] is the progress of each tile due to an item. The progress of a tile is
+    the sum over its items, or with `is_level` the maximum, since a finer level replaces coarser
+    ones.
     """
 
     name: str
-    key: str  # names the contents of the files: a hash
+    key: str  # hash of the contents of the files
     item_bytes: Longs  # [I]
-    low: Doubles  # [I, 3] box that the item changes
+    low: Doubles  # [I, 3] box of the Gaussians that the item changes
     high: Doubles  # [I, 3]
-    share: Doubles  # [I] factor on the coverage of the box, 1 where there is no reason for another
-    gain: Doubles  # [I] reduction of squared error that the format states; bytes where none
+    share: Doubles  # [I] factor on the coverage of the box, usually 1
+    gain: Doubles  # [I] reduction of squared error according to the file; bytes if it states none
     layer: Longs  # [I] 0 for the coarsest
-    needs: Longs  # [I] an item that has to be there first, -1: none
-    is_setup: npt.NDArray[np.bool_]  # [I] shows nothing, but others call for it
-    calls_for: Longs  # [I] a setup item that has to be sent before, whatever the ranks; -1: none
-    lead: Longs  # [I] an index page that has to be sent before; -1: none
-    lead_bytes: Longs  # [P] sizes of these pages
-    requests: Longs  # [I] HTTP requests that a range client needs for it; 0: part of the one before
-    head_bytes: int  # that come before any item
+    needs: Longs  # [I] the item that it needs first; -1: none
+    is_setup: npt.NDArray[np.bool_]  # [I] not visible itself, but needed by other items
+    # [I] the setup item that must be sent before it, regardless of ranks; -1: none.
+    calls_for: Longs
+    lead: Longs  # [I] the index page that must be sent before it; -1: none
+    lead_bytes: Longs  # [P] sizes of the index pages
+    requests: Longs  # [I] HTTP requests of a range client for it; 0: part of the request before
+    head_bytes: int  # bytes before the first item
     progress_of: npt.NDArray[np.float32]  # [I, T]
     is_level: bool
     source: DrawingSource
-    unlocks: tuple[tuple[int, ...], ...] = field(default=())  # [I] items that need this one
-    weigh: Callable[[Camera], BoxWeights] | None = None  # where more is known than boxes
+    unlocks: tuple[tuple[int, ...], ...] = field(default=())  # [I] the items that need this one
+    # Computes the weights of the items in a view; None: by the coverage of their boxes.
+    weigh: Callable[[Camera], BoxWeights] | None = None
 
     def __len__(self) -> int:
         return len(self.item_bytes)
 
     def weights(self, camera: Camera) -> BoxWeights:
-        """How much each item shows in a view."""
+        """The weights of the items in a view."""
         return self.weigh(camera) if self.weigh else box_weights(self.low, self.high, camera)
 
     @property
     def tile_count(self) -> int:
-        """Tiles of the fast quality model."""
+        """The number of tiles of the fast quality model."""
         return int(self.progress_of.shape[1])
 
     @property
     def total_bytes(self) -> int:
-        """Everything."""
+        """Bytes of the whole scene."""
         return int(self.item_bytes.sum() + self.lead_bytes.sum()) + self.head_bytes
 
 
 def unlocks_of(needs: Longs) -> tuple[tuple[int, ...], ...]:
-    """For each item those that need it."""
+    """For each item, the items that need it."""
     found: list[list[int]] = [[] for _ in needs]
     for item, needed in enumerate(needs.tolist()):
         if needed >= 0:
@@ -105,7 +109,7 @@ def unlocks_of(needs: Longs) -> tuple[tuple[int, ...], ...]:
 
 
 def progress(asset: Asset, items: Longs) -> npt.NDArray[np.float32]:
-    """Progress [T] of the tiles once these items are there."""
+    """The progress [T] of the tiles with these items."""
     if not len(items):
         return np.zeros(asset.tile_count, np.float32)
     rows = asset.progress_of[items]

@@ -1,4 +1,4 @@
-"""An .exgs file as items: the units of `exgs.wire.plan`, with their boxes, gains and dependence."""
+"""An .exgs file as items: units of `exgs.wire.plan` with boxes, gains and dependencies."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from exgs.wire.plan import PartPlan
 from exgs.wire.units import Unit
 from exgs.wire.visibility import BoxWeights
 
-_MOST_TILE_LEVEL = 6  # of the fast quality model: 64 tiles
+_MOST_TILE_LEVEL = 6  # the fast quality model has at most 64 tiles
 
 
 class ExgsFile:
-    """A file in memory, and its whole table."""
+    """A file in memory, with its complete chunk table."""
 
     def __init__(self, path: Path) -> None:
         self.data = path.read_bytes()
@@ -40,7 +40,7 @@ class ExgsFile:
         self.antialiased = head.root.facts.antialiased
 
     def open(self) -> Drawing:
-        """A drawing of nothing."""
+        """A drawing without items."""
         return _Drawing(self)
 
     def owners(self) -> tuple[Gaussians, Longs]:
@@ -123,13 +123,13 @@ def _has_sh(file: ExgsFile, chunks: list[int]) -> bool:
 
 
 def _tile_level(facts: SceneFacts) -> int:
-    """Tiles of the fast quality model: those of the coarsest layer with leaves, not too many."""
+    """The tile level of the fast quality model: that of the first layer with leaves, at most 6."""
     of_leaves = [layer.tile_level for layer in facts.layers if layer.leaf_count]
     return min(*of_leaves, _MOST_TILE_LEVEL)
 
 
 def _progress(plan: PartPlan, units: list[Unit]) -> npt.NDArray[np.float32]:
-    """Gains by tile: of an item above the tiles in equal shares, of one below in its ancestor's."""
+    """Gains by tile [I, T]: the gain of a larger item is divided equally among its tiles."""
     facts = plan.facts
     level = _tile_level(facts)
     made = np.zeros((len(units), 1 << level), np.float32)

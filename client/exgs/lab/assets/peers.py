@@ -1,4 +1,4 @@
-"""Peers' scenes from their real files: .spz, .splat, and streamed SOG with its tree of levels."""
+"""Scenes in other formats, from real files: .spz, .splat, streamed SOG with its levels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from exgs.scene.formats.sog_lod import SogNode, read_sog_nodes
 from exgs.scene.formats.splat import ROW
 from exgs.scene.gaussians import Gaussians
 
-_BLOCK_BYTES = 1 << 16  # of a .splat that is shown at a time
+_BLOCK_BYTES = 1 << 16  # of a .splat, drawn when all of its bytes have arrived
 
 
 def whole_file_asset(path: Path) -> Asset:
-    """A file that shows nothing until all of it is here, as viewers of .spz, .ply and .sog do."""
+    """A file that is drawn only when it is complete, as viewers of .spz, .ply and .sog do."""
     source = _Whole(path)
     return one_file_asset(path, source, np.array([path.stat().st_size], np.int64))
 
 
 def splat_asset(path: Path) -> Asset:
-    """A .splat, shown block by block as it comes: largest volume times opacity first."""
+    """A .splat, drawn block by block in file order: largest volume times opacity first."""
     size = path.stat().st_size
     ends = np.append(np.arange(_BLOCK_BYTES, size, _BLOCK_BYTES), size)
     source = _Rows(path)
@@ -35,9 +35,9 @@ def splat_asset(path: Path) -> Asset:
 
 
 def sog_asset(path: Path) -> Asset:
-    """A streamed SOG by its lod-meta.json: an item is a folder, which regions show at a level.
+    """A streamed SOG by its lod-meta.json: an item is a folder with some regions at one level.
 
-    A region shows the finest level that is here. Raises SceneError, OSError.
+    A region is drawn at its finest level that has arrived. Raises SceneError, OSError.
     """
     folders, nodes = read_sog_nodes(path)
     files = [_files(folder) for folder in folders]
@@ -93,9 +93,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def one_file_asset(path: Path, source: DrawingSource, sizes: Longs) -> Asset:
-    """A file that comes from front to back in blocks of these sizes; the whole scene is one tile.
-
-    For formats of one's own, besides those here.
+    """A file that arrives from front to back in blocks of these sizes; the whole scene is one tile.
+    For user-defined formats.
     """
     means = source.owners()[0].means.astype(np.float64)
     box = np.stack([means.min(axis=0), means.max(axis=0)])
@@ -209,7 +208,7 @@ class _LevelsDrawing:
         return Gaussians.concatenate(parts) if parts else Gaussians.empty()
 
     def parts(self) -> Iterator[tuple[int, Gaussians]]:
-        """What each region shows, with its number."""
+        """The parts of each region, with its number."""
         source = self._source
         degree = max((source.load(item).sh_degree for item in self._items), default=0)
         for tile, node in enumerate(source.nodes):
@@ -218,7 +217,9 @@ class _LevelsDrawing:
                 if item in self._items:
                     scene = source.load(item)
                     if rows.start + rows.count > len(scene):
-                        raise LabError("a streamed SOG names rows that its folder has not")
+                        raise LabError(
+                            "a streamed SOG refers to rows that its folder does not have"
+                        )
                     part = scene.select(slice(rows.start, rows.start + rows.count))
                     yield tile, part if part.sh_degree == degree else _padded(part, degree)
                     break

@@ -1,1 +1,1 @@
-"""Links of experiments: rates over time from traces, and transports over them."""
+"""Links of experiments: rates over time from traces, and models of congestion control."""

@@ -1,7 +1,7 @@
-"""The rate of a link over time: piecewise constant, repeated without end.
+"""The rate of a link over time: piecewise constant, repeated forever.
 
-`passed_s` answers the one question of a bottleneck: when have so many bytes passed that came at a
-given time? It is exact, so that results don't depend on a step of simulation.
+`passed_s` computes when data have passed a bottleneck. It is exact, so that results don't depend on
+a simulation step.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _MOST_ROUNDS = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """Rates [N] in bits per second, each from its start [N] in seconds to the next one's.
+    """Rates [N] in bits per second.
 
-    The first starts at 0. The last ends at `length_s`, where it begins again.
+    Each is valid from its start [N], in seconds, to the next start. The first start is 0. The
+    last rate ends at `length_s`, where the rates repeat.
     """
 
     starts_s: Doubles
@@ -33,23 +34,23 @@ class Rates:
 
     @staticmethod
     def of(starts_s: Sequence[float], rates_bps: Sequence[float], length_s: float) -> Rates:
-        """Check and build. Raises LabError."""
+        """Create rates. Raises LabError if they are not valid."""
         starts, rates = np.asarray(starts_s, np.float64), np.asarray(rates_bps, np.float64)
         if not len(starts) or len(starts) != len(rates) or starts[0] != 0:
-            raise LabError("rates need one start each, the first at 0 s")
+            raise LabError("each rate needs a start, and the first is 0 s")
         if (np.diff(starts) <= 0).any() or length_s <= starts[-1]:
-            raise LabError("times of a trace must rise")
+            raise LabError("the times of a trace must increase")
         if not np.isfinite(rates).all() or (rates < 0).any() or not (rates > 0).any():
-            raise LabError("rates of a trace must be 0 or more, and not all of them 0")
+            raise LabError("the rates of a trace must be 0 or more, and not all 0")
         return Rates(starts, rates, float(length_s))
 
     @property
     def mean_bps(self) -> float:
-        """The mean over the whole length."""
+        """The mean rate over the whole length."""
         return self.bits_before(self.length_s) / self.length_s
 
     def bits_before(self, time_s: float) -> float:
-        """Bits that could have passed from 0 to `time_s`, which may be beyond the length."""
+        """Bits that can pass from 0 to `time_s`, which may exceed the length."""
         rounds, rest_s = divmod(time_s, self.length_s)
         ends = np.minimum(np.append(self.starts_s[1:], self.length_s), rest_s)
         within = float((np.maximum(ends - self.starts_s, 0) * self.rates_bps).sum())
@@ -58,7 +59,7 @@ class Rates:
         return rounds * float(self.bits_before(np.nextafter(self.length_s, 0))) + within
 
     def shifted(self, by_s: float) -> Rates:
-        """The same rates, begun `by_s` seconds into them."""
+        """The same rates, starting at `by_s` seconds."""
         by_s %= self.length_s
         if not by_s:
             return self
@@ -70,22 +71,25 @@ class Rates:
         return Rates(starts - by_s, rates, self.length_s)
 
     def scaled(self, factor: float) -> Rates:
-        """The same with all rates times `factor`."""
+        """The rates multiplied by `factor`."""
         return Rates(self.starts_s, self.rates_bps * factor, self.length_s)
 
 
 class RateWalk:
-    """Goes along `Rates` forwards only, a step at a time: quick, since nothing is searched."""
+    """Evaluates `Rates` at increasing times, which needs no search."""
 
     def __init__(self, rates: Rates) -> None:
         self._ends: list[float] = np.append(rates.starts_s[1:], rates.length_s).tolist()
         self._rates: list[float] = rates.rates_bps.tolist()
         self._length_s = rates.length_s
         self._place = 0
-        self._base_s = 0.0  # start of the round that `_place` is in
+        self._base_s = 0.0  # start of the repetition that contains `_place`
 
     def passed_s(self, time_s: float, bits: float) -> float:
-        """When `bits` have passed that start at `time_s`, which never falls between calls."""
+        """The time when `bits` that start at `time_s` have passed.
+
+        `time_s` must not decrease between calls.
+        """
         for _ in range(_MOST_ROUNDS):
             end_s: float = self._base_s + self._ends[self._place]
             rate = self._rates[self._place]
@@ -99,7 +103,7 @@ class RateWalk:
             if self._place == len(self._ends):
                 self._place = 0
                 self._base_s += self._length_s
-        raise LabError("a trace carries nothing")
+        raise LabError("the rates of a trace are all 0")
 
 
 class TracedBottleneck(Bottleneck):
@@ -108,10 +112,10 @@ class TracedBottleneck(Bottleneck):
     def __init__(self, link: Link, rates: Rates, *, start_s: float = 0.0) -> None:
         super().__init__(link)
         self._walk = RateWalk(rates)
-        self._start_s = start_s  # of the trace, on the clock of the calls
+        self._start_s = start_s  # start of the trace, on the clock of the calls
 
     def send(self, now_s: float, length_bytes: int) -> float:
-        """When `length_bytes` bytes that come at `now_s` have passed."""
+        """The time when `length_bytes` that arrive at `now_s` have passed."""
         begin_s = max(self._free_s, now_s)
         passed_s = self._walk.passed_s(begin_s - self._start_s, length_bytes * 8)
         self._free_s = passed_s + self._start_s

@@ -1,4 +1,4 @@
-"""Reads recorded links: packet-delivery times, and bandwidth over time in the usual forms.
+"""Reads traces of links: packet-delivery times, or bandwidth over time in common formats.
 
 | form | rows | sets |
 | mahimahi | a time in ms at which 1500 bytes may pass | Mahimahi, CellReplay, many 5G sets |
@@ -25,7 +25,7 @@ from exgs.lab.files import read_text
 from exgs.lab.links.rates import Rates
 
 _PACKET_BITS = 1500 * 8
-_BIN_S = 0.1  # of packet-delivery traces: rates over so long
+_BIN_S = 0.1  # interval over which packet deliveries are averaged
 _TIME_UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6}
 _RATE_UNITS = {
     "bps": 1.0,
@@ -40,8 +40,8 @@ _RATE_UNITS = {
 def read_trace(path: Path, form: str = "", member: str = "") -> Rates:
     """The rates of a trace file, or of a `member` of an archive.
 
-    `form` is one of FORMS; "" finds it out.
-    Raises LabError for a file that is none, OSError.
+    `form` is one of FORMS; "" detects it.
+    Raises LabError if the file is not a trace, and OSError.
     """
     text = read_text(path, member)
     try:
@@ -67,7 +67,7 @@ def _guess(text: str) -> str:
 
 
 def _mahimahi(text: str) -> Rates:
-    """Deliveries of 1500 bytes, at most one a line; the trace repeats after its last time."""
+    """Delivery times of 1500 bytes, one per line; the trace repeats after its last time."""
     times = np.array([int(line) for line in text.split()], np.int64)
     if not len(times):
         raise LabError("the trace is empty")
@@ -86,7 +86,7 @@ def _seconds_mbps(text: str) -> Rates:
 
 
 def _csv(text: str) -> Rates:
-    """Columns are found by their names: time[_s|_ms] or timestamp, and rate or bandwidth."""
+    """Columns are identified by their names: time[_s|_ms] or timestamp, and rate or bandwidth."""
     rows = list(csv.DictReader(text.splitlines()))
     names = [name.strip() for name in (rows[0] if rows else {})]
     time_name = _column(names, ("time", "timestamp", "ts", "t"))
@@ -109,7 +109,7 @@ def _column(names: Sequence[str], known: Sequence[str]) -> str:
         for name in names:
             if name.lower() == wanted or name.lower().startswith((f"{wanted}_", f"{wanted} ")):
                 return name
-    raise LabError(f"none of the columns {', '.join(names)} is one of {', '.join(known)}")
+    raise LabError(f"no column {', '.join(names)} is one of {', '.join(known)}")
 
 
 def _unit(name: str, units: dict[str, float], without: float) -> float:
@@ -118,7 +118,7 @@ def _unit(name: str, units: dict[str, float], without: float) -> float:
 
 
 def _timed(times: Sequence[float], rates: Sequence[float]) -> Rates:
-    """Each rate holds until the next time; the last as long as the others do on average."""
+    """Each rate is valid until the next time; the last for the mean duration of the others."""
     if not times:
         raise LabError("the trace is empty")
     start = times[0]
@@ -129,7 +129,7 @@ def _timed(times: Sequence[float], rates: Sequence[float]) -> Rates:
         if now - start > kept_times[-1]:
             kept_times.append(now - start)
             kept_rates.append(rate)
-        else:  # several at one time: the last holds
+        else:  # several rates at one time: the last is valid
             kept_rates[-1] = rate
     last_s = kept_times[-1] / (len(kept_times) - 1) if len(kept_times) > 1 else 1.0
     return Rates.of(kept_times, kept_rates, kept_times[-1] + last_s)

@@ -1,8 +1,8 @@
-"""Transports over a link: how a sender's window grows, and what a loss does to it.
+"""Models of congestion control: the growth of a sender's window, and the effect of losses.
 
-`bbr` is `exgs.client.link.Lane`: the window is the bandwidth-delay product and a queue, a loss
-costs a repeat and a round trip, and does not shrink the window. `cubic` follows RFC 9438: a loss
-or a full queue multiplies the window by 0.7, after which it grows by C (t - K)^3 + W_max.
+`bbr` is `exgs.client.link.Lane`: the window is the bandwidth-delay product and a queue; a loss
+costs a retransmission and a round trip, but does not reduce the window. `cubic` follows RFC 9438: a
+loss or a full queue multiplies the window by 0.7, after which it grows by C (t - K)^3 + W_max.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ TRANSPORTS = ("bbr", "cubic")
 
 
 class CubicLane(Lane):
-    """One direction of a TCP connection that CUBIC governs."""
+    """One direction of a TCP connection with CUBIC."""
 
     def __init__(self, link: Link, bottleneck: Bottleneck, rng: random.Random) -> None:
         super().__init__(link, bottleneck, rng)
         self._cap_bytes = link.window_bytes
         self._now_s = self._epoch_s = 0.0
-        self._most = 0.0  # segments before the last fall; 0: slow start goes on
+        self._most = 0.0  # segments before the last reduction; 0: in slow start
 
     def send(self, now_s: float, length_bytes: int) -> float:
-        """When these bytes come out. A loss among them makes the window fall."""
+        """The time when these bytes arrive. A loss among them reduces the window."""
         losses = self.losses
         arrival_s = super().send(now_s, length_bytes)
         self._now_s = max(self._now_s, now_s)
@@ -38,7 +38,7 @@ class CubicLane(Lane):
         return arrival_s
 
     def acknowledge(self, length_bytes: int) -> None:
-        """These bytes have come: the window grows."""
+        """These bytes have been acknowledged: the window grows."""
         self._unacknowledged_bytes -= length_bytes
         if not self._most:
             self._window_bytes += length_bytes
@@ -52,7 +52,7 @@ class CubicLane(Lane):
             self._fall()
 
     def _fall(self) -> None:
-        """At most once in a round trip."""
+        """Reduce the window, at most once per round trip."""
         if self._most and self._now_s - self._epoch_s < self._link.rtt_s:
             return
         self._epoch_s = self._now_s
@@ -62,9 +62,9 @@ class CubicLane(Lane):
 
 @dataclass(frozen=True, slots=True)
 class LinkModel:
-    """A link of an experiment, ready to be used from some second of its trace on."""
+    """A link of an experiment, from a certain second of its trace."""
 
-    link: Link  # of a trace: with its mean rate
+    link: Link  # with the mean rate of the trace, if there is one
     rates: Rates | None = None  # None: constant
     transport: str = "bbr"
 
@@ -73,12 +73,12 @@ class LinkModel:
             raise LabError(f"transport {self.transport!r} is none of {', '.join(TRANSPORTS)}")
 
     def bottleneck(self, *, start_s: float = 0.0) -> Bottleneck:
-        """A bottleneck at the beginning of the trace; `start_s` is when that is."""
+        """A bottleneck whose trace starts at `start_s`."""
         if self.rates is None:
             return Bottleneck(self.link)
         return TracedBottleneck(self.link, self.rates, start_s=start_s)
 
     def lane(self, bottleneck: Bottleneck, rng: random.Random) -> Lane:
-        """A new connection's lane over a bottleneck."""
+        """The lane of a new connection over a bottleneck."""
         kind = CubicLane if self.transport == "cubic" else Lane
         return kind(self.link, bottleneck, rng)

@@ -1,1 +1,1 @@
-"""What to send next: policies that an experiment compares."""
+"""Policies, which choose the item to send next."""

@@ -1,8 +1,8 @@
-"""The interface of a policy: what it may know, and what it says.
+"""The interface of policies.
 
-A policy gives every item a score, and the highest goes next among those whose needed items have
-gone. It is asked whenever a new view has come, and every now and then besides. A class with
-`scores` in a file of one's own is enough; `docs/laboratory.md` shows one.
+A policy computes a score for every item. The next item is the one with the highest score among
+those whose needed items have been sent. The scores are computed again for every new view, and
+periodically. A user-defined policy is a class with a method `scores`; see `docs/laboratory.md`.
 """
 
 from __future__ import annotations
@@ -21,47 +21,48 @@ from exgs.wire.visibility import BoxWeights
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
-HOLD = -np.inf  # the score of an item that must not be sent now
+HOLD = -np.inf  # score of items that must not be sent now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What a policy knows when it is asked."""
+    """The information for a policy."""
 
-    now_s: float  # since the session began
+    now_s: float  # since the start of the session
     asset: Asset
-    camera: Camera  # of the newest view that has come
-    sent_bytes: Longs  # [I] of each item
-    rate_bps: float  # of the link, as measured of late; 0 before anything was measured
+    camera: Camera  # of the newest view that has arrived
+    sent_bytes: Longs  # [I] sent bytes of each item
+    rate_bps: float  # recent measurement of the link rate; 0: unknown
     round_trip_s: float
-    weights: Callable[[float], BoxWeights]  # of the items, in the view so many seconds from now
-    # as the predictor says; 0: in the newest view
-    left_s: float  # of the session, for policies that know when it ends
-    error_gain: Callable[[float], Doubles] | None = None  # only for those that know the future
+    # Weights of the items in the view after this many seconds.
+    weights: Callable[[float], BoxWeights]
+    # according to the predictor; 0 is the newest view
+    left_s: float  # remaining time of the session, for policies that use it
+    error_gain: Callable[[float], Doubles] | None = None  # only for policies that know the future
 
     @property
     def missing_bytes(self) -> Longs:
-        """[I] bytes of each item that have not been sent."""
+        """[I] unsent bytes of each item."""
         return self.asset.item_bytes - self.sent_bytes
 
 
 class Policy(Protocol):
-    """Chooses what is sent next."""
+    """Chooses the next item."""
 
     def scores(self, look: Look) -> Doubles:
-        """A score [I] for each item; the highest goes first, HOLD never until asked again."""
+        """Scores [I]: the highest comes first; items with HOLD wait for the next call."""
         ...
 
 
 def in_order(count: int) -> Doubles:
-    """Scores that keep the order of the file."""
+    """Scores that give the order of the file."""
     return -np.arange(count, dtype=np.float64)
 
 
 def by_view(density: Doubles, weights: BoxWeights, asset: Asset) -> Doubles:
-    """Scores of values per byte, weighted by the view: in view first, then what lies nearest.
+    """Scores by value per byte and weight: items in view first, then the nearest.
 
-    As spec/protocol.md, section 10, and `exgs.wire.plan.PartPlan.scores`.
+    See spec/protocol.md, section 10, and `exgs.wire.plan.PartPlan.scores`.
     """
     density = np.maximum(density, 1e-300)
     coverage = np.where(asset.is_setup, 0.0, weights.coverage * asset.share)

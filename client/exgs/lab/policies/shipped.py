@@ -1,4 +1,4 @@
-"""The policies that come with the laboratory. Each says where its rule comes from."""
+"""The policies of the laboratory, with their sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_GAIN = 1e-12
 
 
 class FileOrder:
-    """From front to back, whatever the view: what a plain download does."""
+    """The order of the file, independent of the view, like a plain download."""
 
     def scores(self, look: Look) -> Doubles:
         """The order of the file."""
@@ -26,24 +26,27 @@ class FileOrder:
 
 
 class Greedy:
-    """Ours: gain per byte times what the newest view shows (spec/protocol.md, section 10)."""
+    """The policy of exgs: gain per byte times the share of the newest view.
+
+    See spec/protocol.md, section 10.
+    """
 
     def scores(self, look: Look) -> Doubles:
-        """As the server's scheduler ranks units when a view comes."""
+        """The scores of the server's scheduler."""
         return by_view(_density(look), look.weights(0.0), look.asset)
 
 
 class Boxes:
-    """Gain per byte times coverage of boxes alone: ours without the sketch of layer 0."""
+    """The policy of exgs with the coverage of boxes, without the rendering of layer 0."""
 
     def scores(self, look: Look) -> Doubles:
-        """As greedy, with boxes that hide nothing."""
+        """Scores as those of greedy, without occlusion."""
         weights = box_weights(look.asset.low, look.asset.high, look.camera)
         return by_view(_density(look), weights, look.asset)
 
 
 class LayerByLayer:
-    """All of one layer that the view sees before anything of the next; then the rest likewise."""
+    """All items of one layer in view before the next layer, then items out of view."""
 
     def scores(self, look: Look) -> Doubles:
         """Layers first, then coverage."""
@@ -55,11 +58,11 @@ class LayerByLayer:
 
 
 class Deadline:
-    """Greedy over a predicted path: what will be seen soon counts, if it can come in time.
+    """Greedy over a predicted path.
 
-    The value of an item is its gain times the mean of its coverage now and at `horizons_s`,
-    without those that it would miss at the measured rate. After deadline-aware tile streaming of
-    video, as in Flare (Qian et al., MobiCom 2018).
+    The value of an item is its gain times the mean of its coverage now and after the times
+    `horizons_s`, except those before which it can't arrive at the measured rate. It follows
+    deadline-aware tile streaming of video, as in Flare (Qian et al., MobiCom 2018).
     """
 
     def __init__(self, horizons_s: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0), fade: float = 0.7):
@@ -87,8 +90,8 @@ class Deadline:
 class Bola:
     """BOLA's rule for tiles: (V (utility + gamma) - Q) / bytes (Spiteri et al., INFOCOM 2016).
 
-    A tile's utility is the logarithm of its gain so far, and Q, its buffer, is the share of its
-    bytes that are here. Tiles that the view does not see have no utility.
+    The utility of a tile is the logarithm of its gain so far. Q, its buffer, is the share of its
+    bytes that have been sent. Tiles out of view have no utility.
     """
 
     def __init__(self, v: float = 1.0, gamma: float = 0.5) -> None:
@@ -107,11 +110,12 @@ class Bola:
 
 
 class Analytic:
-    """The allocation that the conditions of Karush, Kuhn and Tucker give (Shoham, Gersho 1988).
+    """The optimal allocation by the conditions of Karush, Kuhn and Tucker (Shoham, Gersho 1988).
 
-    At the best allocation of any number of bytes, all cells stop at the same slope of quality over
-    bytes. On the convex hull of a cell's curve the slope of an item is the best mean slope of it
-    and any run of items behind it, so that a poor item that opens a good one isn't held back.
+    At the optimal allocation of any number of bytes, the curves of quality over bytes of all
+    cells have the same slope. The slope of an item on the convex hull of a cell's curve is the
+    largest mean slope over it and any chain of items that need it. So an item of small gain is
+    not delayed if items of large gain need it.
     """
 
     def __init__(self) -> None:
@@ -127,18 +131,18 @@ class Analytic:
 
 
 class KnowsFuture:
-    """What could be won by knowing where the viewer will look, and what each item will show.
+    """An upper bound: it knows the future views and the effect of each item.
 
-    The value of an item is the error that it will take away, by the measured curves of the quality
-    model, over the next `horizon_s` of the true path. It runs with several horizons, and the best
-    run of a session counts: see `exgs.lab.session`.
+    The value of an item is its reduction of the error, by the measured curves of the quality
+    model, over the next `horizon_s` of the true path. It runs with several horizons, and the
+    best run of a session counts: see `exgs.lab.session`.
     """
 
     def __init__(self, horizon_s: float = 2.0) -> None:
         self.horizon_s = horizon_s
 
     def scores(self, look: Look) -> Doubles:
-        """Error taken away per byte."""
+        """Error reduction per byte."""
         if look.error_gain is None:
             raise ValueError("this policy needs the measured curves")
         value = look.error_gain(self.horizon_s)
@@ -149,34 +153,34 @@ class KnowsFuture:
 
 
 class SogRule:
-    """PlayCanvas' rule for streamed SOG: a level by distance, coarser ones first until it is there.
+    """PlayCanvas' rule for streamed SOG: level by distance, with coarser levels first.
 
-    Level 0 up to `base` units from the camera, each further level up to `multiplier` times as far
-    (lodBaseDistance 5 and lodMultiplier 3 by default); regions without their level show a coarser
-    one (lodUnderfillLimit), so levels come one after the other. Folders that no region wants are
-    not fetched. Regions are ranked by distance.
+    Level 0 is used up to `base` units from the camera, each further level up to `multiplier`
+    times as far (lodBaseDistance 5 and lodMultiplier 3 by default). Regions without their level
+    show a coarser one (lodUnderfillLimit). Folders that no region needs are not loaded. Regions
+    are ranked by distance.
     """
 
     def __init__(self, base: float = 5.0, multiplier: float = 3.0) -> None:
         self._base, self._multiplier = base, multiplier
 
     def scores(self, look: Look) -> Doubles:
-        """Coarse before fine, near before far."""
+        """Coarse levels first, then near regions."""
         asset, eye = look.asset, look.camera.position
         nearest = np.clip(eye, asset.low, asset.high)
         distance = np.linalg.norm(nearest - eye, axis=1)
         steps = np.log(np.maximum(distance, 1e-9) / self._base) / np.log(self._multiplier)
-        wanted = np.maximum(np.floor(steps) + 1, 0)  # level, 0 the finest
+        wanted = np.maximum(np.floor(steps) + 1, 0)  # level; 0 is the finest
         level = asset.layer.max() - asset.layer
         scores = -asset.layer - distance / (distance.max() + 1.0)
         return np.where(level >= wanted, scores, HOLD)
 
 
 def hull_slopes(asset: Asset) -> Doubles:
-    """For each item the best mean gain per byte of it and a run of items that need it in turn."""
+    """For each item, the largest mean gain per byte over it and any chain of items that need it."""
     gain, size = np.maximum(asset.gain, _LEAST_GAIN), asset.item_bytes.astype(np.float64)
     best = gain / size
-    # Of each item the run behind it that its hull takes in: a greedy merge from the leaves on.
+    # The chain of each item up to its hull: a greedy merge from the leaves on.
     runs: list[tuple[float, float]] = [(0.0, 0.0)] * len(asset)
     for item in sorted(range(len(asset)), key=lambda i: -_depth(asset, i)):
         own_gain, own_size = float(gain[item]), float(size[item])
@@ -199,7 +203,7 @@ def _depth(asset: Asset, item: int) -> int:
 
 
 def _chain_sums(asset: Asset) -> tuple[Doubles, Doubles]:
-    """Gain of the items that each one needs in turn, and the bytes of them and itself."""
+    """The gain of all items that each item needs, and the bytes of these and itself."""
     before, whole = np.zeros(len(asset)), asset.item_bytes.astype(np.float64)
     for item in sorted(range(len(asset)), key=lambda i: _depth(asset, i)):
         needed = int(asset.needs[item])

@@ -1,1 +1,1 @@
-"""What a viewer sees at every moment: by rendering, or by a model of measured curves."""
+"""The quality of a viewer's picture over time: by rendering, or by a model of measured curves."""

@@ -1,9 +1,9 @@
 """The fast quality model: measured curves of error over progress, by view and tile.
 
-For some views of a path, and some states of a scene on its way, the squared error of the picture is
-booked to the tiles whose Gaussians make up its pixels (as the encoder does). A state of any mixture
-is then the sum over tiles of what each showed at the same progress. What it leaves out: a tile in
-front that is missing shows what lies behind it. Its error against rendering is measured.
+For some views of a path, and some states of a partly received scene, the squared error of the
+picture is divided among the tiles of the Gaussians in its pixels (as in the encoder). The error of
+any state is then the sum over tiles of the errors at their progress. The model ignores that a
+missing tile in front shows tiles behind it. Its error is measured by rendering.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from exgs.scene.metrics import ssim
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
-MOST_DB = 60.0  # pictures of 8 bits hardly differ
+MOST_DB = 60.0  # limit of PSNR: 8-bit pictures are almost equal
 _STATES = 11
-_GROWTH = 1.6  # of bytes from one state to the next, at least
+_GROWTH = 1.6  # minimum ratio of the bytes of consecutive states
 _LEAST_ERROR = 1e-9
-_VERSION = 2  # of what is cached
+_VERSION = 2  # of the cached files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
     """Measured errors of one scene in one format, in V views, K states, T tiles."""
 
-    errors: npt.NDArray[np.float32]  # [V, K, T] squared error, a share of the picture's mean
+    errors: npt.NDArray[np.float32]  # [V, K, T] share of the mean squared error
     progress: npt.NDArray[np.float32]  # [K, T]
     ssim: npt.NDArray[np.float32]  # [V, K]
 
@@ -54,7 +54,7 @@ class Curves:
         return total
 
     def ssim_at(self, views: Longs, psnr_db: Doubles) -> Doubles:
-        """SSIM [S], read off each view's own curve of SSIM over PSNR."""
+        """SSIM [S], from each view's curve of SSIM over PSNR."""
         made = np.empty(len(views))
         for view in np.unique(views):
             rows = views == view
@@ -65,14 +65,14 @@ class Curves:
 
 
 def psnr_of(mse: Doubles) -> Doubles:
-    """PSNR in dB, at most MOST_DB."""
+    """PSNR in dB, limited to MOST_DB."""
     made: Doubles = np.minimum(-10 * np.log10(np.maximum(mse, 1e-12)), MOST_DB)
     return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """The whole scene that all formats are compared with."""
+    """The whole scene, with which all formats are compared."""
 
     key: str
     load: Callable[[], Gaussians]
@@ -86,7 +86,7 @@ def measured(
     cache: Path,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Curves:
-    """The curves of an asset in these views, from the cache or measured now."""
+    """The curves of an asset in these views, from the cache or by measuring them."""
     path = cache / f"curves-{_key(asset, reference, cameras)}.npz"
     if path.exists():
         with np.load(path) as kept:
@@ -104,7 +104,7 @@ def measure(
     cameras: Sequence[Camera],
     progress: Callable[[float], None] = lambda _: None,
 ) -> Curves:
-    """Draw every state in every view, and book the errors."""
+    """Render every state in every view, and divide the errors among the tiles."""
     whole = Painter(reference.load(), antialiased=reference.antialiased)
     wanted = [whole.picture(camera) for camera in cameras]
     ends = _state_ends(asset)
@@ -130,7 +130,7 @@ def measure(
 
 
 class Painter:
-    """Draws one scene, clamped as a screen does. Keeps the last `kept` pictures."""
+    """Renders one scene, clamped to [0, 1]. Keeps the last `kept` pictures."""
 
     def __init__(self, scene: Gaussians, *, antialiased: bool, kept: int = 0) -> None:
         self._scene = scene
@@ -179,7 +179,7 @@ def _booked(
 
 
 def _state_ends(asset: Asset) -> list[int]:
-    """Numbers of items after which to measure: none, then about geometric in bytes, and all."""
+    """Numbers of items after which to measure: none, about geometric in bytes, all."""
     sums = np.cumsum(asset.item_bytes).astype(np.float64)
     first = float(sums[0])
     growth = max(_GROWTH, (float(sums[-1]) / first) ** (1 / (_STATES - 2)))

@@ -1,4 +1,4 @@
-"""The quality of a session over time: by the fast model, or by drawing every n-th frame."""
+"""The quality of a session over time: by the fast model, or by rendering."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Seen:
 
 
 def sample_times(length_s: float, step_s: float) -> Doubles:
-    """Times from one step on to the end."""
+    """Times from one step to the end."""
     times: Doubles = np.arange(1, round(length_s / step_s) + 1, dtype=np.float64) * step_s
     return times
 
@@ -35,7 +35,7 @@ def sample_times(length_s: float, step_s: float) -> Doubles:
 def fast_quality(
     asset: Asset, curves: Curves, transcript: Transcript, times_s: Doubles, views: Longs
 ) -> Seen:
-    """By the measured curves; `views` [S] are numbers of measured views."""
+    """Quality from the measured curves; `views` [S] are numbers of measured views."""
     psnr_db = psnr_of(curves.mse(views, progress_over(asset, transcript, times_s)))
     return Seen(times_s, psnr_db, curves.ssim_at(views, psnr_db))
 
@@ -62,7 +62,7 @@ def exact_quality(
     times_s: Doubles,
     views: PathViews,
 ) -> Seen:
-    """By drawing what was there at each time, and the `whole` scene, where the viewer stood."""
+    """Quality by rendering the received part and the `whole` scene from the view at each time."""
     drawing, done = asset.source.open(), 0
     psnr, ssims = [], []
     for time_s in times_s.tolist():

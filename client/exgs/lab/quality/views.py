@@ -1,4 +1,4 @@
-"""Which views of a path to measure, and which of them stands for a moment of a session."""
+"""Chooses the views of a path to measure, and the measured view for each view of a session."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from exgs.lab.weights import PathViews
 
 Longs = npt.NDArray[np.int64]
 
-_ENOUGH = 0.06  # distance of poses that counts as the same view: 3.4 degrees, or 6% of the reach
+_ENOUGH = 0.06  # maximum distance of equal views: 3.4 degrees, or 6% of the reach
 
 
 def spread_views(views: PathViews, count: int, reach: float, most: int) -> list[int]:
-    """At most `most` of `count` views of a path, none far from all of them.
-
-    Each time the view that is farthest from those taken (Gonzalez 1985).
-    """
+    """At most `most` of `count` views of a path that cover it, farthest first (Gonzalez 1985)."""
     step = max(1, round(0.5 / views.step_s))
     numbers = list(range(0, count, step))
     poses = [views.pose(number) for number in numbers]
@@ -31,7 +28,7 @@ def spread_views(views: PathViews, count: int, reach: float, most: int) -> list[
 
 
 def nearest_views(views: PathViews, count: int, taken: list[int], reach: float) -> Longs:
-    """For each of `count` views the place in `taken`, numbers of views, of the nearest one."""
+    """For each of `count` views, the place of the nearest one in `taken` (numbers of views)."""
     poses = [views.pose(number) for number in taken]
     rows = [
         [distance(pose, views.pose(number), reach) for pose in poses] for number in range(count)
@@ -41,5 +38,5 @@ def nearest_views(views: PathViews, count: int, taken: list[int], reach: float) 
 
 
 def distance(a: Pose, b: Pose, reach: float) -> float:
-    """How far apart two views are: radians of turn plus steps relative to the scene's reach."""
+    """The distance of two views: the angle in radians plus the translation over the reach."""
     return angle_between(a.quat, b.quat) + float(np.linalg.norm(a.eye - b.eye)) / reach

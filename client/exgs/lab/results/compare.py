@@ -1,8 +1,9 @@
-"""Which differences between two runs, or two policies, are significant.
+"""Tests the differences between two runs or two policies for significance.
 
-Sessions are paired by everything but the policy and the run. The interval is a percentile bootstrap
-over pairs (Efron 1979). p is that of the sign-flip permutation test of the mean difference, exact
-for up to 12 pairs. A number is significant where p is below 0.05 after Holm's correction.
+Sessions are paired by all settings except the policy and the run. The interval is a percentile
+bootstrap over pairs (Efron 1979). p is that of the sign-flip permutation test of the mean
+difference, exact for up to 12 pairs. A difference is significant if p is below 0.05 after Holm's
+correction.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One number of two sets of sessions."""
+    """One metric of two sets of sessions."""
 
     number: str
     a: float
@@ -77,10 +78,10 @@ class Line:
 
 
 def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Compare the sessions that both sets have. Raises LabError where there are none."""
+    """Compare the sessions that are in both sets. Raises LabError if there are none."""
     pairs = _paired(a, b)
     if not pairs:
-        raise LabError("the two have no session in common (scene, link, viewer, seed)")
+        raise LabError("the two sets have no session in common (scene, link, viewer, seed)")
     lines = []
     for number in _COMPARED:
         both = [(x[number], y[number]) for x, y in pairs if None not in (x[number], y[number])]
@@ -104,7 +105,7 @@ def interval(values: Doubles, level: float = 0.95) -> tuple[float, float]:
 
 
 def sign_flip_p(difference: Doubles) -> float:
-    """How likely a mean so far from 0 is if signs are a matter of chance."""
+    """The probability of a mean at least this far from 0 if the signs are random."""
     count, size = len(difference), abs(float(difference.mean()))
     if not size:
         return 1.0
@@ -120,7 +121,7 @@ def sign_flip_p(difference: Doubles) -> float:
 def _paired(
     a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """By policy too, where both sets have the same policies."""
+    """Pairs of sessions; also by policy, if both sets have the same policies."""
     names = ["scene", "link", "viewer", "seed"]
     if {row["policy"] for row in a} & {row["policy"] for row in b}:
         names.append("policy")

@@ -1,4 +1,4 @@
-"""Figures of a run: quality over time, policies against each other, distributions."""
+"""Figures of a run: quality over time, comparison of policies, distributions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Doubles = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
 
-_COLORS = (  # Okabe and Ito (2008), that people with any colour vision tell apart
+_COLORS = (  # Okabe and Ito (2008): distinguishable with any colour vision
     "#0072b2",
     "#d55e00",
     "#009e73",
@@ -67,12 +67,12 @@ def read_series(path: Path) -> list[Series]:
 
 
 def policy_names(rows: Sequence[Row]) -> list[str]:
-    """Policies as figures name them, in the order of the table."""
+    """The names of policies in figures, in the order of the table."""
     return list(dict.fromkeys(_name(row["policy"], row["mode"]) for row in rows))
 
 
 def draw_quality(path: Path, series: Sequence[Series]) -> None:
-    """Quality over time: a row a scene, a column a link; means over viewers and seeds."""
+    """Quality over time: a row per scene, a column per link; means over viewers and seeds."""
     scenes = list(dict.fromkeys(item.labels[0] for item in series))
     links = list(dict.fromkeys(item.labels[1] for item in series))
     names = list(dict.fromkeys(_name(item.labels[3], item.labels[5]) for item in series))
@@ -110,7 +110,7 @@ def draw_quality(path: Path, series: Sequence[Series]) -> None:
 
 
 def draw_bars(path: Path, rows: Sequence[Row]) -> None:
-    """Policies against each other, over all sessions, with 95% bootstrap intervals."""
+    """Means of each policy over all sessions, with 95% bootstrap intervals."""
     names = policy_names(rows)
     figure = _figure(10, 0.32 * len(names) + 1.3)
     axes = figure.subplots(1, len(_BARS), sharey=True, squeeze=False)[0]
@@ -137,7 +137,7 @@ def draw_bars(path: Path, rows: Sequence[Row]) -> None:
 
 
 def draw_distribution(path: Path, rows: Sequence[Row]) -> None:
-    """The share of sessions that have 30 dB within a time."""
+    """The share of sessions that reach 30 dB within a time."""
     names = policy_names(rows)
     figure = _figure(6, 3.6)
     axis = figure.subplots()

@@ -1,4 +1,4 @@
-"""report.html: figures and means of a run in one file that needs nothing else."""
+"""Writes report.html: the figures and means of a run in one self-contained file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from exgs.scene.files import atomic_write
 
 _FIGURES = (
     ("quality.png", "Quality over time: means over viewers and seeds, with 95% intervals."),
-    ("policies.png", "Policies against each other, over all sessions: means and 95% intervals."),
-    ("time_to_30_db.png", "The share of sessions that have 30 dB within a time."),
+    ("policies.png", "Comparison of the policies over all sessions: means and 95% intervals."),
+    ("time_to_30_db.png", "The share of sessions that reach 30 dB within a time."),
 )
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -60,7 +60,7 @@ def _html(out: Path, rows: Sequence[dict[str, Any]]) -> str:
         data = base64.b64encode((out / name).read_bytes()).decode()
         parts.append(f"<h2>{html.escape(caption)}</h2>")
         parts.append(f"<img alt='{html.escape(caption)}' src='data:image/png;base64,{data}'>")
-    parts.append("<h2>Means of each policy; in brackets the sessions that never got there</h2>")
+    parts.append("<h2>Means of each policy; in brackets the sessions without a value</h2>")
     parts.append(_means(rows))
     parts.append("<p>All sessions and settings are in table.csv.</p></html>")
     return "\n".join(parts) + "\n"
@@ -69,11 +69,12 @@ def _html(out: Path, rows: Sequence[dict[str, Any]]) -> str:
 def _error(rows: Sequence[dict[str, Any]]) -> str:
     errors = [row["fast_error_db"] for row in rows if row["fast_error_db"] is not None]
     if not errors:
-        return f"Quality: {html.escape(str(rows[0].get('quality')))} model, not checked by drawing."
+        model = html.escape(str(rows[0].get("quality")))
+        return f"Quality: {model} model, not compared with rendering."
     rms = (sum(error**2 for error in errors) / len(errors)) ** 0.5
     return (
-        f"The fast quality model differs from drawing by {rms:.2f} dB RMS"
-        f" in {len(errors)} sessions that were drawn as well."
+        f"The fast quality model differs from rendering by {rms:.2f} dB RMS"
+        f" in {len(errors)} sessions that were rendered as well."
     )
 
 

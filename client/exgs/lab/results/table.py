@@ -1,4 +1,4 @@
-"""The tidy table of an experiment: one row a session, every setting and every number in it."""
+"""The table of an experiment: one row per session, with all settings and metrics."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def settings_of(experiment: Experiment, job: Job) -> dict[str, Any]:
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write table.csv, and table.parquet beside it where pyarrow is installed."""
+    """Write table.csv, and table.parquet if pyarrow is installed."""
     columns = list(rows[0]) if rows else list(LABELS)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,1 +1,1 @@
-"""What runs the laboratory: processes, files, and real sockets. Only this part knows clocks."""
+"""Runs experiments: processes, files, and real sockets. Only this package uses real clocks."""

@@ -1,7 +1,7 @@
-"""Runs sessions on a Dask cluster; `distributed` is imported only here, when it is asked for.
+"""Runs sessions on a Dask cluster.
 
-Workers need the same files under the same paths. A worker that is lost is no loss: its sessions are
-run again elsewhere.
+Only this module imports `distributed`. Workers need the same files under the same paths. If a
+worker is lost, its sessions run again on another.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The same sessions over real sockets: `exgs serve` in a process of its own, and our client.
+"""The same sessions over real sockets: `exgs serve` in a separate process, and the client.
 
-Between them stands a proxy in user space that delays bytes by the same link model. So what differs
-from the simulation is everything but the link: sockets and their buffers, HTTP and WebSocket, the
-event loops of both sides, and the time that they take. The proxy ends TCP on both sides, so the
-server's pacer doesn't see the queue in it: answers to a new view come later than on a real link.
+A proxy in user space delays bytes by the same link model. So everything except the link differs
+from the simulation: sockets and their buffers, HTTP and WebSocket, the event loops of both sides,
+and processing time. The proxy terminates TCP on both sides, so the server's pacer does not see the
+queue in the proxy: responses to a new view are later than on a real link.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NAME = "scene"
 
 
 class _Watched(StreamingProfile):
-    """Notes for which view data came, and when."""
+    """Records arrival times of data and their views."""
 
     def __init__(self, delivery: Delivery) -> None:
         super().__init__(_NAME, delivery)
@@ -153,7 +153,7 @@ def _served(file: Path, folder: Path) -> Iterator[str]:
 
 
 def differences(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Real beside simulated sessions: each number of both, and the difference in percent."""
+    """A table of real and simulated sessions: values of each metric, difference in percent."""
     names = ("scene", "link", "viewer", "policy", "seed")
     simulated = {
         tuple(row[name] for name in names): row for row in rows if row["mode"] == "simulated"

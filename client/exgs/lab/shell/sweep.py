@@ -1,7 +1,8 @@
-"""Runs all sessions of an experiment, over processes, and goes on where it was stopped.
+"""Runs all sessions of an experiment in several processes, and continues an interrupted run.
 
-Each session's result is a file in OUT/sessions, named by a hash of all that it depends on. The
-table is made of these files in the order of the experiment, so it is the same however it was run.
+The result of each session is a file in OUT/sessions, named by a hash of everything that determines
+it. The table is made from these files in the order of the experiment, so it does not depend on the
+order of execution.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a run of an experiment gave."""
+    """The result of a run of an experiment."""
 
     rows: list[dict[str, Any]]
-    ran: int  # sessions that were simulated now
-    kept: int  # sessions whose results were there
+    ran: int  # simulated sessions
+    kept: int  # sessions with existing results
 
 
 def run_sweep(
@@ -53,7 +54,7 @@ def run_sweep(
     sessions = out / "sessions"
     sessions.mkdir(parents=True, exist_ok=True)
     if not any(True for _ in jobs_of(experiment)):
-        raise LabError("no policy finds its format in any scene")
+        raise LabError("no scene has a format of any policy")
     _prepare(experiment, cache, report)
     experiment_key = hashlib.sha256(path.read_bytes()).hexdigest()
     planned = [
@@ -73,9 +74,9 @@ def run_sweep(
 
 
 def at_hand(experiment: Experiment, note: Note) -> Experiment:
-    """The experiment without optional rows whose files aren't here.
+    """The experiment without optional rows whose files are missing.
 
-    Raises LabError for one that isn't optional, or where nothing is left.
+    Raises LabError if a required file is missing, or if no row is left.
     """
     kept: dict[str, tuple[Any, ...]] = {}
     for table in ("scenes", "links", "viewers"):
@@ -110,7 +111,7 @@ def _gone(row: Any) -> Path | None:
 
 
 def _prepare(experiment: Experiment, cache: Path, report: Report) -> None:
-    """Encode and measure what is not in the cache, before processes share it."""
+    """Encode and measure what is not in the cache, before the processes start."""
     stage = Stage(experiment, cache)
     formats = sorted({policy.format for policy in experiment.policies})
     needs_curves = experiment.settings.quality == "fast" or any(
@@ -164,7 +165,7 @@ def _run_real(
     planned: Sequence[Planned],
     report: Report,
 ) -> list[Planned]:
-    """Sessions of the real protocol over sockets, one after the other."""
+    """Run sessions of the real protocol over sockets, one after the other."""
     from exgs.lab.shell.real import run_real
 
     stage = Stage(experiment, cache)
@@ -197,7 +198,7 @@ def _row(experiment: Experiment, sessions: Path, item: Planned) -> dict[str, Any
 
 
 def _write_series(path: Path, sessions: Path, planned: Sequence[Planned]) -> None:
-    """Quality over time of all sessions: one row a session and moment."""
+    """Write the quality over time of all sessions: one row per session and time."""
     lines = ["scene,link,viewer,policy,seed,mode,time_s,psnr_db\n"]
     for item in planned:
         kept = _load(_file(sessions, item))
@@ -209,6 +210,6 @@ def _write_series(path: Path, sessions: Path, planned: Sequence[Planned]) -> Non
 
 
 def _quoted(value: object) -> str:
-    """A cell of a CSV file."""
+    """Quote a cell of a CSV file."""
     text = str(value)
     return '"{}"'.format(text.replace('"', '""')) if set(text) & set('",\n') else text

@@ -1,4 +1,4 @@
-"""One session of a sweep, as any process runs it."""
+"""Runs one session of a sweep in a process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Planned:
     number: int
     job: Job
     key: str
-    experiment_key: str  # a hash of the experiment's file, which may change between two runs
+    experiment_key: str  # hash of the experiment's file, which may change between runs
 
 
 def run_here(path: Path, cache: Path, item: Planned) -> Result:
-    """Run one session in this process, which keeps what it has opened for the next ones."""
+    """Run one session in this process. Opened scenes are kept for the next sessions."""
     return run_job(item.job, _stage(path, cache, item.experiment_key), item.number)
 
 

@@ -1,1 +1,1 @@
-"""How people look at a scene: recorded and made-up paths, and predictors of the next view."""
+"""Viewers: recorded and generated camera paths, and predictors of the next view."""

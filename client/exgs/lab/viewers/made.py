@@ -1,7 +1,7 @@
-"""Made-up viewers: stays, orbit, walk, turn and look, teleport.
+"""Generated camera paths: stays, orbit, walk, turn, teleport.
 
-They are told a scene's home camera and its centre and size, and move in units of these, so the
-same experiment works for every scene.
+They depend on the home camera, centre and size of a scene and use these as units, so the same
+experiment works for every scene.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _STEP_S = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """What a viewer needs to know of a scene."""
+    """The home camera and the centre of a scene."""
 
     home: Camera
-    centre: Doubles  # [3] of what is looked at
-    up: Doubles  # [3] unit
+    centre: Doubles  # [3] the point that viewers look at
+    up: Doubles  # [3] unit vector
     reach: float  # distance from the home view to the centre
 
 
 def made_path(kind: str, place: Place, length_s: float, period_s: float) -> ViewPath:
-    """A path of one of KINDS. `period_s` is the time of a round, or between two stops."""
+    """A path of one of KINDS. `period_s` is the time of one round, or between two stops."""
     if kind not in KINDS:
         raise LabError(f"viewer kind {kind!r} is none of {', '.join(KINDS)}")
     if period_s <= 0:
-        raise LabError("a viewer's period must be more than 0 s")
+        raise LabError("the period of a viewer must be more than 0 s")
     return KINDS[kind](place, length_s, period_s)
 
 
@@ -69,7 +69,7 @@ def _stays(place: Place, length_s: float, period_s: float) -> ViewPath:
 
 
 def _orbit(place: Place, length_s: float, period_s: float) -> ViewPath:
-    """Round the centre, at the height and distance of the home view."""
+    """Around the centre, at the height and distance of the home view."""
     arm = place.home.position - place.centre
     times = _times(length_s)
     poses = []
@@ -80,7 +80,7 @@ def _orbit(place: Place, length_s: float, period_s: float) -> ViewPath:
 
 
 def _walk(place: Place, length_s: float, period_s: float) -> ViewPath:
-    """To and fro between the home view and half the way to the centre, swaying sideways."""
+    """Between the home view and half the way to the centre, back and forth, with lateral sway."""
     arm = place.home.position - place.centre
     side = np.cross(place.up, arm)
     times = _times(length_s)
@@ -94,7 +94,7 @@ def _walk(place: Place, length_s: float, period_s: float) -> ViewPath:
 
 
 def _turn(place: Place, length_s: float, period_s: float) -> ViewPath:
-    """Stands, looks ahead, turns by 90 degrees within a second, looks there, and so on."""
+    """At the home view, with a turn by 90 degrees in the last second of each period."""
     forward = place.home.viewmat[2, :3]
     times = _times(length_s)
     poses = []
@@ -108,7 +108,7 @@ def _turn(place: Place, length_s: float, period_s: float) -> ViewPath:
 
 
 def _teleport(place: Place, length_s: float, period_s: float) -> ViewPath:
-    """Jumps round the centre by 137.5 degrees (the golden angle) each time."""
+    """Jumps around the centre by 137.5 degrees (the golden angle) each time."""
     arm = place.home.position - place.centre
     count = math.ceil(length_s / period_s) + 1
     times = [number * period_s for number in range(count + 1)]

@@ -1,4 +1,4 @@
-"""A camera path: poses over time, between which is interpolated."""
+"""A camera path: poses over time, with interpolation between them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """Where a camera is and where to it looks."""
+    """The position and orientation of a camera."""
 
     eye: Doubles  # [3] world units
-    quat: Doubles  # [4] wxyz, unit: camera to world, in OpenCV axes
+    quat: Doubles  # [4] unit quaternion wxyz: camera to world, in OpenCV axes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lens:
-    """Intrinsics and picture size, the same for a whole path."""
+    """The intrinsics and picture size of a path."""
 
     K: Matrix  # [3, 3] pixels
     width: int
@@ -41,14 +41,14 @@ class Lens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewPath:
-    """Poses at rising times; before the first and after the last it stays."""
+    """Poses at increasing times; constant before the first and after the last."""
 
     name: str
     times_s: Doubles  # [N], the first 0
     eyes: Doubles  # [N, 3]
     quats: Doubles  # [N, 4]
     lens: Lens
-    jumps: frozenset[int] = frozenset()  # numbers of poses that are jumped to, not gone to
+    jumps: frozenset[int] = frozenset()  # numbers of poses without interpolation before them
 
     @property
     def length_s(self) -> float:
@@ -82,10 +82,10 @@ def path_of(
     lens: Lens,
     jumps: frozenset[int] = frozenset(),
 ) -> ViewPath:
-    """A path of poses; raises LabError where there are none or times don't rise."""
+    """A path of poses. Raises LabError if there are none, or if the times don't increase."""
     times = np.asarray(times_s, np.float64)
     if not len(times) or len(times) != len(poses) or (np.diff(times) <= 0).any():
-        raise LabError(f"viewer {name}: it needs poses at rising times")
+        raise LabError(f"viewer {name}: it needs poses at increasing times")
     return ViewPath(
         name,
         times - times[0],
@@ -135,7 +135,7 @@ def quaternion(matrix: Matrix) -> Doubles:
 
 
 def product(a: Doubles, b: Doubles) -> Doubles:
-    """The quaternion of first `b`, then `a`."""
+    """The quaternion of the rotation `b` followed by `a`."""
     w, x, y, z = a.tolist()
     s, t, u, v = b.tolist()
     return np.array(
@@ -155,7 +155,7 @@ def conjugate(quat: Doubles) -> Doubles:
 
 
 def slerp(a: Doubles, b: Doubles, share: float) -> Doubles:
-    """The rotation that lies `share` of the way from `a` to `b`; beyond 1 it goes on."""
+    """The rotation at the share `share` of the way from `a` to `b`, which may exceed 1."""
     cosine = float(a @ b)
     if cosine < 0:
         b, cosine = -b, -cosine

@@ -1,7 +1,7 @@
-"""Predictors of the next view: what a policy may know of where a viewer will look.
+"""Predictors of the next views, for policies.
 
-A predictor is told the poses that have arrived, with their times, and says where the viewer will
-be some time after the last of them. A class with `predict` in a file of one's own is enough.
+A predictor receives the poses that have arrived, with their times, and returns the pose some time
+after the last of them. A user-defined predictor is a class with a method `predict`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from exgs.lab.viewers.path import Pose, ViewPath, conjugate, product, slerp
 
 Doubles = npt.NDArray[np.float64]
 
-Seen = Sequence[tuple[float, Pose]]  # times in seconds, rising; the last is the newest
+Seen = Sequence[tuple[float, Pose]]  # times in seconds, ascending; the last is the newest
 
-_LINEAR_S = 0.3  # of the past that speeds are measured over
+_LINEAR_S = 0.3  # interval over which the speed is measured
 
 
 class Predictor(Protocol):
-    """Says where a viewer will be."""
+    """Predicts the pose of a viewer."""
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
-        """The pose `ahead_s` seconds after the newest of `seen`, of which there is one or more."""
+        """The pose `ahead_s` seconds after the newest of `seen` (one or more)."""
         ...
 
 
 class Stays:
-    """The viewer stays where it is."""
+    """Constant pose."""
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
         """The newest pose."""
@@ -38,10 +38,10 @@ class Stays:
 
 
 class Linear:
-    """The viewer goes on as in the last moments: the same speed, the same turn."""
+    """Constant velocity and angular velocity."""
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
-        """The newest pose and the change of the last moments, continued."""
+        """The newest pose, extrapolated with the velocity of the last 0.3 s."""
         now_s, now = seen[-1]
         before_s, before = next(
             ((at, pose) for at, pose in reversed(seen) if now_s - at >= _LINEAR_S), seen[0]
@@ -55,17 +55,17 @@ class Linear:
 
 
 class Kalman:
-    """A Kalman filter for position and speed of each axis, and for the vector of rotation.
+    """A Kalman filter for each coordinate of the position and of the rotation vector.
 
-    Constant speed, white acceleration. Noise is in units of the path's own jitter, so the gain
-    depends on the ratio only.
+    The model is constant velocity with white acceleration noise. The gain depends only on the
+    ratio of acceleration noise to measurement noise.
     """
 
     def __init__(self, ratio: float = 30.0) -> None:
         self._ratio = ratio  # of the variance of acceleration to that of measured positions
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
-        """The filtered pose, moved on by the filtered speed."""
+        """The filtered pose, extrapolated with the filtered velocity."""
         recent = seen[-20:]
         first = recent[0][1]
         rows = []
@@ -77,7 +77,7 @@ class Kalman:
         return Pose(values[:3], product(_turn(values[3:]), first.quat))
 
     def _run(self, times: Sequence[float], rows: Doubles, ahead_s: float) -> Doubles:
-        state = np.stack([rows[0], np.zeros(rows.shape[1])])  # [2, 6] value and speed
+        state = np.stack([rows[0], np.zeros(rows.shape[1])])  # [2, 6] value and velocity
         spread = np.diag([1.0, self._ratio])
         for step_s, row in zip(np.diff(times).tolist(), rows[1:], strict=True):
             move = np.array([[1.0, step_s], [0.0, 1.0]])
@@ -92,13 +92,13 @@ class Kalman:
 
 
 class Oracle:
-    """Knows the path."""
+    """Returns the true pose of the path."""
 
     def __init__(self, path: ViewPath) -> None:
         self._path = path
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
-        """The pose that will be."""
+        """The true pose."""
         return self._path.pose(seen[-1][0] + ahead_s)
 
 

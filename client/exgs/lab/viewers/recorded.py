@@ -1,7 +1,6 @@
-"""Recorded viewers: EyeNavGS's head movements, and camera paths of nerfstudio and our viewer.
-
-Head movements were made in other scenes. They are replayed relative to their first pose from the
-home view of the scene at hand: turns as they are, steps times a scale.
+"""Recorded viewers: head movements of EyeNavGS, camera paths of nerfstudio and of the web viewer.
+Head movements were recorded in other scenes. They are replayed relative to their first pose, from
+the home view of a scene, with translations multiplied by a scale.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _FLIP = np.array([0.0, 1.0, 0.0, 0.0])
 
 
 def read_eyenavgs(path: Path, place: Place, *, metres: float, member: str = "") -> ViewPath:
-    """The left eye's path of a user of EyeNavGS, moved to the home view of a scene.
+    """The path of the left eye of a user of EyeNavGS, moved to the home view of a scene.
 
-    `member` names the CSV where `path` is an archive. A step of one unit of the recording becomes
-    `metres` world units. Raises LabError, OSError.
+    `member` is the name of the CSV file if `path` is an archive. One unit of the recording
+    becomes `metres` world units. Raises LabError, OSError.
     """
     times: list[float] = []
     poses: list[Pose] = []
@@ -60,13 +59,13 @@ def read_eyenavgs(path: Path, place: Place, *, metres: float, member: str = "") 
         times.append(time_s)
         poses.append(Pose(eye, product(quat / size, _FLIP)))
     if not poses:
-        raise LabError(f"{path}: it holds no pose")
+        raise LabError(f"{path}: it contains no pose")
     lens = Lens(place.home.K, place.home.width, place.home.height)
     return path_of(member or path.stem, times, _moved(poses, place, metres), lens)
 
 
 def _moved(poses: list[Pose], place: Place, metres: float) -> list[Pose]:
-    """The movement relative to the first pose, from the home view on."""
+    """The movement relative to the first pose, starting at the home view."""
     home, first = pose_of(place.home), poses[0]
     turn = product(home.quat, conjugate(first.quat))  # from the recording's world to this one
     matrix = rotation(turn)
@@ -77,9 +76,10 @@ def _moved(poses: list[Pose], place: Place, metres: float) -> list[Pose]:
 
 
 def read_camera_path(path: Path, place: Place, *, per_s: float = _WEB_PER_S) -> ViewPath:
-    """A camera path: nerfstudio's camera_path.json, or any camera file, so many cameras a second.
+    """A camera path: nerfstudio's camera_path.json, or a camera file of `per_s` cameras per second.
 
-    The page's recordings are cameras.json of 30 a second. Raises LabError, SceneError, OSError.
+    Recordings of the web page are cameras.json files with 30 cameras per second. Raises LabError,
+    SceneError, OSError.
     """
     data = _json(path)
     lens = Lens(place.home.K, place.home.width, place.home.height)

@@ -1,7 +1,7 @@
-"""Which Gaussians reach which tile: one list of entries per tile, (bits of the depth, record).
+"""Assigns Gaussians to tiles: a list of entries (bits of the depth, record) per tile.
 
-Entries are written in storage order whatever the number of threads, because each storage block
-knows beforehand where in every tile's list its own entries go.
+The order of entries is the storage order and does not depend on the number of threads, because the
+places of each storage block in every list are computed beforehand.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ _FEW = 32  # entries that insertion sort handles faster
 
 @kernel()
 def place_lists(counts: Longs, first: int, most: int, starts: Longs) -> int:
-    """Lay out the lists of tiles from `first` on, up to `most` entries; one tile at least.
-
-    `starts` [tiles + 1] receives where each list begins; the counts of these tiles become the
-    positions at which each block writes. Returns the end of this band of tiles.
+    """Place the lists of tiles from `first` on: at most `most` entries, but at least one tile.
+    `starts` [tiles + 1] receives the start of each list. The counts of these tiles are
+    replaced by the positions at which each block writes. Returns the end of this band of tiles.
     """
     position, tile, tiles = 0, first, counts.shape[1]
     starts[0] = 0

@@ -1,4 +1,4 @@
-"""Drawing: every tile sorted by depth and blended front to back into the picture."""
+"""Draws pictures: sorts the entries of each tile by depth and blends them front to back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def blend(
     ticket: Longs,
     workers: int,
 ) -> None:
-    """Draw the tiles of a band into `picture`; their lists are sorted on the way."""
+    """Draw the tiles of a band into `picture`, and sort their lists."""
     for worker in prange(workers):
         _blend_tiles(records, lists, lists.spares[worker], background, picture, ticket)
 
@@ -127,7 +127,7 @@ def _finish_tile(planes: Floats, frame: Frame, background: Floats, picture: Pict
         for x in range(frame.width):
             pixel = y * TILE + x
             row, column = frame.top + y, frame.left + x
-            behind = abs(planes[pixel])  # its sign says only whether the pixel is still open
+            behind = abs(planes[pixel])  # the sign only marks open pixels
             alpha = ONE - behind
             for channel in range(3):
                 color = planes[(1 + channel) * PIXELS + pixel]

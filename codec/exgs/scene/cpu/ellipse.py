@@ -1,7 +1,7 @@
-"""Where a projected Gaussian reaches: exact chords of its cutoff ellipse.
+"""The extent of a projected Gaussian: exact chords of its cutoff ellipse (alpha = 1/255).
 
-The same chord serves both axes: tile rows ask for columns when tiles are filled, and strips of
-a tile ask for rows when it is drawn. What is skipped here would not have passed alpha >= 1/255.
+Chords along x give the columns of a tile row when lists are filled; chords along y give the rows of
+a strip when a tile is drawn.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def strip_rows(record: Floats, mean_x: Scalar, mean_y: Scalar, strip: int) -> tu
 def _chord(
     low: Scalar, high: Scalar, extent: Scalar, peak: Scalar, lean: Scalar, chord: Scalar
 ) -> tuple[Scalar, Scalar]:
-    """Least and greatest offset across a slab low..high of the ellipse.
+    """Minimum and maximum offset of the ellipse within the slab low..high.
 
-    Offsets are greatest at `peak` and least at -`peak`, so these are asked where the slab holds
-    them, and else the slab's nearer side.
+    The maximum of the whole ellipse is at `peak` and the minimum at -`peak`. If the slab does
+    not contain these places, its nearer side is used instead.
     """
     at = min(max(peak, low), high)
     greatest = lean * at + chord * np.sqrt(max((extent - at) * (extent + at), ZERO))

@@ -1,7 +1,7 @@
 """Colours from spherical harmonics to degree 3.
 
-The real basis with the signs of Kerbl et al. 2023 (and gsplat); coefficients come as they lie
-in a scene, sh0 [N, 3] and shN [N, K, 3], so that nothing is concatenated for drawing.
+The real basis with the signs of Kerbl et al. 2023 (and gsplat). Coefficients have the layout of a
+scene, sh0 [N, 3] and shN [N, K, 3], so that no arrays are concatenated for drawing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Three machine operations that numba does not offer, as LLVM intrinsics.
 
-Bit casts for sortable depths, an atomic ticket counter for dealing out work, and prefetching.
+Bit casts for sortable depths, an atomic counter that distributes work, and prefetching.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _I64 = ir.IntType(64)
 
 @intrinsic
 def float_bits(typingctx: Any, value: Any) -> Any:
-    """The bits of a float32 as int32: for positive floats in the same order."""
+    """The bits of a float32 as int32, which keep the order of positive floats."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], _I32)
@@ -29,7 +29,7 @@ def float_bits(typingctx: Any, value: Any) -> Any:
 
 @intrinsic
 def take_ticket(typingctx: Any, counter: Any) -> Any:
-    """The number in `counter` (int64 [1]), which rises by one for whoever asks next."""
+    """Atomically return the number in `counter` (int64 [1]) and increase it by one."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -40,7 +40,7 @@ def take_ticket(typingctx: Any, counter: Any) -> Any:
 
 @intrinsic
 def prefetch_record(typingctx: Any, records: Any, index: Any) -> Any:
-    """Ask for record `index` of `records` (float32 [M, RECORD]) to be brought into the cache."""
+    """Prefetch record `index` of `records` (float32 [M, RECORD]) into the cache."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data

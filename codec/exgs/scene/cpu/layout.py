@@ -1,8 +1,9 @@
-"""What all kernels share: tiles, storage blocks, the projected record, and the groups of arrays.
+"""Common definitions of the kernels: tiles, storage blocks, records, groups of arrays.
 
-A record is one cache line of 16 float32 for each visible Gaussian. Its ellipse is kept in
-Cholesky form, alpha = 2^(LOG2_OPACITY + RIDGE dy^2 + ACROSS (dx - LEAN_X dy)^2) with (dx, dy)
-from the mean to the pixel centre, which cannot rise off the mean and is cheap along a row.
+A record is one cache line of 16 float32 for each visible Gaussian. Its ellipse is stored in
+Cholesky form, alpha = 2^(LOG2_OPACITY + RIDGE dy^2 + ACROSS (dx - LEAN_X dy)^2), with (dx, dy) from
+the mean to the pixel centre. This form has its maximum at the mean despite rounding, and is fast to
+evaluate along a row.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TILE = 16  # pixels along the side of a tile
 PIXELS = TILE * TILE
 LANES = 8  # pixels of one vector row: 8 float32 fill 256 bits
 STRIPS = TILE // LANES  # columns of vector rows in a tile
-BLOCKS = 32  # parts of the scene, in storage order, that are dealt out to the threads
+BLOCKS = 32  # parts of the scene, in storage order, that are distributed over the threads
 
 RECORD = 16  # float32 per record
 
@@ -40,16 +41,16 @@ DEPTH = 9
 EXTENT_X = 10  # half sizes in pixels of the ellipse where alpha falls to 1/255
 EXTENT_Y = 11
 CHORD_X = 12  # half chord of that ellipse along x: CHORD_X * sqrt(EXTENT_Y^2 - dy^2)
-LEAN_Y = 13  # the same two the other way round, for the chord along y at a given dx
+LEAN_Y = 13  # the same with x and y exchanged, for the chord along y at a given dx
 CHORD_Y = 14
 
-ALPHA_MIN = np.float32(1 / 255)  # what is fainter is not drawn
+ALPHA_MIN = np.float32(1 / 255)  # smaller values are not drawn
 ALPHA_MAX = 0.999
 LOG2_ALPHA_MIN = math.log2(1 / 255)
 LOG2_ALPHA_MAX = math.log2(ALPHA_MAX)
-TRANSMITTANCE_MIN = 1e-4  # a pixel is finished before its transmittance would fall to this
+TRANSMITTANCE_MIN = 1e-4  # a pixel is finished before its transmittance falls to this value
 
-RECORD_BITS = np.uint64(0xFFFFFFFF)  # of an entry; the bits of its depth lie above
+RECORD_BITS = np.uint64(0xFFFFFFFF)  # lower bits of an entry; the upper bits are those of the depth
 DEPTH_SHIFT = np.uint64(32)
 
 
@@ -73,11 +74,11 @@ class View(NamedTuple):
     width: int
     height: int
     screen_filter: float  # squared pixels added to the variance along both axes
-    antialiased: bool  # opacities make up for what the screen filter adds to a footprint
+    antialiased: bool  # opacities compensate for the enlargement by the screen filter
 
 
 class Projected(NamedTuple):
-    """What is visible. Block b has the records from b * (M / BLOCKS) on, visible[b] of them."""
+    """The visible Gaussians. Block b has visible[b] records, starting at b * (M / BLOCKS)."""
 
     records: Floats  # [M, RECORD]; M is N rounded up to whole blocks
     rects: Ints  # [M, 4] tiles touched: first and end column, first and end row
@@ -87,7 +88,7 @@ class Projected(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """What reaches each tile of a band, a contiguous range of tiles that begins at `first`."""
+    """The entries of each tile of a band: a contiguous range of tiles that starts at `first`."""
 
     entries: Entries  # [E] depth and record
     starts: Longs  # [tiles of the band + 1] where each list begins; the last is E
@@ -96,7 +97,7 @@ class Lists(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What is drawn."""
+    """The drawn picture."""
 
     rgb: Floats  # [H, W, 3]
     alpha: Floats  # [H, W]

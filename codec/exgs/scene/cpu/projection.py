@@ -1,8 +1,8 @@
-"""From world to screen: culling, EWA projection and colours, in storage order.
+"""Projects Gaussians to the screen: culling, EWA projection and colours, in storage order.
 
-Visible Gaussians leave a compact record, the rectangle of tiles they touch, and a count in each
-of those tiles. Formulas: Zwicker et al. 2002 (EWA) as gsplat 1.5.3 computes them. Geometry is in
-float64, which costs nothing here and keeps scenes far from the origin steady.
+Each visible Gaussian gets a compact record and the rectangle of tiles that it overlaps, and is
+counted in each of these tiles. Formulas: Zwicker et al. 2002 (EWA), as gsplat 1.5.3 computes them.
+Geometry is in float64, which takes no extra time here and avoids jitter far from the origin.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ MARGIN = 0.15  # share of the picture by which the linearisation may leave it
 
 NO_COLORS, GIVEN_COLORS, SH_COLORS = 0, 1, 2
 
-_PIXELS_MAX = 1e15  # what reaches farther is not drawn: a record could not hold its square
+_PIXELS_MAX = 1e15  # larger footprints are not drawn: their squares would exceed float32
 _LN2 = math.log(2.0)
-_EXPONENT = -0.5 / _LN2  # of base 2, per squared standard deviation
-# The cutoff ellipse is widened by this much exponent, so that rounding never cuts a pixel off.
+_EXPONENT = -0.5 / _LN2  # base-2 exponent per squared standard deviation
+# The cutoff ellipse is enlarged by this exponent, so that rounding never excludes a pixel.
 _SLACK = 0.01
 _SIGMAS_MAX = math.sqrt(2 * _LN2 * (_SLACK - LOG2_ALPHA_MIN))
 
@@ -62,7 +62,7 @@ _SIGMAS_MAX = math.sqrt(2 * _LN2 * (_SLACK - LOG2_ALPHA_MIN))
 def project(
     splats: Splats, color_source: int, view: View, out: Projected, ticket: Longs, workers: int
 ) -> None:
-    """Project every Gaussian into `out`; colours are SH, given, or left out."""
+    """Project every Gaussian into `out`, with SH colours, given colours, or no colours."""
     for _ in prange(workers):
         _project_blocks(splats, color_source, view, out, ticket)
 
@@ -94,7 +94,7 @@ def _project_range(
     begin: int,
     end: int,
 ) -> int:
-    """Project the Gaussians begin..end to records from `begin` on; how many are visible."""
+    """Project the Gaussians begin..end to records from `begin` on; return how many are visible."""
     means, quats, scales = splats.means, splats.quats, splats.scales
     R, t, width, height = view.viewmat[:3, :3], view.viewmat[:3, 3], view.width, view.height
     fx, fy, cx, cy = view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]
@@ -127,7 +127,7 @@ def _project_range(
         if not (v + bound_y >= 0 and v - bound_y <= height):
             continue
 
-        # The projection is linearised at the mean, or at the margin where the mean lies beyond.
+        # The projection is linearised at the mean, or at the margin if the mean is beyond it.
         toward_x, toward_y = min(right, max(left, tan_x)), min(bottom, max(top, tan_y))
         var_x, var_y, cov = _screen_covariance(
             quats[i],
@@ -157,7 +157,7 @@ def _project_range(
         first_y = math.ceil(max(v - extent_y - 0.5, 0.0))
         last_y = math.floor(min(v + extent_y - 0.5, height - 1.0))
         if last_x < first_x or last_y < first_y:
-            continue  # between the pixel centres, or outside
+            continue  # between pixel centres, or outside the picture
 
         record = out.records[k]
         root = math.sqrt(det)
@@ -187,7 +187,7 @@ def _project_range(
 
 @kernel()
 def tangents(size: int, focal: float, center: float) -> tuple[float, float]:
-    """Least and greatest tangent along one axis at which the projection is linearised."""
+    """Minimum and maximum tangent along one axis at which the projection is linearised."""
     margin = MARGIN * size / focal
     return -center / focal - margin, (size - center) / focal + margin
 
@@ -206,10 +206,10 @@ def axes_of(quat: Floats) -> tuple[Vector, Vector, Vector]:
 
 @kernel()
 def screen_row(R: Doubles, axis: int, pixels: float, toward: float) -> Vector:
-    """How one screen coordinate moves with the world: pixels per world unit along x, y and z.
+    """The gradient of one screen coordinate: pixels per world unit along x, y and z.
 
-    `axis` is 0 or 1, `pixels` focal length over depth, `toward` the tangent at which the
-    projection is linearised.
+    `axis` is 0 or 1, `pixels` is the focal length over the depth, `toward` the tangent at which
+    the projection is linearised.
     """
     return (
         pixels * (R[axis, 0] - toward * R[2, 0]),
@@ -239,7 +239,7 @@ def _screen_covariance(
     jy = screen_row(R, 1, pixels_y, toward_y)
     var_x, var_y, cov = screen_filter, screen_filter, 0.0
     for axis in range(3):
-        # One axis of the Gaussian, as it lies on the screen
+        # One axis of the Gaussian, projected to the screen
         e = axes[axis]
         on_x = (jx[0] * e[0] + jx[1] * e[1] + jx[2] * e[2]) * scale[axis]
         on_y = (jy[0] * e[0] + jy[1] * e[1] + jy[2] * e[2]) * scale[axis]

@@ -1,8 +1,7 @@
-"""Blending one Gaussian into one vector row of LANES pixels, as explicit LLVM vectors.
+"""Blends one Gaussian into one vector row of LANES pixels, with explicit LLVM vectors.
 
-The auto-vectoriser cannot be relied on here. `Row` gives the shared arithmetic a readable form;
-the intrinsics below are what blending weights are used for; those of the backward pass stand in
-`gradient_terms`.
+The auto-vectoriser does not vectorise these loops reliably. `Row` has the common arithmetic; the
+intrinsics below use the blending weights. Those of the backward pass are in `gradient_terms`.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 _FLOATS = ir.VectorType(_F32, LANES)
 _INTS = ir.VectorType(_I32, LANES)
-_FUSED = ("contract",)  # let multiply and add become one instruction
-_FLOOR = 8  # exponents lie in (-_FLOOR, 0]: log2(1/255) = -7.99
+_FUSED = ("contract",)  # allow fused multiply-add
+_FLOOR = 8  # exponents are in (-_FLOOR, 0]: log2(1/255) = -7.99
 _EXPONENT_BIAS = 127
 _MANTISSA_BITS = 23
 
@@ -44,7 +43,7 @@ _EXP2 = _exp2_polynomial()
 
 
 class Row:
-    """Vector arithmetic on the LANES pixels of a row, as emitted through an LLVM builder."""
+    """Emits vector arithmetic on the LANES pixels of a row with an LLVM builder."""
 
     def __init__(self, context: Any, builder: Any, array_type: Any, planes: Any, offset: Any):
         self.builder = builder
@@ -81,7 +80,7 @@ class Row:
         return self.where(self.greater(a, b), a, b)
 
     def fold(self, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
-        """One float from all lanes: upper half on lower half, until one lane is left."""
+        """Combine all lanes to one float, the upper half with the lower half each time."""
         builder, lanes = self.builder, LANES
         while lanes > 1:
             lanes //= 2
@@ -96,7 +95,7 @@ class Row:
         return self._address(self.builder.add(self.offset, shift))
 
     def total(self, number: int) -> Any:
-        """Address of running total `number`, for arrays that hold LANES floats a total."""
+        """Address of total `number`, in arrays with LANES floats per total."""
         return self._address(ir.Constant(_I64, number * LANES))
 
     def load(self, address: Any) -> Any:
@@ -122,9 +121,10 @@ class Row:
         return self.mul(power, builder.bitcast(bits, _FLOATS))
 
     def alpha(self, center: Any, base: Any, across: Any) -> tuple[Any, Any, Any]:
-        """alpha = 2^(base + across * dx^2), 0 where it is not drawn; dx; where it was capped.
+        """Return alpha, dx, and whether alpha was capped.
 
-        dx runs from `center` to the pixel, x from the left of the row's first pixel.
+        alpha = 2^(base + across * dx^2), or 0 where the Gaussian is not drawn. dx is the distance
+        from `center` to the pixel; x is measured from the left of the row's first pixel.
         """
         lanes = ir.Constant(_FLOATS, [lane + 0.5 for lane in range(LANES)])
         dx = self.sub(lanes, self.splat(center))
@@ -137,9 +137,9 @@ class Row:
         return self.where(drawn, self.exp2(exponent), self.constant(0)), dx, too_high
 
     def draw(self, alpha: Any) -> Any:
-        """Let `alpha` take from plane 0; returns its weights alpha * T.
+        """Multiply plane 0 by 1 - `alpha`; returns the weights alpha * T.
 
-        Plane 0 is the transmittance; its sign says whether the pixel is still open (positive).
+        Plane 0 is the transmittance; its sign is positive while the pixel is open.
         """
         transmittance = self.load(self.plane(0))
         weight = self.mul(transmittance, alpha)
@@ -237,7 +237,7 @@ def gather_row(
 
 @intrinsic
 def lane_sum(typingctx: Any, array: Any, offset: Any) -> Any:
-    """Sum of the LANES floats of `array` from `offset` on, halves first: always in one order."""
+    """Sum of the LANES floats of `array` from `offset` on, in a fixed order."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row = Row(context, builder, signature.args[0], *args)
@@ -248,7 +248,7 @@ def lane_sum(typingctx: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def lane_max(typingctx: Any, array: Any, offset: Any) -> Any:
-    """Greatest of the LANES floats of `array` from `offset` on."""
+    """Maximum of the LANES floats of `array` from `offset` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row = Row(context, builder, signature.args[0], *args)

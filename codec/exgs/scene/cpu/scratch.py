@@ -1,4 +1,4 @@
-"""Working memory that outlives a call: fresh pages cost more than the work done in them."""
+"""Working memory that is kept between calls, since allocating it takes longer than its use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CACHE_LINE_BYTES = 64
 
 
 class Scratch:
-    """Named arrays that only grow, each beginning on a cache line."""
+    """Named arrays that only grow, each aligned to a cache line."""
 
     def __init__(self) -> None:
         self._held: dict[str, npt.NDArray[np.uint8]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        """An array of this shape; its contents are whatever was left there."""
+        """An array of this shape with undefined contents."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         held = self._held.get(name)
         if held is None or held.size < size:

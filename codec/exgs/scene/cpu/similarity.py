@@ -1,7 +1,7 @@
 """The sliding-window sums behind SSIM, one picture row at a time.
 
-Channels stay interleaved: a row is one run of W * C numbers whose taps lie C apart, so that every
-inner loop is over neighbours in memory.
+Channels stay interleaved: a row has W * C numbers, and the taps of the window are C apart, so that
+inner loops read contiguous memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exgs.scene.kernel import kernel
 
 @kernel()
 def mean_ssim(a: Floats, b: Floats, window: Doubles, channels: int, c1: float, c2: float) -> float:
-    """Mean SSIM of two pictures [H, W * channels] wherever the square window lies inside.
+    """Mean SSIM of two pictures [H, W * channels] over all windows inside them.
 
     `window` [S] is one side of the separable window and sums to 1.
     """

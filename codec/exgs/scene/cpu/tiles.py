@@ -1,7 +1,7 @@
-"""What every sweep over a tile's Gaussians does alike: open it, and find the rows still open.
+"""Common parts of the loops over a tile's Gaussians: initialise a tile, and find its open rows.
 
-A strip is a column of vector rows; the rows of a strip that are finished at its top and bottom
-are left out from then on, and the sweep ends when nothing is open.
+A strip is a column of vector rows. Finished rows at the top and bottom of a strip are skipped, and
+a loop ends when no row is open.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from exgs.scene.cpu.layout import LANES, STRIPS, TILE, Floats, Longs
 from exgs.scene.cpu.rows import lane_max
 from exgs.scene.kernel import kernel
 
-AHEAD = 6  # entries between asking for a record and drawing it
-CHECK_EVERY = 16  # Gaussians between two looks at what is still open
+AHEAD = 6  # entries between prefetching a record and drawing it
+CHECK_EVERY = 16  # Gaussians between two checks for open rows
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
 class Frame(NamedTuple):
-    """Where a tile lies, in pixels; the last of a row or column may be cut by the picture."""
+    """The place of a tile in pixels. The picture may cut the last tile of a row or column."""
 
     left: int
     top: int
@@ -39,7 +39,7 @@ def frame_of(tile: int, width: int, height: int) -> Frame:
 
 @kernel()
 def open_tile(planes: Floats, frame: Frame, first_row: Longs, end_row: Longs) -> None:
-    """Full transmittance (plane 0) inside the picture, none outside; the other planes empty."""
+    """Set plane 0 (transmittance) to 1 inside the picture, else 0, and the other planes to 0."""
     planes[:] = ZERO
     for y in range(frame.height):
         for x in range(frame.width):
@@ -50,7 +50,7 @@ def open_tile(planes: Floats, frame: Frame, first_row: Longs, end_row: Longs) ->
 
 @kernel()
 def close_rows(planes: Floats, first_row: Longs, end_row: Longs) -> bool:
-    """Narrow each strip to its open rows; whether any is left."""
+    """Reduce each strip to its open rows. Returns whether there are any."""
     left = 0
     for strip in range(STRIPS):
         first, end, column = first_row[strip], end_row[strip], strip * LANES

@@ -1,8 +1,8 @@
-"""From gradients on the screen to gradients of the parameters: the chain rule of projection.
-
-With d from the mean to a pixel, ln(alpha) = ln(opacity) - d^T S^-1 d / 2 for the footprint's
-covariance S; its derivatives are y = S^-1 d by the mean and y y^T / 2 by S. The sums of y and
-y y^T follow from the SCREEN_TERMS in closed form, and the rest is the projection turned round.
+"""Converts gradients on the screen to gradients of the parameters: the chain rule of projection.
+Let d be the vector from the mean to a pixel and S the covariance of the footprint. Then ln(alpha) =
+ln(opacity) - d^T S^-1 d / 2, with the derivatives y = S^-1 d by the mean and y y^T / 2 by S. The
+sums of y and y y^T follow from the SCREEN_TERMS in closed form; the backward pass of the projection
+follows.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _unproject_blocks(
     out: Gradients,
     ticket: Longs,
 ) -> None:
-    """One worker: take blocks of records until none is left."""
+    """One worker: process blocks of records until none is left."""
     size = projected.records.shape[0] // BLOCKS
     block = take_ticket(ticket)
     while block < BLOCKS:
@@ -107,7 +107,7 @@ def _unproject_one(
     jy = screen_row(R, 1, fy * near, toward_y)
 
     for channel in range(3):
-        drawn = record[RED + channel] > 0  # what the clamp at 0 holds does not move
+        drawn = record[RED + channel] > 0  # no gradient where the colour is clamped at 0
         out.sh0[j, channel] = C0 * on_screen[channel] if drawn else 0.0
     out.opacities[j] = on_screen[A_ONE] / splats.opacities[i]
 
@@ -137,7 +137,7 @@ def _unproject_one(
         d_var_y += 0.5 * on_screen[A_ONE] * (var_x / bare - wide_x / det)
         d_cov += on_screen[A_ONE] * (cov / det - cov / bare)
 
-    # Through the axes on the screen
+    # Gradients through the projected axes
     d_jx, d_jy = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     d_axes = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
     for axis in range(3):
@@ -157,7 +157,7 @@ def _unproject_one(
             d_axes = (d_axes[0], d_axes[1], d_axis)
     _turn(splats.quats[i], d_axes, out.quats[j])
 
-    # Through the direction at which the projection is linearised, and the depth
+    # Gradients through the direction of linearisation, and the depth
     forward = (R[2, 0], R[2, 1], R[2, 2])
     d_near = (_dot(d_jx, jx) + _dot(d_jy, jy)) / near
     d_tan_x, d_tan_y = fx * d_u, fy * d_v
@@ -174,7 +174,7 @@ def _unproject_one(
 
 @kernel()
 def _turn(quat: Floats, d_axes: tuple[Vector, Vector, Vector], out: Doubles) -> None:
-    """The gradient of a unit quaternion from those of its axes, along the unit sphere."""
+    """The tangential gradient of a unit quaternion from the gradients of its axes."""
     w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
     (xx, yx, zx), (xy, yy, zy), (xz, yz, zz) = d_axes  # gradient of the matrix, row and column
     d_w = 2 * (c * (yx - xy) + b * (xz - zx) + a * (zy - yz))

@@ -115,7 +115,7 @@ def _gathered(
     counts: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
 ) -> Rows:
-    """Rows of a file from pieces of `counts` rows, each from the byte in `offsets` on."""
+    """Rows of a file: `counts` rows from each byte in `offsets`."""
     size = path.stat().st_size
     if np.any((offsets < 0) | (offsets > size - counts * row.itemsize) & (counts > 0)):
         raise _cut_short(path)

@@ -48,7 +48,7 @@ Image = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Home:
+class ChosenView:
     """A camera, and the distance of the point that it looks at, which orbits have as centre."""
 
     camera: Camera
@@ -69,7 +69,7 @@ def choose_home(
     *,
     up: npt.ArrayLike | None = None,
     antialiased: bool = False,
-) -> Home:
+) -> ChosenView:
     """The best of `cameras` in a wide picture, or the best generated view without `cameras`.
 
     `up` is the up direction of the scene, if known. The same scene gives the same home. Raises
@@ -90,7 +90,7 @@ def choose_home(
     distance = float(np.linalg.norm(best.position - layout.centre))
     if inside:
         distance = _roomy(layout, best, ranker.distance(best))
-    return Home(best, distance, layout.up, up is not None or layout.has_floor)
+    return ChosenView(best, distance, layout.up, up is not None or layout.has_floor)
 
 
 def _roomy(layout: Survey, camera: Camera, distance: float) -> float:

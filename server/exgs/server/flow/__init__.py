@@ -1,5 +1,5 @@
-"""Policies of the server: pacing, patience, quotas.
+"""Policies of the server: pacing, time limits, quotas.
 
-Each is a small value that is told what happened and at what time (`now_s`), and says what to do
-and when to ask again. None of them reads a clock, sleeps or opens a socket.
+Each is told what happened and at what time (`now_s`), and returns what to do and when to ask again.
+None of them reads a clock, sleeps or opens a socket.
 """

@@ -1,8 +1,8 @@
-"""When a stream may hand its connection more, so that a new view does not wait behind old bytes.
+"""Decides when a stream may write more to its connection, so that queues stay short.
 
-The kernel takes far more than the link has room for, and its queue and the bottleneck's then stand
-in front of every new choice. Here what is unsent or under way is held to what fills the link: the
-rate of delivery times the round trip, and a little.
+The kernel accepts far more bytes than fit on the link. Its queue and that of the bottleneck would
+delay the parts for every new view. So unsent bytes and bytes in flight are limited to what fills
+the link: the delivery rate times the round-trip time, and a little more.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from dataclasses import dataclass
 
 from exgs.codec.constants import MAX_FRAGMENT_BYTES
 
-_SURPLUS = 1.2  # over what fills the link: it may have become faster
-_FIRST_GROWTH, _GROWTH = 2.5, 1.5  # while the rate of the link is being found out; later on
-_LEAST_BYTES = 32 << 10  # that may be under way on any link
+_SURPLUS = 1.2  # factor on the bytes that fill the link: its rate may have increased
+_FIRST_GROWTH, _GROWTH = 2.5, 1.5  # factors on the rate: during start-up, and later
+_LEAST_BYTES = 32 << 10  # may be in flight on any link
 _LEAST_PACKETS = 20
-_KEPT_S = 10.0  # the best rate of so long counts: one that is lower may be a loss
-_SAMPLE_S = 0.01  # or a round trip, if that is longer
-_SLACK_S = 0.01  # for the time that processes take to wake up
-_UNSENT_BYTES = 4 << 10  # or the slack, if that is more
-_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # of a small fragment, and whichever is more
-_LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 1.0  # between two looks
+_KEPT_S = 10.0  # the maximum rate of this period counts: a lower one may be due to losses
+_SAMPLE_S = 0.01  # of a rate sample, or a round trip if that is longer
+_SLACK_S = 0.01  # for the time that processes need to wake up
+_UNSENT_BYTES = 4 << 10  # or the bytes of _SLACK_S, if that is more
+_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # of a fragment: the larger of the two
+_LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 1.0  # between two checks
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a sender knows of one connection; packets but for what is named otherwise."""
+    """The state of one connection, as its sender knows it.
 
-    packet_bytes: float  # of one, on average
+    Counts are packets unless the name says otherwise.
+    """
+
+    packet_bytes: float  # mean size of a packet
     unacknowledged: int
     sacked: int
     lost: int
@@ -36,33 +39,34 @@ class Delivery:
     round_trip_s: float  # smoothed
     unsent_bytes: int
     delivered: int  # u32, wraps around
-    shortest_trip_s: float | None  # of the last seconds, None where it is not known
+    shortest_trip_s: float | None  # minimum of the last seconds; None if unknown
 
     @property
     def under_way_bytes(self) -> float:
-        """Bytes between the sender and its peer."""
+        """Bytes in flight: sent but not acknowledged."""
         packets = self.unacknowledged - self.sacked - self.lost + self.sent_again
         return packets * self.packet_bytes
 
 
 class Pacer:
-    """Decides when the next fragment of one connection may go, and how large it is."""
+    """Decides when the next fragment of one connection may be sent, and its size."""
 
     def __init__(self, now_s: float) -> None:
-        self.fragment_bytes = _FRAGMENT_BYTES  # of the next one: some milliseconds of the link
-        self._rates: deque[tuple[float, float]] = deque()  # when, bytes a second
-        self._rate = 0.0  # the best of these
+        self.fragment_bytes = _FRAGMENT_BYTES  # of the next fragment: some milliseconds
+        self._rates: deque[tuple[float, float]] = deque()  # (time in s, bytes per second)
+        self._rate = 0.0  # the maximum of these
         self._growth = self._surplus = _FIRST_GROWTH
         self._sampled_s = now_s
-        self._delivered: int | None = None  # at that time
-        self._since_s: float | None = None  # of the wait that goes on
-        self._waited_s = 0.0  # the last time
+        self._delivered: int | None = None  # at the last sample
+        self._since_s: float | None = None  # start of the current wait
+        self._waited_s = 0.0  # duration of the last wait
         self._pause_s = _LEAST_PAUSE_S
 
     def wait_s(self, now_s: float, known: Delivery | None) -> float:
-        """Seconds until there is room; 0: the next fragment may go.
+        """Seconds until the next fragment may be sent; 0 if now.
 
-        `known` is None where the system does not tell: then everything goes at once.
+        `known` is None if the system does not report the state of the connection; then
+        nothing waits.
         """
         if known is None:
             self.fragment_bytes = MAX_FRAGMENT_BYTES
@@ -82,10 +86,10 @@ class Pacer:
         return max(excess_bytes, 0.0) / rate
 
     def next_look_s(self, now_s: float, known: Delivery | None, spread: float) -> float | None:
-        """When to ask again; None: the next fragment may go.
+        """The time of the next check; None if the next fragment may be sent now.
 
-        Slow readers are asked seldom. `spread`, from 0 to 1, keeps the streams of a crowd from
-        looking all at once: the caller draws it anew for each question.
+        Slow readers are checked rarely. `spread` is a random number from 0 to 1, drawn anew
+        for each call, so that many streams are not checked at the same time.
         """
         wait_s = self.wait_s(now_s, known)
         if wait_s <= 0:
@@ -102,7 +106,7 @@ class Pacer:
         return now_s + min(max(wait_s, self._pause_s), _LONGEST_PAUSE_S)
 
     def _sample(self, known: Delivery, now_s: float) -> None:
-        """Measure the rate of delivery, a round trip or more at a time."""
+        """Measure the delivery rate over at least one round trip."""
         if self._delivered is None:
             self._sampled_s, self._delivered = now_s, known.delivered
         took_s = now_s - self._sampled_s

@@ -1,26 +1,26 @@
-"""How long the server waits: for a request's head, for a reader, for a sign of life.
+"""Time limits of the server: for the head of a request, for a reader, for an idle stream.
 
-A slow link is no fault, a reader that stalls is: what counts is what it has taken.
+Slow readers are accepted as long as they make progress; stalled readers are not.
 """
 
 from __future__ import annotations
 
 from exgs.server.config import Patience
 
-_PINGS = 3  # without an answer
+_PINGS = 3  # unanswered pings before a stream is closed
 
 
 class HeadWait:
-    """Whether the head of a connection's next request takes too long."""
+    """Checks whether the head of the next request of a connection takes too long."""
 
     def __init__(self, patience: Patience, now_s: float) -> None:
         self._patience = patience
-        self._since_s = now_s  # connected, or the first byte of a request came
-        self._is_resting = False  # after a request, without a byte of the next
-        self._is_busy = False  # with a request
+        self._since_s = now_s  # of the connection, a request, or the last response
+        self._is_resting = False  # between a response and the next request
+        self._is_busy = False  # a request is being handled
 
     def request_begins(self) -> None:
-        """A head is whole."""
+        """The head of a request is complete."""
         self._is_busy = True
 
     def request_ends(self, now_s: float) -> None:
@@ -28,12 +28,12 @@ class HeadWait:
         self._is_busy, self._is_resting, self._since_s = False, True, now_s
 
     def came(self, now_s: float) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         if self._is_resting:
             self._is_resting, self._since_s = False, now_s
 
     def is_over(self, now_s: float) -> bool:
-        """Whether to cut the connection off."""
+        """Whether to close the connection."""
         if self._is_busy:
             return False
         limit_s = self._patience.idle_s if self._is_resting else self._patience.head_s
@@ -41,7 +41,7 @@ class HeadWait:
 
 
 class Progress:
-    """Whether a reader takes what is sent to it, looked at now and then."""
+    """Measures how long a reader has made no progress. It is checked from time to time."""
 
     def __init__(self, now_s: float) -> None:
         self._since_s = now_s
@@ -51,9 +51,8 @@ class Progress:
     def waits_s(
         self, now_s: float, waiting_bytes: int, taken_bytes: int, least_bytes: int
     ) -> float:
-        """Seconds since it last took `least_bytes` bytes, or all there were, in one go.
-
-        `waiting_bytes` wait for it; `taken_bytes` counts all that it has ever taken.
+        """Seconds since it last took `least_bytes`, or all waiting bytes, between two checks.
+        `waiting_bytes` have not been taken yet; `taken_bytes` counts all bytes taken so far.
         """
         if taken_bytes - self._taken_bytes >= self._due_bytes:
             self._since_s, self._taken_bytes = now_s, taken_bytes
@@ -62,9 +61,9 @@ class Progress:
 
 
 class SignOfLife:
-    """When to ping an idle stream, and when to give it up.
+    """Decides when to ping an idle stream, and when to close it.
 
-    Only idle streams are pinged: behind data, a slow reader finds the ping too late.
+    Only idle streams are pinged: a slow reader would receive a ping behind data too late.
     """
 
     def __init__(self, ping_s: float) -> None:
@@ -72,14 +71,14 @@ class SignOfLife:
         self._unanswered = 0  # pings
 
     def heard(self) -> None:
-        """Something came from the client."""
+        """A message of the client has arrived."""
         self._unanswered = 0
 
     def wake_s(self, now_s: float) -> float:
-        """When to ask, if the stream is idle from now until then."""
+        """The time to call `pings`, if the stream stays idle until then."""
         return now_s + self._ping_s
 
     def pings(self) -> bool:
-        """The stream has been idle: whether to ping, or else to give up."""
+        """Whether to ping the idle stream; False: close it."""
         self._unanswered += 1
         return self._unanswered <= _PINGS

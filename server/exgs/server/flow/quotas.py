@@ -1,4 +1,4 @@
-"""How much an address may ask for: connections at a time, requests in a second."""
+"""Limits per address: simultaneous connections, requests per second."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from exgs.server.config import Quota
 from exgs.wire.rate import RateLimit
 
-_BURST_S = 2.0  # of requests at the full rate, that an idle address may send at once
+_BURST_S = 2.0  # an idle address may send the requests of this time at once
 
 
 class Quotas:
-    """What all addresses have in use."""
+    """The connections and request rates of all addresses."""
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
@@ -20,7 +20,7 @@ class Quotas:
         self._requests: dict[str, RateLimit] = {}
 
     def admit(self, address: str) -> bool:
-        """Count a new connection; False, and it does not count, where there are too many."""
+        """Count a new connection. Returns False, without counting it, if there are too many."""
         quota = self._quota
         if self._connections >= quota.connections:
             return False
@@ -32,14 +32,14 @@ class Quotas:
         return True
 
     def leave(self, address: str) -> None:
-        """A connection that was admitted has ended."""
+        """An admitted connection has ended."""
         self._connections -= 1
         self._per_address[address] -= 1
         if not self._per_address[address]:
             del self._per_address[address]
 
     def is_request_allowed(self, now_s: float, address: str) -> bool:
-        """Count a request; False, and it does not count, where the address sends too many."""
+        """Count a request. Returns False, without counting it, if it exceeds the rate."""
         rate = self._quota.requests_per_s
         if not rate or address in self._quota.unlimited_addresses:
             return True
@@ -48,7 +48,7 @@ class Quotas:
         return self._requests[address].take(now_s)
 
     def forget_rested(self, now_s: float) -> None:
-        """Keep nothing of addresses that have a whole burst free."""
+        """Discard the state of addresses that may send a whole burst again."""
         self._requests = {
             address: limit
             for address, limit in self._requests.items()
