@@ -192,7 +192,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_blocks_hold_each_row_once(tmp_path: Path) -> None:
     scene = ball(5000, sh_degree=2)
-    spill = spill_scene(source(scene), 3, tmp_path)
+    spill = spill_scene(source(scene), 700, tmp_path)
     parts = [spill.block(number) for number in range(8)]
     assert sum(map(len, parts)) == 5000
     assert max(map(len, parts)) < 1.2 * min(map(len, parts))
@@ -201,6 +201,20 @@ def test_blocks_hold_each_row_once(tmp_path: Path) -> None:
     expected = scene.select(np.lexsort(scene.means.T))
     for field in fields(Gaussians):
         assert np.array_equal(getattr(whole, field.name)[order], getattr(expected, field.name))
+
+
+@pytest.mark.parametrize("proxies", [True, False])
+def test_many_gaussians_in_one_place_are_encoded(tmp_path: Path, proxies: bool) -> None:
+    scene = ball(COUNT)
+    means = scene.means.copy()
+    means[:1200] = means[0]
+    crowded = replace(scene, means=means)
+    out = tmp_path / "crowded.exgs"
+    encode_by_blocks(
+        source(crowded), out, replace(OPTIONS, proxies=proxies), BlockOptions(block_count=1700)
+    )
+    verify(out)
+    assert len(decode(out).gaussians) == COUNT
 
 
 def test_an_exgs_file_is_a_source(encoded: tuple[Path, EncodeReport]) -> None:

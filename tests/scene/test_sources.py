@@ -108,8 +108,9 @@ def test_crops_are_collected_as_far_as_allowed() -> None:
 def test_samples_come_from_everywhere() -> None:
     scene = random_scene(0, COUNT, 0)
     rising = replace(scene, means=np.repeat(np.arange(COUNT, dtype=np.float32)[:, None], 3, axis=1))
-    some = sample(MemorySource("a", Scene(rising)), 100, ranges=20)
+    some, total = sample(MemorySource("a", Scene(rising)), 100, ranges=20)
     assert len(some) == 100
+    assert total == COUNT
     assert np.histogram(some.means[:, 0], 10, (0, COUNT))[0].min() >= 5
 
 

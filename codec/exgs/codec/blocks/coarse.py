@@ -8,15 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.scoring import Found
+from exgs.codec.constants import ChunkKind
+from exgs.codec.encoding.cells import PackedCell, pack_cells
 from exgs.codec.encoding.encode import EFFORTS
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import FitPictures, gain_views, training_views
-from exgs.codec.encoding.quantization import layer_precision
+from exgs.codec.encoding.quantization import Precision, geometry_steps, layer_precision
 from exgs.codec.encoding.remainder import divide_remainders, pack_remainder
 from exgs.codec.encoding.tiles import TileTree
 from exgs.codec.measuring.importance import measure_importance
@@ -77,7 +80,9 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
             rasterizer,
             effort.proxies,
         )
-        results.append(PackedLayer(cells, [], [], {}, precision, []))
+        empty = _empty_cells(layered, number, cells, precision)
+        energies: list[npt.NDArray[np.floating]] = [np.zeros(0) for _ in empty]
+        results.append(PackedLayer(cells, empty, [], {}, precision, energies))
 
     plan = layers[: job.first]
     book = TileErrors(summary, tile, 1 << level, gain_views(viewpoints, effort), rasterizer)
@@ -88,6 +93,25 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     _keep_drawn(job, results[-1])
     counts = [sum(len(cell.members) for cell in result.proxies) for result in results]
     return Packed(steps, [0] * job.first, counts)
+
+
+def _empty_cells(
+    layered: LayeredScene, number: int, cells: list[PackedCell], precision: Precision
+) -> list[PackedCell]:
+    """A LEAF without Gaussians for each tile of a layer that has nothing to show."""
+    level = layered.plan[number].tile_level
+    missing = set(range(1 << level)).difference(cell.tile for cell in cells)
+    nothing, none = Gaussians.empty(), np.zeros(0)
+    return pack_cells(
+        ChunkKind.LEAF,
+        number,
+        nothing,
+        np.zeros(0, np.int64),
+        layered.cut(number),
+        lambda members: geometry_steps(nothing, none, none, none, precision.coarse),
+        False,
+        extra_tiles=missing,
+    )
 
 
 def _mixed(cameras: list[Camera]) -> list[Camera]:

@@ -26,7 +26,7 @@ from exgs.codec.blocks.effort import block_effort, overview_count
 from exgs.codec.blocks.job import Job, Spill, remove_tree
 from exgs.codec.blocks.measure import choose_prefixes, keep_prefixes, quality_of
 from exgs.codec.blocks.packing import Packed
-from exgs.codec.blocks.plan import block_level, layer_shares, plan_for_blocks
+from exgs.codec.blocks.plan import layer_shares, plan_for_blocks
 from exgs.codec.blocks.scoring import Found
 from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import overviews
@@ -93,7 +93,6 @@ def encode_by_blocks(
     options, blocks = options or EncodeOptions(), blocks or BlockOptions()
     out = Path(out_path)
     _check(source, out, options)
-    plan_for_blocks(source.count, block_level(source.count, blocks.block_count))
     stages = Stages(progress or (lambda stage, share: None))
     key = _key(source, options, blocks, identity)
     with _work_folder(out, blocks, key) as folder, runner(blocks.workers, blocks.dask) as run:
@@ -212,8 +211,7 @@ def _spilled(
     if kept.exists():
         spill: Spill = replace(pickle.loads(kept.read_bytes()), folder=folder)
     else:
-        level = block_level(source.count, blocks.block_count)
-        spill = spill_scene(source, level, folder, stages.report)
+        spill = spill_scene(source, blocks.block_count, folder, stages.report)
         with atomic_write(kept) as file:
             pickle.dump(spill, file, protocol=5)
     plan, first = plan_for_blocks(spill.count, spill.level, proxies=options.proxies)

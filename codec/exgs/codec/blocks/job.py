@@ -133,6 +133,6 @@ def remove_tree(folder: Path) -> None:
         for path in sub.glob("*.*"):
             path.unlink()
         sub.rmdir()
-    for path in folder.glob("*.pkl"):
+    for path in [*folder.glob("*.pkl"), *folder.glob(".exgs-*.tmp")]:
         path.unlink()
     folder.rmdir()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from exgs.codec.blocks.job import Spill, block_path, rows_of
+from exgs.codec.blocks.plan import block_level, plan_for_blocks
 from exgs.codec.encoding.tiles import build_tiles
 from exgs.codec.errors import SceneError
 from exgs.codec.measuring.home_view import VISIBLE_OPACITY
@@ -31,19 +32,23 @@ _BOUNDS = (2, 98)  # percentiles that bound most of a block
 
 def spill_scene(
     source: GaussianSource,
-    level: int,
+    block_count: int,
     folder: Path,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Spill:
-    """Cut `source` into 2^level blocks in `folder`. Memory is that of the sample and one part.
+    """Cut `source` into blocks of about `block_count` Gaussians at most, in `folder`.
+
+    Memory is that of the sample and one part.
 
     Gaussians too faint to be drawn are left out. Raises SceneError where nothing is left or a block
     is empty; OSError.
     """
-    chosen = sample(source, _SAMPLE)
+    chosen, count = sample(source, _SAMPLE)
     if not len(chosen):
         raise SceneError(f"{source.name}: the scene has no Gaussian that can be seen")
     facts = rebased(replace(source.facts, gaussians=chosen))
+    level = block_level(round(count), block_count)
+    plan_for_blocks(round(count), level)  # may refuse
     tree = build_tiles(facts.gaussians.means, level)
     shift = np.array(source.facts.origin) - np.array(facts.origin)
     (folder / "blocks").mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,19 +149,16 @@ def _work(pipe: Connection, threads: int) -> None:
     """The loop of a process: run steps until the pipe is closed."""
     import numba
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the encoder, which ends workers
     numba.set_num_threads(min(threads, numba.get_num_threads()))
     while True:
         try:
             step, job, number = pipe.recv()
         except EOFError:
             return
-        except KeyboardInterrupt:
-            return
         error: BaseException | None = None
         try:
             run_step(step, job, number)
-        except KeyboardInterrupt:
-            return
         except Exception as fault:
             error = fault
         pipe.send(error)

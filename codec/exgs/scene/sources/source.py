@@ -57,11 +57,16 @@ def empty_scene(scene: Scene) -> Scene:
     return Scene(empty, scene.antialiased, scene.origin, scene.crs)
 
 
-def sample(source: GaussianSource, count: int, ranges: int = 4096) -> Gaussians:
-    """About `count` Gaussians of a source, from ranges of rows that are spread evenly over it."""
+def sample(source: GaussianSource, count: int, ranges: int = 4096) -> tuple[Gaussians, float]:
+    """The Gaussians of about `count` rows, from ranges that are spread evenly over the source.
+
+    Also returns about how many Gaussians the whole source gives.
+    """
     if source.count <= count:
-        return source.rows(0, source.count)
+        whole = source.rows(0, source.count)
+        return whole, float(len(whole))
     length = max(count // ranges, 1)
     starts = np.linspace(0, source.count - length, ranges).astype(np.int64)
     parts = [source.rows(int(start), int(start) + length) for start in starts]
-    return Gaussians.concatenate(parts)
+    chosen = Gaussians.concatenate(parts)
+    return chosen, len(chosen) / (length * ranges) * source.count
