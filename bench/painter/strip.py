@@ -1,7 +1,7 @@
 """A strip of the pictures of `exgs stream`, raw and painted, in the order in which they were ready.
 
-    exgs stream URL -o FOLDER --painter gauss --link 300kbit,100ms --max-bytes 128kB
-    python -m bench.painter.strip FOLDER STRIP.png
+exgs stream URL -o FOLDER --painter gauss --link 300kbit,100ms --max-bytes 128kB
+python -m bench.painter.strip FOLDER STRIP.png
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> BlockOptions | None:
-    """How to divide the scenes of `paths` into blocks; None if they are encoded in one piece."""
+    """The division of the scenes of `paths` into blocks; None if they are encoded in one piece."""
     rows = 0
     if arguments.block is None and arguments.cameras is None:
         rows = sum(count_rows(path, frame=arguments.frame) for path in paths)
@@ -111,7 +111,7 @@ def encode_large(
 
 
 def _identity(paths: Sequence[Path], arguments: argparse.Namespace) -> str:
-    """What tells whether the input is the same: names, sizes, times of change, placing."""
+    """The identity of the input: names, sizes, modification times, placing."""
     files: list[tuple[str, int, int]] = []
     for path in paths:
         folder = path if path.is_dir() else path.parent

@@ -1,4 +1,4 @@
-"""How far a whole command is, and how long it will take: a policy that is told the time.
+"""Estimates the progress and the remaining time of a command.
 
 The stages of a command take about the same shares of its time for every scene. From these shares
 and the fraction of the current stage follows the fraction of the whole.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_EARLY = 0.03  # of the job: before that the time left is not estimated
-_LINES_S = 10.0  # between two lines where there is no terminal
+_EARLY = 0.03  # of the job: the remaining time is not estimated before
+_LINES_S = 10.0  # between two lines without a terminal
 
 # Shares of the time of commands, by stage, in the order of the stages.
 ENCODING: Mapping[str, float] = {
@@ -33,11 +33,11 @@ STREAMING: Mapping[str, float] = {"receiving": 2, "measuring": 1}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a job is."""
+    """The progress of a job."""
 
     stage: str
     fraction: float  # of the whole job, in [0, 1]
-    left_s: float | None  # estimated; None while that is too early
+    left_s: float | None  # estimated; None if it is too early
 
     @property
     def text(self) -> str:
@@ -47,7 +47,10 @@ class Standing:
 
 
 class Job:
-    """A job of several stages, begun at `start_s`. Without `shares` it has one stage at a time."""
+    """A job of several stages, started at `start_s`.
+
+    Without `shares`, progress is that of a stage.
+    """
 
     def __init__(self, shares: Mapping[str, float], start_s: float) -> None:
         self._shares = shares
@@ -56,7 +59,7 @@ class Job:
         self._fraction = 0.0
 
     def reached(self, stage: str, fraction: float, now_s: float) -> Standing:
-        """The standing of the job when `stage` is done to `fraction`. It never goes back."""
+        """The progress of the job when `fraction` of `stage` is done. It never decreases."""
         if stage in self._shares:
             names = list(self._shares)
             before = sum(self._shares[name] for name in names[: names.index(stage)])

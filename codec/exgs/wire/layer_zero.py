@@ -14,7 +14,7 @@ from exgs.codec.format.rows import ChunkRef
 from exgs.codec.payload.geometry import unpack_columns
 from exgs.wire.sketch import Sketch
 
-MOST_POINTS = 4096  # there is no sketch of a larger layer 0
+MOST_POINTS = 4096  # larger layers 0 have no sketch
 
 _RADIUS = 1.5  # relative to the geometric mean of the two longest scales
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_sketch(head: FileHead, read: ReadRange) -> Sketch | None:
-    """The sketch of a file that is at hand; None if there is none, or layer 0 is damaged."""
+    """The sketch of a whole file; None if it has none, or if layer 0 is damaged."""
     layer = LayerZero(head)
     sketch = None
     for row in layer.rows:
@@ -31,12 +31,12 @@ def read_sketch(head: FileHead, read: ReadRange) -> Sketch | None:
 
 
 class LayerZero:
-    """The chunks of layer 0, collected until all of them are here."""
+    """Collects the chunks of layer 0 until all of them have arrived."""
 
     def __init__(self, head: FileHead) -> None:
         self._facts = head.root.facts
         self._payloads: dict[int, bytes] = {}
-        self.rows: tuple[ChunkRef, ...] = ()  # to collect; none: there will be no sketch
+        self.rows: tuple[ChunkRef, ...] = ()  # to collect; empty if there is no sketch
         geometry = (ChunkKind.LEAF, ChunkKind.PROXY)
         rows = [row for row in head.root.chunks if row.layer == 0 and row.kind in geometry]
         layer = self._facts.layers[0]
@@ -46,7 +46,10 @@ class LayerZero:
         self._wanted = {row.id for row in self.rows}
 
     def add(self, chunk: int, packed: Buffer) -> Sketch | None:
-        """Add a chunk; the sketch if it was the last one of layer 0, and none is damaged."""
+        """Add a chunk.
+
+        Returns the sketch if this was the last chunk of layer 0 and none is damaged.
+        """
         if chunk not in self._wanted:
             return None
         self._wanted.remove(chunk)
@@ -55,7 +58,8 @@ class LayerZero:
             return None
         try:
             return self._sketch()
-        except FormatError as error:  # the decoder reports it; here the boxes have to do
+        # Reported by the decoder; the coverage of boxes is used instead.
+        except FormatError as error:
             _log.warning("layer 0 cannot be drawn", extra={"error": str(error)})
             return None
 

@@ -1,8 +1,8 @@
 """The weights of cells in one view: coverage of their boxes, corrected by a sketch if there is one.
 
-The sketch tells how much of the view each screen tile fills. Screen tiles are those of the finest
-layer of at most 64 tiles. Cells below one share its correction; a coarser cell has the mean of the
-screen tiles in it (spec/protocol.md, section 10.1).
+The sketch gives the share of the view that each screen tile fills. Screen tiles are the tiles of
+the finest layer of at most 64 tiles. All cells inside a screen tile have its correction; a coarser
+cell has the mean of the screen tiles in it (spec/protocol.md, section 10.1).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from exgs.wire.visibility import BoxSet, Doubles, Numbers, box_weights
 
 Places = Numbers | npt.NDArray[np.uint8]
 
-_FINEST_LEVEL = 6  # of screen tiles
-_LEAST = 0.02  # of the coverage of a box: what the sketch hides may show nevertheless
+_FINEST_LEVEL = 6  # level of screen tiles
+_LEAST = 0.02  # minimum share of the coverage of a box, since the sketch may hide visible cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """A view, and what the sketch tells of it by place (see `Screen.places`)."""
+    """A view, with its corrections by the sketch, by place (see `Screen.places`)."""
 
     camera: Camera
-    factors: Doubles | None = None  # on the coverage of boxes; None: there is no sketch
-    means: Doubles | None = None  # of the weights of the screen tiles in a coarser tile, else 0
+    factors: Doubles | None = None  # factors on the coverage of boxes; None without a sketch
+    means: Doubles | None = None  # mean weights of the screen tiles in a coarser tile, else 0
 
     def weights(self, places: Places, coverage: Doubles, share: Doubles) -> Doubles:
-        """The weights of cells with these coverages and shares of it; 0 only out of view."""
+        """The weights of cells, from their coverages and shares; 0 only out of view."""
         weights: Doubles = coverage * share
         if self.factors is None or self.means is None:
             return weights
@@ -44,7 +44,7 @@ class Sight:
 
 
 class Screen:
-    """The screen tiles of a file, and who owns the points of its sketch."""
+    """The screen tiles of a file, and the screen tile of each point of its sketch."""
 
     def __init__(self, cells: CellNumbers, boxes: BoxSet) -> None:
         self.sketch: Sketch | None = None
@@ -53,19 +53,24 @@ class Screen:
         start = cells.starts[cells.levels.index(self._level)]
         self.cells = np.arange(start, start + (1 << self._level))
         places = [self.places(level, np.arange(1 << level)) for level in cells.levels]
-        self.cell_places = np.append(np.concatenate(places), 0).astype(np.uint8)  # 0: the BASIS
+        # 0 is the place of the BASIS.
+        self.cell_places = np.append(np.concatenate(places), 0).astype(np.uint8)
         self._share = share_of_coverage(cells.levels[-1] - self._level)
         self._boxes = boxes
-        self._owners: tuple[int, Sketch, Numbers] | None = None  # for so many known tiles
+        # Valid for this number of known tiles.
+        self._owners: tuple[int, Sketch, Numbers] | None = None
 
     def places(self, level: int | Numbers, tile: int | Numbers) -> Numbers:
-        """Where these tiles stand in the arrays of `Sight`: a tree with the root at 1."""
+        """The places of these tiles in the arrays of `Sight`: a tree with the root at 1."""
         above = np.maximum(np.asarray(level) - self._level, 0)
         places: Numbers = (1 << np.minimum(level, self._level)) + (np.asarray(tile) >> above)
         return places
 
     def sight(self, camera: Camera, is_known: npt.NDArray[np.bool_]) -> Sight:
-        """What a view shows. `is_known` tells of which screen tiles the box is known."""
+        """The corrections for a view.
+
+        `is_known` tells for each screen tile whether its box is known.
+        """
         known = np.flatnonzero(is_known)
         if self.sketch is None or not len(known):
             return Sight(camera)
@@ -79,7 +84,7 @@ class Screen:
         return self._spread(camera, known, factors, factors * coverage)
 
     def _spread(self, camera: Camera, known: Numbers, factors: Doubles, weights: Doubles) -> Sight:
-        """From the screen tiles up to the root: sums of both halves, then means."""
+        """Means for all coarser tiles, from the screen tiles up to the root."""
         count = 1 << self._level
         sums, counts = np.zeros(2 * count), np.zeros(2 * count)
         sums[count + known], counts[count + known] = weights, 1.0

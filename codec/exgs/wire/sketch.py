@@ -1,8 +1,8 @@
-"""How much of a view each tile fills, by a small drawing of layer 0 (spec/protocol.md, 10.1).
+"""The share of a view that each tile fills, by a small drawing of layer 0 (protocol.md, 10.1).
 
-Boxes know nothing of what hides what, nor of how full they are. The Gaussians of layer 0 are few
-and come first, and a drawing of 32 x 18 cells of them takes about a millisecond. All numbers are
-float64 in the order of the specification, so that all implementations choose alike.
+The coverage of boxes ignores occlusion and empty space in boxes. The Gaussians of layer 0 are few
+and arrive first; drawing them on 32 x 18 cells takes about a millisecond. All numbers are float64
+and computed in the order of the specification, so that all implementations choose the same parts.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from exgs.scene.camera import Camera
 from exgs.wire.visibility import Doubles, Numbers
 
 _COLUMNS, _ROWS = 32, 18
-_MOST_HALF = 4.0  # cells: half of the largest square
-_MOST_DEEP = 32  # squares of one cell that count
+_MOST_HALF = 4.0  # in cells: half of the side of the largest square
+_MOST_DEEP = 32  # squares per cell that are blended
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class Sketch:
     opacities: Doubles  # [N]
 
     def owners(self, low: Doubles, high: Doubles) -> Numbers:
-        """For each point [N] the nearest of these boxes [B, 3]; the first of equally near ones."""
+        """For each point [N], the nearest of these boxes [B, 3]; the first of equally near ones."""
         best = np.full(len(self.means), np.inf)
         owner = np.zeros(len(self.means), np.int64)
         for number in range(len(low)):
@@ -58,7 +58,7 @@ class Sketch:
         kept = deep < _MOST_DEEP
         by_cell, sorted_cells, deep = by_cell[kept], sorted_cells[kept], deep[kept]
         opacity = squares.opacity[point]
-        passes = np.ones((_ROWS * _COLUMNS, _MOST_DEEP + 1))  # what each square lets through
+        passes = np.ones((_ROWS * _COLUMNS, _MOST_DEEP + 1))  # transmittance of each square
         passes[sorted_cells, deep + 1] = 1 - opacity[by_cell]
         reaching = np.zeros(total)
         reaching[by_cell] = np.cumprod(passes, axis=1)[sorted_cells, deep]
@@ -67,7 +67,7 @@ class Sketch:
         return shares
 
     def _squares(self, camera: Camera) -> _Squares:
-        """The squares that stand for the points in front of the camera, nearest first."""
+        """The squares of the points in front of the camera, nearest first."""
         rows = camera.viewmat[:3].tolist()
         x, y, z = self.means.T
         seen = [a * x + b * y + c * z + d for a, b, c, d in rows]

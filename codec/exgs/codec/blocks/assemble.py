@@ -45,7 +45,7 @@ def order_chunks(
     """Every chunk by gain per byte, parents before children."""
     steps: list[Step] = []
     ordered: list[OrderedJob] = []
-    cells: dict[tuple[int, int], int] = {}  # of the layers before the first of blocks
+    cells: dict[tuple[int, int], int] = {}  # cells of the coarse layers
     for packed in (coarse, *blocks):
         start = len(steps)
         for step in packed.steps:
@@ -71,7 +71,7 @@ def order_chunks(
 
 
 class SceneBoxes:
-    """The boxes of the tiles of all levels, from those of the blocks."""
+    """The boxes of the tiles of all levels, from the boxes of the blocks."""
 
     def __init__(self, blocks: Sequence[TileBoxes], level: int) -> None:
         self._blocks = blocks
@@ -85,7 +85,7 @@ class SceneBoxes:
             ]
 
     def box(self, level: int, tile: int) -> Box:
-        """The box of a tile; EMPTY_BOX where it has no Gaussian."""
+        """The box of a tile; EMPTY_BOX if it has no Gaussian."""
         if level <= self._level:
             return self._above[level][tile]
         shift = level - self._level
@@ -126,7 +126,7 @@ def write_file(
 
 
 class Payloads:
-    """Reads chunks from the files of their blocks, of which a few are open."""
+    """Reads chunks from the files of their blocks. Few files are open at a time."""
 
     def __init__(self, job: Job, order: Order) -> None:
         self._job = job
@@ -142,7 +142,7 @@ class Payloads:
         self._files.clear()
 
     def read(self, chunk: StoredChunk) -> bytes:
-        """The packed bytes of a chunk. Raises OSError where the file has changed."""
+        """The packed bytes of a chunk. Raises OSError if the file has changed."""
         if chunk.source < 0:
             return self._basis
         if chunk.source not in self._files:

@@ -1,4 +1,4 @@
-"""Second pass over the blocks: each is encoded like a scene of its own, in its context."""
+"""Second pass over the blocks: each block is encoded like a scene, in its context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BlockTransform(ShTransform):
 
 
 def encode_block(job: Job, number: int) -> None:
-    """Encode a scored block, and keep its chunks and what is to be known of them."""
+    """Encode a scored block, and store its chunks and their rows."""
     scene = job.spill.block(number)
     scored: Scored = job.load("scored", number)
     shares = job.load("shares", 0)[number]

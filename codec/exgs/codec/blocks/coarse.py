@@ -32,11 +32,12 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-_MOST_BLOCK_VIEWS = 48  # that coarse layers are fitted to, beside as many of the whole scene
+# Views of blocks to which coarse layers are fitted, besides as many of the whole scene.
+_MOST_BLOCK_VIEWS = 48
 
 
 def encode_coarse(job: Job, found: list[Found]) -> Packed:
-    """Encode the layers before the first of blocks, and keep what they show of each block."""
+    """Encode the coarse layers, and store their drawn Gaussians by block."""
     if not job.first:
         for number in range(job.blocks):
             job.save("coarse", number, Gaussians.empty())
@@ -115,13 +116,13 @@ def _empty_cells(
 
 
 def _mixed(cameras: list[Camera]) -> list[Camera]:
-    """`cameras` in an order in which every second one is a fair part of all."""
+    """`cameras` in an order in which every second one is representative of all."""
     half = (len(cameras) + 1) // 2
     return [camera for pair in zip(cameras[:half], cameras[half:], strict=False) for camera in pair]
 
 
 def _keep_drawn(job: Job, last: PackedLayer) -> None:
-    """Keep what a decoder draws of each block after the last coarse layer."""
+    """Store the decoded Gaussians of each block after the last coarse layer."""
     drawn = Gaussians.concatenate([cell.decoded for cell in last.proxies])
     block = job.spill.tree.locate(drawn.means)
     for number in range(job.blocks):

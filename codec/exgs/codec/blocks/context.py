@@ -1,7 +1,7 @@
-"""What surrounds a block: merged Gaussians of all other blocks, finer where they are near.
+"""The surroundings of a block: merged Gaussians of all other blocks, finer for near ones.
 
-They are drawn in front of or behind the block in all pictures but belong to no layer, so that every
-stage of the encoder works on a block as on a scene of its own.
+They are drawn together with the block in all pictures but belong to no layer, so that every stage
+of the encoder treats a block like a scene.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from exgs.scene.rasterizer import (
     Render,
 )
 
-_NEAR = 0.25  # blocks nearer than this, relative to the diagonal of the own one, are neighbours
+_NEAR = 0.25  # neighbours are nearer than this, relative to the diagonal of the block
 
 
 class ContextRasterizer:
-    """A rasterizer that draws a context beside every scene, and reports on the scene alone.
+    """Draws a context together with each scene, and returns sums for the scene only.
 
-    In exposed views (see views.py) what is nearer to the eye than the box of the block is left out.
+    In exposed views (see views.py), Gaussians between the camera and the box of the block are
+    left out.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ContextRasterizer:
         background: tuple[float, float, float] = (0.0, 0.0, 0.0),
         colors: FloatArray | None = None,
     ) -> Render:
-        """See Rasterizer; with `colors` the scene is drawn alone."""
+        """See Rasterizer. With `colors`, the scene is drawn without the context."""
         if colors is not None:
             return self._inner.render(scene, camera, background=background, colors=colors)
         whole, _ = self._whole(scene, camera)
@@ -91,7 +92,7 @@ class ContextRasterizer:
         return self._inner.render_gradients(whole, camera, image_gradient, first=before + first)
 
     def _whole(self, scene: Gaussians, camera: Camera) -> tuple[Gaussians, int]:
-        """The context and the scene, and where the scene begins."""
+        """The context and the scene, and the index of the first Gaussian of the scene."""
         eye = np.asarray(camera.position, np.float64)
         gap = np.linalg.norm(np.maximum(np.maximum(self._low - eye, eye - self._high), 0))
         context = self._context

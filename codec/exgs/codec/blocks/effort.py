@@ -1,4 +1,4 @@
-"""How much time is spent on each block: like that of a scene, with fewer views of each kind."""
+"""The effort for each block: that for a scene, with fewer views of each kind."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def block_effort(quality: Quality) -> Effort:
 
 
 def overview_count(quality: Quality) -> int:
-    """Views of the whole scene that each block is measured on."""
+    """The number of views of the whole scene on which each block is measured."""
     return _OVERVIEWS[quality]

@@ -45,22 +45,22 @@ from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.sources.source import GaussianSource
 
-LARGE_COUNT = 5_000_000  # Gaussians; larger scenes are encoded by blocks unless told otherwise
-BLOCK_COUNT = 500_000  # Gaussians of a block, at most about
+LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
+BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
 
 _SPILL = "spill.pkl"
-_LAYOUT = 1  # of the files in the work folder
+_LAYOUT = 1  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)
 class BlockOptions:
-    """How the work is divided.
+    """The division of the work.
 
-    Only `block_count`, the number of Gaussians of a block at most, changes the bytes of the file.
-    `workers` are processes of this machine; `dask` is the address of a cluster instead, whose
-    workers must see `work` under the same path. `work` is the folder for files on the way; without
-    one, a folder beside the output. It is deleted at the end, unless the encoder fails. With
-    `resume`, what it holds of the same scene and options is used.
+    Only `block_count`, the maximum number of Gaussians per block, changes the bytes of the file.
+    `workers` is the number of processes on this machine; `dask` is the address of a cluster
+    instead, whose workers must see `work` under the same path. `work` is the folder for
+    intermediate files, by default a folder beside the output. It is deleted at the end, unless the
+    encoder fails. With `resume`, its files for the same scene and options are used again.
     """
 
     block_count: int = BLOCK_COUNT
@@ -116,7 +116,7 @@ def _finish(
     run: Runner,
     stages: Stages,
 ) -> EncodeReport:
-    """Order, measure and write what all blocks have packed."""
+    """Order, measure and write the chunks of all blocks."""
     stages.enter("ordering")
     packed: list[Packed] = [job.load("packed", number) for number in range(job.blocks)]
     coarse: Packed = job.load("packed", job.blocks)
@@ -169,7 +169,7 @@ def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
 def _key(
     source: GaussianSource, options: EncodeOptions, blocks: BlockOptions, identity: str
 ) -> str:
-    """A hash of everything that the work folder depends on."""
+    """A hash of everything that determines the files in the work folder."""
     settings = {k: v for k, v in asdict(options).items() if k not in ("cameras",)}
     told = [_LAYOUT, version("exgs"), identity, source.count, settings, blocks.block_count]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -177,7 +177,7 @@ def _key(
 
 @contextmanager
 def _work_folder(out: Path, blocks: BlockOptions, key: str) -> Iterator[Path]:
-    """The work folder, which is deleted once the work is done."""
+    """The work folder. It is deleted when the work is done."""
     folder = blocks.work or out.absolute().with_name(f"{out.name}.work")
     note = folder / "key.pkl"
     if folder.exists():
@@ -192,7 +192,7 @@ def _work_folder(out: Path, blocks: BlockOptions, key: str) -> Iterator[Path]:
     try:
         yield folder.resolve()
     except BaseException:
-        if not (folder / _SPILL).exists():  # nothing to resume from
+        if not (folder / _SPILL).exists():  # there is nothing to resume
             remove_tree(folder)
         raise
     remove_tree(folder)
@@ -232,7 +232,7 @@ def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
 
 
 def _share(job: Job, found: list[Found]) -> ShTransform | None:
-    """Keep what all blocks have in common: SH bases, and shares of the layers."""
+    """Store the common data of all blocks: SH bases, and shares of the layers."""
     removal = sum(block.removal for block in found)
     energy = sum(block.energy for block in found)
     factors = [
@@ -260,7 +260,7 @@ def _share(job: Job, found: list[Found]) -> ShTransform | None:
 def _run(
     run: Runner, step: str, job: Job, stages: Stages, stage: str, *, again: bool = False
 ) -> None:
-    """Run a step of all blocks for which it is not done."""
+    """Run a step for all blocks for which it is not done."""
     stages.enter(stage)
     result = RESULTS[step]
     numbers = [n for n in range(job.blocks) if again or not job.has(result, n)]

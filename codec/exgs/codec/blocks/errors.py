@@ -6,4 +6,4 @@ from exgs.codec.errors import ExgsError
 
 
 class WorkerError(ExgsError):
-    """Workers can't be had, or die again and again."""
+    """Workers can't be started, or die repeatedly."""

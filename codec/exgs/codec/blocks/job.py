@@ -1,7 +1,6 @@
-"""The job of encoding one large scene: values that every worker gets, and the folder of its files.
-
-All steps of a block are functions of a job and the number of the block, and leave files in the
-folder. So they may run anywhere where the folder is, in any order, and again after a failure.
+"""The job of encoding one large scene: common values for all workers, and the folder of its files.
+All steps of a block are functions of a job and the number of the block, and write files to the
+folder. So they can run on any machine with the folder, in any order, and again after a failure.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from exgs.scene.scene import Scene, Vector
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spill:
-    """A scene on disk, cut into blocks: one file for each tile of a level."""
+    """A scene on disk, divided into blocks: one file for each tile of a level."""
 
     folder: Path
-    tree: TileTree  # its finest tiles are the blocks
+    tree: TileTree  # the finest tiles are the blocks
     counts: tuple[int, ...]  # Gaussians of each block
-    low: npt.NDArray[np.float64]  # [B, 3] bounds of most of each block
+    low: npt.NDArray[np.float64]  # [B, 3] bounds of most Gaussians of each block
     high: npt.NDArray[np.float64]  # [B, 3]
     facts: Scene  # no Gaussians
     dropped: int
 
     @property
     def count(self) -> int:
-        """Gaussians of the scene."""
+        """The number of Gaussians of the scene."""
         return sum(self.counts)
 
     @property
@@ -86,14 +85,17 @@ class Job:
         return self.plan[-1].tile_level
 
     def save(self, step: str, number: int, value: Any) -> None:
-        """Keep what a step of a block has found."""
+        """Store the result of a step of a block."""
         path = self._path(step, number)
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as file:
             pickle.dump(value, file, protocol=5)
 
     def load(self, step: str, number: int) -> Any:
-        """What `save` has kept. The folder holds files of this program only."""
+        """Load the result that `save` has stored.
+
+        The folder contains files of this program only.
+        """
         with self._path(step, number).open("rb") as file:
             return pickle.load(file)
 
@@ -102,7 +104,10 @@ class Job:
         return self._path(step, number).exists()
 
     def payload_path(self, number: int) -> Path:
-        """The file with the chunks of a block; the coarse layers have the number of blocks."""
+        """The file with the chunks of a block.
+
+        The number of the coarse layers is the number of blocks.
+        """
         return self.folder / "chunks" / f"{number:05d}.bin"
 
     def _path(self, step: str, number: int) -> Path:

@@ -1,7 +1,7 @@
 """The rate-quality table of a large scene, measured block by block.
 
-Every block draws its own part of each prefix, in its context, from a view that no stage was fitted
-to. Surroundings are the same in both pictures, so that each block's error counts once.
+Each block draws its part of each prefix, in its context, from held-out views. The context is the
+same in both pictures, so that the error of each block counts once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from exgs.codec.format.packing import PackedIndex
 from exgs.codec.format.rows import ChunkRef
 from exgs.scene.metrics import ssim
 
-_GROWTH = 1.6  # bytes from one point to the next, at least
+_GROWTH = 1.6  # minimum ratio of the bytes of consecutive points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefixes:
-    """What is measured: prefixes of a file, as numbers of chunks."""
+    """The prefixes to measure, as numbers of chunks."""
 
     facts: SceneFacts
     counts: tuple[int, ...]  # chunks in each prefix
-    body_bytes: tuple[int, ...]  # of each prefix, behind the root index
+    body_bytes: tuple[int, ...]  # bytes of each prefix behind the root index
     basis: bytes
 
 
@@ -63,7 +63,7 @@ def choose_prefixes(
 
 
 def _ends(index: PackedIndex, order: Order, poster_bytes: int) -> list[int]:
-    """Where each chunk ends, counted from the end of the root index."""
+    """The end of each chunk, from the end of the root index."""
     ends = []
     at, start = poster_bytes, 0
     areas = zip([[], *index.pages], [index.root_count, *index.counts], strict=True)
@@ -77,7 +77,7 @@ def _ends(index: PackedIndex, order: Order, poster_bytes: int) -> list[int]:
 
 
 def keep_prefixes(job: Job, prefixes: Prefixes, order: Order) -> None:
-    """Give every block the chunks that it needs to measure itself, with their place in the file."""
+    """Store the chunks that the measurement of each block needs, with their places in the file."""
     shared: list[tuple[int, StoredChunk]] = []
     own: list[list[tuple[int, StoredChunk]]] = [[] for _ in range(job.blocks)]
     for place, chunk in enumerate(order.chunks):

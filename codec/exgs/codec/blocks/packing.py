@@ -1,4 +1,4 @@
-"""Packed chunks of a block on disk: payloads in one file, and what the index says of them."""
+"""Packed chunks of a block on disk: payloads in one file, and their rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exgs.scene.files import atomic_write
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk whose bytes lie in a file of the work folder."""
+    """A chunk whose bytes are in a file of the work folder."""
 
     kind: ChunkKind
     layer: int
@@ -25,7 +25,7 @@ class StoredChunk:
     packed_bytes: int
     hash: bytes
     source: int  # number of the block, or the number of blocks for the coarse layers
-    start: int  # in the file of that source
+    start: int  # offset in the file of that source
 
 
 @dataclass(frozen=True, slots=True)

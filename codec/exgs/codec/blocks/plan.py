@@ -1,7 +1,7 @@
-"""Which layers are encoded block by block, and how many Gaussians each block gives to each.
+"""Plans the layers that are encoded by blocks, and the number of leaves of each block in each.
 
-The first layers are too small to be cut; their tiles cover several blocks. All other layers have at
-least the tile level of the blocks, so that every cell lies in one block.
+The first layers are too small for that: their tiles contain several blocks. All other layers have
+at least the tile level of the blocks, so that every cell is in one block.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy.typing as npt
 from exgs.codec.encoding.layer_plan import LayerPlan, check_plan, plan_layers
 from exgs.codec.errors import SceneError
 
-_SUMMARY_SHARE = 1 / 64  # of a scene's Gaussians, that stand for it while coarse layers are made
-_SUMMARY_COUNT = 400_000  # at most, unless the coarse layers need more
+# Size of the summary from which coarse layers are made, relative to the scene.
+_SUMMARY_SHARE = 1 / 64
+_SUMMARY_COUNT = 400_000  # maximum size, unless the coarse layers need more
 _SUMMARY_FACTOR = 4  # summary, relative to the proxies of the largest coarse layer
 _MAX_BLOCK_LEVEL = 12
-_UNEVEN = (0.6, 1.6)  # share of a block that a layer may take, relative to its share of the scene
+_UNEVEN = (0.6, 1.6)  # limits of a layer's share of a block, relative to its share of the scene
 
 # Histogram of the logarithm (base 2) of scores.
 SCORE_BINS = 1024
@@ -54,7 +55,7 @@ def plan_for_blocks(count: int, level: int, *, proxies: bool = True) -> tuple[li
 
 
 def summary_count(plan: Sequence[LayerPlan], first: int) -> int:
-    """How many Gaussians stand for the whole scene while the coarse layers are made."""
+    """The number of Gaussians in the summary of the whole scene, for coarse layers."""
     count = sum(layer.leaves for layer in plan)
     needed = _SUMMARY_FACTOR * max((layer.proxies for layer in plan[:first]), default=0)
     return min(max(round(count * _SUMMARY_SHARE), needed), max(_SUMMARY_COUNT, needed), count)
@@ -65,7 +66,7 @@ def block_plan(
 ) -> list[LayerPlan]:
     """The layers from `first` on of a block of `count` Gaussians at `level`.
 
-    `shares` [L] of them have come after each layer of the plan.
+    `shares` [L] are the shares of its leaves that have arrived after each layer of the plan.
     """
     whole = sum(layer.leaves for layer in plan)
     own = []
@@ -85,7 +86,7 @@ def block_plan(
 
 
 def score_histogram(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """How many of the scores lie in each bin of the logarithm, the highest first."""
+    """The number of scores in each bin of the logarithm, the highest first."""
     with np.errstate(divide="ignore"):
         place = (_HIGHEST - np.log2(scores.astype(np.float64))) * _BINS_PER_OCTAVE
     bins = np.clip(np.nan_to_num(place, posinf=SCORE_BINS - 1), 0, SCORE_BINS - 1)
@@ -98,10 +99,10 @@ def layer_shares(
     histograms: Sequence[npt.NDArray[np.int64]],
     factors: Sequence[float],
 ) -> npt.NDArray[np.float64]:
-    """The share [B, L] of each block's Gaussians that has come after each layer.
+    """The share [B, L] of each block's leaves that have arrived after each layer.
 
-    The best of the whole scene come first, by the scores behind `histograms` times `factors`, but
-    no block gives much more or much less than its share.
+    Leaves with the highest scores of the whole scene come first (`histograms` of scores, times
+    `factors`), but the shares of all blocks are limited to a range around the mean.
     """
     shifts = [round(math.log2(max(factor, 1e-12)) * _BINS_PER_OCTAVE) for factor in factors]
     span = max(shifts) - min(shifts)

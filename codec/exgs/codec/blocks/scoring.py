@@ -1,7 +1,7 @@
-"""First pass over the blocks: importance, and what has to be known of all blocks together.
+"""First pass over the blocks: importance, and data that all blocks share.
 
-That is the SH bases, the scores by which layers are filled, and few merged Gaussians of each block
-for the coarse layers.
+Shared data are the SH bases, histograms of the scores for the sizes of layers, and a few merged
+Gaussians of each block for the coarse layers.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-_UNSEEN_SHARE = 0.05  # of the mean score of a surface like it, for what no view has shown
+_UNSEEN_SHARE = 0.05  # score of unseen Gaussians, relative to the mean score for their surface area
 _MASS_FLOOR = 1e-3  # of the mean contribution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What the encoding of a block needs of its scoring."""
+    """The results of scoring that the encoding of a block needs."""
 
     importance: Importance
-    score: FloatArray  # [N] that orders the Gaussians
+    score: FloatArray  # [N] order of the Gaussians
     tiles: TileTree  # of the block
     fine_tile: npt.NDArray[np.int64]  # [N]
     viewpoints: Viewpoints
@@ -44,7 +44,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What the scoring of a block adds to what is known of the scene."""
+    """The contribution of a block to the shared data of the scene."""
 
     summary: Summary
     histogram: npt.NDArray[np.int64]  # of scores; see plan.py
@@ -68,7 +68,7 @@ def block_rasterizer(job: Job, number: int, context: Gaussians | None = None) ->
 
 
 def score_block(job: Job, number: int) -> None:
-    """Score a block and keep the result."""
+    """Score a block and store the result."""
     scene = job.spill.block(number)
     effort = block_effort(job.options.quality)
     if job.options.views is not None:

@@ -1,7 +1,7 @@
-"""Cuts a scene into blocks on disk: the tiles of one level, with about equally many Gaussians.
+"""Divides a scene into blocks on disk: the tiles of one level, with about equal counts.
 
-Cuts come from a sample of the positions. One more pass appends every row to the file of its block,
-in the order of the source.
+The tree is built from a sample of the positions. A second pass appends every row to the file of its
+block, in the order of the source.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ def spill_scene(
     folder: Path,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Spill:
-    """Cut `source` into blocks of about `block_count` Gaussians at most, in `folder`.
+    """Divide `source` into blocks of at most about `block_count` Gaussians, in `folder`.
 
-    Memory is that of the sample and one part.
-
-    Gaussians too faint to be drawn are left out. Raises SceneError where nothing is left or a block
-    is empty; OSError.
+    It needs memory for the sample and one part. Gaussians that are too transparent to be drawn are
+    left out. Raises SceneError if no Gaussian is left or a block is empty; OSError.
     """
     chosen, count = sample(source, _SAMPLE)
     if not len(chosen):
@@ -97,7 +95,7 @@ def spill_scene(
 
 
 def _prepared(part: Gaussians, shift: np.ndarray, name: str) -> Gaussians:
-    """The Gaussians of a part that can be drawn, relative to the origin of the file."""
+    """The visible Gaussians of a part, relative to the origin of the file."""
     part = part.select(part.opacities >= VISIBLE_OPACITY)
     if not len(part):
         return part

@@ -1,7 +1,7 @@
-"""Few merged Gaussians that stand for a block: as context of the others, and for coarse layers.
+"""A few merged Gaussians of a block, as context of other blocks and for coarse layers.
 
-A sketch is made before anything has been drawn, so that what counts is the surface that a Gaussian
-has. A summary is made of what views have shown.
+A sketch is made before any rendering, with weights by surface area. A summary is made after
+scoring, with weights by contribution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 
 _SKETCH_SHARE = 1 / 64  # of a block's Gaussians
 _FAR_SHARE = 1 / 1024
-_PARTS = 2  # clusters to agglomerate from, for each Gaussian of a summary
+_PARTS = 2  # clusters per Gaussian of a summary, before agglomeration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Summary:
 
 
 def sketch_block(job: Job, number: int) -> None:
-    """Merge a block without drawing it, once finely and once coarsely, and keep both."""
+    """Merge a block without rendering, to a fine and a coarse sketch, and store both."""
     scene = job.spill.block(number)
     colors = scene.sh0
     plain = scene.without_sh()
@@ -41,7 +41,7 @@ def sketch_block(job: Job, number: int) -> None:
     distances = np.full(len(scene), max(float(size), 1e-9), np.float32)
     everywhere = np.zeros(len(scene), np.int64)
     counts = [max(round(share * len(scene)), 1) for share in (_SKETCH_SHARE, _FAR_SHARE)]
-    # By area alone a few walls would take all clusters; the root lets detail have its share.
+    # With areas as weights, a few walls would take all clusters; the root leaves some for details.
     divided = cluster(plain.means, colors, np.sqrt(area), distances, everywhere, counts)
     for step, labels in zip(("sketch", "far"), divided, strict=True):
         count = int(labels.max()) + 1

@@ -1,7 +1,7 @@
-"""Views of a block: from near, as of a scene of its own, and from farther away.
+"""Views of a block: near views as for a scene, and views from farther away.
 
-Views of the whole scene are added where importance and gains are measured. So all of a scene is
-seen from near and far, whatever its size.
+Importance and gains are also measured on views of the whole scene. So all parts of a scene are seen
+from near and far.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-OVERVIEW_SHARE = 1 / 2  # of all views of a scene; the others stand near one block each
-_FITTED = 3  # overviews to fit to, for each that is measured on
+OVERVIEW_SHARE = 1 / 2  # of all views; the others are near one block each
+_FITTED = 3  # overviews for fits per overview for measurements
 _EXPOSED = "exposed"
-_EXPOSED_SHARE = 4  # one view in so many shows the block with nothing in front of it
+_EXPOSED_SHARE = 4  # one view in four shows the block without occluders
 _AROUND = 0.5  # margin of the neighbourhood, relative to the block's diagonal
 _CANDIDATES = 3
 _PROBE_WIDTH, _PROBE_HEIGHT = 64, 36
 _TRAINING = 2  # number of this set of views
-_FAR_SHARE = 4  # one view in so many stands farther away
+_FAR_SHARE = 4  # one view in four is farther away
 _FAR = (1.5, 4.0)  # distance of these, relative to the block's diagonal
 _ELEVATIONS_DEG = (10.0, 50.0)
 _WIDTH, _HEIGHT, _FOV_Y_DEG = 640, 360, 50.0
@@ -40,8 +40,8 @@ def block_viewpoints(
 ) -> Viewpoints:
     """The viewpoints of a block whose Gaussians are `scene`, in its `context`.
 
-    Most are views of its neighbourhood in which much of the block is seen. In the others nothing
-    hides it, so that all of it is seen from somewhere.
+    Most are views of its neighbourhood that show much of the block. The others omit occluders, so
+    that every part of the block is seen.
     """
     seed = 3 * (job.options.seed * job.blocks + number)
     alone = SceneViews(scene, up=job.up)
@@ -70,7 +70,7 @@ def overviews(sketch: Gaussians, up: tuple[float, float, float], count: int) -> 
 
 
 def is_exposed(camera: Camera) -> bool:
-    """Whether nothing may hide the block in a view."""
+    """Whether the view omits Gaussians in front of the block."""
     return camera.name.startswith(_EXPOSED)
 
 
@@ -87,7 +87,7 @@ def _interleaved(many: Sequence[Camera], few: Sequence[Camera]) -> list[Camera]:
 
 
 class _Neighbourhood:
-    """A block and what lies around it, both merged to few Gaussians."""
+    """A block and its surroundings, both merged to few Gaussians."""
 
     def __init__(self, job: Job, number: int, context: Gaussians) -> None:
         low, high = job.spill.low[number], job.spill.high[number]
@@ -101,7 +101,7 @@ class _Neighbourhood:
         self._rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
 
     def views(self, count: int, seed: int) -> list[Camera]:
-        """Views in which much of the picture shows the block: the best third of those made."""
+        """The third of the generated views in which the block fills most of the picture."""
         made = self._made.views(_CANDIDATES * count, seed)
         shares = [self._share(camera) for camera in made]
         best = np.sort(np.argsort(-np.array(shares), kind="stable")[:count])

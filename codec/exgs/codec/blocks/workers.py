@@ -1,7 +1,5 @@
-"""Runs the steps of blocks: in this process, in processes of this machine, or on a Dask cluster.
-
-Steps leave their results in the work folder, so that a process which dies costs the block that it
-was working on, and that is given to another one.
+"""Runs the steps of blocks in this process, in processes of this machine, or on a Dask cluster.
+Steps write their results to the work folder. If a process dies, its block is given to another one.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from typing import Any, Protocol
 
 from exgs.codec.blocks.errors import WorkerError
 
-_TRIES = 3  # of a block, whose processes die
+_TRIES = 3  # attempts per block if its processes die
 STEPS = {
     "sketch": "exgs.codec.blocks.summary:sketch_block",
     "score": "exgs.codec.blocks.scoring:score_block",
@@ -30,7 +28,7 @@ Progress = Callable[[float], None]
 
 
 class Runner(Protocol):
-    """Runs one step for many blocks."""
+    """Runs a step for many blocks."""
 
     def run(self, step: str, job: Any, numbers: Sequence[int], progress: Progress) -> None:
         """Run `step` of the blocks `numbers` in any order. Raises what a step raises."""
@@ -83,7 +81,7 @@ class Processes:
         self._workers.clear()
 
     def run(self, step: str, job: Any, numbers: Sequence[int], progress: Progress) -> None:
-        """See Runner. Raises WorkerError where one block has ended several processes."""
+        """See Runner. Raises WorkerError if several processes have died with the same block."""
         waiting = list(reversed(numbers))
         tries = dict.fromkeys(numbers, 0)
         left = len(numbers)
@@ -186,7 +184,7 @@ class Cluster:
 
 @contextmanager
 def runner(workers: int, dask: str | None) -> Iterator[Runner]:
-    """The runner for so many processes of this machine, or for a cluster at an address."""
+    """The runner for `workers` processes of this machine, or for a cluster at an address."""
     if dask is not None:
         try:
             from distributed import Client

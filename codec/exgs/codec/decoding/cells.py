@@ -1,7 +1,7 @@
 """Decodes a file cell by cell, in memory for one cell and the index.
 
-What is drawn of each cell follows from the chunk table alone; so payloads are read in order of
-cells, each once, and forgotten.
+The chunk table determines what is drawn of each cell, so payloads are read in order of cells, each
+once, and not kept.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class _Rows:
     proxy: int = -1
     fine: int = -1
     sh: list[int] = field(default_factory=list)
-    missing: bool = False  # of what it needs to be drawn
+    missing: bool = False  # chunks that it needs to be drawn are missing
     has_basis: bool = True
 
 
 class Drawn(NamedTuple):
-    """What is drawn of the leaves or the proxies of one cell."""
+    """The drawn leaves or proxies of one cell."""
 
     cell: Cell
     gaussians: Gaussians
@@ -47,7 +47,7 @@ class Drawn(NamedTuple):
 
 
 class CellReader:
-    """Reads a file of which the first `end` bytes have arrived, or whose layers up to one have.
+    """Reads the first `end` bytes of a file, or its layers up to one of them.
 
     The whole table must be known. Chunks are verified as they are read.
     """
@@ -113,7 +113,7 @@ class CellReader:
             self._top[tile * span : (tile + 1) * span] = layer
 
     def drawn(self) -> Iterator[Drawn]:
-        """What is drawn, cell by cell, leaves before proxies. Raises FormatError, OSError."""
+        """The drawn Gaussians, cell by cell, leaves before proxies. Raises FormatError, OSError."""
         for layer, tile in self._active:
             cell = self._cells[layer, tile]
             tops = self._child_tops(layer, tile)
@@ -132,7 +132,7 @@ class CellReader:
                     yield Drawn((layer, tile), self._gaussians(part), True)
 
     def count(self) -> int:
-        """How many Gaussians `drawn` yields; reads the chunks of proxies of cells that are split.
+        """The number of Gaussians that `drawn` yields. Reads the proxies of cells that are split.
 
         Raises FormatError, OSError.
         """
@@ -156,7 +156,7 @@ class CellReader:
         return self._basis_row >= 0 and any(self._cells[cell].sh for cell in self._active)
 
     def leaves(self, cell: Cell) -> Gaussians:
-        """The leaves of a cell with everything that has arrived, whether it is drawn or not."""
+        """The leaves of a cell with all arrived chunks, whether it is drawn or not."""
         known = self._cells.get(cell, _Rows())
         if known.leaf < 0:
             return Gaussians.empty(self._facts.sh_degree)
@@ -164,7 +164,7 @@ class CellReader:
         return self._gaussians(part)
 
     def leaf_cells(self) -> list[tuple[Cell, int]]:
-        """The cells with leaves, in order, and how many they have."""
+        """The cells with leaves, in order, and their numbers of leaves."""
         return [
             (cell, self._table[known.leaf].count)
             for cell, known in sorted(self._cells.items())

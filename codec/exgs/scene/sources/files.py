@@ -139,7 +139,7 @@ def count_rows(path: str | os.PathLike[str], *, frame: str | None = None) -> int
             with gzip.open(path, "rb") as file:
                 head = file.read(HEADER_BYTES)
         except (zlib.error, EOFError, gzip.BadGzipFile):
-            return 0  # its reader says what is wrong
+            return 0  # its reader reports the fault
         return read_header(head, path.stat().st_size, (1, 2, 3), str(path)).layout.count
     if frame not in (None, RDF):
         return 0

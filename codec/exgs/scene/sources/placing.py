@@ -91,7 +91,7 @@ class PlacedSource:
 def collect(source: GaussianSource, most: int) -> Scene | None:
     """All of a source in memory, or None if it has more than `most` Gaussians.
 
-    Raises SceneError where it has none.
+    Raises SceneError if it has none.
     """
     parts = [source.facts.gaussians]
     count = 0

@@ -18,19 +18,19 @@ class GaussianSource(Protocol):
     """
 
     name: str
-    count: int  # rows, with those that `rows` will leave out
+    count: int  # rows, including those that `rows` leaves out
     facts: Scene  # no Gaussians; SH degree, origin, mode and CRS
 
     def rows(self, start: int, stop: int) -> Gaussians:
         """The Gaussians of the rows from `start` to `stop`, relative to the origin of `facts`.
 
-        Memory is that of these rows and a constant. Rising ranges are the fastest. Raises
+        Needs memory for these rows and a constant amount. Ascending ranges are the fastest. Raises
         SceneError, OSError.
         """
         ...
 
     def finish(self) -> None:
-        """Say in a SceneWarning what was repaired in all rows so far, if anything was."""
+        """Warn with a SceneWarning about the repaired rows so far, if there are any."""
         ...
 
 
