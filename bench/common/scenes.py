@@ -19,6 +19,7 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import read_scene
 from exgs.scene.formats.ply import write_ply
+from exgs.scene.formats.sog_lod import read_sog_level
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
@@ -30,12 +31,16 @@ _ORBITS, _ORBIT_SEED = 240, 5  # 210 to fit to, the rest for the file's own tabl
 _FOV_Y_DEG = 32.6  # 55 across
 
 # Bytes: of playbot those of the shipped streamed SOG's levels, of fox and donut the 107th, 50th,
-# 25th, 15th, 8th and 5th part of the PLY.
+# 25th, 15th, 8th and 5th part of the PLY; of tower and flowers the 1,600th to the 30th, about.
 BUDGETS: dict[str, tuple[int, ...]] = {
     "playbot": (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863),
     "fox": (106_107, 227_070, 454_141, 756_901, 1_419_190, 2_270_705),
     "donut": (23_881, 51_106, 102_212, 170_353, 319_413, 511_061),
     "sample": (50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000),
+    **dict.fromkeys(
+        ("tower", "tower inside", "flowers", "flowers inside"),
+        (61_000, 102_000, 191_000, 489_000, 1_225_000, 3_000_000),
+    ),
 }
 
 
@@ -124,6 +129,27 @@ def _donut(cache: Path) -> BenchScene:
     return BenchScene("donut", path, scene, held_out)
 
 
+def _captured(folder: str, cache: Path, *, inside: bool) -> BenchScene:
+    """A capture that is shipped as SOG, seen from orbits or from made-up views (`inside`)."""
+    name, path = folder, cache / f"{folder}.ply"
+    if (shipped := data_dir() / folder / "lod-meta.json").exists():
+        scene = read_sog_level(shipped, 0).gaussians
+        streamed: Path | None = shipped
+    else:
+        scene = read_scene(data_dir() / folder / "meta.json").gaussians
+        streamed = None
+    if not path.exists():
+        write_ply(path, scene)
+    if inside:
+        name += " inside"
+        held_out = synthesise_views(
+            scene, HELD_OUT_VIEWS, width=WIDTH, height=HEIGHT, seed=HELD_OUT_SEED
+        )
+    else:
+        held_out = orbit_views(scene, HELD_OUT_VIEWS, HELD_OUT_SEED, up=(0, -1, 0), distance=2.0)
+    return BenchScene(name, path, scene, held_out, streamed_sog=streamed)
+
+
 def _sample(cache: Path) -> BenchScene:
     from exgs.sample import sample_scene
 
@@ -141,5 +167,9 @@ _LOADERS: dict[str, Callable[[Path], BenchScene]] = {
     "fox": _fox,
     "donut": _donut,
     "sample": _sample,
+    "tower": partial(_captured, "tower", inside=False),
+    "tower inside": partial(_captured, "tower", inside=True),
+    "flowers": partial(_captured, "flowers", inside=False),
+    "flowers inside": partial(_captured, "flowers", inside=True),
 }
 SCENES = tuple(_LOADERS)

@@ -33,9 +33,14 @@ _TABLES = _CSV.with_suffix(".md")
 _PLOT = _ROOT / "docs" / "rate-distortion.png"
 _QUICK_VIEWS = 3
 _COLORS = (  # of each of PEERS, the same in every panel
-    *("C0", "C9", "navy", "steelblue", "C4", "C7", "C1", "C3", "C2", "olive", "C5", "C6", "black"),
+    *("C0", "C9", "navy", "steelblue", "C4", "C7", "C1", "C3", "C2", "green", "olive", "C5"),
+    *("C6", "black"),
 )
-_SLOW_PEERS = ("exgs high", "exgs high, views known", "SPZ decimated", "SOG")
+_SLOW_PEERS = (
+    *("exgs high", "exgs high, views known", "SPZ of --decimate", "SPZ of --decimate-adaptive"),
+    "SOG",
+)
+_PANELS = 4  # of the plot, side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,9 @@ def tables(rows: Sequence[Row]) -> str:
         " by the rasterizer of exgs and compared with pictures of the source scene. Figures are"
         " means over held-out views.",
         "",
-        "- Held-out views: playbot and donut 8 orbit views of 640x360, sample 8 generated views"
-        " with a separate seed, fox the 7 cameras that neither its training nor any fit has used.",
+        "- Held-out views: playbot, donut, tower and flowers 8 orbit views of 640x360; sample,"
+        " 'tower inside' and 'flowers inside' 8 generated views with a separate seed; fox the 7"
+        " cameras that neither its training nor any fit has used.",
         "- exgs: prefixes of one file, encoded with `--quality default` or `high`."
         " 'without proxies': plain pruned layers, as in ExGS. 'views known' (playbot): `--cameras`"
         " with 210 orbit views like the held-out ones, with another seed. For fox, all variants get"
@@ -163,8 +169,11 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
     import matplotlib.figure
 
     scenes = list(dict.fromkeys(row.scene for row in rows))
-    figure = matplotlib.figure.Figure(figsize=(6 * len(scenes), 5), layout="constrained")
-    for axes, scene in zip(figure.subplots(1, len(scenes), squeeze=False)[0], scenes, strict=True):
+    columns = min(len(scenes), _PANELS)
+    lines = math.ceil(len(scenes) / max(columns, 1))
+    figure = matplotlib.figure.Figure(figsize=(6 * columns, 5 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, scene in zip(panels, scenes, strict=False):
         for peer, color in zip(PEERS, _COLORS, strict=True):
             points = sorted(
                 (r.bytes / 1e6, r.psnr_db)

@@ -68,4 +68,7 @@ def test_options_of_large_scenes_need_blocks(
     ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["encode", str(ply), str(tmp_path / "x.exgs"), "--resume"]) == 2
+    timed = ["--seconds", "9"]
+    assert main(["encode", str(ply), str(tmp_path / "x.exgs"), "--block", "1900", *timed]) == 2
+    assert main(["encode", str(ply), str(tmp_path / "x.exgs"), "--quality", "low", *timed]) == 2
     assert "give --block" in capsys.readouterr().err

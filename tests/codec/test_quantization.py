@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exgs.codec.constants import POSITION_BITS
 from exgs.codec.encoding.klt import fit_transform, quantize, residual_vectors
+from exgs.codec.format.frame import pack_frame
 from exgs.codec.measuring.directions import sh_basis
 from exgs.codec.payload.fine import pack_fine, unpack_fine
 from exgs.codec.payload.geometry import (
@@ -186,6 +187,18 @@ def all_sh(directions: npt.NDArray[np.float64], sh_degree: int) -> npt.NDArray[n
     return np.concatenate([ones, sh_basis(directions, sh_degree)], axis=1)
 
 
+def test_rounded_rows_compress_and_lose_nothing() -> None:
+    rng = np.random.default_rng(3)
+    wanted = rng.normal(size=(500, 48)).astype(np.float32)
+    transform = fit_transform(
+        wanted, np.ones(500), np.zeros(500, np.int64), seen_from_above(3)[None]
+    )
+    packed, raw_bytes = pack_frame(pack_basis(transform.basis))
+    assert len(packed) < 0.65 * raw_bytes  # float16 of full precision: 0.95
+    back = transform.coefficients(wanted, 0) @ transform.basis.rows[0]
+    np.testing.assert_allclose(back, wanted, atol=1e-5)
+
+
 def test_squared_coefficients_are_the_squared_colour_that_is_seen() -> None:
     rng = np.random.default_rng(1)
     wanted = rng.normal(size=(50, 27)).astype(np.float32)
@@ -195,10 +208,11 @@ def test_squared_coefficients_are_the_squared_colour_that_is_seen() -> None:
     split = wanted.reshape(50, 9, 3).astype(np.float64)
     above = np.einsum("nkc,kl,nlc->n", split, seen, split)
     anywhere = np.square(split).sum(axis=(1, 2)) / (4 * np.pi)
+    # Rounded rows are not quite orthonormal.
     share = np.linalg.lstsq(np.stack([above, anywhere], axis=1), squares, rcond=None)[0]
-    np.testing.assert_allclose(share.sum(), 1, atol=1e-3)
+    np.testing.assert_allclose(share.sum(), 1, atol=1e-2)
     assert 0.8 < share[0] < 1
-    np.testing.assert_allclose(share[0] * above + share[1] * anywhere, squares, rtol=2e-3)
+    np.testing.assert_allclose(share[0] * above + share[1] * anywhere, squares, rtol=6e-2)
 
 
 def test_sh_are_coded_best_where_they_are_seen() -> None:

@@ -20,7 +20,13 @@ from bench.rd.peers.exgs_file import (
 from bench.rd.peers.point import Point
 from bench.rd.peers.source import source_ply
 from bench.rd.peers.splat_prefix import splat_prefixes
-from bench.rd.peers.splat_transform import compressed_ply, decimated_spz, sog, spz
+from bench.rd.peers.splat_transform import (
+    adaptively_decimated_spz,
+    compressed_ply,
+    decimated_spz,
+    sog,
+    spz,
+)
 from bench.rd.peers.streamed_sog import sog_cumulative, sog_levels_alone
 
 __all__ = ["PEERS", "Peer", "Point"]
@@ -36,7 +42,8 @@ PEERS: dict[str, Peer] = {
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,
     "streamed SOG cumulative": sog_cumulative,
-    "SPZ decimated": decimated_spz,
+    "SPZ of --decimate": decimated_spz,
+    "SPZ of --decimate-adaptive": adaptively_decimated_spz,
     "SPZ": spz,
     "compressed PLY": compressed_ply,
     "SOG": sog,

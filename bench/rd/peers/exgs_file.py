@@ -52,7 +52,7 @@ def _prefixes(
     scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
 ) -> Iterator[Point]:
     options = replace(options, cameras=options.cameras or scene.cameras)
-    path = encoded(scene.name, scene.gaussians, options, cache)
+    path = encoded(scene.path.stem, scene.gaussians, options, cache)
     whole = path.stat().st_size
     for size in sorted({budget for budget in budgets if budget < whole} | {whole}):
         yield Point(size, "prefix" if size < whole else "whole file", partial(_decode, path, size))

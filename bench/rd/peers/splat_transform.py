@@ -42,7 +42,9 @@ def sog(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Poin
     yield from _points(convert(scene.path, ["-g", "cpu"], ".sog", cache), "whole scene")
 
 
-def decimated_spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+def decimated_spz(
+    scene: BenchScene, budgets: Sequence[int], cache: Path, *, action: str = "--decimate"
+) -> Iterator[Point]:
     """For each budget that the whole .spz exceeds, the scene decimated until its .spz fits."""
     whole = convert(scene.path, [], ".spz", cache)
     if whole is None:
@@ -53,7 +55,7 @@ def decimated_spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
             continue
         count, best = int(0.99 * budget / each), None
         for _ in range(_MOST_TRIES):
-            path = convert(scene.path, ["-g", "cpu", "-F", str(count)], ".spz", cache)
+            path = _decimated(scene.path, action, count, cache)
             if path is None:
                 break
             size = path.stat().st_size
@@ -67,17 +69,35 @@ def decimated_spz(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
             yield from _points(best[0], f"{best[1]:,} Gaussians")
 
 
-def convert(source: Path, actions: Sequence[str], extension: str, cache: Path) -> Path | None:
-    """`source` through the tool, or its result from an earlier run; None where it took too long."""
+def adaptively_decimated_spz(
+    scene: BenchScene, budgets: Sequence[int], cache: Path
+) -> Iterator[Point]:
+    """The same with `--decimate-adaptive`, which removes most where it shows least."""
+    yield from decimated_spz(scene, budgets, cache, action="--decimate-adaptive")
+
+
+def _decimated(source: Path, action: str, count: int, cache: Path) -> Path | None:
+    """`source` decimated to `count`, as .spz. The tool writes the decimated scene as .ply only."""
+    plain = convert(source, ["-g", "cpu"], ".ply", cache, after=[action, str(count)])
+    return None if plain is None else convert(plain, [], ".spz", cache)
+
+
+def convert(
+    source: Path, actions: Sequence[str], extension: str, cache: Path, after: Sequence[str] = ()
+) -> Path | None:
+    """`source` through the tool, or its result from an earlier run; None where it took too long.
+
+    `actions` apply to the input, `after` to the result.
+    """
     digest = hashlib.sha256(source.read_bytes())
-    digest.update(" ".join([VERSION, *actions]).encode())
+    digest.update(" ".join([VERSION, *actions, *after]).encode())
     target = cache / f"{source.stem}-{digest.hexdigest()[:16]}{extension}"
     gave_up = target.with_suffix(".timeout")
     if gave_up.exists():
         return None
     if not target.exists():
         made = target.with_name(f"new-{target.name}")
-        command = [*_tool(cache), "-q", "-w", str(source), *actions, str(made)]
+        command = [*_tool(cache), "-q", "-w", str(source), *actions, str(made), *after]
         try:
             subprocess.run(command, check=True, timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:

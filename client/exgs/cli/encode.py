@@ -57,11 +57,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="views to measure importance on (default: 40, 10 with --quality low)",
     )
-    parser.add_argument(
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument(
         "--quality",
         choices=("low", "default", "high"),
         default="default",
         help="low is fastest, high has the best quality and takes longest (default: default)",
+    )
+    effort.add_argument(
+        "--seconds",
+        type=factor,
+        metavar="N",
+        help="instead of a quality, the work that fits into about N seconds on this machine,"
+        " between low and high",
     )
     parser.add_argument(
         "--no-proxies",
@@ -128,6 +136,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     check_output(arguments.out, arguments)
     options = EncodeOptions(
         quality=arguments.quality,
+        seconds=arguments.seconds,
         seed=arguments.seed,
         views=arguments.views,
         cameras=load_cameras(arguments.cameras) if arguments.cameras else None,

@@ -70,6 +70,11 @@ def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> Block
                     f"--{name} is for large scenes: give --block to encode by blocks"
                 )
         return None
+    if arguments.seconds is not None:
+        arguments.usage_error(
+            "--seconds is for scenes that are encoded in one piece: give --quality instead, or"
+            " --block 0"
+        )
     return BlockOptions(
         block_count=arguments.block or BLOCK_COUNT,
         workers=arguments.workers,

@@ -15,7 +15,7 @@ from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.scoring import Found
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.cells import PackedCell, pack_cells
-from exgs.codec.encoding.encode import EFFORTS
+from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import FitPictures, gain_views, training_views

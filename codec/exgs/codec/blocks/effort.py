@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exgs.codec.encoding.encode import EFFORTS, Quality
-from exgs.codec.encoding.progressive import Effort
+from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality
 
 _VIEWS = {"low": 8, "default": 20, "high": 30}
 _FIT_VIEWS = {"low": 4, "default": 8, "high": 20}

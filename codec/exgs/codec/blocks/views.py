@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from exgs.codec.blocks.job import Job, Overviews
-from exgs.codec.encoding.progressive import Effort
+from exgs.codec.encoding.efforts import Effort
 from exgs.codec.measuring.picture_error import evenly_spaced, zoomed
 from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
 from exgs.scene.backends import default_rasterizer

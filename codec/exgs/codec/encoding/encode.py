@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import time
 import warnings
@@ -22,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import MAX_SCENE_COUNT
+from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality, effort_for
 from exgs.codec.encoding.layer_plan import assign_layers, check_plan, plan_layers, region_level
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.poster import draw_poster
-from exgs.codec.encoding.progressive import Effort, encode_chunks
-from exgs.codec.encoding.remainder import ProxyEffort
+from exgs.codec.encoding.progressive import encode_chunks
+from exgs.codec.encoding.row_order import value_order
 from exgs.codec.encoding.tiles import TileBoxes, build_tiles
 from exgs.codec.errors import SceneError
 from exgs.codec.format.container import build_file
@@ -55,41 +57,8 @@ from exgs.scene.repair import require_sound
 from exgs.scene.scene import Scene, Vector
 
 Progress = Callable[[str, float], None]  # (stage, share of the stage that is done)
-Quality = Literal["low", "default", "high"]
 Score = Literal["combined", "energy", "contribution", "ugc"]
 
-EFFORTS: dict[Quality, Effort] = {
-    "low": Effort(
-        views=10,
-        fit_views=4,
-        training_views=32,
-        gain_views=4,
-        held_out_views=2,
-        quality_points=8,
-        thorough=False,
-        proxies=ProxyEffort(2, 200, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
-    ),
-    "default": Effort(
-        views=40,
-        fit_views=12,
-        training_views=100,
-        gain_views=16,
-        held_out_views=4,
-        quality_points=14,
-        thorough=True,
-        proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
-    ),
-    "high": Effort(
-        views=40,
-        fit_views=40,
-        training_views=200,
-        gain_views=40,
-        held_out_views=6,
-        quality_points=14,
-        thorough=True,
-        proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
-    ),
-}
 _EXTENT_MIN = 0.1  # world units; nothing within 0.01 of the camera is drawn
 
 
@@ -99,6 +68,9 @@ class EncodeOptions:
 
     Attributes:
         quality: the encoding time: `low` is fastest, `high` gives the best quality for the bytes.
+        seconds: instead of `quality`, a time to spend, about: the encoder does what it predicts to
+            fit, between low and high. Other machines, and other programs beside it, change the
+            prediction and so the file.
         seed: of the generated views.
         views: number of views on which importance is measured; None for 40, or 10 with quality
             `low`.
@@ -128,6 +100,7 @@ class EncodeOptions:
     score: Score | None = None
     home: HomeView | None = None
     up: Vector | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.quality not in EFFORTS:
@@ -137,6 +110,8 @@ class EncodeOptions:
             raise ValueError(f"score is {self.score!r}, expected one of {', '.join(scores)}")
         if self.views is not None and self.views < 1:
             raise ValueError(f"views is {self.views}, expected 1 or more")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds is {self.seconds}, expected more than 0")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, expected 0 or more")
 
@@ -187,7 +162,6 @@ def encode(
     _check_request(given, out_path, options)
     stages = Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
-    effort = EFFORTS[options.quality]
     gaussians = _visible(given.gaussians, options)
     check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
@@ -195,6 +169,7 @@ def encode(
     cameras = options.cameras
     if cameras is not None:
         cameras = cameras.relative_to(given.origin)
+    effort = _effort(gaussians, cameras, options, rasterizer)
     viewpoints = _viewpoints(gaussians, cameras, options, effort)
     layered = _layered(gaussians, viewpoints.scoring, cameras, options, rasterizer, stages)
     chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
@@ -254,13 +229,13 @@ def check_texts(options: EncodeOptions, crs: str) -> None:
 
 
 def _visible(given: Gaussians, options: EncodeOptions) -> Gaussians:
-    """The valid Gaussians with a visible opacity."""
+    """The valid Gaussians with a visible opacity, in an order that depends on their values."""
     scene = require_sound(given, options.name or "the scene")
     scene = scene.select(scene.opacities >= VISIBLE_OPACITY)
     if not len(scene):
         raise SceneError("the scene has no visible Gaussian")
     _warn_of_size(scene)
-    return scene
+    return scene.select(value_order(scene))
 
 
 def _layered(
@@ -405,6 +380,24 @@ def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) ->
             if photographed
             else "no view shows any of the scene: it is too small, or too far from the origin"
         )
+
+
+def _effort(
+    scene: Gaussians, cameras: CameraSet | None, options: EncodeOptions, rasterizer: Rasterizer
+) -> Effort:
+    """The effort of the chosen quality, or the one that fits into the chosen time."""
+    if options.seconds is None:
+        return EFFORTS[options.quality]
+    view = _viewpoints(scene, cameras, replace(options, views=1), EFFORTS["low"]).scoring[0]
+    plan = plan_layers(len(scene), proxies=options.proxies)
+    effort, predicted_s = effort_for(options.seconds, scene, plan, view, rasterizer)
+    if predicted_s > options.seconds:
+        warnings.warn(
+            f"encoding will take about {predicted_s:.0f} s, the least that it can take",
+            SceneWarning,
+            stacklevel=3,
+        )
+    return effort
 
 
 def _viewpoints(

@@ -28,6 +28,8 @@ _ZERO_ROUNDING = 0.36
 # Share of the isotropic part of the metric, for views from other directions than the measured ones.
 _ISOTROPIC_SHARE = 0.08
 
+_ROW_STEPS = 9  # the root mean square of the elements of a row, in rounding steps
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShTransform:
@@ -110,6 +112,18 @@ def transform_of_moments(
     return _transform(rows)
 
 
+def _rounded(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`rows` [..., D], each rounded to multiples of a power of two, so that they compress.
+
+    Coefficients are computed for the rounded rows, so rounding adds no error. It only makes the
+    coefficients a little less compact.
+    """
+    size = np.sqrt(np.mean(np.square(rows), axis=-1, keepdims=True))
+    step = np.exp2(np.round(np.log2(size / _ROW_STEPS)))
+    rounded: npt.NDArray[np.float64] = np.round(rows / step) * step
+    return rounded
+
+
 def _fit(
     vectors: FloatArray, weights: npt.NDArray[np.floating], moments: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
@@ -138,7 +152,7 @@ def _eigen_rows(
 
 
 def _transform(rows: Sequence[npt.NDArray[np.float64]]) -> ShTransform:
-    basis = ShBasis(np.stack(rows).astype(np.float16).astype(np.float32))
+    basis = ShBasis(_rounded(np.stack(rows)).astype(np.float16).astype(np.float32))
     return ShTransform(basis, np.linalg.pinv(basis.rows.astype(np.float64)))
 
 

@@ -26,7 +26,6 @@ _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.051
 _PROXY_SHARE_MAX = 0.107
 _LARGE_COUNT = 500_000
-_SMALL_COUNT = 20_000  # below it, the larger share applies to layers with leaves too
 
 # (share of the leaves that have arrived after the layer, proxies relative to all leaves)
 _LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
@@ -84,7 +83,7 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
     leaf_layers = _LARGE_LEAF_LAYERS if count >= _LARGE_COUNT else _LEAF_LAYERS
     for arrived_share, proxy_share in leaf_layers:
         after = round(arrived_share * count)
-        beside = proxy_share * (share / _PROXY_SHARE if count < _SMALL_COUNT else 1.0)
+        beside = proxy_share * share / _PROXY_SHARE
         sizes.append((after - before, round(beside * count), 1.0))
         before = after
     return _tiled(sizes)

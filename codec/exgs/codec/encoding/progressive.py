@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +21,12 @@ from exgs.codec.encoding.cells import (
     pack_fine_cells,
     pack_sh_cells,
 )
+from exgs.codec.encoding.efforts import Effort
 from exgs.codec.encoding.gains import PackedLayer, in_order
 from exgs.codec.encoding.klt import ShTransform, fit_transform, residual_vectors
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
-from exgs.codec.encoding.remainder import FitViews, ProxyEffort, divide_remainders, pack_remainder
+from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, shrunk, thinned
 from exgs.codec.measuring.viewpoints import Viewpoints
@@ -44,20 +45,6 @@ _PIXELS_PER_PROXY = 3.5  # of a training view, for the largest number of proxies
 _TRAINING_PIXELS_MIN = 20_000
 _TRAINING_PIXELS_MAX = {False: 20_000, True: 60_000}  # by `Effort.thorough`
 _GAIN_WIDTH = 480  # pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """Settings that determine the encoding time."""
-
-    views: int  # scoring views, unless `EncodeOptions.views` is set
-    fit_views: int  # for colour fits
-    training_views: int  # for distillation
-    gain_views: int  # for gains
-    held_out_views: int  # for the rate-quality table
-    quality_points: int  # of the rate-quality table, about
-    thorough: bool  # slow compression, and larger training views
-    proxies: ProxyEffort
 
 
 def encode_chunks(

@@ -17,6 +17,7 @@ from exgs.codec.payload.proxy_sh import ProxySh
 from exgs.scene.gaussians import FloatArray
 
 _RATIO = 3.5  # distortion budget of an SH coefficient, relative to a proxy's other scalars
+_ROW_BITS = 9.0  # of an element of a row, about
 _VALUE_BITS = 3.0  # of a nonzero coefficient, about, without the flag that it is nonzero
 
 
@@ -45,7 +46,7 @@ def code_proxy_sh(
     saved = energy @ (np.square(exact) - np.square(exact - step * levels)) / (4 * math.pi)
     shares = np.clip((levels != 0).mean(axis=0), 1e-3, 1 - 1e-3)
     flag_bits = -shares * np.log2(shares) - (1 - shares) * np.log2(1 - shares)
-    bits = 16 * vectors.shape[1] + len(vectors) * (flag_bits + _VALUE_BITS * shares)
+    bits = _ROW_BITS * vectors.shape[1] + len(vectors) * (flag_bits + _VALUE_BITS * shares)
     net = np.cumsum(saved - 2 * math.log(2) * distortion * bits)
     best = int(net.argmax())
     if net[best] <= 0:
