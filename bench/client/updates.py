@@ -1,4 +1,4 @@
-"""What an update of a large scene costs whoever draws it: everything anew, or what has changed.
+"""Times of updates of a large scene for a renderer: all Gaussians, or only changed parts.
 
     python -m bench.client.updates [--gaussians 2000000] [--sh-degree 2]
 
@@ -42,7 +42,7 @@ def _parts(cells: range, sh_degree: int) -> dict[Part, DrawnPart]:
 
 
 def _concatenated(parts: dict[Part, DrawnPart]) -> Gaussians:
-    """All of it, as it was done once: part by part, then concatenated."""
+    """All Gaussians, part by part and then concatenated, as in an earlier version."""
     return Gaussians.concatenate(
         [
             part.decoded if part.vectors is None else with_vectors(part.decoded, part.vectors)

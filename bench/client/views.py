@@ -1,9 +1,10 @@
-"""What a new view costs a client of a large scene, with synthetic chunk tables.
+"""Times of a new view on a client of a large scene, with synthetic chunk tables.
 
     python -m bench.client.views [COUNT ...]
 
-`ready` judges whether all that a view sees is here, with every page known; `chunk` counts one that
-comes; `memory` says for a budget of 1 GB what to drop, to leave out and to fetch again.
+`ready` computes whether everything in a view has arrived, with all pages known; `chunk` counts an
+arriving chunk; `memory` decides, for a budget of 1 GB, which chunks to drop, to leave out and to
+fetch again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of our own encoder, made once and kept for as long as the encoder stays as it is."""
+"""Encoded files in a cache, which is valid until the source of the encoder changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CACHE = Path.home() / ".cache" / "exgs-bench"
 
 
 def encoded(name: str, scene: Gaussians, options: EncodeOptions, cache: Path = CACHE) -> Path:
-    """The file of `scene`, which `name` names, in `cache`."""
+    """The encoded file of `scene` in `cache`. `name` must identify the scene."""
     made_by = hashlib.sha256(repr((options, _encoder_digest())).encode()).hexdigest()[:16]
     path = cache / f"{name}-{made_by}.exgs"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Photographs as a pinhole camera would have taken them: scaled, and lens distortion taken out.
+"""Photographs as pictures of a pinhole camera: scaled, and without lens distortion.
 
 Distortion is OpenCV's (k1, k2, p1, p2), as a transforms.json of instant-ngp gives it.
 """
@@ -17,7 +17,7 @@ from exgs.scene.gaussians import FloatArray
 
 
 def photograph(folder: Path, camera: Camera) -> FloatArray:
-    """The picture that `camera` names in `folder`, [H, W, 3] in the camera's pinhole raster."""
+    """The picture [H, W, 3] of `camera` in `folder`, at the size of the camera."""
     lens = json.loads((folder / "transforms.json").read_text())
     k1, k2, p1, p2 = (float(lens[name]) for name in ("k1", "k2", "p1", "p2"))
     size = (camera.width, camera.height)

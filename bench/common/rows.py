@@ -12,5 +12,5 @@ _READ: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float
 
 
 def read_row(kind: type[Row], cells: Mapping[str, str]) -> Row:
-    """A `kind`, a dataclass of plain fields, from the cells that are called like its fields."""
+    """Convert the cells with the names of its fields to `kind`, a dataclass of plain fields."""
     return kind(**{f.name: _READ[str(f.type)](cells[f.name]) for f in fields(kind)})

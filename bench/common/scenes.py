@@ -1,7 +1,7 @@
 """The scenes of the benchmarks and their held-out views.
 
-Held-out views come from no generator or seed that an encoder uses, or are photographs that no fit
-has used. Real scenes are read from EXGS_DATA or from shared/data beside the repository.
+Held-out views are generated with a separate generator and seed, or are photographs that no fit has
+used. Real scenes are read from EXGS_DATA or from shared/data beside the repository.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exgs.scene.views.made_up import synthesise_views
 WIDTH, HEIGHT = 640, 360
 HELD_OUT_VIEWS = 8
 HELD_OUT_SEED = 1_000_003
-_ORBITS, _ORBIT_SEED = 240, 5  # 210 to fit to, the rest for the file's own table
+_ORBITS, _ORBIT_SEED = 240, 5  # 210 for fits, the others for the file's table
 
 _FOV_Y_DEG = 32.6  # 55 across
 
@@ -52,14 +52,14 @@ class BenchScene:
     path: Path  # as PLY
     gaussians: Gaussians
     held_out: tuple[Camera, ...]
-    cameras: CameraSet | None = None  # those of its photographs, for encoders that want them
+    cameras: CameraSet | None = None  # those of its photographs, for encoders
     photographs: tuple[FloatArray, ...] = ()  # [H, W, 3], one per held-out view
-    orbits: CameraSet | None = None  # like the held-out views, for encoders that are given cameras
-    streamed_sog: Path | None = None  # lod-meta.json of the scene as PlayCanvas ships it
+    orbits: CameraSet | None = None  # like the held-out views, for encoders with cameras
+    streamed_sog: Path | None = None  # lod-meta.json of the scene, as published by PlayCanvas
 
 
 def load_scene(name: str, cache: Path) -> BenchScene:
-    """One of SCENES; raises FileNotFoundError where its files are not here."""
+    """One of SCENES. Raises FileNotFoundError if its files are missing."""
     return _LOADERS[name](cache)
 
 
@@ -72,9 +72,9 @@ def data_dir() -> Path:
 def orbit_views(
     scene: Gaussians, count: int, seed: int, *, up: tuple[float, float, float], distance: float
 ) -> tuple[Camera, ...]:
-    """Views round an object, 5 to 35 degrees above its middle, at 0.7 to 1.2 of a `distance`.
+    """Views around an object, 5 to 35 degrees above its centre, at 0.7 to 1.2 of a `distance`.
 
-    The unit of `distance` is the radius that holds 85% of the Gaussians; `up` is an axis.
+    The unit of `distance` is the radius that contains 85% of the Gaussians; `up` is an axis.
     """
     rng = np.random.default_rng(seed)
     middle = np.median(scene.means.astype(np.float64), axis=0)

@@ -1,1 +1,1 @@
-"""Benches of the encoder: where its time goes, and what its files show."""
+"""Benchmarks of the encoder: time by stage, bits by attribute, home views."""

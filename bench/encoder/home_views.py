@@ -1,10 +1,10 @@
-"""A contact sheet of home views: what a viewer of each scene sees first.
+"""A contact sheet of home views.
 
     python -m bench.encoder.home_views SHEET.png SCENE... [--cameras SCENE=CAMERAS ...]
         [--size 320x180]
 
-A scene is a file or folder that `exgs encode` reads. Each line says the processor seconds that the
-choice took, and which way is up.
+A scene is a file or folder that `exgs encode` reads. Each line has the processor seconds of the
+choice, and the up direction.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Where the bits of leaves go, and the error that each attribute's quantization makes.
+"""Bits of leaves by attribute, and the error due to the quantization of each attribute.
 
     python -m bench.encoder.precision playbot FILE.exgs      # a file with proxies
 
-For each layer of leaves, first as coarse as LEAF and the first SH give it, then with all chunks:
-bits of a leaf by attribute (order-0 entropy of the payload's columns), and the share of the error
-that goes when the attribute is replaced by the source's own. At the best precision every attribute
-makes about as much error for each of its numbers; one that makes less takes too many bits.
+For each layer of leaves, first with LEAF and the first SH, then with all chunks: bits per leaf by
+attribute (order-0 entropy of the payload's columns), and the share of the error that disappears if
+the attribute is replaced by that of the source. At the optimum, each attribute causes about the
+same error per number; an attribute that causes less takes too many bits.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _leaves(file: ExgsFile, layer: int, *, all_chunks: bool) -> Gaussians:
 
 
 def _bits(file: ExgsFile, layer: int, *, all_chunks: bool) -> dict[str, float]:
-    """Bits of a leaf by attribute."""
+    """Bits per leaf by attribute."""
     totals: dict[str, float] = defaultdict(float)
     for row in _rows(file, all_chunks=all_chunks):
         if row.layer != layer:

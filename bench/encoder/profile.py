@@ -1,4 +1,4 @@
-"""Where the encoder's time goes, by stage and by kind of picture.
+"""Processor time of the encoder, by stage and by kind of picture.
 
     python -m bench.encoder.profile [SCENE ...] [--quality low default]
 

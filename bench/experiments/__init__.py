@@ -1,1 +1,1 @@
-"""Experiments of the laboratory, as `exgs lab run` takes them; docs/laboratory.md explains them."""
+"""Experiments for `exgs lab run`; see docs/laboratory.md."""

@@ -1,7 +1,8 @@
-"""Makes the small traces in bench/experiments/links: of our own making, so that they can ship.
+"""Generates the small traces in bench/experiments/links, which need no licence of others.
 
-They are no recordings. Their means, swings and outages are about those of public sets (HSDPA of
-Riiser et al., LTE of Winstein et al., FCC's home lines), drawn from a Markov chain of log rates.
+They are not recordings. Their means, variations and outages are similar to those of public sets
+(HSDPA of Riiser et al., LTE of Winstein et al., home lines of the FCC). Rates are drawn from a
+Markov chain of log rates.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ FOLDER = Path(__file__).parent / "links"
 def rates(
     seed: int, mean_mbps: float, swing: float, hold: float, outage: float, count: int
 ) -> Iterator[float]:
-    """Rates of equal steps: an AR(1) process of logarithms, and outages of a few steps."""
+    """Rates at equal time steps: an AR(1) process of logarithms, and outages of a few steps."""
     chance = random.Random(seed)
     level, silent = 0.0, 0
     for _ in range(count):

@@ -1,9 +1,9 @@
-"""Holds our scene readers and writers against @playcanvas/splat-transform, in both directions.
+"""Compares readers and writers of scenes with @playcanvas/splat-transform, in both directions.
 
     python -m bench.formats [scene.ply ...]
 
-The tool writes each format that we read, and turns what we write back into a PLY; Gaussians are
-matched by position. Printed: the 99th percentile of the difference of each attribute.
+The tool writes each format that exgs reads, and converts files of exgs to PLY. Gaussians are
+matched by position. It prints the 99th percentile of the difference of each attribute.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _THEIRS: tuple[tuple[str, list[str]], ...] = (
     (".sog", ["-g", "cpu", "-i", "3", "-H", "1"]),
     (".glb", []),
 )
-_OURS = tuple(extension for extension in WRITABLE if extension != ".glb")  # it reads no .glb
+# The tool does not read .glb.
+_OURS = tuple(extension for extension in WRITABLE if extension != ".glb")
 
 
 def difference(got: Gaussians, wanted: Gaussians) -> dict[str, float]:
-    """99th percentiles of what differs between Gaussians at the same places."""
+    """99th percentiles of the differences between Gaussians at the same positions."""
     _, match = cKDTree(wanted.means).query(got.means)
     wanted = wanted.select(match)
     k = min(got.shN.shape[1], wanted.shN.shape[1])

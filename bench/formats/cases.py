@@ -1,10 +1,10 @@
-"""Reads every file of a folder as exgs would, and prints what comes of it.
+"""Reads every scene and camera file of a folder, and prints the results.
 
     python -m bench.formats.cases FOLDER
 
-A row per scene: what was read, or why it was refused; what was warned of; the share of the pixels
-that the home view covers; the PSNR of the encoded scene against the source from views that encoding
-has not used. A row per camera file: the cameras, and what speaks against them for the scene beside.
+A row per scene: the Gaussians, or the reason of refusal; warnings; the share of covered pixels of
+the home view; the PSNR of the encoded scene in held-out views. A row per camera file: the cameras,
+and their faults for the scene in the same folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _VIEWS, _SEED = 8, 77
 
 
 def scene_row(path: Path) -> list[str]:
-    """What reading, drawing and encoding a scene file give."""
+    """The results of reading, drawing and encoding a scene file."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -68,7 +68,7 @@ def encoded_db(scene: Scene, drawer: CpuRasterizer) -> float:
 
 
 def camera_row(path: Path) -> list[str]:
-    """The cameras of a file, and what speaks against them."""
+    """The cameras of a file, and their faults."""
     try:
         cameras = read_cameras(path)
     except (ExgsError, OSError) as error:

@@ -1,1 +1,1 @@
-"""What the network withstands: slow and hostile readers, kills, faults, view changes."""
+"""Benchmarks of the network: slow and hostile readers, kills, faults, view changes."""

@@ -1,15 +1,15 @@
-"""Many clients at once: slow ones, stalled ones, dripping ones, and the end of the server.
+"""Many clients at once: slow, stalled and dripping ones, and the shutdown of the server.
 
     python -m bench.net.crowd slow scene.exgs [--clients 1000] [--minutes 10]
     python -m bench.net.crowd idle scene.exgs [--clients 1000]
     python -m bench.net.crowd stop scene.exgs [--clients 100]
 
-slow: every client takes 4 KB/s of its stream; memory of the server's process, and the time that a
-fast client waits for ranges of 64 KiB, by turns here and at a second server without them.
-idle: a quarter of the connections says nothing, a quarter drips one byte of a request each second,
-a quarter takes nothing of a stream or a file, a quarter 100 bytes each second; when they are cut
-off.
-stop: SIGTERM; who is told, and how long the process takes to end.
+slow: every client reads 4 KB/s of its stream. Measures the memory of the server, and the time of a
+fast client for ranges of 64 KiB, alternating with a second server without slow clients.
+idle: a quarter of the connections sends nothing, a quarter sends one byte of a request per second,
+a quarter reads nothing of a stream or a file, a quarter reads 100 bytes per second. Measures when
+the server closes them.
+stop: SIGTERM. Measures how many clients get GOAWAY, and how long the process takes to end.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Sites:
-    """Two servers: one for the crowd, one that is alone at the same time."""
+    """Two servers: one with the crowd, one without."""
 
     busy: Site
     calm: Site
@@ -71,7 +71,7 @@ class _Sites:
 
 @dataclass(slots=True)
 class _Waits:
-    """Seconds that a fast client has waited for ranges, by turns at both servers."""
+    """Seconds that a fast client has waited for ranges, alternating between both servers."""
 
     busy: list[float] = field(default_factory=list)
     calm: list[float] = field(default_factory=list)
@@ -105,7 +105,7 @@ async def _measure_waits(sites: _Sites, waits: _Waits, duration_s: float) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """What became of the slow clients."""
+    """The results of the slow clients."""
 
     received: list[int]  # bytes, by client
     faults: Counter[str]
@@ -114,7 +114,7 @@ class _Crowd:
 async def _slow_client(server: tuple[str, int], received: dict[int, int], camera: Camera) -> None:
     """A stream that is read slowly and evenly, from a small kernel buffer; counts its bytes.
 
-    A WebSocket by hand: a library would read ahead, and then nothing for many seconds.
+    The WebSocket is handled here: a library would read ahead, and then nothing for many seconds.
     """
     loop = asyncio.get_running_loop()
     with socket.socket() as end:
@@ -164,7 +164,7 @@ def _masked(kind: int, payload: bytes) -> bytes:
 
 
 def _cut(pending: bytearray) -> tuple[int, bytes] | None:
-    """Take the first message of a server out of its bytes; None while it is not whole."""
+    """Remove the first message of a server from its bytes; None if it is not complete."""
     if len(pending) < 2:
         return None
     extra = {126: 2, 127: 8}.get(pending[1], 0)
@@ -180,7 +180,7 @@ def _cut(pending: bytearray) -> tuple[int, bytes] | None:
 
 
 def _be_a_crowd(server: tuple[str, int], clients: int, camera: Camera, pipe: Connection) -> None:
-    """In a process of its own: open all clients, say so, and end when told."""
+    """In a separate process: open all clients, report it, and end on request."""
 
     async def run() -> _Crowd:
         received: dict[int, int] = {}
@@ -256,7 +256,7 @@ class _Laggard(Enum):
 
 
 def _laggard(kind: _Laggard, number: int, site: Site, camera: Camera) -> socket.socket:
-    """Connect, and ask for a stream or a file where the answer is what is not taken."""
+    """Connect; kinds that don't read responses request a stream or a file."""
     end = socket.socket()
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER_BYTES)
     end.connect((site.host, site.port))
@@ -269,13 +269,13 @@ def _laggard(kind: _Laggard, number: int, site: Site, camera: Camera) -> socket.
 async def _lives(
     ends: dict[socket.socket, _Laggard], longest_s: float
 ) -> dict[_Laggard, list[float]]:
-    """Drip with those that do; seconds until each connection was cut off, inf where it was not."""
+    """Send bytes where needed. Returns the seconds until each connection was closed, else inf."""
     loop = asyncio.get_running_loop()
     start_s = loop.time()
     numbers = {end.fileno(): end for end in ends}
     watch = select.poll()
     for number in numbers:
-        watch.register(number, select.POLLRDHUP)  # and what poll always tells: broken, gone
+        watch.register(number, select.POLLRDHUP)  # and the events that poll always reports
     lives: dict[_Laggard, list[float]] = {kind: [] for kind in _Laggard}
     request = iter(b"GET /scenes/scene.exgs HTTP/1.1\r\nHost: " + b"x" * 4096)
     while numbers and loop.time() < start_s + longest_s:

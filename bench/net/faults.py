@@ -1,10 +1,9 @@
-"""Both profiles behind a faulty proxy, many seeds: each ends with the scene or a typed error.
+"""Both profiles behind a faulty proxy, with many seeds: the scene or a typed error results.
 
     python -m bench.net.faults scene.exgs [--seeds 200] [--at-once 16]
 
 The faults of a seed are those of tests/transport/faulty_proxy.py: late, slow, stalled, reset, cut
-and corrupted connections, after which they are good again. A hang is a time in which nothing of
-the scene comes.
+and corrupted connections, followed by good ones. A hang is a time without data of the scene.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from exgs.server.config import ServerConfig
 from tests.transport.faulty_proxy import Kind, faults_of, spoiled
 from tests.transport.receiver import Ledger, parts_of, receive_scene
 
-_HANG_S = 120.0  # a run that takes longer is given up
+_HANG_S = 120.0  # longer runs are aborted
 _LONGEST_S = 30.0
 
 
 async def _run(
     root: Path, data: bytes, seed: int, streaming: bool, gate: asyncio.Semaphore
 ) -> tuple[str, float, int]:
-    """How a run ended, its longest seconds without progress, and bytes that came twice."""
+    """The result of a run, its longest seconds without progress, and bytes received twice."""
     ledger = Ledger()
     progress_s: list[float] = []
 
@@ -56,7 +55,7 @@ async def _run(
                 end = type(error).__name__
             except TimeoutError:
                 end = "HANG"
-            except Exception as error:  # what must not be: it is counted and named
+            except Exception as error:  # unexpected errors are counted and named
                 end = f"UNTYPED {error!r}"
             progress_s.append(time.monotonic())
     hang_s = max(later - earlier for earlier, later in pairwise(progress_s))
@@ -65,7 +64,7 @@ async def _run(
     if end != "complete" or hang_s > _LONGEST_S:
         profile = "streaming" if streaming else "static"
         print(f"seed {seed}, {profile}: {end}, waited for {hang_s:.1f} s; {faults}", flush=True)
-    is_damaged = any(fault.kind is Kind.CORRUPT for fault in faults)  # that has to come again
+    is_damaged = any(fault.kind is Kind.CORRUPT for fault in faults)  # it must be sent again
     return end, hang_s, 0 if is_damaged else ledger.twice_bytes
 
 

@@ -1,11 +1,11 @@
-"""Fuzzing what reads untrusted bytes: anything may go in, typed errors alone come out.
+"""Fuzzes the readers of untrusted bytes, which must raise typed errors only.
 
     python -m bench.net.fuzz header|index|page|chunk|control [--minutes 10] [--corpus FOLDER]
 
-With atheris (`pip install atheris`) the search is guided by coverage; without it, mutations of the
-seeds are tried at random. Checksums, hashes and compression are made right around what is fuzzed,
-or nothing would get past them. An untyped error, or memory beyond 256 MB, ends the run with the
-input that did it.
+With atheris (`pip install atheris`) the search is guided by coverage; without it, the seeds are
+mutated at random. Checksums, hashes and compression are corrected around fuzzed data, since they
+would reject all inputs otherwise. An untyped error, or memory beyond 256 MB, ends the run with the
+input that caused it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Fuzz = Callable[[bytes], None]
 
 
 def _header() -> tuple[Fuzz, list[bytes]]:
-    """The front of a file; the first byte tells whether its checksum is made right."""
+    """The front of a file; the first byte tells whether its checksum is corrected."""
     from exgs.codec.constants import HEADER_BYTES
     from exgs.codec.format.container import parse_head
     from exgs.codec.format.header import crc32c, parse_header
@@ -56,7 +56,7 @@ def _header() -> tuple[Fuzz, list[bytes]]:
 
 
 def _index() -> tuple[Fuzz, list[bytes]]:
-    """The root index of a file, unpacked or, as the first byte says, packed."""
+    """The root index of a file, unpacked or packed, as the first byte tells."""
     from tests.codec.drawing import draw
     from tests.codec.forge import assemble, small_file
 
@@ -79,7 +79,7 @@ def _index() -> tuple[Fuzz, list[bytes]]:
 
 
 def _page() -> tuple[Fuzz, list[bytes]]:
-    """A page of a group, unpacked: the first byte names it. Lengths and hashes are right."""
+    """A page of a group, unpacked; the first byte is its number. Lengths and hashes are correct."""
     from tests.codec.drawing import draw
     from tests.codec.forge import Root, assemble, paired_file
 
@@ -103,7 +103,7 @@ def _page() -> tuple[Fuzz, list[bytes]]:
 
 
 def _chunk() -> tuple[Fuzz, list[bytes]]:
-    """The payload of one chunk, which the first byte names: hash and lengths are right."""
+    """The payload of one chunk; the first byte is its number. Hash and lengths are correct."""
     from tests.codec.drawing import draw
     from tests.codec.forge import assemble, random_file
 
@@ -131,14 +131,14 @@ def _packed(raw: bytes) -> bytes:
 
 
 def _check_values(scene: object) -> None:
-    """Nothing that a rasterizer could choke on."""
+    """Check that a rasterizer can draw the values."""
     for name in ("means", "quats", "scales", "opacities", "sh0", "shN"):
         if not np.isfinite(getattr(scene, name)).all():
             raise ArithmeticError(f"{name}: not finite")
 
 
 def _control() -> tuple[Fuzz, list[bytes]]:
-    """Frames to either side; the first byte names side, state, and how the stream is cut."""
+    """Frames to one side; the first byte sets the side, its state, and how the stream is cut."""
     from exgs.wire.client import ClientSession
     from exgs.wire.server import ServerSession
     from tests.client.scenes import write_box
@@ -180,7 +180,7 @@ _TARGETS = {"header": _header, "index": _index, "page": _page, "chunk": _chunk, 
 
 
 class _Watch:
-    """Passes inputs on, lets typed errors go, counts, and tells when the time is over."""
+    """Passes inputs to the target, ignores typed errors, counts, and checks the time."""
 
     def __init__(self, fuzz: Fuzz, seconds: float) -> None:
         from exgs.codec.errors import ExgsError
@@ -210,7 +210,7 @@ class _Watch:
             raise MemoryError(f"{_peak_bytes() >> 20} MB")
 
     def report(self, search: str) -> str:
-        from bench.net.site import table  # not before: what it imports is to be instrumented
+        from bench.net.site import table  # not earlier: its imports must be instrumented
 
         return table(
             [
@@ -230,7 +230,7 @@ def _peak_bytes() -> int:
 
 
 def _mutations(seeds: list[bytes], chance: random.Random) -> Iterator[bytes]:
-    """Seeds with bytes changed, cut, doubled and spliced, without end."""
+    """An endless sequence of mutated seeds: changed, cut, doubled and spliced."""
     while True:
         data = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 6)):
@@ -251,7 +251,7 @@ def _mutations(seeds: list[bytes], chance: random.Random) -> Iterator[bytes]:
 
 
 def _with_atheris(watch: _Watch, seeds: list[bytes], corpus: Path) -> None:
-    """Does not return: libFuzzer ends the process, and so does this when the time is over."""
+    """Does not return: libFuzzer or the time limit ends the process."""
     atheris = importlib.import_module("atheris")
     for number, seed in enumerate(seeds):
         (corpus / f"seed-{number}").write_bytes(seed)

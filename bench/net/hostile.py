@@ -1,11 +1,11 @@
-"""Hostile files and frames: is each refused with a typed error, and how much memory does that take?
+"""Hostile files and frames: their errors, and the memory that refusing them takes.
 
     python -m bench.net.hostile
 
-The files are those of spec/vectors/invalid: bombs, lying sizes, foreign dictionaries, trailing
-frames. The frames are the recorded faults of spec/vectors/sessions, and WELCOME frames around the
-heads of those files. Each has a process of its own; its memory is the peak above what it began
-with, as the kernel counts it.
+The files are those of spec/vectors/invalid: bombs, wrong sizes, dictionaries, trailing frames. The
+frames are the recorded faults of spec/vectors/sessions, and WELCOME frames with the heads of those
+files. Each is tested in a separate process; its memory is the peak above the memory at the start,
+as the kernel counts it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _peak_bytes(name: str) -> int:
 
 
 def _outcome(attempt: Callable[[], object]) -> tuple[str, int]:
-    """How an attempt ends, and the memory that it takes, in a process of its own."""
+    """The result of an attempt in a separate process, and its memory."""
     out, into = os.pipe()
     child = os.fork()
     if not child:
@@ -54,7 +54,7 @@ def _outcome(attempt: Callable[[], object]) -> tuple[str, int]:
                 end = "accepted"
             except ExgsError as error:
                 end = type(error).__name__
-            except BaseException as error:  # what must not be: it is counted and named
+            except BaseException as error:  # unexpected errors are counted and named
                 end = f"UNTYPED {error!r}"
             os.write(into, pickle.dumps((end, _peak_bytes("VmHWM") - before_bytes)))
         finally:
@@ -75,7 +75,7 @@ def _receive(receiver: str, data: bytes) -> None:
 
 
 def _welcome(path: Path) -> bytes:
-    """WELCOME with header and root index of a file, as long as its header says that they are."""
+    """WELCOME with header and root index of a file, with the lengths in its header."""
     data = path.read_bytes()
     try:
         data = data[: parse_header(data[:HEADER_BYTES]).root_end]
@@ -97,7 +97,7 @@ def _recording(name: str) -> bytes:
 
 def main() -> None:
     """Measure and print."""
-    decode(next(iter(sorted((_VECTORS / "valid").glob("*.exgs")))))  # what loads late is loaded
+    decode(next(iter(sorted((_VECTORS / "valid").glob("*.exgs")))))  # load lazy modules first
     files = sorted((_VECTORS / "invalid").glob("*.exgs"))
     recorded = json.loads((_VECTORS / "sessions" / "index.json").read_text())
     attempts: dict[str, list[tuple[str, Callable[[], object]]]] = {

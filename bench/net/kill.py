@@ -1,11 +1,11 @@
-"""kill -9 at random points of a download: is the scene whole, did bytes come twice or wrong?
+"""kill -9 at random points of a download: checks for missing, repeated and wrong bytes.
 
     python -m bench.net.kill scene.exgs [--kills 100] [--static | --client]
 
-By default the server dies when so many bytes of the scene have come, and starts anew on the same
-port; the client is the one of `exgs stream`, without its screen. With --client that one dies
-instead, while it writes its cache; whenever it is dead, the cache is opened as it lies there, cut
-at a random byte behind its head, and with one bit flipped.
+By default the server is killed after random numbers of bytes, and restarted on the same port; the
+client is that of `exgs stream`, without its screen. With --client, the client is killed instead,
+while it writes its cache. After each kill, the cache is opened as it is, cut at a random byte
+behind its head, and with one bit flipped.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _kill_server(scene: Path, kills: int, seed: int, *, streaming: bool) -> list
     killed = scenes = anew = twice_bytes = wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         copy(scene, Path(folder) / f"{_NAME}.exgs")
-        while killed < kills:  # what is on its way when a server dies may reach past later points
+        while killed < kills:  # bytes in flight may already pass later points
             points = [chance.randrange(int(0.98 * size_bytes)) for _ in range(kills - killed)]
             ledger = receive_under_kills(Path(folder), _NAME, points, streaming=streaming)
             scenes += 1
@@ -68,7 +68,7 @@ def _kill_server(scene: Path, kills: int, seed: int, *, streaming: bool) -> list
 
 
 def _receive(url: str, folder: Path) -> None:
-    """What `exgs stream --cache` does, without its screen."""
+    """Receive like `exgs stream --cache`, without its screen."""
     cache = Cache(folder, url, print)
     stored = cache.load()
     delivery = Delivery(Arrivals(), cache, stored)
@@ -77,7 +77,7 @@ def _receive(url: str, folder: Path) -> None:
 
 
 def _bad_parts(stored: Stored | None, source: ExgsFile, data: bytes) -> int:
-    """Parts of an opened cache that are not what the file holds."""
+    """Parts of an opened cache that differ from the file."""
     if stored is None:
         return 0
     bad = sum(packed != data[ref.offset : ref.end] for ref, packed in stored.chunks)

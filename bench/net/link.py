@@ -1,7 +1,7 @@
-"""An emulated link under real TCP: two network namespaces, joined by delay, loss, rate and a queue.
+"""An emulated link under real TCP: two network namespaces with delay, loss, rate and a queue.
 
-Needs root and /dev/net/tun. Two TUN devices are joined by a loop in a process of its own, so that
-what is measured does not share an interpreter with the link.
+Needs root and /dev/net/tun. Two TUN devices are joined by a loop in a separate process, so that the
+measured programs do not share an interpreter with the link.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SERVER_ADDRESS, CLIENT_ADDRESS = "10.8.0.1", "10.8.0.2"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the link does to packets, each way."""
+    """The properties of the link, in each direction."""
 
     rate_bps: float = 2e6
     delay_s: float = 0.1  # one way
@@ -57,7 +57,7 @@ def can_emulate() -> bool:
 
 @contextlib.contextmanager
 def emulated_link(shape: Shape) -> Iterator[Ends]:
-    """A link between two new namespaces, gone at the end; raises CalledProcessError, OSError."""
+    """A link between two new namespaces, removed at the end. Raises CalledProcessError, OSError."""
     ends = Ends(f"exgs-s{os.getpid()}", f"exgs-c{os.getpid()}")
     with contextlib.ExitStack() as stack:
         for name in (ends.server, ends.client):
@@ -80,7 +80,7 @@ def emulated_link(shape: Shape) -> Iterator[Ends]:
 
 @contextlib.contextmanager
 def inside(namespace: str) -> Iterator[None]:
-    """Make the sockets that this thread opens in a block those of a namespace."""
+    """Open the sockets of this thread in a namespace, inside a block."""
     with Path("/proc/thread-self/ns/net").open() as here:
         _enter(Path(f"/run/netns/{namespace}"))
         try:
@@ -129,14 +129,14 @@ def _carry(shape: Shape, ends: Ends) -> None:
 
 
 class _Lane:
-    """One way of the link."""
+    """One direction of the link."""
 
     def __init__(self, sink: int, shape: Shape, chance: random.Random) -> None:
         self._sink = sink
         self._shape = shape
         self._chance = chance
         self._travelling: deque[tuple[float, bytes]] = deque()
-        self._free_s = 0.0  # when the bottleneck has sent all that it has taken
+        self._free_s = 0.0  # time when the bottleneck will be idle
 
     def take(self, packet: bytes, now_s: float) -> None:
         shape = self._shape
@@ -149,9 +149,9 @@ class _Lane:
         self._travelling.append((self._free_s + shape.delay_s, packet))
 
     def deliver(self, now_s: float) -> float:
-        """Put out what has arrived; returns the seconds until the next arrival, 1 at most."""
+        """Write packets that have arrived; return the seconds until the next arrival, 1 at most."""
         while self._travelling and self._travelling[0][0] <= now_s:
-            with contextlib.suppress(OSError):  # the device is down: so is what it carries
+            with contextlib.suppress(OSError):  # the device is down
                 os.write(self._sink, self._travelling.popleft()[1])
         return min(1.0, self._travelling[0][0] - now_s) if self._travelling else 1.0
 

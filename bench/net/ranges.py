@@ -2,9 +2,9 @@
 
     python -m bench.net.ranges scene.exgs [--rounds 5] [--seconds 2] [--connections 8]
 
-Needs nginx and wrk. The three take turns in every round, on one core, with wrk on another; figures
-are medians of the rounds, so that other load falls on all alike. None keeps a log. The processor
-time that a request takes the server, which other load does not stretch, stands beside the rate.
+Needs nginx and wrk. The three servers alternate in every round, on one core, with wrk on another.
+Figures are medians of the rounds, so that other load affects all servers equally. None writes a
+log. The table also has the processor time per request, which does not depend on other load.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int) -> Iterator[int]:
-    """A process that listens on a port of 127.0.0.1; gives its id."""
+    """Run a process that listens on a port of 127.0.0.1; yield its id."""
     process = subprocess.Popen(command)
     try:
         for _ in range(100):
@@ -89,7 +89,7 @@ def _running(command: list[str], port: int) -> Iterator[int]:
 def _measure(
     port: int, process: int, script: Path, seconds: int, connections: int, cores: set[int]
 ) -> tuple[float, float]:
-    """Requests a second, and a second of the server's processor time.
+    """Requests per second, and per second of the server's processor time.
 
     Raises ValueError unless every answer is one range.
     """

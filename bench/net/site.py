@@ -1,7 +1,7 @@
-"""What the network benches share: a server in a process of its own, a bare client, numbers.
+"""Shared by the network benchmarks: a server in a separate process, a minimal client, tables.
 
-The server is what `exgs serve` runs; the client is a ClientSession on a WebSocket that draws
-nothing, so that what is measured is the server and the wire.
+The server is that of `exgs serve`. The client is a ClientSession on a WebSocket that draws nothing,
+so that only the server and the network are measured.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Site:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that the server's process holds."""
+        """Resident memory of the server's process."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * _PAGE_BYTES
 
@@ -63,7 +63,7 @@ class Site:
             self.process.stdout.close()
 
     def stop(self) -> float:
-        """SIGTERM; the seconds that it takes to end."""
+        """Send SIGTERM; return the seconds until the process ends."""
         start_s = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -102,7 +102,7 @@ def site(
     port: int = 0,
     namespace: str | None = None,
 ) -> Iterator[Site]:
-    """A server for the length of a block."""
+    """A server during a block."""
     server = open_site(folder, *options, host=host, port=port, namespace=namespace)
     try:
         yield server
@@ -133,7 +133,7 @@ class Stream:
 async def stream(
     http: aiohttp.ClientSession, url: str, session: ClientSession
 ) -> AsyncIterator[Stream]:
-    """An open stream that has said HELLO."""
+    """An open stream that has sent HELLO."""
     async with http.ws_connect(url, compress=0, max_msg_size=MAX_WELCOME_BYTES) as socket:
         client = Stream(socket, session)
         await client.flush()
@@ -159,5 +159,5 @@ def table(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 async def until(deadline_s: float) -> None:
-    """Sleep until this time of the loop's clock."""
+    """Sleep until a time of the loop's clock."""
     await asyncio.sleep(max(0.0, deadline_s - asyncio.get_running_loop().time()))

@@ -1,10 +1,11 @@
-"""From a view change to the first new chunk, and goodput, over an emulated 2 Mbit/s link.
+"""The time from a view change to the first new chunk, and goodput, over an emulated link.
 
     sudo python -m bench.net.view_change scene.exgs [--seeds 3] [--changes 20] [--delay-ms 50]
 
-Each change looks another way from the middle of the scene. The reaction is the time from sending
-VIEW to the first fragment that was chosen for it; goodput is the data of CHUNK frames against the
-link's rate, headers of every layer not counted. The delay is one way: 50 ms is a round trip of 100.
+The link has 2 Mbit/s. Each change turns the camera in the centre of the scene. The reaction is the
+time from sending VIEW to the first fragment chosen for it. Goodput is the data of CHUNK frames
+relative to the link's rate, without any headers. The delay is one way: 50 ms is a round trip of 100
+ms.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from exgs.wire.events import Fragment, Limits
 
 _WIDTH, _HEIGHT = 640, 360
 _BETWEEN_S = (0.8, 1.6)
-_SETTLE_S = 2.0  # before the first change: TCP finds the link's rate
+_SETTLE_S = 2.0  # before the first change, while TCP adapts to the link's rate
 
 
 async def _run(
     server: Site, cameras: list[Camera], limits: Limits, chance: random.Random
 ) -> tuple[list[float], float]:
-    """Reactions in seconds, goodput in bytes a second."""
+    """Reactions in seconds, goodput in bytes per second."""
     loop = asyncio.get_running_loop()
     sent_s: dict[int, float] = {}
     reactions: dict[int, float] = {}
@@ -75,7 +76,7 @@ async def _run(
 
 
 def _cameras(path: Path, count: int, chance: random.Random) -> list[Camera]:
-    """Views from near the middle of the scene, each another way."""
+    """Views from near the centre of the scene in different directions."""
     root = open_scene(path).head.root
     facts, low, high = root.facts, np.array(root.box.low), np.array(root.box.high)
     middle, size = (low + high) / 2, float(np.linalg.norm(high - low))

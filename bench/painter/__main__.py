@@ -54,7 +54,7 @@ def measure(name: str, kind: str, painters: dict[str, Painter | None]) -> list[R
 
 
 def speed_s(painter: Painter, threads: int, side: int = 512) -> float:
-    """The least time in seconds of one square picture that consists of stand-ins and gaps."""
+    """The shortest time in seconds of one square picture of proxies and gaps."""
     rng = np.random.default_rng(0)
     rgb = rng.uniform(0, 1, (side, side, 3)).astype(np.float32)
     none, half = np.zeros((side, side), np.float32), np.full((side, side), 0.5, np.float32)

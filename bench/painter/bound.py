@@ -1,8 +1,8 @@
 """An upper bound for a small network on files with proxies: `python -m bench.painter.bound fox`.
 
 Fits a network to one scene at one prefix of its file with proxies, and measures it on held-out
-views of that scene. Its input is the picture alone. A network of this size for all scenes will
-hardly gain more.
+views of that scene. Its input is the picture alone. A network of this size for all scenes is
+unlikely to gain more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Times the rasterizers and, where CUDA answers, compares their pictures and contributions.
+"""Times the rasterizers, and compares their pictures and contributions if CUDA is available.
 
     python -m bench.rasterize scene.ply [more.ply ...] [--views 4] [--repeat 5]
 
-Views stand on a circle about the scene's middle. Times are the least of the repetitions, averaged
-over the views. CPU and CUDA see the same cameras; their pictures should agree to over 50 dB.
+Views are on a circle around the centre of the scene. Times are the minimum of the repetitions,
+averaged over the views. CPU and CUDA use the same cameras; their pictures should agree to over 50
+dB.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ UP = (0.0, -1.0, 0.0)  # in an RDF frame
 
 
 def circle(scene: Gaussians, count: int, width: int, height: int) -> list[Camera]:
-    """`count` views from a circle about the middle of what is solid, slightly from above."""
+    """`count` views from a circle around the opaque Gaussians, slightly from above."""
     solid = scene.means[scene.opacities >= np.median(scene.opacities)].astype(np.float64)
     middle = np.median(solid, axis=0)
     radius = 1.6 * np.percentile(np.linalg.norm(solid - middle, axis=1), 90)
@@ -43,7 +44,7 @@ def circle(scene: Gaussians, count: int, width: int, height: int) -> list[Camera
 
 
 def mean_ms(work: Callable[[Camera], object], cameras: Sequence[Camera], repeat: int) -> float:
-    """Shortest of `repeat` runs in milliseconds, after one that does not count; mean of cameras."""
+    """The shortest of `repeat` runs in milliseconds after a warm-up run; mean over the cameras."""
     shortest = []
     for camera in cameras:
         work(camera)
@@ -72,7 +73,7 @@ def time_backend(
 
 
 def compare(cpu: Rasterizer, cuda: Rasterizer, scene: Gaussians, cameras: Sequence[Camera]) -> None:
-    """Print how far the two backends are apart."""
+    """Print the differences between the two backends."""
     decibels, relative = [], []
     for camera in cameras:
         decibels.append(psnr(cpu.render(scene, camera).rgb, cuda.render(scene, camera).rgb))

@@ -61,7 +61,7 @@ class Row:
 def measure(
     scene: BenchScene, peers: Iterable[str], budgets: Sequence[int], cache: Path
 ) -> list[Row]:
-    """All points of some peers for one scene; prints them as they come."""
+    """Measure all points of some peers for one scene, and print them."""
     meter = Meter(scene, default_rasterizer())
     rows = []
     for peer in peers:
@@ -85,7 +85,7 @@ def measure(
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; none where there was no run."""
+    """The rows of an earlier run, if there was one."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -110,7 +110,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """Markdown: at each budget, the best that each peer has for at most so many bytes."""
+    """Markdown: the best quality of each peer with at most the bytes of each budget."""
     parts = [
         "# Quality against bytes",
         "",
@@ -165,7 +165,7 @@ def _whole(row: Row) -> str:
 
 
 def plot(path: Path, rows: Sequence[Row]) -> None:
-    """PSNR over bytes, a panel a scene."""
+    """Plot PSNR over bytes, with a panel per scene."""
     import matplotlib.figure
 
     scenes = list(dict.fromkeys(row.scene for row in rows))
@@ -220,7 +220,7 @@ def main() -> None:
             )
         measured = measure(scene, peers, options.budgets or BUDGETS[name], options.cache)
         if not options.quick:
-            rows = read_rows(_CSV)  # another run may have added to it
+            rows = read_rows(_CSV)  # another run may have added rows
         rows = [row for row in rows if row.scene != name or row.peer not in peers] + measured
         rows.sort(key=lambda r: (SCENES.index(r.scene), list(PEERS).index(r.peer), r.bytes))
         if not options.quick:

@@ -1,7 +1,7 @@
-"""What few bytes of the sample scene show, in exgs and in other formats.
+"""Pictures of the sample scene at small numbers of bytes, in exgs and in other formats.
 
-`python -m bench.rd.pictures` draws it from a view that no encoder has used, and needs node. The
-picture goes to docs/progressive.jpg.
+`python -m bench.rd.pictures` draws a held-out view, and needs node. The picture is written to
+docs/progressive.jpg.
 """
 
 from __future__ import annotations

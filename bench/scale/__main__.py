@@ -2,9 +2,9 @@
 
     python -m bench.scale [COUNT ...] [--folder DIR] [--save FIGURES] [--before FIGURES]
 
-Files of 5, 50 and 100 million Gaussians (or COUNT) are made in DIR, sparse, and stay there. Every
-file is measured in processes of their own. --save keeps the figures, --before puts kept figures
-beside the new ones. Times are processor times; three of them are median, 95th percentile and worst.
+Sparse files of 5, 50 and 100 million Gaussians (or COUNT) are created in DIR and kept. Each file is
+measured in separate processes. --save stores the figures, --before adds stored figures to the
+table. Times are processor times; three of them are median, 95th percentile and maximum.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A made-up city of any size: turned and coloured copies of scenes on a terrain, as one PLY.
+"""A generated city of any size: rotated and tinted copies of scenes on a terrain, as one PLY.
 
     python -m bench.scale.city OUT.ply --count 10000000 SCENE [SCENE ...]
 
-Each copy stands on a lot of its own. Harmonics are rotated with it. Memory holds the given scenes
+Each copy has its own lot. Harmonics are rotated with it. Memory holds the given scenes
 and one copy, whatever the size of the city.
 """
 

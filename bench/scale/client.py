@@ -1,4 +1,4 @@
-"""What a large scene costs a client: index, requests, memory, and each view and message."""
+"""Costs of a large scene for a client: index, requests, memory, and each view and message."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from exgs.codec.format.container import open_table
 from exgs.wire.plan import PartPlan
 
 _BUDGET_BYTES = 512 << 20
-# As `AheadWindow` asks once it has 512 KiB on their way.
+# As `AheadWindow` requests with 512 KiB in flight.
 _REQUEST_BYTES, _LEAST_BYTES = 256 << 10, 85 << 10
 
 
 def measure(path: Path) -> Figures:
     """The figures of one file."""
     figures: Figures = {}
-    _street(path, figures)  # first, as it looks at the memory of the process
+    _street(path, figures)  # first, since it measures the memory of the process
     _corner(path, figures)
     _revise(path, figures)
     return figures
@@ -42,7 +42,7 @@ class _Walk:
         self._file = os.open(path, os.O_RDONLY)
 
     def step(self) -> bool:
-        """One request and its answer; False if there is nothing to ask for."""
+        """One request and its response; False if there is nothing to request."""
         with self.request_watch.lap():
             wanted = self.reader.claim(_REQUEST_BYTES, least_bytes=_LEAST_BYTES)
         if wanted is None:
@@ -57,7 +57,7 @@ class _Walk:
 
 
 def _corner(path: Path, figures: Figures) -> None:
-    """The way to the first leaves of a corner, and until all that it shows is here."""
+    """Requests until the first leaves of a corner, and until everything in view has arrived."""
     client = _Walk(path)
     client.reader.look(CORNER)
     first_bytes = 0
@@ -98,7 +98,7 @@ def _index_bytes(plan: PartPlan) -> int:
 
 
 def _street(path: Path, figures: Figures) -> None:
-    """Memory of the client after it has received all in view, but for what it draws."""
+    """Memory of the client after everything in view has arrived, without drawn Gaussians."""
 
     before_bytes = resident_bytes()
     client = _Walk(path, _BUDGET_BYTES)
@@ -119,7 +119,7 @@ def _street(path: Path, figures: Figures) -> None:
 
 
 def _revise(path: Path, figures: Figures) -> None:
-    """`Residency.revise` per view, where all pages are known."""
+    """`Residency.revise` per view, with all pages known."""
     with path.open("rb") as file:
 
         def read(offset: int, length: int) -> bytes:

@@ -1,9 +1,9 @@
-"""Many sessions that look around in one large scene: memory of the server and its reaction.
+"""Many sessions with changing views in one large scene: memory of the server and its reaction.
 
     python -m bench.scale.crowd [--count 100000000] [--clients 200] [--seconds 60]
 
-`exgs serve` has a sparse file (`bench.scale.sparse`), the clients are on the loopback. Each takes
-so many kilobits per second by giving credit, and turns to another view every few seconds. Reaction
+`exgs serve` has a sparse file (`bench.scale.sparse`), the clients are on the loopback. Each limits
+its rate by giving credit, and changes its view every few seconds. Reaction
 is the time from sending VIEW to the first fragment that was chosen for it.
 """
 
@@ -34,7 +34,7 @@ _AT_ONCE = 20  # connections that are being opened
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What a client does."""
+    """The behaviour of a client."""
 
     bytes_s: float
     look_s: float  # between two views, on average
@@ -43,10 +43,10 @@ class Habits:
 
 @dataclass(slots=True)
 class Notes:
-    """What the clients have seen."""
+    """The measurements of the clients."""
 
     reactions_s: list[float] = field(default_factory=list)
-    unanswered: int = 0  # views that were replaced before data came for them
+    unanswered: int = 0  # views that were replaced before data arrived for them
     received_bytes: int = 0
     faults: int = 0
 
@@ -56,7 +56,7 @@ async def _client(server: Site, name: str, habits: Habits, notes: Notes, seed: i
     chance = random.Random(seed)
     loop = asyncio.get_running_loop()
     session = ClientSession(name, credit_bytes=_CREDIT_BYTES, camera=habits.cameras[0])
-    waiting: dict[int, float] = {}  # the newest view, while no data has come for it
+    waiting: dict[int, float] = {}  # the newest view, until data arrive for it
     async with (
         aiohttp.ClientSession() as http,
         stream(http, server.stream_url(name), session) as client,

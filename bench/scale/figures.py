@@ -46,7 +46,7 @@ def resident_bytes() -> int:
 
 
 def allocated_bytes(make: Callable[[], object]) -> tuple[object, int]:
-    """What `make` returns, and the memory that it still holds then."""
+    """The result of `make`, and the memory that it has allocated."""
     gc.collect()
     tracemalloc.start()
     made = make()

@@ -1,10 +1,10 @@
-"""How much index a scene of many Gaussians has, and how much of it a reader of one corner reads.
+"""The size of the index of large scenes, and the part that a reader of one corner reads.
 
     python -m bench.scale.index [--thorough]
 
-Tables of 5 million to 2^28 Gaussians are packed without payloads. For 64 corners (tiles of the last
-layer, evenly spread) the way is followed down: the head of the file, then every page whose region
-overlaps the corner, in file order, as rules 2 to 5 of spec/format.md, section 6, need it.
+Tables of 5 million to 2^28 Gaussians are packed without payloads. For 64 corners (evenly spaced
+tiles of the last layer), the index is read as a client does: the head of the file, then every page
+whose region overlaps the corner, in file order, by rules 2 to 5 of spec/format.md, section 6.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ CORNERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Bytes of index that a reader of one corner reads: head, then pages."""
+    """Bytes of index that a reader of one corner reads: head and pages."""
 
     to_full_cover: int  # until each layer of proxies has a chunk for the corner
     to_first_leaf: int  # until it has the first leaves of the corner
     to_all: int  # until it knows every chunk of the corner
-    requests: int  # neighbours in the file in one, the head another
+    requests: int  # adjacent pages in one request, plus one for the head
 
 
 def corners(scene: Synthetic, index: PackedIndex, count: int = CORNERS) -> Iterator[Way]:
-    """The ways to `count` corners."""
+    """The index bytes of `count` corners."""
     level = scene.facts.tile_level
     for number in range(count):
         yield way(scene, index, (number << level) // count + (1 << level) // (2 * count))
 
 
 def way(scene: Synthetic, index: PackedIndex, tile: int) -> Way:
-    """The way to one tile of the last layer."""
+    """The index bytes of one tile of the last layer."""
     facts = scene.facts
     head = HEADER_BYTES + len(index.root)
     read, requests = head, 1
@@ -83,7 +83,7 @@ def _meets(plan: PagePlan, facts: SceneFacts, tile: int) -> bool:
 
 
 def _found(scene: Synthetic, members: list[int], tile: int) -> tuple[set[int], bool]:
-    """The layers without leaves of which these rows have the cell, and whether they have leaves."""
+    """The layers of proxies that these rows have for the corner, and whether they have leaves."""
     layers: set[int] = set()
     has_leaf = False
     for member in members:
@@ -100,7 +100,7 @@ def _found(scene: Synthetic, members: list[int], tile: int) -> tuple[set[int], b
 
 
 def through_a_view(scene: Synthetic, index: PackedIndex) -> tuple[int, int]:
-    """KiB of index, then of chunks, that a client which looks at one corner reads to its leaves."""
+    """KiB of index and of chunks that a client with a view of one corner reads until its leaves."""
     file_bytes = HEADER_BYTES + len(index.root) + index.body_bytes
     header = Header(file_bytes, len(index.root), index.root_raw_bytes, content_hash(index.root))
     root = parse_root(index.root, header)

@@ -1,4 +1,4 @@
-"""What a large scene costs the server: to open, for each session, view and fragment."""
+"""Costs of a large scene for the server: opening, each session, view and fragment."""
 
 from __future__ import annotations
 

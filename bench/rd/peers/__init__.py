@@ -1,7 +1,7 @@
-"""Ways to send a scene in few bytes: ours and others', each as points of bytes and what they draw.
+"""Formats for sending a scene, each as points: a number of bytes and the Gaussians to draw.
 
-A peer is a function from a scene and byte budgets to points. Bytes are those of the files that a
-client would have fetched; nothing is estimated. How to add a peer: a function, a line in PEERS.
+A peer is a function from a scene and byte budgets to points. Bytes are the sizes of the files that
+a client would fetch; nothing is estimated. To add a peer, write a function and add a line to PEERS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Our own files, cut at each budget: with remainder proxies, and pruned without, as UGC would."""
+"""Files of exgs, cut at each budget: with proxies, and pruned without proxies as in ExGS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
 
 
 def told_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
-    """The same as the first, told by `--cameras` of which kind the views will be."""
+    """The same as `exgs_prefixes`, with `--cameras` that are similar to the held-out views."""
     yield from _told(scene, budgets, cache, EncodeOptions())
 
 
@@ -61,5 +61,5 @@ def _prefixes(
 def _decode(path: Path, size: int) -> Gaussians:
     try:
         return decode(path, max_bytes=size).gaussians
-    except TruncatedError:  # not even the index fits: nothing is drawn
+    except TruncatedError:  # the index does not fit: nothing is drawn
         return Gaussians.empty()

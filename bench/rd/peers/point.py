@@ -10,7 +10,7 @@ from exgs.scene.gaussians import Gaussians
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """What a number of bytes gives; `load` reads it when it is its turn."""
+    """The Gaussians of a number of bytes; `load` reads them when they are needed."""
 
     bytes: int
     note: str

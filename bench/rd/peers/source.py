@@ -1,4 +1,4 @@
-"""The uncompressed scene itself: what all others are measured against."""
+"""The uncompressed scene, the reference of all measurements."""
 
 from __future__ import annotations
 

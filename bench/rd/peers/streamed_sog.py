@@ -1,8 +1,8 @@
-"""PlayCanvas' streamed SOG, as its authors ship the scene: every level of detail whole.
+"""PlayCanvas' streamed SOG, as published by its authors: complete levels of detail.
 
-'Level' counts the bytes of one level's folders only, as if a client knew which it wants;
-'cumulative' counts lod-meta.json and all coarser levels too, as for a client that shows something
-from the start and refines it.
+'Level' counts only the bytes of the folders of one level, as if a client knew which one it needs.
+'Cumulative' also counts lod-meta.json and all coarser levels, as for a client that refines the
+picture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exgs.scene.gaussians import Gaussians
 
 
 def sog_levels_alone(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
-    """One point a level, coarsest first; none where no streamed SOG was shipped."""
+    """One point per level, coarsest first; none if there is no streamed SOG."""
     if scene.streamed_sog is None:
         return
     for level in reversed(range(sog_levels(scene.streamed_sog))):
@@ -28,7 +28,7 @@ def sog_levels_alone(scene: BenchScene, budgets: Sequence[int], cache: Path) -> 
 
 
 def sog_cumulative(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
-    """One point a level: its bytes and those of all before it."""
+    """One point per level: its bytes and those of all levels before it."""
     if scene.streamed_sog is None:
         return
     total = scene.streamed_sog.stat().st_size

@@ -120,8 +120,11 @@ def address_and_headers(url: str) -> tuple[str, dict[str, str]]:
 
 
 def extension_of(url: str) -> str:
-    """The extension of the file at a URL: that of its path, of a value in its query, or of what
-    the first bytes are. "" if nothing tells it. Raises InputError."""
+    """The extension of the file at a URL, "" if unknown.
+
+    It is taken from the path, from a value in the query, or from the first bytes. Raises
+    InputError.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         values = [value for _, value in urllib.parse.parse_qsl(parts.query)]

@@ -1,4 +1,4 @@
-"""The progressive file: encode a scene, decode a prefix, verify, read what a file says of itself.
+"""The progressive file: encode a scene, decode a prefix, verify a file, read its facts.
 
 >>> from exgs.codec import EncodeOptions, decode, encode
 >>> from exgs.scene import read_scene
@@ -6,8 +6,8 @@
 >>> rough = decode("scene.exgs", max_bytes=200_000)                           # doctest: +SKIP
 >>> rough.gaussians, rough.is_proxy                                           # doctest: +SKIP
 
-For bytes that come from elsewhere: `FilePusher` takes a file from the front, however it is cut;
-`SceneBuilder` takes chunks in any order and says what is to be drawn. Every fault of a file is a
+For bytes from other sources: `FilePusher` reads a file from the front, in pieces of any size;
+`SceneBuilder` decodes chunks in any order to the Gaussians to draw. Every fault of a file is a
 `FormatError`: `TruncatedError`, `DamagedError`, `UnsupportedError` or `LimitError`.
 """
 

@@ -1,7 +1,6 @@
-"""Every number of the file format, in one place.
+"""The numbers of the file format and of the protocol.
 
-spec/format.md holds the same tables in prose and a test compares the two. The protocol's numbers
-are in the second half, against spec/protocol.md.
+A test compares them with the tables in spec/format.md and spec/protocol.md.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ HASH_BYTES: Final = 16  # a SHA-256 digest cut to its first 128 bits
 
 
 class ChunkKind(IntEnum):
-    """What a chunk of a cell (layer, tile) holds."""
+    """The content of a chunk of a cell (layer, tile)."""
 
-    LEAF = 0  # geometry and base colour of true Gaussians
-    PROXY = 1  # merged Gaussians that stand for all that the tile still lacks after the layer
-    SH = 2  # view dependence of the cell's leaves
+    LEAF = 0  # geometry and base colour of leaves
+    PROXY = 1  # merged Gaussians that stand in for leaves of later layers
+    SH = 2  # SH of the cell's leaves
     BASIS = 3  # the bases that SH chunks are coded in, once per file
-    FINE = 4  # more precision for the shapes of the cell's leaves
-    EXTRA = 128  # stands for every kind from 128 on: of a later minor version, may be left out
+    FINE = 4  # finer quantization of the cell's leaves
+    EXTRA = 128  # any kind from 128 on: of a later minor version, may be ignored
 
 
 GEOMETRY_HEAD_BYTES: Final = 48  # LEAF and PROXY; the counts of the children follow
@@ -40,7 +39,7 @@ SPARSE_COLUMN: Final = 0x80  # width of a column of SH that is mostly zeros
 BASIS_HEAD_BYTES: Final = 6
 COLUMN_BYTES_MAX: Final = 8  # planes of one column
 
-POSITION_BITS: Final = 21  # per axis: three axes interleave into one 63-bit Morton code
+POSITION_BITS: Final = 21  # per axis: three axes are interleaved to a 63-bit Morton code
 SCALE_LOG_MIN: Final = -30.0
 SCALE_LOG_MAX: Final = 30.0
 ROTATION_BITS_MAX: Final = 16
@@ -84,22 +83,22 @@ CHUNK_HEAD_BYTES: Final = 12
 class FrameType(IntEnum):
     """First byte of a frame. A receiver skips unknown types from IGNORABLE_FRAME_TYPE on."""
 
-    HELLO = 1  # client: who I am, what I want, what I have
+    HELLO = 1  # client: version, scene, token, limits, have-set
     WELCOME = 2  # server: version, scene, limits, head of the file
-    VIEW = 3  # client: what I look at now
+    VIEW = 3  # client: the current camera
     CREDIT = 4  # client: bytes that may still be sent
     CANCEL = 5  # client: don't send these parts
-    WANT = 6  # client: send these parts after all, or again
+    WANT = 6  # client: send cancelled parts, or send parts again
     CHUNK = 7  # server: a fragment of a part
-    ERROR = 8  # both: what went wrong
-    GOAWAY = 9  # both: I am about to close
+    ERROR = 8  # both: a fault
+    GOAWAY = 9  # both: the connection will be closed
 
 
 IGNORABLE_FRAME_TYPE: Final = 0x80
 
 
 class ErrorCode(IntEnum):
-    """Why an exchange failed; a WebSocket closes with 4000 + code."""
+    """Reasons of faults; a WebSocket closes with 4000 + code."""
 
     NONE = 0
     PROTOCOL = 1  # a malformed frame, or one that its state does not allow
@@ -109,24 +108,24 @@ class ErrorCode(IntEnum):
     SCENE_CHANGED = 5  # the have-set is that of another file
     LIMIT = 6  # a size or rate beyond what was announced
     CREDIT = 7  # more sent than credit was given for
-    TIMEOUT = 8  # nothing came in time
+    TIMEOUT = 8  # nothing arrived in time
     SLOW_READER = 9  # the receiver takes too little
-    BUSY = 10  # too many connections; come back later
-    SHUTDOWN = 11  # the server stops; come back
+    BUSY = 10  # too many connections; retry later
+    SHUTDOWN = 11  # the server stops; reconnect
     DAMAGED = 12  # bytes that don't match their hash
-    INTERNAL = 13  # a fault of the sender's own
+    INTERNAL = 13  # an internal fault of the sender
 
 
 WEBSOCKET_CLOSE_BASE: Final = 4000  # private use, RFC 6455 section 7.4.2
 
 PAGE_PART_BIT: Final = 1 << 31  # part ids: chunk c is c, page p is PAGE_PART_BIT + p
 MAX_FRAGMENT_BYTES: Final = 16 << 10  # data in one CHUNK frame
-MIN_FRAGMENT_BYTES: Final = 1 << 10  # least that a client may ask fragments to be cut to
+MIN_FRAGMENT_BYTES: Final = 1 << 10  # minimum of a client's limit of fragments
 MAX_HELLO_BYTES: Final = 256 << 10
 MAX_WELCOME_BYTES: Final = HEAD_BYTES + (64 << 10)
 MAX_CONTROL_BYTES: Final = 64 << 10  # payload of every other control frame
 MAX_PART_LIST: Final = 1 << 12  # parts in one CANCEL or WANT, partial parts in a have-set
-MAX_CREDIT_BYTES: Final = 1 << 48  # that may be outstanding
+MAX_CREDIT_BYTES: Final = 1 << 48  # maximum of outstanding credit
 MAX_VIEWPORT: Final = 1 << 16  # pixels along one side
 MAX_NAME_BYTES: Final = 256  # scene name, agent
 MAX_TOKEN_BYTES: Final = 4 << 10

@@ -1,4 +1,4 @@
-"""Numbers for the cells of a file, so that arrays can hold what is known of them."""
+"""Numbers for the cells of a file, as indices of arrays."""
 
 from __future__ import annotations
 

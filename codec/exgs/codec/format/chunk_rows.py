@@ -19,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkRows(Sequence[ChunkRef]):
-    """Consecutive rows. A ChunkRef is made when a row is asked for."""
+    """Consecutive rows. A ChunkRef is created when a row is accessed."""
 
     first_id: int
     kind: Ints  # [N], values of ChunkKind

@@ -152,8 +152,11 @@ def _scene(
 
 
 def _quats(words: npt.NDArray[np.uint32]) -> FloatArray:
-    """Quaternions wxyz from the three smaller of xyzw, with 10 bits each, and the place of the
-    largest in the highest two bits."""
+    """Quaternions wxyz of packed words.
+
+    They store the three smaller components of xyzw with 10 bits each, and the index of the
+    largest in the highest two bits.
+    """
     fields = words[:, None] >> np.array([0, 10, 20], np.uint32) & np.uint32(1023)
     smallest = ((fields / 1023 - 0.5) * np.sqrt(2)).astype(np.float32)
     xyzw = join_smallest_three(smallest, (words >> np.uint32(30)).astype(np.intp))
