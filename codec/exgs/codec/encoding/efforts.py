@@ -35,7 +35,8 @@ _GAIN_PICTURE = 0.45  # in every layer
 _TABLE_PICTURE = 0.4
 _LEAF_STEP = 0.5  # of a gradient step, times the share of the leaves that have arrived
 _FIRST_STEP = 0.25  # a step of few proxies, relative to one of the layer with most
-_PACKING_S = 3.5e-5  # per Gaussian, slow compression; 0.3 of it for fast compression
+_PACKING_S = 3.5e-5  # per Gaussian, slow compression
+_FAST = 0.7  # of it, fast compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _predicted_s(
         if missing >= effort.proxies.fit_missing * count:
             fits = effort.proxies.fit_iterations * effort.fit_views
             pictures += _FIT_PICTURE * fits * max(share, layer.proxies / count)
-    packing_s = _PACKING_S * count * (1.0 if effort.thorough else 0.3)
+    packing_s = _PACKING_S * count * (1.0 if effort.thorough else _FAST)
     return pictures * picture_s + steps_s + packing_s
 
 
