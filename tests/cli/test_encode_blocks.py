@@ -27,7 +27,8 @@ def ply(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exgs(ply: Path) -> Path:
     out = ply.with_suffix(".exgs")
-    assert main(["encode", str(ply), str(out), "--block", "1900", *QUICK]) == 0
+    block = ("--block", "1900", "--no-proxies")  # with proxies: tests/codec/test_blocks.py
+    assert main(["encode", str(ply), str(out), *block, *QUICK]) == 0
     return out
 
 

@@ -20,7 +20,7 @@ from exgs.scene.formats.ply import write_ply_parts
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
 
-_LARGE_BYTES = 64_000_000  # of a file or prefix that is decoded cell by cell
+_LARGE_BYTES = 8_000_000  # of a file or prefix that is decoded cell by cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -125,13 +125,44 @@ def _importance(
     if not job.overviews.measured:
         return near
     over = measure_importance(scene, job.overviews.measured, rasterizer, regions, region_count)
-    near_weight = np.float32(1 - OVERVIEW_SHARE)
-    over_weight = np.float32(OVERVIEW_SHARE * job.blocks)
-    return replace(
-        near,
-        contribution=near_weight * near.contribution + over_weight * over.contribution,
-        energy=near_weight * near.energy + over_weight * over.energy,
-        removal=near_weight * near.removal + over_weight * over.removal,
+    return _mixed(near, 1 - OVERVIEW_SHARE, over, OVERVIEW_SHARE * job.blocks)
+
+
+def _mixed(
+    one: Importance, one_weight: float, other: Importance, other_weight: float
+) -> Importance:
+    """Importance over both sets of views, whose pixels count by these weights."""
+    a, b = np.float32(one_weight), np.float32(other_weight)
+    first, second = a * one.contribution, b * other.contribution
+    share = second / np.maximum(first + second, np.float32(1e-30))  # [N] of the other, where seen
+    regions = len(one.sh_moments)
+    energies = [
+        weight * np.bincount(part.regions, part.energy, regions)
+        for weight, part in ((one_weight, one), (other_weight, other))
+    ]
+    total = np.maximum(energies[0] + energies[1], 1e-30)
+    moments = sum(
+        (energy / total)[:, None, None] * part.sh_moments
+        for energy, part in zip(energies, (one, other), strict=True)
+    )
+    unseen = (energies[0] + energies[1] <= 0)[:, None, None]
+
+    def blended(name: str) -> FloatArray:
+        first, second = getattr(one, name), getattr(other, name)
+        mixed: FloatArray = first + (share[:, None] if first.ndim == 2 else share) * (
+            second - first
+        )
+        return mixed
+
+    return Importance(
+        contribution=first + second,
+        energy=a * one.energy + b * other.energy,
+        removal=a * one.removal + b * other.removal,
+        base_color=blended("base_color"),
+        distance=blended("distance"),
+        pixel_size=blended("pixel_size"),
+        regions=one.regions,
+        sh_moments=np.where(unseen, one.sh_moments, moments).astype(np.float32),
     )
 
 

@@ -169,8 +169,9 @@ class Cluster:
         self._client = client
 
     def run(self, step: str, job: Any, numbers: Sequence[int], progress: Progress) -> None:
-        """See Runner."""
+        """See Runner. Raises WorkerError where one block has ended several workers."""
         from distributed import as_completed
+        from distributed.scheduler import KilledWorker
 
         [shared] = self._client.scatter([job], broadcast=True, hash=False)
         waiting = [
@@ -178,7 +179,13 @@ class Cluster:
             for number in numbers
         ]
         for done, future in enumerate(as_completed(waiting)):
-            future.result()
+            try:
+                future.result()
+            except KilledWorker as error:
+                raise WorkerError(
+                    "a block has ended several workers of the cluster, perhaps for lack of memory:"
+                    " choose smaller blocks"
+                ) from error
             progress((done + 1) / len(numbers))
 
 
