@@ -155,7 +155,9 @@ def test_the_address_of_a_scene_ends_with_a_slash(root: Path, built: Path) -> No
         async with site.http.get(url, allow_redirects=False) as response:
             assert response.status == 308
             assert response.headers["Location"] == "/scenes/posed/?noui"
-        assert (await site.get("/scenes/none/")).status == 404
+        missing = await site.get("/scenes/none/")
+        assert (missing.status, data_of(missing)["missing"]) == (404, "none")
+        assert [scene["name"] for scene in data_of(missing)["scenes"]] == ["plain", "posed"]
 
     on_site(root, main)
 

@@ -7,6 +7,7 @@ for the token and requests the information with it.
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from urllib.parse import quote, unquote, urlsplit
 
 from aiohttp import hdrs, web
@@ -29,20 +30,18 @@ async def get_home(request: web.Request) -> web.Response:
     scene = state.catalog.get(_name_in(content))
     if content:
         return await _answer(request, page, scene, content)
-    data: dict[str, object] = {"token": state.config.token is not None}
-    scenes = state.catalog.scenes
-    if _is_open(state) and len(scenes) <= _LISTED:
-        data["scenes"] = [entry_of(scene, state.config.prefix) for scene in scenes]
-    return _html(request, page, page.html(data, title="exgs"))
+    return _html(request, page, page.html(_catalogue(state), title="exgs"))
 
 
 async def get_scene_page(request: web.Request) -> web.Response:
-    """GET /scenes/NAME/: the page of this scene."""
+    """GET /scenes/NAME/: the page of this scene, or the catalogue if there is no such scene."""
     state = request.app[STATE]
     page = _page(state)
     name = request.match_info["name"]
-    _require_known(state, name)
     scene = state.catalog.get(name)
+    if scene is None and _is_open(state):
+        text = page.html({**_catalogue(state), "missing": name}, title="exgs")
+        return _html(request, page, text, status=HTTPStatus.NOT_FOUND)
     return await _answer(request, page, scene, f"{_PREFIX}{quote(name, safe='')}{_SUFFIX}")
 
 
@@ -76,6 +75,15 @@ async def get_element(request: web.Request) -> web.Response:
     return web.Response(body=body, headers=headers)
 
 
+def _catalogue(state: State) -> dict[str, object]:
+    """What the catalogue shows. It asks for the scenes itself if they are many, or not public."""
+    data: dict[str, object] = {"token": state.config.token is not None}
+    scenes = state.catalog.scenes
+    if _is_open(state) and len(scenes) <= _LISTED:
+        data["scenes"] = [entry_of(scene, state.config.prefix) for scene in scenes]
+    return data
+
+
 async def _answer(
     request: web.Request, page: WebPage, scene: Scene | None, content: str
 ) -> web.Response:
@@ -102,20 +110,30 @@ def _is_first_visit(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Site") != "same-origin"
 
 
-def _html(request: web.Request, page: WebPage, text: str, *, whole: bool = False) -> web.Response:
+def _html(
+    request: web.Request,
+    page: WebPage,
+    text: str,
+    *,
+    whole: bool = False,
+    status: int = HTTPStatus.OK,
+) -> web.Response:
     headers = page.headers(
         content=request.query.get("content", ""),
         poster=request.query.get("poster", ""),
         embedders=request.app[STATE].config.cors_origins,
         whole=whole,
     )
-    headers[hdrs.ETAG] = f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+    if status == HTTPStatus.OK:
+        headers[hdrs.ETAG] = f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    if hdrs.ETAG in headers and request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
         return web.Response(status=304, headers=headers)
     encoding, body = packed_html(text, request.headers.get(hdrs.ACCEPT_ENCODING, ""))
     if encoding:
         headers[hdrs.CONTENT_ENCODING] = encoding
-    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+    return web.Response(
+        status=status, body=body, content_type="text/html", charset="utf-8", headers=headers
+    )
 
 
 def _page(state: State) -> WebPage:

@@ -22,6 +22,8 @@ export interface PageData {
   readonly scene?: SceneEntry;
   /** The catalogue; absent where it has to be asked for. */
   readonly scenes?: readonly SceneEntry[];
+  /** In the catalogue: a scene that was asked for, and is not in it. */
+  readonly missing?: string;
   /** In a single file: the length of the scene that lies within, and its name. */
   readonly embedded?: number;
   readonly name?: string;

@@ -28,7 +28,8 @@ export async function showCatalogue(boot: Boot): Promise<void> {
 
   const scenes = boot.data.scenes ?? (await ask(boot, note));
   if (!scenes) return;
-  note.textContent = `${scenes.length} ${scenes.length === 1 ? 'scene' : 'scenes'}. Or drop an .exgs file here.`;
+  const missing = boot.data.missing ? `There is no scene “${boot.data.missing}” here (any more). ` : '';
+  note.textContent = `${missing}${scenes.length} ${scenes.length === 1 ? 'scene' : 'scenes'}. Or drop an .exgs file here.`;
   list.replaceChildren(...scenes.map(cardOf));
   if (scenes.length === 0) {
     const command = make('code', {}, 'exgs encode scene.ply scene.exgs');
@@ -62,11 +63,7 @@ async function ask(boot: Boot, note: HTMLElement): Promise<readonly SceneEntry[]
 }
 
 function cardOf(scene: SceneEntry): HTMLElement {
-  const facts = [
-    formatBytes(scene.bytes),
-    `${formatCount(scene.count)} Gaussians`,
-    `${scene.layers} ${scene.layers === 1 ? 'layer' : 'layers'}`,
-  ].join(' · ');
+  const facts = `${formatBytes(scene.bytes)} · ${formatCount(scene.count)} Gaussians`;
   const rights = [scene.credit, scene.license].filter(Boolean).join(' · ');
   const picture = scene.poster
     ? make('img', { className: 'picture', alt: '', loading: 'lazy' })

@@ -2,7 +2,7 @@
 // It is built node by node: no markup is parsed, so strict policies hold.
 
 import type { Mode } from '../camera/moves.ts';
-import { HELP, type Command } from './keys.ts';
+import { HELP_HANDS, HELP_KEYS, type Command } from './keys.ts';
 import { styles } from './styles.ts';
 
 const MODES: readonly (readonly [Mode, string, string])[] = [
@@ -157,13 +157,17 @@ function makeHelp(close: () => void): HTMLElement {
   const title = make('h2', '');
   title.textContent = 'How to move';
   const table = make('table', '');
-  for (const [keys, effect] of HELP) {
-    const row = table.insertRow();
-    const head = make('th', '');
-    head.scope = 'row';
-    head.textContent = keys;
-    row.append(head);
-    row.insertCell().textContent = effect;
+  for (const [name, rows] of [['hands', HELP_HANDS], ['keys', HELP_KEYS]] as const) {
+    const body = table.createTBody();
+    body.className = name;
+    for (const [action, effect] of rows) {
+      const row = body.insertRow();
+      const head = make('th', '');
+      head.scope = 'row';
+      head.textContent = action;
+      row.append(head);
+      row.insertCell().textContent = effect;
+    }
   }
   const button = make('button', '');
   button.type = 'button';

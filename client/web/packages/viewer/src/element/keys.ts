@@ -13,13 +13,19 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   KeyG: 'panel',
 };
 
-/** Rows of the help: what one does, and what happens. */
-export const HELP: readonly (readonly [string, string])[] = [
+type HelpRow = readonly [action: string, effect: string];
+
+/** Rows of the help for mouse and fingers. */
+export const HELP_HANDS: readonly HelpRow[] = [
   ['Drag', 'orbit; look around when flying or walking'],
   ['Right drag, two fingers', 'pan'],
   ['Wheel, pinch', 'zoom'],
   ['Click, tap', 'set the focus: orbiting turns about it'],
   ['Double click, double tap', 'fly there'],
+];
+
+/** Rows of the help for the keyboard. */
+export const HELP_KEYS: readonly HelpRow[] = [
   ['1, 2, 3', 'orbit, fly, walk'],
   ['W A S D', 'forward, left, back, right'],
   ['Q, E', 'down, up'],

@@ -31,10 +31,11 @@ button:focus-visible { outline: 2px solid #6cb4ff; outline-offset: -2px; }
   max-width: calc(100% - 24px); max-height: calc(100% - 24px); overflow: auto; padding: 12px 18px;
   box-sizing: border-box; background: color-mix(in srgb, var(--back), #888 10%); backdrop-filter: blur(6px); }
 .help h2 { font-size: 16px; margin: 0 0 8px; }
-.help table { border-collapse: collapse; font-size: 13px; }
-.help th { text-align: left; font-weight: 600; padding: 1px 16px 1px 0; white-space: nowrap; }
-.help td { padding: 1px 0; }
-.help button { float: right; margin: -4px -8px 0 16px; border: 1px solid currentColor; }
+.help table { border-collapse: collapse; font-size: 13px; clear: both; }
+@media (hover: none) and (pointer: coarse) { .help .keys { display: none; } }
+.help th { text-align: left; font-weight: 600; padding: 2px 16px 2px 0; vertical-align: top; }
+.help td { padding: 2px 0; }
+.help button { float: right; margin: -4px -8px 8px 16px; border: 1px solid currentColor; }
 svg { width: 20px; height: 20px; vertical-align: middle; fill: none; stroke: currentColor; stroke-width: 2;
   stroke-linecap: round; stroke-linejoin: round; }
 .focus { position: absolute; width: 22px; height: 22px; margin: -12px; border: 2px solid #fff; border-radius: 50%;

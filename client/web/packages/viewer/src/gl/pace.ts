@@ -12,7 +12,7 @@ interface Pending {
 export class Pace {
   readonly #gl: WebGL2RenderingContext;
   readonly #pending: Pending[] = [];
-  #lastMs = 0;
+  #lastMs: number | null = null; // null until the first frame is done
 
   constructor(gl: WebGL2RenderingContext) {
     this.#gl = gl;
@@ -20,12 +20,15 @@ export class Pace {
 
   /** Time that the GPU took for a frame lately, from its commands to its end as the page sees it, ms. */
   get gpuMs(): number {
-    return this.#lastMs;
+    return this.#lastMs ?? 0;
   }
 
-  /** Whether frames should go to the canvas only once they are done, and one at a time. */
+  /**
+   * Whether frames should go to the canvas only once they are done, and one at a time. So does the first
+   * one, since nobody knows how long it takes: what stands before it stays until then.
+   */
   get isSlow(): boolean {
-    return this.#lastMs > SLOW_MS;
+    return this.#lastMs === null || this.#lastMs > SLOW_MS;
   }
 
   /** Whether the GPU has as many frames as it should. */

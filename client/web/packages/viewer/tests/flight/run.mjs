@@ -1,6 +1,7 @@
 // Flies through a scene in Chromium with a budget of splats and prints what that takes.
 //   node run.mjs FILE.exgs [MINUTES=5] [BUDGET=1000000] [MBIT_PER_S=20] [OUT.json]
-// Exits with 1 after an exception, or where memory grows from the second third of the flight to the last.
+// Exits with 1 after an exception, or where memory grows from the second third of the flight to the last:
+// JavaScript objects, array buffers, or either process.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { launch, serve } from '../browser.mjs';
 
 const GROWTH = 1.15; // of the median, at most
+const HELD = ['heapBytes', 'arrayBytes', 'rendererBytes', 'gpuProcessBytes'];
 
 const [file, minutes = '5', budget = '1000000', mbit = '20', out] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -21,6 +23,7 @@ page.on('console', (message) => {
 });
 page.on('pageerror', (error) => messages.push(String(error)));
 const devtools = await context.newCDPSession(page);
+const workers = await followWorkers();
 await page.goto(`${server.url}/tests/flight/index.html`);
 await page.waitForFunction(() => 'fly' in window);
 
@@ -66,17 +69,33 @@ const summary = {
   gpuBytes: { median: median(column('gpuBytes')), most: Math.max(...column('gpuBytes')) },
   arrivedS: { median: median(column('arrivedS')), most: Math.max(...column('arrivedS')) },
   sharpS: { median: median(column('sharpS')), most: Math.max(...column('sharpS')), missed: legs.length - column('sharpS').length },
-  heapBytes: range('heapBytes'),
-  processBytes: range('processBytes'),
+  ...Object.fromEntries(HELD.map((key) => [key, range(key)])),
   longTasksMs: { count: legs.flatMap((leg) => leg.longTasksMs).length, most: Math.max(0, ...legs.flatMap((leg) => leg.longTasksMs)) },
   errors: [...messages, ...(legs.at(-1)?.errors ?? [])],
 };
 console.log(JSON.stringify(summary, null, 2));
 if (out) fs.writeFileSync(out, JSON.stringify({ summary, legs }, null, 1));
-const isFlat = growth('heapBytes') < GROWTH && growth('processBytes') < GROWTH;
-console.log(`${isFlat ? 'ok  ' : 'FAIL'} memory: heap ${growth('heapBytes').toFixed(2)}, processes ${growth('processBytes').toFixed(2)} times the middle third`);
+const growths = HELD.map((key) => [key, growth(key)]);
+const isFlat = growths.every(([, factor]) => factor < GROWTH);
+console.log(`${isFlat ? 'ok  ' : 'FAIL'} memory, in times of the middle third: ${growths.map(([key, factor]) => `${key} ${factor.toFixed(2)}`).join(', ')}`);
+table();
 console.log(`${summary.errors.length === 0 ? 'ok  ' : 'FAIL'} no exception and no message`, summary.errors.join('\n'));
 process.exit(isFlat && summary.errors.length === 0 ? 0 : 1);
+
+/** What a leg at each minute's end has found. */
+function table() {
+  console.log('| minute | frames | splats | received MB | to sharp, s | heap MB | arrays MB | textures MB | renderer MB | GPU process MB |');
+  console.log('|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|');
+  const mega = (bytes) => (bytes / 1e6).toFixed(1);
+  for (let minute = 1; minute * 60 <= legs.at(-1).atS + 30; minute++) {
+    const within = legs.filter(({ atS }) => Math.ceil(atS / 60) === minute);
+    const last = within.at(-1);
+    if (!last) continue;
+    const frames = within.reduce((total, leg) => total + leg.frames, 0);
+    const sharp = median(within.map(({ sharpS }) => sharpS ?? Infinity));
+    console.log(`| ${[minute, frames, last.splats, mega(last.receivedBytes), sharp.toFixed(1), ...[last.heapBytes, last.arrayBytes, last.gpuBytes, last.rendererBytes, last.gpuProcessBytes].map(mega)].join(' | ')} |`);
+  }
+}
 
 function median(values) {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
@@ -87,15 +106,48 @@ function range(key) {
   return { first: median(legs.slice(0, third).map((leg) => leg[key])), last: median(legs.slice(-third).map((leg) => leg[key])) };
 }
 
-/** JavaScript objects of the page after a collection, and resident memory of the browser's processes. */
+/**
+ * What is held, after a collection: JavaScript objects and array buffers of the page and of its workers,
+ * and resident memory of the browser's processes.
+ */
 async function memory() {
-  await devtools.send('HeapProfiler.collectGarbage');
-  const { usedSize } = await devtools.send('Runtime.getHeapUsage');
-  return { heapBytes: usedSize, processBytes: resident(profile) };
+  const held = { heapBytes: 0, arrayBytes: 0 };
+  for (const send of [(method) => devtools.send(method), ...workers.values()]) {
+    await send('HeapProfiler.collectGarbage').catch(() => {});
+    const usage = await send('Runtime.getHeapUsage').catch(() => null); // the worker has ended meanwhile
+    held.heapBytes += usage?.usedSize ?? 0;
+    held.arrayBytes += usage?.backingStorageSize ?? 0;
+  }
+  return { ...held, rendererBytes: resident(profile, 'renderer'), gpuProcessBytes: resident(profile, 'gpu-process') };
 }
 
-/** Resident bytes of renderer and GPU process: the workers' arrays and the textures are there. */
-function resident(profile) {
+/** Follows the page's workers; gives for each a function that sends it a command of the debugger. */
+async function followWorkers() {
+  const found = new Map();
+  const waiting = new Map();
+  let serial = 0;
+  devtools.on('Target.attachedToTarget', ({ sessionId }) => {
+    found.set(sessionId, (method) => {
+      const id = ++serial;
+      const message = JSON.stringify({ id, method });
+      const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+      devtools.send('Target.sendMessageToTarget', { sessionId, message }).catch((error) => waiting.get(id)?.reject(error));
+      return answer;
+    });
+  });
+  devtools.on('Target.detachedFromTarget', ({ sessionId }) => found.delete(sessionId));
+  devtools.on('Target.receivedMessageFromTarget', ({ message }) => {
+    const { id, result, error } = JSON.parse(message);
+    if (error) waiting.get(id)?.reject(new Error(error.message));
+    else waiting.get(id)?.resolve(result);
+    waiting.delete(id);
+  });
+  await devtools.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  return found;
+}
+
+/** Resident bytes of the browser's processes of a kind. */
+function resident(profile, kind) {
   const parents = new Map();
   const commands = new Map();
   for (const id of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -109,7 +161,7 @@ function resident(profile) {
   const isOurs = (id) => id !== undefined && (commands.get(id)?.includes(profile) || isOurs(parents.get(id)));
   let bytes = 0;
   for (const [id, command] of commands) {
-    if (!/--type=(renderer|gpu-process)/.test(command) || !isOurs(id)) continue;
+    if (!command.includes(`--type=${kind}`) || !isOurs(id)) continue;
     const pages = Number(fs.readFileSync(`/proc/${id}/statm`, 'utf8').split(' ')[1]);
     bytes += pages * 4096;
   }
