@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { rows } from '../src/gl/store.ts';
 import { FreeList } from '../src/splats/free_list.ts';
-import { BLOCK_SLOTS, GRAIN, ROW_SLOTS } from '../src/splats/layout.ts';
+import { BLOCK_SLOTS, GRAIN, ROW_SLOTS, type Span } from '../src/splats/layout.ts';
 import { Slots } from '../src/splats/slots.ts';
 import { random } from './random.ts';
 
@@ -74,6 +74,24 @@ describe('slots', () => {
     slots.give(spans);
     parts.filter((_, i) => i % 2 === 1).forEach((more) => slots.give(more));
     expect(slots.take(BLOCK_SLOTS)).toEqual([{ start: 0, count: BLOCK_SLOTS }]);
+  });
+
+  test('parts that come and go take little more room than they fill', () => {
+    const next = random(3);
+    const slots = new Slots(64);
+    const parts: { spans: Span[]; count: number }[] = [];
+    let held = 0;
+    for (let round = 0; round < 4000; round++) {
+      while (held > 5 * BLOCK_SLOTS) {
+        const [part] = parts.splice(Math.floor(next() * parts.length), 1);
+        slots.give(part!.spans);
+        held -= part!.count;
+      }
+      const count = 200 + Math.floor(next() * 8000);
+      parts.push({ spans: slots.take(count)!, count });
+      held += count;
+    }
+    expect(slots.blocks).toBeLessThanOrEqual(7);
   });
 
   test('a take that fails leaves nothing taken', () => {

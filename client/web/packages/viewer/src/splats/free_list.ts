@@ -24,6 +24,11 @@ export class FreeList {
     return this.#free;
   }
 
+  /** Length of the longest run that is free. */
+  get longest(): number {
+    return this.#counts.reduce((a, b) => Math.max(a, b), 0);
+  }
+
   /** One past the highest number that is taken. */
   get end(): number {
     const last = this.#starts.length - 1;

@@ -1,8 +1,10 @@
-// Slots for parts: blocks with a free list each. A part gets one run where there is one, else several;
-// no run crosses the end of a block.
+// Slots for parts: blocks with a free list each. A part gets one run where there is one, else several
+// where many slots are free, and else a new block. No run crosses the end of a block.
 
 import { FreeList } from './free_list.ts';
 import { BLOCK_SLOTS, GRAIN, ROW_SLOTS, type Span } from './layout.ts';
+
+const SCATTERED = 0.2; // share of slots that is free: new parts are cut to fit rather than a block added
 
 /** Hands out slots and takes them back; grows by blocks up to `mostBlocks`. */
 export class Slots {
@@ -28,13 +30,13 @@ export class Slots {
     const grains: Span[] = [];
     while (left > 0) {
       const piece = Math.min(left, BLOCK_SLOTS / GRAIN);
-      const whole = this.#takeRun(piece);
+      const whole = this.#takeRun(piece) ?? (this.#isScattered(left) ? null : this.#takeNew(piece));
       if (whole === null) break;
       grains.push(whole);
       left -= piece;
     }
     while (left > 0) {
-      const some = this.#takeSome(left);
+      const some = this.#takeSome(left) ?? this.#takeNew(Math.min(left, BLOCK_SLOTS / GRAIN));
       if (some === null) {
         for (const { start, count: run } of grains) this.#giveGrains(start, run);
         return null;
@@ -58,19 +60,35 @@ export class Slots {
       const start = this.#blocks[block]!.take(grains);
       if (start >= 0) return { start: block * size + start, count: grains };
     }
+    return null;
+  }
+
+  /** A run at the start of a new block, null where there may be no more. */
+  #takeNew(grains: number): Span | null {
+    const size = BLOCK_SLOTS / GRAIN;
     if (this.#blocks.length >= this.#mostBlocks) return null;
     this.#blocks.push(new FreeList(size));
     const start = this.#blocks[this.#blocks.length - 1]!.take(grains);
     return { start: (this.#blocks.length - 1) * size + start, count: grains };
   }
 
+  /** Whether there is room for `grains` in pieces, and much of all room is free. */
+  #isScattered(grains: number): boolean {
+    const free = this.#blocks.reduce((sum, block) => sum + block.free, 0);
+    const all = (this.#blocks.length * BLOCK_SLOTS) / GRAIN;
+    return free >= grains && free > SCATTERED * all;
+  }
+
+  /** The longest run that is free, up to `grains`. */
   #takeSome(grains: number): Span | null {
     const size = BLOCK_SLOTS / GRAIN;
+    let best = -1;
     for (let block = 0; block < this.#blocks.length; block++) {
-      const some = this.#blocks[block]!.takeSome(grains);
-      if (some) return { start: block * size + some.start, count: some.count };
+      const longest = this.#blocks[block]!.longest;
+      if (longest > 0 && (best < 0 || longest > this.#blocks[best]!.longest)) best = block;
     }
-    return null;
+    const some = best < 0 ? null : this.#blocks[best]!.takeSome(grains);
+    return some && { start: best * size + some.start, count: some.count };
   }
 
   #giveGrains(start: number, count: number): void {
