@@ -88,7 +88,7 @@ def when(times_s: np.ndarray, psnr_db: np.ndarray, sizes: np.ndarray, goal_db: f
 
 
 def code_bytes(told: dict[str, Any]) -> int:
-    """Bytes of code that the page asked for."""
+    """Bytes of the page and of the code that it asked for."""
     rows = [row for row in told["resources"] if "bytes" in row]
     return sum(row["bytes"] for row in rows if row["name"].split("?")[0].endswith(_CODE))
 

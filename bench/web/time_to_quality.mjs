@@ -78,6 +78,7 @@ async function run(name, port, address) {
     await page.waitForTimeout(Math.max(0, 250 - (performance.now() - askedMs)));
   }
   const resources = await page.evaluate(() => [
+    ...performance.getEntriesByType('navigation').map(({ encodedBodySize }) => ({ name: 'page.html', bytes: encodedBodySize })),
     ...performance.getEntriesByType('resource').map(({ name, encodedBodySize }) => ({ name, bytes: encodedBodySize })),
     ...performance.getEntriesByType('mark').map(({ name, startTime }) => ({ name: `mark:${name}`, ms: startTime })),
   ]);

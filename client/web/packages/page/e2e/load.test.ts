@@ -5,11 +5,12 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLink } from '../../../../../bench/web/link.mjs';
 import { Browser, DESKTOP, findChromium, PHONE, reached, received, settled, SMALL } from './support/browser.ts';
-import { outFolder, SAMPLE, scenesFolder } from './support/scenes.ts';
-import { serveExgs, serveNginx, type Running } from './support/servers.ts';
+import { NO_PLAYBOT, outFolder, PLAYBOT, SAMPLE, scenesFolder } from './support/scenes.ts';
+import { serveExgs, serveFront, serveNginx, type Running } from './support/servers.ts';
 
 const CODE_BYTES = 80_000; // gzip, all of it before the first picture, and the page itself
 const MARKS = [64_000, 300_000, 1_000_000];
+const LEAST_PICTURE_BYTES = { desktop: 60_000, phone: 40_000 }; // of a PNG: a black page has 13,000
 
 describe.skipIf(!findChromium())('loading', () => {
   let server: Running;
@@ -28,10 +29,7 @@ describe.skipIf(!findChromium())('loading', () => {
       await page.goto(`${server.url}/scenes/sample/?rate=2`);
       expect(await page.title()).toBe('sample - exgs');
       await reached(page, 'firstpicture');
-      for (const bytes of MARKS) {
-        await received(page, bytes);
-        await page.screenshot({ path: path.join(outFolder(), `${name}-${bytes}.png`) });
-      }
+      await page.screenshot({ path: path.join(outFolder(), `${name}-first.png`) });
       await reached(page, 'complete');
       await settled(page);
       await page.screenshot({ path: path.join(outFolder(), `${name}-complete.png`) });
@@ -40,6 +38,33 @@ describe.skipIf(!findChromium())('loading', () => {
     } finally {
       await browser.close();
     }
+  });
+
+  /** What stands once the first bytes of a scene have come and are drawn, and no more comes. */
+  const photograph = async (file: string): Promise<void> => {
+    const scene = path.basename(file, '.exgs');
+    for (const [name, viewport] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
+      const browser = await Browser.launch({ viewport, hasTouch: name === 'phone' });
+      for (const bytes of MARKS) {
+        const front = await serveFront(file, bytes);
+        await browser.page.goto(`${server.url}/?content=${front.url}/${scene}.exgs`);
+        await reached(browser.page, 'firstpicture');
+        await received(browser.page, 0.9 * bytes);
+        await settled(browser.page);
+        const picture = await browser.page.screenshot({ path: path.join(outFolder(), `${scene}-${name}-${bytes}.png`) });
+        expect(picture.length).toBeGreaterThan(LEAST_PICTURE_BYTES[name]);
+        await front.stop();
+      }
+      expect(browser.complaints.filter((text) => text.startsWith('exception'))).toEqual([]);
+      await browser.close();
+    }
+  };
+
+  test('draws what 64 kB, 300 kB and 1 MB hold', () => photograph(SAMPLE));
+
+  test('draws what 64 kB, 300 kB and 1 MB of a real scene hold', async ({ skip }) => {
+    if (!PLAYBOT) skip(NO_PLAYBOT);
+    await photograph(PLAYBOT!);
   });
 
   test('shows the poster before any code runs, and asks for the scene before that', async () => {

@@ -5,8 +5,8 @@ import { Depot } from '../src/sort/depot.ts';
 import { Slots } from '../src/splats/slots.ts';
 import { madeUp } from '../tests/splats.ts';
 
-const SIZES = [148_000, 500_000, 2_000_000];
-const PART_SPLATS = 4000;
+const SIZES = [150_000, 500_000, 2_000_000];
+const PART_SPLATS = 2000;
 const PASSES = 7;
 const K = 3;
 

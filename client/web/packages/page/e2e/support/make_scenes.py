@@ -1,4 +1,6 @@
-"""Makes the scenes of the browser tests where they are missing: python make_scenes.py FOLDER.
+"""Makes the scenes of the browser tests where they are missing.
+
+    python make_scenes.py FOLDER [IN.ply OUT.exgs]
 
 They are made anew when the format has changed so that they can't be read any more.
 """
@@ -14,16 +16,20 @@ from exgs.codec import EncodeOptions, encode
 from exgs.codec.errors import ExgsError
 from exgs.codec.format.container import open_table
 from exgs.sample import sample_scene
+from exgs.scene.formats import read_scene
 from tests.client.scenes import write_box
 
 
-def main(folder: Path) -> None:
-    """Make sample.exgs and box.exgs."""
+def main(folder: Path, *real: Path) -> None:
+    """Make sample.exgs and box.exgs, and a file of the scene `real[0]` at `real[1]`."""
     folder.mkdir(parents=True, exist_ok=True)
     if not is_readable(folder / "sample.exgs"):
         encode(sample_scene(), folder / "sample.exgs", EncodeOptions(quality="low", name="sample"))
     if not is_readable(folder / "box.exgs"):
         write_box(folder / "box.exgs", 9000)
+    if real and not is_readable(real[1]):
+        real[1].parent.mkdir(parents=True, exist_ok=True)
+        encode(read_scene(real[0]).gaussians, real[1], EncodeOptions(quality="low", name="playbot"))
 
 
 def is_readable(path: Path) -> bool:
@@ -42,4 +48,4 @@ def is_readable(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

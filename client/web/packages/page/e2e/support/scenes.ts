@@ -1,4 +1,5 @@
-// Scenes for the tests, made once and kept: the sample scene at low quality, and a small box.
+// Scenes for the tests, made once and kept: the sample scene at low quality, a small box, and, where the
+// real scenes are, playbot.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,6 +16,14 @@ export function scenesFolder(): string {
 export const SAMPLE = path.join(KEPT, 'scenes/sample.exgs');
 export const BOX = path.join(KEPT, 'scenes/box.exgs');
 
+/** The real scenes: EXGS_DATA, or shared/data beside the repository. */
+const DATA = process.env['EXGS_DATA'] ?? path.resolve(REPOSITORY, '../shared/data');
+const PLAYBOT_SOURCE = path.join(DATA, 'playbot.ply');
+
+/** A real scene of 500,000 Gaussians; null where its source is missing. */
+export const PLAYBOT = fs.existsSync(PLAYBOT_SOURCE) ? path.join(KEPT, 'real/playbot.exgs') : null;
+export const NO_PLAYBOT = `needs ${PLAYBOT_SOURCE}; EXGS_DATA names the folder of real scenes`;
+
 /** A folder for what a run leaves to look at. */
 export function outFolder(): string {
   const folder = process.env['EXGS_E2E_OUT'] ?? path.join(KEPT, 'out');
@@ -25,7 +34,8 @@ export function outFolder(): string {
 /** Makes what is not there. */
 export function makeScenes(): void {
   const script = path.join(import.meta.dirname, 'make_scenes.py');
-  execFileSync(PYTHON, [script, scenesFolder()], { cwd: REPOSITORY, stdio: 'inherit' });
+  const real = PLAYBOT ? [PLAYBOT_SOURCE, PLAYBOT] : [];
+  execFileSync(PYTHON, [script, scenesFolder(), ...real], { cwd: REPOSITORY, stdio: 'inherit' });
 }
 
 /** A copy of a scene in a folder of its own. */

@@ -1,20 +1,22 @@
 // The main thread's tasks over 50 ms while a scene loads, by the clock and in CPU time, which other
-// processes don't change: node tasks.mjs FILE.exgs [BUDGET=4000000]
+// processes don't change, and what the page holds then: node tasks.mjs FILE.exgs [BUDGET=4000000]
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch, serve } from '../browser.mjs';
+import { followMemory } from '../memory.mjs';
 
 const LONG_US = 50_000;
 
 const [file, budget = '4000000'] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const server = await serve(root, path.resolve(path.dirname(file)));
-const { context, close } = await launch();
+const { context, profile, close } = await launch();
 const page = await context.newPage();
+const devtools = await context.newCDPSession(page);
+const memory = await followMemory(devtools, profile);
 await page.goto(`${server.url}/tests/flight/index.html`);
 await page.waitForFunction(() => 'fly' in window);
-const devtools = await context.newCDPSession(page);
 const events = [];
 devtools.on('Tracing.dataCollected', ({ value }) => events.push(...value));
 const over = new Promise((resolve) => devtools.on('Tracing.tracingComplete', resolve));
@@ -23,6 +25,7 @@ const job = { url: `/data/${path.basename(file)}`, budget: Number(budget), rate:
 const loading = await page.evaluate((it) => window.open_(it), job);
 await devtools.send('Tracing.end');
 await over;
+const held = await memory();
 await close();
 await server.close();
 
@@ -35,3 +38,6 @@ console.log(`${path.basename(file)}: first picture ${loading.firstPictureS.toFix
 console.log(`  over 50 ms by the clock: ${long.map(({ dur }) => ms(dur)).join(' ') || 'none'}`);
 const inCpu = tasks.filter(({ tdur }) => tdur > LONG_US);
 console.log(`  over 50 ms of CPU time: ${inCpu.map(({ tdur }) => ms(tdur)).join(' ') || 'none'}; the longest ${ms(Math.max(...tasks.map(({ tdur = 0 }) => tdur)))} ms`);
+const mega = (key) => `${(held[key] / 1e6).toFixed(0)} MB`;
+console.log(`  held after a collection: objects ${mega('heapBytes')}, array buffers ${mega('arrayBytes')};` +
+  ` resident: renderer ${mega('rendererBytes')}, GPU process ${mega('gpuProcessBytes')}`);
