@@ -163,6 +163,8 @@ describe.skipIf(!findChromium())('the page', () => {
     await dialog.getByRole('button', { name: 'Close' }).click();
     await choose(BOX);
     await reached(page, 'complete');
+    expect(await page.title()).toBe('box - exgs');
+    await page.getByRole('heading', { name: 'box' }).waitFor();
     expect(browser.complaints).toEqual([]);
   });
 

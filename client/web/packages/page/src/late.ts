@@ -4,6 +4,7 @@
 import type { ScenePage } from './scene/show.ts';
 import { addDrop, chooseFile } from './drop.ts';
 import { iconButton, make } from './dom.ts';
+import { on } from './events.ts';
 import { Panel, showMinistats } from './panel.ts';
 import { Recorder } from './recorder.ts';
 import { share } from './share.ts';
@@ -56,7 +57,11 @@ export function showLate(page: ScenePage): void {
   const left = make('div', { className: 'bar left' });
   const isOwn = boot.data.scene !== undefined;
   if (isOwn) left.append(make('a', { href: '/', aria: { label: 'All scenes' } }, '← Scenes'));
-  left.append(make('h1', {}, viewer.facts?.name || boot.data.scene?.name || boot.data.name || 'Scene'));
+  const heading = make('h1', {}, viewer.facts?.name || boot.data.scene?.name || boot.data.name || 'Scene');
+  on(viewer, 'open', ({ name }) => {
+    heading.textContent = name || 'Scene';
+  });
+  left.append(heading);
   document.getElementById('app')!.append(left, right, panel.element);
 }
 

@@ -5,7 +5,7 @@ import { ChunkKind } from '../constants.ts';
 import { covers, type ChunkRows, type PageRow } from '../format/rows.ts';
 import type { View } from '../update.ts';
 import { Heap, isBefore, type Ranked } from './heap.ts';
-import { isPage, pagePart, pageId } from './parts.ts';
+import { isPage, pagePart } from './parts.ts';
 import type { PartPlan, Unit } from './plan.ts';
 import { Ranks } from './ranks.ts';
 import type { Sketch } from './sketch.ts';
@@ -298,9 +298,4 @@ export class Scheduler {
     if (this.cancelled.size > 0) return null;
     return this.firstPage(this.plan.pages);
   }
-}
-
-/** Whether a part of this id is a page that is known already. */
-export function isKnownPage(plan: PartPlan, part: number): boolean {
-  return isPage(part) && plan.table.hasPage(pageId(part));
 }

@@ -11,7 +11,7 @@ export function streamBits(source: Uint8Array, start: number, end: number): numb
 }
 
 /** The 25 bits, at least, from a bit of the stream that begins at `start`. */
-export function wordAt(source: Uint8Array, start: number, bit: number): number {
+function wordAt(source: Uint8Array, start: number, bit: number): number {
   const byte = start + (bit >>> 3);
   const word =
     source[byte]! | (source[byte + 1]! << 8) | (source[byte + 2]! << 16) | (source[byte + 3]! << 24);

@@ -58,6 +58,9 @@ export function showScene(boot: Boot, file: File | null = null): void {
   for (const milestone of ['open', 'ready', 'complete']) {
     viewer.addEventListener(milestone, () => performance.mark(`exgs:${milestone}`));
   }
+  on(viewer, 'open', ({ name }) => {
+    if (name) document.title = `${name} - exgs`;
+  });
   on(viewer, 'error', (error) => {
     void showTrouble(page, error);
   });
