@@ -103,7 +103,8 @@ def test_connections_share_the_rate() -> None:
     bottleneck = Bottleneck(link)
     lanes = [Lane(link, bottleneck, random.Random(n)) for n in range(2)]
     arrivals = [lanes[n % 2].send(0.0, 1000) for n in range(10)]
-    assert arrivals[-1] == pytest.approx(10 * 8000 / link.rate_bps + link.delay_s)
+    with_heads_bits = 8 * (1000 + 52)
+    assert arrivals[-1] == pytest.approx(10 * with_heads_bits / link.rate_bps + link.delay_s)
 
 
 async def _download(link: Link, total: int) -> list[tuple[float, int]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from exgs.lab.errors import LabError
 from exgs.lab.experiment import read_experiment
 from exgs.lab.quality.curves import psnr_of
 from exgs.lab.session import jobs_of, run_job
@@ -37,3 +39,17 @@ def test_curves_give_back_what_was_measured(box: Path, cache: Path) -> None:
         np.testing.assert_allclose(found, np.maximum(wanted, 1e-9), rtol=0.02, atol=1e-7)
         if psnr_of(wanted)[0] < 30:  # the view is not of the void
             assert psnr_of(wanted)[-1] > psnr_of(wanted)[0] + 5
+
+
+def test_exact_quality_measures_flip_where_it_is_wanted(box: Path, cache: Path) -> None:
+    pytest.importorskip("flip_evaluator")
+    settings = 'quality = "exact"\nflip = true\nexact_step_s = 0.5'
+    experiment = read_experiment(write_experiment(box, settings=settings))
+    job = next(jobs_of(experiment))
+    row = run_job(job, Stage(experiment, cache), 0).row
+    assert 0 < row["mean_flip"] < 1
+
+
+def test_flip_needs_exact_quality(box: Path) -> None:
+    with pytest.raises(LabError, match="exact"):
+        read_experiment(write_experiment(box, settings="flip = true"))

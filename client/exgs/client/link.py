@@ -14,6 +14,7 @@ from exgs.codec.errors import ExgsError
 
 SEGMENT_BYTES = 1448  # TCP payload of an Ethernet packet, the unit of loss
 INITIAL_WINDOW_BYTES = 10 * SEGMENT_BYTES  # RFC 6928
+_HEAD_BYTES = 52  # of IP and TCP for each segment; they pass the bottleneck, too
 QUEUE_BYTES = 64 << 10  # buffer in front of the bottleneck, besides bytes in flight
 
 _NOTICE_S = 0.01  # delay until a loss is noticed, when later segments arrive
@@ -135,9 +136,10 @@ class Lane:
 
     Bytes wait for the bottleneck, which passes them at the rate of the link, and then travel for
     the delay. The sender's window starts at ten segments and grows by the acknowledged bytes (slow
-    start) up to the bandwidth-delay product plus the queue; `room` is the rest of it. A lost
-    segment arrives one round trip later, and all later segments wait for it (TCP delivers in
-    order). The repetition takes its share of the rate. The window is not halved, as with BBR.
+    start) up to the bandwidth-delay product plus the queue; `room` is the rest of it. Each segment
+    takes 52 bytes more of the rate, for the heads of IP and TCP. A lost segment arrives one round
+    trip later, and all later segments wait for it (TCP delivers in order). The repetition takes its
+    share of the rate. The window is not halved, as with BBR.
     Times are seconds of any monotonic clock. All random numbers come from `rng`.
     """
 
@@ -167,7 +169,8 @@ class Lane:
             stall_s += link.rtt_s + _NOTICE_S
             repeated_bytes += min(SEGMENT_BYTES, length_bytes)
             segments = 1
-        passed_s = self._bottleneck.send(now_s, length_bytes + repeated_bytes)
+        heads_bytes = _HEAD_BYTES * -(-(length_bytes + repeated_bytes) // SEGMENT_BYTES)
+        passed_s = self._bottleneck.send(now_s, length_bytes + repeated_bytes + heads_bytes)
         jitter_s = self._rng.uniform(-link.jitter_s, link.jitter_s)
         arrival_s = passed_s + link.delay_s + jitter_s + stall_s
         self._arrival_s = max(self._arrival_s, arrival_s)

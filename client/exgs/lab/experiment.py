@@ -11,6 +11,7 @@ from typing import Any
 
 from exgs.lab.errors import LabError
 from exgs.lab.metrics import Weights
+from exgs.scene.metrics import can_flip
 
 _SCENE_FILES = ("exgs", "source", "spz", "splat", "sog")
 
@@ -96,6 +97,7 @@ class Settings:
     height: int = 108
     quality: str = "fast"  # fast or exact
     exact_step_s: float = 1.0
+    flip: bool = False  # with exact quality: also measure FLIP
     # Every n-th session is also rendered, to measure the error of the fast model; 0: none.
     check_every: int = 0
     most_views: int = 12  # views per path in which curves are measured
@@ -160,6 +162,10 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
             raise LabError(f"two rows of one table have the name {max(names, key=names.count)!r}")
     if made.settings.quality not in ("fast", "exact"):
         raise LabError("quality must be fast or exact")
+    if made.settings.flip and made.settings.quality != "exact":
+        raise LabError("flip needs quality = 'exact'")
+    if made.settings.flip and not can_flip():
+        raise LabError("flip needs a package: pip install flip-evaluator")
     if made.settings.length_s <= 0 or not made.settings.seeds:
         raise LabError("[experiment] needs length_s above 0 and at least one seed")
     return made

@@ -264,7 +264,14 @@ class _Eyes:
 
     def _draw(self, transcript: Transcript, step_s: float) -> Seen:
         times = sample_times(self._settings.length_s, step_s)
-        return exact_quality(self._asset, self._scene.whole, transcript, times, self._views)
+        return exact_quality(
+            self._asset,
+            self._scene.whole,
+            transcript,
+            times,
+            self._views,
+            with_flip=self._settings.flip,
+        )
 
     def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:
         """Whether each item was in view at some time after its arrival."""

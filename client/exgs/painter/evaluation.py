@@ -25,7 +25,7 @@ from exgs.painter.interface import Painter
 from exgs.painter.unsharp import best_unsharp
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.metrics import Mask, psnr, ssim
+from exgs.scene.metrics import Mask, can_flip, flip, psnr, ssim
 from exgs.scene.rasterizer import Rasterizer, Render
 
 Meter = Callable[[FloatArray], float]  # the distance of a picture from a fixed target
@@ -100,12 +100,12 @@ def evaluate(
             ]
             moving = [_shown(painter, *view) for view in path_views]
             change = flicker(moving, [step.depth for step in steps], walk) if walk else np.nan
-            psnr_db, ssim_, flip, masked, share = _means(figures)
+            psnr_db, ssim_, flip_, masked, share = _means(figures)
             far = [meter(image) for meter, image in zip(meters or (), shown, strict=bool(meters))]
             looks = float(np.mean(far)) if far else float("nan")
             rows.append(
                 PaintedQuality(
-                    budget, name, psnr_db, ssim_, flip, masked, share, float(change), looks
+                    budget, name, psnr_db, ssim_, flip_, masked, share, float(change), looks
                 )
             )
     return rows
@@ -133,7 +133,7 @@ def _figures(picture: FloatArray, target: FloatArray, mask: Mask) -> tuple[float
     return (
         min(psnr(picture, target), _PSNR_LIMIT_DB),
         ssim(picture, target),
-        _flip(picture, target),
+        flip(picture, target) if can_flip() else np.nan,
         inside,
         float(mask.mean()),
     )
@@ -145,15 +145,3 @@ def _means(figures: Sequence[tuple[float, ...]]) -> list[float]:
         float(column[np.isfinite(column)].mean()) if np.isfinite(column).any() else float("nan")
         for column in columns.T
     ]
-
-
-def _flip(picture: FloatArray, target: FloatArray) -> float:
-    """LDR-FLIP at 67 pixels per degree (Andersson et al. 2020)."""
-    if importlib.util.find_spec("flip_evaluator") is None:
-        return float("nan")
-    import flip_evaluator
-
-    _, mean, _ = flip_evaluator.evaluate(
-        np.ascontiguousarray(target), np.ascontiguousarray(picture), "LDR", applyMagma=False
-    )
-    return float(mean)

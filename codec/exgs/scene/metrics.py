@@ -6,6 +6,7 @@ first, as a screen does.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import numpy as np
@@ -67,6 +68,23 @@ def ssim(a: Picture, b: Picture) -> float:
             SSIM_K2**2,
         )
     )
+
+
+def can_flip() -> bool:
+    """Whether the package flip-evaluator is installed."""
+    return importlib.util.find_spec("flip_evaluator") is not None
+
+
+def flip(picture: Picture, target: Picture) -> float:
+    """Mean LDR-FLIP at 67 pixels per degree, 0 for equal pictures (Andersson et al. 2020).
+
+    Needs the package flip-evaluator.
+    """
+    import flip_evaluator
+
+    a, b = _comparable(picture, target)
+    _, mean, _ = flip_evaluator.evaluate(b, a, "LDR", applyMagma=False)
+    return float(mean)
 
 
 def _comparable(a: Picture, b: Picture) -> tuple[FloatArray, FloatArray]:

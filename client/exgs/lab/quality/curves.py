@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,13 @@ Longs = npt.NDArray[np.int64]
 
 MOST_DB = 60.0  # limit of PSNR: 8-bit pictures are almost equal
 _STATES = 11
-_GROWTH = 1.6  # minimum ratio of the bytes of consecutive states
+_GROWTH = 1.6  # ratio of the bytes of consecutive states
+_STEP = 0.125  # maximum share of all bytes between consecutive states
 _LEAST_ERROR = 1e-9
-_VERSION = 2  # of the cached files
+_VERSION = 3  # of the cached files
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Curves:
     """Measured errors of one scene in one format, in V views, K states, T tiles."""
 
@@ -42,15 +44,24 @@ class Curves:
     progress: npt.NDArray[np.float32]  # [K, T]
     ssim: npt.NDArray[np.float32]  # [V, K]
 
+    @cached_property
+    def _logs(self) -> npt.NDArray[np.float32]:
+        return np.log(np.maximum(self.errors, _LEAST_ERROR))
+
     def mse(self, views: Longs, progress: npt.NDArray[np.float32]) -> Doubles:
         """Mean squared error [S] in views [S] at progress [S, T]."""
-        logs = np.log(np.maximum(self.errors, _LEAST_ERROR))
-        total = np.zeros(len(views))
-        for view in np.unique(views):
-            rows = np.flatnonzero(views == view)
-            for tile in range(self.progress.shape[1]):
-                value = np.interp(progress[rows, tile], self.progress[:, tile], logs[view, :, tile])
-                total[rows] += np.exp(value)
+        state = np.empty(progress.shape, np.int64)
+        for tile in range(progress.shape[1]):
+            state[:, tile] = self.progress[:, tile].searchsorted(progress[:, tile], "right") - 1
+        state = np.clip(state, 0, max(len(self.progress) - 2, 0))
+        after = np.minimum(state + 1, len(self.progress) - 1)
+        tiles = np.arange(progress.shape[1])
+        start, end = self.progress[state, tiles], self.progress[after, tiles]
+        along = np.clip((progress - start) / np.where(end > start, end - start, 1), 0, 1)
+        along = np.where(end > start, along, 1)
+        one = self._logs[views[:, None], state, tiles]
+        other = self._logs[views[:, None], after, tiles]
+        total: Doubles = np.exp(one + (other - one) * along).sum(axis=1, dtype=np.float64)
         return total
 
     def ssim_at(self, views: Longs, psnr_db: Doubles) -> Doubles:
@@ -179,13 +190,13 @@ def _booked(
 
 
 def _state_ends(asset: Asset) -> list[int]:
-    """Numbers of items after which to measure: none, about geometric in bytes, all."""
+    """Numbers of items after which to measure: none, at growing numbers of bytes, all."""
     sums = np.cumsum(asset.item_bytes).astype(np.float64)
     first = float(sums[0])
     growth = max(_GROWTH, (float(sums[-1]) / first) ** (1 / (_STATES - 2)))
-    ends, last = [0, 1], first
+    ends, last, step = [0, 1], first, _STEP * float(sums[-1])
     for item in range(1, len(asset)):
-        if sums[item] >= last * growth:
+        if sums[item] >= min(last * growth, last + step):
             ends.append(item + 1)
             last = float(sums[item])
     return sorted({*ends, len(asset)}) if not asset.is_level else list(range(len(asset) + 1))

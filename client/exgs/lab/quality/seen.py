@@ -11,7 +11,7 @@ from exgs.lab.assets.asset import Asset
 from exgs.lab.quality.curves import Curves, Painter, psnr_of
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
-from exgs.scene.metrics import ssim
+from exgs.scene.metrics import flip, ssim
 
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -24,6 +24,7 @@ class Seen:
     times_s: Doubles  # [S]
     psnr_db: Doubles  # [S], at most MOST_DB
     ssim: Doubles  # [S]
+    flip: Doubles | None = None  # [S] where it is wanted
 
 
 def sample_times(length_s: float, step_s: float) -> Doubles:
@@ -61,10 +62,12 @@ def exact_quality(
     transcript: Transcript,
     times_s: Doubles,
     views: PathViews,
+    *,
+    with_flip: bool = False,
 ) -> Seen:
     """Quality by rendering the received part and the `whole` scene from the view at each time."""
     drawing, done = asset.source.open(), 0
-    psnr, ssims = [], []
+    psnr, ssims, flips = [], [], []
     for time_s in times_s.tolist():
         while done < len(transcript.items) and transcript.times_s[done] <= time_s:
             drawing.add(int(transcript.items[done]))
@@ -74,4 +77,7 @@ def exact_quality(
         wanted = whole.picture(camera)
         psnr.append(float(np.mean(np.square(shown - wanted), dtype=np.float64)))
         ssims.append(ssim(shown, wanted))
-    return Seen(times_s, psnr_of(np.array(psnr)), np.array(ssims))
+        if with_flip:
+            flips.append(flip(shown, wanted))
+    psnr_db = psnr_of(np.array(psnr))
+    return Seen(times_s, psnr_db, np.array(ssims), np.array(flips) if with_flip else None)

@@ -27,6 +27,7 @@ _COMPARED = (
     "mean_db",
     "p5_db",
     "mean_ssim",
+    "mean_flip",
     "dip_s",
     "answer_ms",
     "wasted_bytes",

@@ -26,6 +26,7 @@ NUMBERS = (
     "p5_db",
     "last_db",
     "mean_ssim",
+    "mean_flip",
     "dips",
     "dip_db",
     "dip_s",
@@ -37,7 +38,7 @@ NUMBERS = (
     "fast_error_db",
     "events",
 )
-_PLACES = {"seed": 0, "mean_ssim": 5, "qoe": 5}  # decimals; 3 otherwise
+_PLACES = {"seed": 0, "mean_ssim": 5, "mean_flip": 5, "qoe": 5}  # decimals; 3 otherwise
 
 Row = Mapping[str, Any]
 

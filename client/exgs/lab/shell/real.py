@@ -1,9 +1,9 @@
 """The same sessions over real sockets: `exgs serve` in a separate process, and the client.
 
-A proxy in user space delays bytes by the same link model. So everything except the link differs
-from the simulation: sockets and their buffers, HTTP and WebSocket, the event loops of both sides,
-and processing time. The proxy terminates TCP on both sides, so the server's pacer does not see the
-queue in the proxy: responses to a new view are later than on a real link.
+If the process can create network namespaces, the link connects two of them, and TCP runs over it
+(`exgs.lab.shell.tun_link`). Otherwise a proxy in user space delays bytes by the same model. The
+proxy terminates TCP on both sides, so the server's pacer does not see the queue in the proxy:
+responses to a new view are later than on a real link.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from exgs.lab.cores import Clocked, as_transcript
 from exgs.lab.errors import LabError
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.session import Job, Result, real_result, session_views
+from exgs.lab.shell.tun_link import SERVER_ADDRESS, can_emulate, emulated_link, inside
 from exgs.lab.stage import Stage
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
@@ -66,9 +67,20 @@ def run_real(job: Job, stage: Stage) -> Result:
     views = session_views(job, stage, scene.sight(job.viewer))
     link = stage.link(job.link, job.seed)
     length_s = stage.experiment.settings.length_s
-    with tempfile.TemporaryDirectory() as folder, _served(scene.file("exgs"), Path(folder)) as at:
-        run = _Run(job, stage, link, views, length_s)
-        transcript = asyncio.run(run.receive(at))
+    run = _Run(job, stage, link, views, length_s)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copyfile(scene.file("exgs"), folder / f"{_NAME}.exgs")
+        if can_emulate():
+            with (
+                emulated_link(link, seed=job.seed) as ends,
+                _serving(folder, ends.server) as address,
+                inside(ends.client),
+            ):
+                transcript = asyncio.run(run.receive(address))
+        else:
+            with _serving(folder) as address:
+                transcript = asyncio.run(run.receive_by_proxy(address))
     return real_result(job, stage, transcript)
 
 
@@ -82,42 +94,46 @@ class _Run:
         self._link, self._views, self._length_s = link, views, length_s
         self._looks_s: list[float] = []
 
-    async def receive(self, address: str) -> Transcript:
-        loop = asyncio.get_running_loop()
-        start_s = loop.time()
-        arrivals = Clocked(lambda: loop.time() - start_s)
-        delivery = Delivery(arrivals)
-        profile = _Watched(delivery) if self._is_stream else StaticProfile(delivery)
-        profile.look(self._views.camera(0))
+    async def receive_by_proxy(self, address: str) -> Transcript:
+        """Run the session over a proxy that is slow."""
         host, _, port = address.partition(":")
         bottlenecks = {
             "up": Bottleneck(self._link.link),
-            "down": self._link.bottleneck(start_s=start_s),
+            "down": self._link.bottleneck(start_s=asyncio.get_running_loop().time()),
         }
-        proxy = LinkProxy(
+        async with LinkProxy(
             self._link.link,
             host,
             int(port),
             seed=self._seed,
             bottlenecks=bottlenecks,
             lane=lambda _, bottleneck, rng: self._link.lane(bottleneck, rng),
+        ) as proxy:
+            return await self.receive(address, proxy)
+
+    async def receive(self, address: str, proxy: LinkProxy | None = None) -> Transcript:
+        """Run the session with the server at this address."""
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        arrivals = Clocked(lambda: loop.time() - start_s)
+        delivery = Delivery(arrivals)
+        profile = _Watched(delivery) if self._is_stream else StaticProfile(delivery)
+        profile.look(self._views.camera(0))
+        near = "{}:{}".format(*proxy.address) if proxy else address
+        kind = (
+            f"ws://{near}/scenes/{_NAME}/stream"
+            if self._is_stream
+            else f"http://{near}/scenes/{_NAME}.exgs"
         )
-        async with proxy:
-            near = "{}:{}".format(*proxy.address)
-            kind = (
-                f"ws://{near}/scenes/{_NAME}/stream"
-                if self._is_stream
-                else (f"http://{near}/scenes/{_NAME}.exgs")
-            )
-            route = Route(URL(kind), {"Host": address}, None, proxy)
-            looking = asyncio.create_task(self._look(profile, start_s))
-            done_s = None
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(start_s + self._length_s):
-                    await receive_all(profile, route, delivery, lambda _: None)
-                    done_s = loop.time() - start_s
-            looking.cancel()
-            await asyncio.wait([looking])
+        route = Route(URL(kind), {"Host": address}, None, proxy)
+        looking = asyncio.create_task(self._look(profile, start_s))
+        done_s = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(start_s + self._length_s):
+                await receive_all(profile, route, delivery, lambda _: None)
+                done_s = loop.time() - start_s
+        looking.cancel()
+        await asyncio.wait([looking])
         answered = []
         if isinstance(profile, _Watched):
             answered = [
@@ -136,10 +152,11 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _served(file: Path, folder: Path) -> Iterator[str]:
-    """Serve a file from another process; yields host:port."""
-    shutil.copyfile(file, folder / f"{_NAME}.exgs")
-    command = [sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "--port", "0", "-q"]
+def _serving(folder: Path, namespace: str = "") -> Iterator[str]:
+    """Serve a folder from another process; yields host:port."""
+    inner = ["ip", "netns", "exec", namespace] if namespace else []
+    command = [*inner, sys.executable, "-m", "exgs.cli.main", "serve", str(folder), "-q"]
+    command += ["--port", "0", *(["--host", SERVER_ADDRESS] if namespace else [])]
     environment = {name: value for name, value in os.environ.items() if name != "EXGS_TOKEN"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
