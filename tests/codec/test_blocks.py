@@ -122,12 +122,12 @@ def test_a_killed_worker_costs_its_block_only(
 def test_a_block_that_ends_every_worker_ends_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(workers.STEPS, "sketch", "tests.codec.test_blocks:end_the_process")
+    monkeypatch.setitem(workers.STEPS, "outline", "tests.codec.test_blocks:end_the_process")
     pool = workers.Processes(1)
     monkeypatch.setattr(workers, "_work", end_the_process)
     try:
         with pytest.raises(WorkerError, match="block 0 has ended 3 processes"):
-            pool.run("sketch", None, [0], lambda share: None)
+            pool.run("outline", None, [0], lambda share: None)
     finally:
         pool.close()
 

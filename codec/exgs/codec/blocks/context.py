@@ -106,7 +106,7 @@ class ContextRasterizer:
 
 
 def surroundings(job: Job, number: int) -> Gaussians:
-    """The context of a block, from the sketches of all others."""
+    """The context of a block, from the outlines of all others."""
     low, high = job.spill.low, job.spill.high
     gaps = np.maximum(np.maximum(low - high[number], low[number] - high), 0)
     reach = _NEAR * float(np.linalg.norm(high[number] - low[number]))
@@ -114,5 +114,5 @@ def surroundings(job: Job, number: int) -> Gaussians:
     parts = [Gaussians.empty()]
     for other in range(job.blocks):
         if other != number:
-            parts.append(job.load("sketch" if near[other] else "far", other))
+            parts.append(job.load("outline" if near[other] else "far", other))
     return Gaussians.concatenate(parts)

@@ -1,8 +1,8 @@
 """Encodes a scene of any size as one progressive file, block by block.
 
-Spill the scene into blocks, sketch them, score them, encode the coarse layers and then the blocks,
-order all chunks, measure prefixes, write. Memory is that of a block for each worker, and of the
-summaries of all blocks.
+Steps: divide the scene into blocks on disk, outline and score the blocks, encode the coarse layers,
+encode the blocks, order all chunks, measure prefixes, write. It needs memory for a block per
+worker, and for the summaries of all blocks.
 """
 
 from __future__ import annotations
@@ -222,12 +222,12 @@ def _spilled(
 
 
 def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
-    """The job with the views of the whole scene, once all blocks are sketched."""
-    _run(run, "sketch", job, stages, "sketching")
-    sketches = Gaussians.concatenate([job.load("sketch", n) for n in range(job.blocks)])
-    up = job.options.up or find_up(sketches)
+    """The job with the views of the whole scene, once all blocks are outlined."""
+    _run(run, "outline", job, stages, "outlining")
+    outlines = Gaussians.concatenate([job.load("outline", n) for n in range(job.blocks)])
+    up = job.options.up or find_up(outlines)
     return replace(
-        job, up=up, overviews=overviews(sketches, up, overview_count(job.options.quality))
+        job, up=up, overviews=overviews(outlines, up, overview_count(job.options.quality))
     )
 
 

@@ -1,6 +1,6 @@
 """A few merged Gaussians of a block, as context of other blocks and for coarse layers.
 
-A sketch is made before any rendering, with weights by surface area. A summary is made after
+An outline is made before any rendering, with weights by surface area. A summary is made after
 scoring, with weights by contribution.
 """
 
@@ -18,7 +18,7 @@ from exgs.codec.merging.clusters import cluster
 from exgs.codec.merging.proxies import mean_area, merge
 from exgs.scene.gaussians import FloatArray, Gaussians
 
-_SKETCH_SHARE = 1 / 64  # of a block's Gaussians
+_OUTLINE_SHARE = 1 / 64  # of a block's Gaussians
 _FAR_SHARE = 1 / 1024
 _PARTS = 2  # clusters per Gaussian of a summary, before agglomeration
 
@@ -31,8 +31,8 @@ class Summary:
     tile: Index  # [N] of the first level that is encoded by blocks, in the whole scene
 
 
-def sketch_block(job: Job, number: int) -> None:
-    """Merge a block without rendering, to a fine and a coarse sketch, and store both."""
+def outline_block(job: Job, number: int) -> None:
+    """Merge a block without rendering, to a fine and a coarse outline, and store both."""
     scene = job.spill.block(number)
     colors = scene.sh0
     plain = scene.without_sh()
@@ -40,10 +40,10 @@ def sketch_block(job: Job, number: int) -> None:
     size = np.linalg.norm(job.spill.high[number] - job.spill.low[number])
     distances = np.full(len(scene), max(float(size), 1e-9), np.float32)
     everywhere = np.zeros(len(scene), np.int64)
-    counts = [max(round(share * len(scene)), 1) for share in (_SKETCH_SHARE, _FAR_SHARE)]
+    counts = [max(round(share * len(scene)), 1) for share in (_OUTLINE_SHARE, _FAR_SHARE)]
     # With areas as weights, a few walls would take all clusters; the root leaves some for details.
     divided = cluster(plain.means, colors, np.sqrt(area), distances, everywhere, counts)
-    for step, labels in zip(("sketch", "far"), divided, strict=True):
+    for step, labels in zip(("outline", "far"), divided, strict=True):
         count = int(labels.max()) + 1
         job.save(step, number, merge(plain, colors, area, np.ones(len(scene)), labels, count))
 

@@ -62,9 +62,9 @@ def block_viewpoints(
     return replace(whole, fit=[*whole.fit, *few])
 
 
-def overviews(sketch: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
-    """Views of the whole scene, of which `sketch` are merged Gaussians."""
-    made = SceneViews(sketch, up=up)
+def overviews(outline: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
+    """Views of the whole scene, of which `outline` are merged Gaussians."""
+    made = SceneViews(outline, up=up)
     measured, fitted = made.views(count, 0), made.views(_FITTED * count, 2)
     return Overviews(_named(measured, "overview"), _named(fitted, "overview"))
 
@@ -93,10 +93,10 @@ class _Neighbourhood:
         low, high = job.spill.low[number], job.spill.high[number]
         margin = _AROUND * float(np.linalg.norm(high - low))
         within = np.all((context.means > low - margin) & (context.means < high + margin), axis=1)
-        sketch: Gaussians = job.load("sketch", number)
-        self._whole = Gaussians.concatenate([sketch, context.select(within)])
+        outline: Gaussians = job.load("outline", number)
+        self._whole = Gaussians.concatenate([outline, context.select(within)])
         self._is_own = np.zeros((len(self._whole), 3), np.float32)
-        self._is_own[: len(sketch)] = 1
+        self._is_own[: len(outline)] = 1
         self._made = SceneViews(self._whole, up=job.up)
         self._rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
 

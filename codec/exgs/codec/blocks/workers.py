@@ -18,12 +18,12 @@ from exgs.codec.blocks.errors import WorkerError
 
 _TRIES = 3  # attempts per block if its processes die
 STEPS = {
-    "sketch": "exgs.codec.blocks.summary:sketch_block",
+    "outline": "exgs.codec.blocks.summary:outline_block",
     "score": "exgs.codec.blocks.scoring:score_block",
     "encode": "exgs.codec.blocks.block:encode_block",
     "measure": "exgs.codec.blocks.measure:measure_block",
 }
-RESULTS = {"sketch": "far", "score": "found", "encode": "packed", "measure": "measured"}
+RESULTS = {"outline": "far", "score": "found", "encode": "packed", "measure": "measured"}
 Progress = Callable[[float], None]
 
 
