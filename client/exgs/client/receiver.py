@@ -73,8 +73,8 @@ def receive(source: str | PathLike[str], **options: Unpack[ReceiveOptions]) -> A
                 draw(update.gaussians)
 
     `source` is ws(s)://HOST/scenes/NAME/stream, the http(s) URL of an .exgs file on any server, or
-    the path of a file. The options are those of `ReceiveOptions`. HTTP proxies are
-    those of the environment.
+    the path of a file. The options are those of `ReceiveOptions`. HTTP proxies are those of the
+    environment.
 
     Raises StreamError if `source` is not valid. Iterating raises StreamError, FormatError,
     RemoteProtocolError. It ends when everything or `max_bytes` have arrived. If memory is full it
