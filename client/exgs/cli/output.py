@@ -15,7 +15,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from exgs.cli.progress import Job
+from exgs.cli.progress import Job, Spans
 
 Report = Callable[[str, float], None]  # (stage, fraction done in [0, 1])
 
@@ -136,13 +136,13 @@ class Output:
         return {"time_s": round(self.elapsed_s, 3), "peak_memory_bytes": peak_memory_bytes()}
 
     @contextmanager
-    def progress(self, shares: Mapping[str, float] | None = None) -> Iterator[Report]:
+    def progress(self, spans: Spans | None = None) -> Iterator[Report]:
         """Show how far the whole command is: call the yielded function with stage and fraction.
 
-        `shares` are those of the stages in its time. A terminal gets a bar with the time left,
+        `spans` says which part of its time each stage takes. A terminal gets a bar with the time left,
         anything else a line every ten seconds.
         """
-        job = Job(shares or {}, time.perf_counter())
+        job = Job(spans or {}, time.perf_counter())
         if self.quiet:
             yield lambda stage, fraction: None
             return

@@ -1,7 +1,7 @@
 """Estimates the progress and the remaining time of a command.
 
-The stages of a command take about the same shares of its time for every scene. From these shares
-and the fraction of the current stage follows the fraction of the whole.
+The stages of a command take about the same shares of its time for every scene. From these and the
+fraction of the current stage follows the fraction of the whole.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from dataclasses import dataclass
 _EARLY = 0.03  # of the job: the remaining time is not estimated before
 _LINES_S = 10.0  # between two lines without a terminal
 
-# Shares of the time of commands, by stage, in the order of the stages.
-ENCODING: Mapping[str, float] = {
-    "fetching": 1,
-    "reading": 1,
-    "scoring": 9,
-    "layering": 1,
-    "quantizing": 12,
-    "clustering": 2,
-    "proxies of layer 0": 22,
-    "proxies of layer 1": 16,
-    "proxies of layer 2": 12,
-    "proxies of layer 3": 10,
-    "ordering": 6,
-    "measuring": 10,
-    "writing": 1,
+Spans = Mapping[str, tuple[float, float]]
+
+# From where to where of a command's time each stage takes, in percent. Encoding has some stages
+# only in one piece (quantizing, clustering, proxies) or only by blocks (coarse layers, blocks).
+ENCODING: Spans = {
+    "fetching": (0, 1),
+    "reading": (1, 2),
+    "cropping": (2, 3),
+    "scoring": (2, 11),
+    "layering": (11, 12),
+    "quantizing": (12, 24),
+    "clustering": (24, 26),
+    "proxies of layer 0": (26, 48),
+    "proxies of layer 1": (48, 64),
+    "proxies of layer 2": (64, 75),
+    "proxies of layer 3": (75, 84),
+    "coarse layers": (11, 20),
+    "encoding blocks": (20, 84),
+    "ordering": (84, 90),
+    "measuring": (90, 99),
+    "writing": (99, 100),
 }
-STREAMING: Mapping[str, float] = {"receiving": 2, "measuring": 1}
+STREAMING: Spans = {"receiving": (0, 65), "measuring": (65, 100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +55,21 @@ class Standing:
 class Job:
     """A job of several stages, started at `start_s`.
 
-    Without `shares`, progress is that of a stage.
+    Without `spans`, progress is that of a stage.
     """
 
-    def __init__(self, shares: Mapping[str, float], start_s: float) -> None:
-        self._shares = shares
+    def __init__(self, spans: Spans, start_s: float) -> None:
+        self._spans = spans
         self._start_s = start_s
         self._line_s = start_s
         self._fraction = 0.0
 
     def reached(self, stage: str, fraction: float, now_s: float) -> Standing:
         """The progress of the job when `fraction` of `stage` is done. It never decreases."""
-        if stage in self._shares:
-            names = list(self._shares)
-            before = sum(self._shares[name] for name in names[: names.index(stage)])
-            done = before + self._shares[stage] * fraction
-            self._fraction = max(self._fraction, done / sum(self._shares.values()))
-        elif not self._shares:
+        if stage in self._spans:
+            start, end = self._spans[stage]
+            self._fraction = max(self._fraction, (start + (end - start) * fraction) / 100)
+        elif not self._spans:
             self._fraction = fraction
         left_s = None
         if self._fraction >= _EARLY:
