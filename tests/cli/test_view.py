@@ -104,7 +104,7 @@ def test_views_are_the_same_for_a_file_its_prefixes_and_the_scene_it_was_made_of
 
 
 def test_there_is_no_view_of_nothing() -> None:
-    with pytest.raises(InputError, match="nothing to look at yet"):
+    with pytest.raises(InputError, match="no Gaussian that can be seen"):
         one_view(None, Gaussians.empty(), None, SIZE)
 
 

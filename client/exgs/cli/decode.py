@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from exgs.cli.arguments import add_ca, byte_size, count
-from exgs.cli.inputs import local_file, require_extension
+from exgs.cli.inputs import local_file, require_extension, require_output
 from exgs.cli.output import Output, Report
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.scene_inputs import decode_picture
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     """Run the command."""
     output.subject = arguments.file
     require_extension(arguments.file, ".exgs")
-    require_extension(str(arguments.out), *(f".{end.rpartition('.')[2]}" for end in WRITABLE))
+    require_output(arguments.out, *WRITABLE)
     check_output(arguments.out, arguments)
     limit = arguments.max_bytes
     with (

@@ -20,7 +20,7 @@ from exgs.cli.arguments import (
 )
 from exgs.cli.encode_blocks import add_blocks, encode_large, wanted_blocks
 from exgs.cli.info import file_as_json
-from exgs.cli.inputs import local_file, require_extension, require_scene
+from exgs.cli.inputs import local_file, require_output, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     output.subject = names[0] if len(names) == 1 else ""
     for name in names:
         require_scene(name, *READABLE)
-    require_extension(str(arguments.out), ".exgs")
+    require_output(arguments.out, ".exgs")
     check_output(arguments.out, arguments)
     options = EncodeOptions(
         quality=arguments.quality,

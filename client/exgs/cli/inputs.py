@@ -9,7 +9,7 @@ a path for readers that need one, and fetches only the bytes that they may use.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import IncompleteRead
@@ -19,6 +19,8 @@ from typing import BinaryIO, Protocol
 from exgs.cli.output import Report
 from exgs.cli.urls import Answer, InputError, extension_of, get, is_url, named
 from exgs.codec.errors import ExgsError
+from exgs.scene.beginnings import kind_of
+from exgs.scene.formats import READABLE
 
 _BLOCK_BYTES = 256 << 10
 
@@ -42,14 +44,39 @@ def extension(text: str) -> str:
 
 
 def require_extension(text: str, *known: str) -> str:
-    """The extension of `text`. Raises InputError if it is not in `known`."""
+    """The extension of an input. Raises InputError, with a hint, if it is not in `known`."""
     found = extension(text)
-    if found not in known:
-        endings = " or ".join(known)
-        if is_url(text) and not found:
-            raise InputError(f"{text}: no {endings}, by its name and its first bytes")
-        raise InputError(f"{text}: expected a name that ends in {endings}")
-    return found
+    if found in known:
+        return found
+    if known == (".exgs",) and found in READABLE:
+        raise InputError(f"{text}: is no .exgs file; make one of it with `exgs encode`")
+    if found == ".exgs":
+        raise InputError(f"{text}: is encoded already; make a scene file of it with `exgs decode`")
+    if is_url(text):
+        hint = "" if found else ", nor do its first bytes tell what it is"
+    else:
+        hint = _hint(Path(text))
+    raise InputError(f"{text}: expected a name that ends in {one_of(known)}{hint}")
+
+
+def require_output(path: Path, *known: str) -> None:
+    """Raise InputError if the name of an output does not end in one of `known`."""
+    if not path.name.lower().endswith(known):
+        raise InputError(f"{path}: the name of the output must end in {one_of(known)}")
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Names as text, as in "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _hint(path: Path) -> str:
+    """What a file of another extension is, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return f"; {kind_of(file.read(64))}"
+    except OSError:
+        return ""
 
 
 def require_scene(text: str, *known: str) -> None:

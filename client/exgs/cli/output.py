@@ -139,8 +139,8 @@ class Output:
     def progress(self, spans: Spans | None = None) -> Iterator[Report]:
         """Show how far the whole command is: call the yielded function with stage and fraction.
 
-        `spans` says which part of its time each stage takes. A terminal gets a bar with the time left,
-        anything else a line every ten seconds.
+        `spans` says which part of its time each stage takes. A terminal gets a bar with the time
+        left, anything else a line every ten seconds.
         """
         job = Job(spans or {}, time.perf_counter())
         if self.quiet:

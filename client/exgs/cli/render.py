@@ -15,7 +15,7 @@ from exgs.cli.arguments import (
     byte_size,
     check_painter,
 )
-from exgs.cli.inputs import extension, require_extension
+from exgs.cli.inputs import extension, require_output
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         arguments.usage_error("--max-bytes is for .exgs files; other formats have no order")
     require_any_scene(arguments.scene)
     check_frame(arguments, arguments.scene)
-    require_extension(str(arguments.out), ".png")
+    require_output(arguments.out, ".png")
     check_output(arguments.out, arguments)
     painter = painter_named(arguments.painter, arguments.painter_model)
     with output.progress() as progress:

@@ -18,6 +18,7 @@ from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.decoding.decode import as_scene, decode, read_facts
 from exgs.codec.format.container import open_head
 from exgs.codec.format.facts import SceneFacts
+from exgs.codec.measuring.home_view import VISIBLE_OPACITY
 from exgs.scene.cameras import CameraSet, read_cameras
 from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.scene import Scene
@@ -51,6 +52,8 @@ def load_scene(
     with local_file(name, report=report) as path:
         report("reading", 0.0)
         scene = read_scene(path, frame=frame)
+    if not np.any(scene.gaussians.opacities >= VISIBLE_OPACITY):
+        raise InputError(f"{name}: has no Gaussian that can be seen")
     none = np.zeros(len(scene), bool)
     return LoadedScene(scene, DrawnScene(scene.gaussians, none, none), None)
 

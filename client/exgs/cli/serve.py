@@ -105,7 +105,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         arguments.usage_error("--tls-key needs its certificate: --tls-cert FILE.pem")
     root = arguments.folder if "://" in arguments.folder else Path(arguments.folder)
     if isinstance(root, Path) and not root.is_dir():
-        raise InputError(f"{root}: is not a folder")
+        remedy = "; serve its folder, or look at it with `exgs view`" if root.is_file() else ""
+        raise InputError(f"{root}: is not a folder{remedy}")
     if not output.quiet:
         log_json(sys.stderr)
     tls = _tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None

@@ -141,7 +141,7 @@ def scene_home(scene: Scene, facts: SceneFacts | None) -> Home:
     if facts is not None and facts.home is not None:
         return Home(facts.home, facts.up)
     if not len(scene):
-        raise InputError("there is nothing to look at yet; allow more bytes")
+        raise InputError("the scene has no Gaussian that can be seen")
     return find_home(scene.gaussians, up=facts.up if facts else None, antialiased=scene.antialiased)
 
 

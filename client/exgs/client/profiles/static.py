@@ -185,7 +185,10 @@ class StaticProfile:
         if response.status not in (200, 206, 416):
             raise refusal_of(response.status, response.headers, response.reason or "")
         if response.content_type == "text/html":
-            raise StreamError("the server answers with a web page instead of the file: log in?")
+            raise StreamError(
+                "the server answers with a web page instead of the file; `exgs serve` has the file"
+                " at /scenes/NAME.exgs"
+            )
         encoding = response.headers.get("Content-Encoding", "").lower()
         is_plain = encoding in _PLAIN
         if response.status != 200 and not is_plain:

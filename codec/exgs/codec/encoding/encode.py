@@ -378,7 +378,7 @@ def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) ->
         raise SceneError(
             "the cameras see nothing of the scene: are they in its frame and units?"
             if photographed
-            else "no view shows any of the scene: it is too small, or too far from the origin"
+            else "no view shows any of the scene: it is too small (--scale), or has no visible part"
         )
 
 

@@ -22,6 +22,7 @@ from exgs.codec.constants import (
     MAX_ROOT_RAW_BYTES,
 )
 from exgs.codec.errors import DamagedError, LimitError, TruncatedError, UnsupportedError
+from exgs.scene.beginnings import kind_of
 
 _FIELDS = struct.Struct(f"<8sHHIQII{HASH_BYTES}sH10s")
 _CRC = struct.Struct("<I")
@@ -72,7 +73,8 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     Raises TruncatedError, DamagedError, UnsupportedError, LimitError.
     """
     if bytes(data[: len(MAGIC)]) != MAGIC[: len(data)]:
-        raise DamagedError("this is not an .exgs file", section="header", offset=0)
+        kind = kind_of(bytes(data[:64]))
+        raise DamagedError(f"this is not an .exgs file: {kind}", section="header", offset=0)
     if len(data) < HEADER_BYTES:
         raise TruncatedError(
             f"the file ends after {len(data)} bytes", needed_bytes=HEADER_BYTES, section="header"

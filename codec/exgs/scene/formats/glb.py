@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exgs.scene.beginnings import kind_of
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.formats.render_mode import warn_of_lost_facts
@@ -158,7 +159,7 @@ def _linear(rgb: Matrix) -> Matrix:
 def _read_chunks(data: bytes, name: str) -> tuple[Meta, bytes]:
     """The JSON and the binary chunk of a .glb."""
     if len(data) < _HEADER.size or not data.startswith(b"glTF"):
-        raise SceneError(f"{name}: not a .glb (it doesn't begin with 'glTF')")
+        raise SceneError(f"{name}: not a .glb: {kind_of(data)}")
     _, version, size = _HEADER.unpack_from(data)
     if version != 2:
         raise SceneError(f"{name}: glTF of version {version}; exgs reads 2")

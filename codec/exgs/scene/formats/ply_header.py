@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
 
+from exgs.scene.beginnings import kind_of
 from exgs.scene.errors import SceneError
 
 MEAN = ("x", "y", "z")
@@ -109,7 +110,7 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
 def parse_header(head: bytes, name: str) -> Header:
     """Read the header of a file. Raises SceneError."""
     if not head.startswith((b"ply\n", b"ply\r")):
-        raise SceneError(f"{name}: not a PLY file (it doesn't begin with 'ply')")
+        raise SceneError(f"{name}: not a PLY file: {kind_of(head)}")
     newline = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
     last = newline + b"end_header" + newline
     end = head.find(last)

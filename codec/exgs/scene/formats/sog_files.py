@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from exgs.scene.beginnings import kind_of
 from exgs.scene.errors import SceneError
 
 _MAX_META_BYTES = 1 << 26
@@ -45,10 +46,14 @@ def open_bundle(path: str | os.PathLike[str]) -> Iterator[Parts]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield _Bundle(str(path), Path(path).stat().st_size, archive)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except zipfile.BadZipFile as error:
+        with Path(path).open("rb") as file:
+            kind = kind_of(file.read(64))
+        raise SceneError(f"{path}: not a .sog, or cut short: {kind}") from error
+    except (zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise SceneError(
-            f"{path}: can't be unpacked ({error}); it was cut short or is no .sog: fetch or"
-            " export it again"
+            f"{path}: can't be unpacked ({error}); it was cut short or is damaged: fetch or export"
+            " it again"
         ) from error
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 import zstandard
 
+from exgs.scene.beginnings import kind_of
 from exgs.scene.errors import SceneError, SceneWarning
 from exgs.scene.files import atomic_write
 from exgs.scene.formats.render_mode import warn_of_lost_facts
@@ -92,7 +93,7 @@ def unpack_spz(data: bytes, name: str, frame: str | None = None) -> tuple[Scene,
     elif data.startswith(_MAGIC):
         contents = _read_streams(data, name)
     else:
-        raise SceneError(f"{name}: not an .spz file (neither gzip nor 'NGSP' at its start)")
+        raise SceneError(f"{name}: not an .spz file: {kind_of(data)}")
     header = contents.header
     if frame is None and header.flags & HAS_RECORDS:
         frame = read_frame(contents.records, name)
