@@ -166,7 +166,10 @@ def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
         (["encode", "garbage.ply", "o.exgs"], "garbage.ply: "),
         (["encode", "garbage.ply", "o.txt"], "o.txt: the name of the output must end in .exgs"),
         (["decode", "garbage.exgs", "o.obj"], "o.obj: the name of the output must end in .ply, "),
-        (["render", "garbage.ply", "-o", "o.jpg"], "o.jpg: the name of the output must end in .png"),
+        (
+            ["render", "garbage.ply", "-o", "o.jpg"],
+            "o.jpg: the name of the output must end in .png",
+        ),
         (["render", "garbage.ply", "-o", "o.png"], "garbage.ply: "),
         (["info", "http:///x.exgs"], "http:///x.exgs: no host given"),
         (["info", "http://a%3Ab:c@h/x.exgs"], "http://a%3Ab:c@h/x.exgs: a name that goes with"),
