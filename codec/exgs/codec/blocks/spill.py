@@ -43,7 +43,7 @@ def spill_scene(
     """
     chosen, count = sample(source, _SAMPLE)
     if not len(chosen):
-        raise SceneError(f"{source.name}: the scene has no Gaussian that can be seen")
+        raise SceneError(f"{source.name}: the scene has no visible Gaussian")
     facts = rebased(replace(source.facts, gaussians=chosen))
     level = block_level(round(count), block_count)
     plan_for_blocks(round(count), level)  # may refuse
