@@ -30,7 +30,7 @@ def commands(document: str) -> list[list[str]]:
 def test_every_command_and_option_exists(document: str, capsys: pytest.CaptureFixture[str]) -> None:
     usages = {}
     for _, *words in commands(document):
-        command = " ".join(words[: 2 if words[0] == "painter" else 1])
+        command = " ".join(words[: 2 if words[0] in ("painter", "lab") else 1])
         if command not in usages:
             assert main([*command.split(), "--help"]) == 0, f"there is no exgs {command}"
             usages[command] = capsys.readouterr().out
