@@ -43,11 +43,14 @@ def scene_row(path: Path) -> list[str]:
         drawer = CpuRasterizer(antialiased=scene.antialiased)
         camera = one_view(None, scene, None, _SIZE)
         covered = float((drawer.render(scene.gaussians, camera).alpha > 0.5).mean())
-        quality = encoded_db(scene, drawer)
+        try:
+            quality = f"{encoded_db(scene, drawer):.1f}"
+        except ExgsError as error:
+            quality = f"refused: {error}"
     notes = "; ".join(dict.fromkeys(str(w.message).replace(f"{path}: ", "") for w in said))
     degree = scene.gaussians.sh_degree
     what = f"{len(scene):,} Gaussians, SH degree {degree}"
-    return [what, notes, f"{covered:.0%}", f"{quality:.1f}"]
+    return [what, notes, f"{covered:.0%}", quality]
 
 
 def encoded_db(scene: Scene, drawer: CpuRasterizer) -> float:

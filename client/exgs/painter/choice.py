@@ -42,6 +42,6 @@ def require_gauss() -> None:
     missing = [name for name in _GAUSS_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise PainterError(
-            f"painter gauss needs {', '.join(missing)}; install it from the exgs folder:"
-            " pip install '.[painter]'"
+            f"painter gauss needs {', '.join(missing)}; pip install 'exgs[painter]', or in a"
+            " source folder pip install '.[painter]'"
         )

@@ -189,8 +189,8 @@ class ObjectStore:
             self.files, self._prefix = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise RootError(
-                f"{url}: {error}; install it from the exgs folder: pip install '.[s3]', or what"
-                " serves its kind"
+                f"{url}: {error}; pip install 'exgs[s3]' (in a source folder '.[s3]'), or the"
+                " fsspec package of its kind"
             ) from error
         self._url = url
         self._prefix = self._prefix.rstrip("/")
