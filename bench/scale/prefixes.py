@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from bench.common.scenes import HELD_OUT_SEED
 
+from bench.common.scenes import HELD_OUT_SEED
 from exgs.codec.decoding.decode import decode
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats import read_scene
