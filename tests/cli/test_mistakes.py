@@ -121,3 +121,12 @@ def test_names_of_any_script_work(folder: Path, capsys: pytest.CaptureFixture[st
     assert main(["render", "bøx 名 [1] 100%.ply", "-o", "ö 名.png", "--size", "32x32"]) == 0
     assert Path("ö 名.png").exists()
     assert "ö 名.png" in capsys.readouterr().err
+
+
+def test_a_picture_of_nothing_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = box_scene(50)
+    tiny = replace(tiny, means=tiny.means * np.float32(1e-7), scales=tiny.scales * np.float32(1e-7))
+    write_scene("tiny.ply", tiny)
+    for name, is_seen in (("box.ply", True), ("tiny.ply", False)):
+        assert main(["render", name, "-o", "o.png", "-w", "--size", "32x32"]) == 0
+        assert ("shows nothing of the scene" in capsys.readouterr().err) != is_seen

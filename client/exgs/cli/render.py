@@ -90,6 +90,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         image = draw_picture(
             rasterizer, drawn, facts, camera, painter=painter, background=arguments.background
         )
+    if np.all(image == np.float32(arguments.background)):
+        output.note("exgs: the picture shows nothing of the scene from this camera")
     if arguments.side_by_side:
         raw = rasterizer.render(drawn.gaussians, camera, background=arguments.background).rgb
         image = np.concatenate([raw, image], axis=1)
