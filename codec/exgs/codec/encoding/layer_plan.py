@@ -35,6 +35,8 @@ _SINGLE_LAYER_COUNT = 3000  # scenes of up to this many Gaussians have one layer
 
 _GAUSSIAN_BYTES = 8  # packed, approximately
 _CHUNK_BYTES = 32 << 10  # target size, packed
+_FEW_CHUNKS = 8  # layers with leaves of 64 KiB and more have about so many at least
+_SPLIT_BYTES = 64 << 10
 _FIRST_CHUNK_BYTES = 16 << 10  # target size in layers without leaves: clients wait for these
 
 _LEAF_CHUNKS = 4  # of a cell: LEAF, two SH, FINE
@@ -76,7 +78,7 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
     share = min(_PROXY_SHARE * max(_LARGE_COUNT / count, 1.0) ** 0.35, _PROXY_SHARE_MAX)
     most = share * count
     steps = max(1, round(math.log(max(most / _FIRST_PROXIES, 1.0), _PROXY_GROWTH)))
-    first = min(_FIRST_PROXIES, most)
+    first = min(_FIRST_PROXIES, most if most <= _FIRST_PROXIES else most / 2)
     for step in range(steps + 1 if most > _FIRST_PROXIES else 1):
         sizes.append((0, round(first * (most / first) ** (step / steps)), 1.0))
     before = 0
@@ -115,8 +117,10 @@ def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
     plans = []
     level = 0
     for leaves, proxies, amplification in sizes:
-        chunk_bytes = _CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES
-        chunks = (leaves + proxies) * _GAUSSIAN_BYTES / chunk_bytes
+        layer_bytes = (leaves + proxies) * _GAUSSIAN_BYTES
+        chunks = layer_bytes / (_CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES)
+        if leaves and layer_bytes >= _SPLIT_BYTES:
+            chunks = max(chunks, min(_FEW_CHUNKS, layer_bytes / _FIRST_CHUNK_BYTES))
         level = min(max(level, round(np.log2(max(chunks, 1)))), MAX_TILE_LEVEL)
         plans.append(LayerPlan(leaves, proxies, level, amplification))
     return plans
