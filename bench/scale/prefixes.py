@@ -19,6 +19,7 @@ from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats import read_scene
 from exgs.scene.views.made_up import synthesise_views
 
+_SEED = 1_000_003  # of views; encoders use small ones
 _WIDTH, _HEIGHT = 480, 270
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     scene = read_scene(arguments.scene)
     rasterizer = default_rasterizer(antialiased=scene.antialiased)
     cameras = synthesise_views(
-        scene.gaussians, arguments.views, width=_WIDTH, height=_HEIGHT, seed=HELD_OUT_SEED
+        scene.gaussians, arguments.views, width=_WIDTH, height=_HEIGHT, seed=_SEED
     )
     references = [np.clip(rasterizer.render(scene.gaussians, c).rgb, 0, 1) for c in cameras]
     print("| kB |", " | ".join(path.name for path in arguments.files), "|")

@@ -17,7 +17,7 @@ from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import gain_views, pack_scene
-from exgs.codec.measuring.picture_error import TileErrors, scaled
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.codec.threads import ahead
 
@@ -62,9 +62,11 @@ def encode_block(job: Job, number: int) -> None:
         layered, scored.viewpoints, rasterizer, effort, transform, lambda stage: None
     )
 
+    few = evenly_spaced(job.overviews.measured, effort.gain_views)
+    overviews = [scaled(camera, _OVERVIEW_WIDTH) for camera in few]
     books = [
         (1 - OVERVIEW_SHARE, gain_views(scored.viewpoints, effort)),
-        (OVERVIEW_SHARE * job.blocks, [scaled(c, _OVERVIEW_WIDTH) for c in job.overviews.measured]),
+        (OVERVIEW_SHARE * job.blocks, overviews),
     ]
     coarse = job.load("coarse", number)
     errors = np.zeros((len(plan) + 1, scored.tiles.count))

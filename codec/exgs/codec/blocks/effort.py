@@ -10,7 +10,7 @@ _VIEWS = {"low": 8, "default": 20, "high": 30}
 _FIT_VIEWS = {"low": 4, "default": 8, "high": 20}
 _TRAINING_VIEWS = {"low": 20, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
-_OVERVIEWS = {"low": 4, "default": 8, "high": 12}
+_OVERVIEWS = {"low": 10, "default": 20, "high": 30}
 
 
 def block_effort(quality: Quality) -> Effort:

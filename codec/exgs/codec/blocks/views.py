@@ -22,7 +22,6 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
 OVERVIEW_SHARE = 1 / 2  # of all views; the others are near one block each
-_FITTED = 3  # overviews for fits per overview for measurements
 _EXPOSED = "exposed"
 _EXPOSED_SHARE = 4  # one view in four shows the block without occluders
 _AROUND = 0.5  # margin of the neighbourhood, relative to the block's diagonal
@@ -65,7 +64,7 @@ def block_viewpoints(
 def overviews(outline: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
     """Views of the whole scene, of which `outline` are merged Gaussians."""
     made = SceneViews(outline, up=up)
-    measured, fitted = made.views(count, 0), made.views(_FITTED * count, 2)
+    measured, fitted = made.views(count, 0), made.views(count, 2)
     return Overviews(_named(measured, "overview"), _named(fitted, "overview"))
 
 
