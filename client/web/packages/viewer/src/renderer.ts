@@ -38,6 +38,8 @@ export interface FrameReport {
   readonly drew: boolean;
   /** Whether another frame is needed. */
   readonly again: boolean;
+  /** Splats in the order of the picture that is on the canvas. */
+  readonly splats: number;
 }
 
 /** Figures for a panel. */
@@ -69,6 +71,8 @@ export class SplatRenderer {
   #projectedRows: readonly number[] = []; // rows in use when they were last projected, by block
   #pictureStale = true;
   #undelivered = false; // a picture is drawn that is not on the canvas yet
+  #drawnSplats = 0; // in the picture that was drawn last
+  #shownSplats = 0; // in the one on the canvas
   #holdFor = 0; // no frame before this order: the camera has jumped
   #holding = false; // until a frame is drawn with that order
   #clockMs: number | null = null; // of the last frame, while fades go on
@@ -175,20 +179,20 @@ export class SplatRenderer {
    * once it is done, so that the page need not wait; with `force` it is there after this call.
    */
   frame(nowMs: number, force = false): FrameReport {
-    if (this.#pace.isFull(nowMs) && !force) return { drew: false, again: true };
+    if (this.#pace.isFull(nowMs) && !force) return this.#report(false, true);
     if (this.#undelivered && !force) return this.#deliver();
     this.#upload(UPLOAD_MS);
     const elapsed = this.#clockMs === null ? 0 : nowMs - this.#clockMs;
     this.#stager.step(elapsed, this.#options.fadeMs ?? FADE_MS);
     this.#clockMs = this.#stager.fading ? nowMs : null;
     const draws = this.#stale && this.#view !== null && this.#order.sorted >= this.#holdFor;
-    if (!draws) return { drew: false, again: this.#goesOn };
+    if (!draws) return this.#report(false, this.#goesOn);
     const waits = this.#pace.isSlow && !force;
     this.#draw();
     this.#undelivered = waits;
-    if (!waits) this.#passes.present();
+    if (!waits) this.#present();
     this.#pace.began(nowMs);
-    return { drew: !waits, again: waits || this.#goesOn };
+    return this.#report(!waits, waits || this.#goesOn);
   }
 
   /** Depth along z at a pixel, or null where nothing is. */
@@ -225,8 +229,17 @@ export class SplatRenderer {
   /** Puts a picture that is done on the canvas. */
   #deliver(): FrameReport {
     this.#undelivered = false;
+    this.#present();
+    return this.#report(true, this.#goesOn || this.#stale);
+  }
+
+  #present(): void {
     this.#passes.present();
-    return { drew: true, again: this.#goesOn || this.#stale };
+    this.#shownSplats = this.#drawnSplats;
+  }
+
+  #report(drew: boolean, again: boolean): FrameReport {
+    return { drew, again, splats: this.#shownSplats };
   }
 
   get #stale(): boolean {
@@ -239,6 +252,7 @@ export class SplatRenderer {
     const groups = this.#table.upload();
     if (this.#projectionStale || groupsChanged) this.#project(view, groups);
     this.#passes.draw(view.width, view.height);
+    this.#drawnSplats = this.#passes.count;
     [this.#projectionStale, this.#pictureStale, this.#holding] = [false, false, false];
   }
 

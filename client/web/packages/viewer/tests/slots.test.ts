@@ -94,6 +94,22 @@ describe('slots', () => {
     expect(slots.blocks).toBeLessThanOrEqual(7);
   });
 
+  test('after a peak, blocks become empty as parts come and go', () => {
+    const next = random(4);
+    const slots = new Slots(64);
+    const parts: Span[][] = [];
+    for (let i = 0; i < 400; i++) parts.push(slots.take(4000)!);
+    const most = slots.blocks;
+    for (let round = 0; round < 2000; round++) {
+      const leaving = parts.length > 120 ? 2 : 1;
+      for (let i = 0; i < leaving; i++) slots.give(parts.splice(Math.floor(next() * parts.length), 1)[0]!);
+      parts.push(slots.take(1000 + Math.floor(next() * 6000))!);
+    }
+    const used = Array.from({ length: slots.blocks }, (_, block) => slots.rows(block)).filter((rows) => rows > 0);
+    expect(most).toBeGreaterThan(11);
+    expect(used.length).toBeLessThanOrEqual(5);
+  });
+
   test('a take that fails leaves nothing taken', () => {
     const slots = new Slots(1);
     slots.take(GRAIN);

@@ -146,8 +146,8 @@ export class Session {
     if (!rig || !this.#renderer) return false;
     rig.step(nowMs);
     if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
-    const { drew, again } = this.#renderer.frame(nowMs, force);
-    if (drew) this.#drawn();
+    const { drew, again, splats } = this.#renderer.frame(nowMs, force);
+    if (drew && splats > 0) this.#drawn();
     if (this.#milestones.waiting && !this.#renderer.busy) this.#settled();
     return rig.moving || again;
   }

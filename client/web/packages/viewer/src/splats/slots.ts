@@ -6,6 +6,8 @@ import { BLOCK_SLOTS, GRAIN, ROW_SLOTS, type Span } from './layout.ts';
 
 const SCATTERED = 0.2; // share of slots that is free: new parts are cut to fit rather than a block added
 
+const FAIR_GRAINS = 16; // of a piece: fewer pieces are quicker to upload
+
 /** Hands out slots and takes them back; grows by blocks up to `mostBlocks`. */
 export class Slots {
   readonly #blocks: FreeList[] = [];
@@ -79,16 +81,17 @@ export class Slots {
     return free >= grains && free > SCATTERED * all;
   }
 
-  /** The longest run that is free, up to `grains`. */
+  /**
+   * A run of up to `grains`: the longest of the first block that has one of a fair length, so that later
+   * blocks become empty, else the longest of all.
+   */
   #takeSome(grains: number): Span | null {
     const size = BLOCK_SLOTS / GRAIN;
-    let best = -1;
-    for (let block = 0; block < this.#blocks.length; block++) {
-      const longest = this.#blocks[block]!.longest;
-      if (longest > 0 && (best < 0 || longest > this.#blocks[best]!.longest)) best = block;
-    }
-    const some = best < 0 ? null : this.#blocks[best]!.takeSome(grains);
-    return some && { start: best * size + some.start, count: some.count };
+    const lengths = this.#blocks.map((block) => block.longest);
+    const fair = lengths.findIndex((length) => length >= Math.min(grains, FAIR_GRAINS));
+    const block = fair >= 0 ? fair : lengths.indexOf(Math.max(...lengths));
+    const some = this.#blocks[block]?.takeSome(grains);
+    return some ? { start: block * size + some.start, count: some.count } : null;
   }
 
   #giveGrains(start: number, count: number): void {
