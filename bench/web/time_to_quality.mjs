@@ -3,7 +3,7 @@
 //
 //   npm ci --ignore-scripts && npx vite build
 //   npx splat-transform --spz-version 3 scene.ply scene.spz      # Spark reads no version 4
-//   node time_to_quality.mjs --out OUT --exgs scene.exgs [--spz scene.spz] [--sog FOLDER] [--limit SECONDS] [--only NAME]
+//   node time_to_quality.mjs --out OUT --exgs scene.exgs [--spz scene.spz] [--sog FOLDER] [--limit SECONDS] [--only NAME] [--size 320x180]
 //   python report.py OUT
 //
 // Takes a screenshot again and again and notes when, and how many bytes had come. `report.py` compares each
@@ -19,15 +19,17 @@ import { openLink } from './link.mjs';
 import { serveSite } from './site.mjs';
 
 const LINK = { mbit: 2, delayMs: 100 };
-const SIZE = { width: 320, height: 180 }; // drawn by software: the link shall be what is slow
 const REPOSITORY = path.resolve(import.meta.dirname, '../..');
 const CALM_MS = { exgs: 4000, spark: 30_000, playcanvas: 15_000 }; // of no change, once all is loaded: drawing by software is slow
 const LOADED = { exgs: 'exgs:complete', spark: 'loaded', playcanvas: 'loaded' };
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 const { values } = parseArgs({
-  options: { out: { type: 'string' }, exgs: { type: 'string' }, spz: { type: 'string' }, sog: { type: 'string' }, limit: { type: 'string', default: '240' }, only: { type: 'string' } },
+  options: { out: { type: 'string' }, exgs: { type: 'string' }, spz: { type: 'string' }, sog: { type: 'string' }, limit: { type: 'string', default: '240' }, only: { type: 'string' }, size: { type: 'string', default: '320x180' } },
 });
+// Drawn by software: the link shall be what is slow
+const [width, height] = values.size.split('x').map(Number);
+const SIZE = { width, height };
 const limitMs = 1000 * Number(values.limit);
 fs.mkdirSync(values.out, { recursive: true });
 
