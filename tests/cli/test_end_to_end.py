@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from exgs.cli.main import main
-from exgs.painter.choice import LEFT_ALONE
+from exgs.painter.choice import left_alone
 from exgs.scene.camera import look_at, pinhole
 from exgs.scene.cameras import write_cameras
 from exgs.scene.formats.ply import read_ply, write_ply
@@ -68,7 +68,7 @@ def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, object]:
     assert main([*argv, "--json"]) == 0
     captured = capsys.readouterr()
     notes = [line for line in captured.err.splitlines() if not _PROGRESS.fullmatch(line)]
-    assert notes in ([], [LEFT_ALONE])
+    assert notes in ([], [left_alone("fill", has_proxies=True)])
     value = json.loads(captured.out)
     assert isinstance(value, dict)
     return value

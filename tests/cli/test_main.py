@@ -17,7 +17,7 @@ from exgs.cli.main import main
 from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import SceneError
-from exgs.painter.choice import LEFT_ALONE
+from exgs.painter.choice import left_alone
 from exgs.sample import sample_scene
 from exgs.scene.formats.ply import write_ply
 from exgs.server.config import Quota, ServerConfig
@@ -322,12 +322,18 @@ def test_a_painter_that_leaves_a_picture_alone_says_so(
     box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["-o", str(tmp_path / "out.png"), "--size", "64x48", "-w"]
-    assert main(["render", str(box), *out, "--painter", "fill", "--max-bytes", "20kB"]) == 0
-    assert capsys.readouterr().err.startswith(LEFT_ALONE)
     pruned = tmp_path / "pruned.exgs"
     write_box(pruned, 1000, proxies=False)
-    assert main(["render", str(pruned), *out, "--painter", "fill", "--side-by-side"]) == 0
-    assert LEFT_ALONE not in capsys.readouterr().err
+    for path, painter, note in (
+        (box, "fill", left_alone("fill", has_proxies=True)),
+        (box, "sharpen", None),
+        (pruned, "fill", None),
+        (pruned, "sharpen", left_alone("sharpen", has_proxies=False)),
+    ):
+        options = ["--painter", painter, "--max-bytes", "20kB", "--side-by-side"]
+        assert main(["render", str(path), *out, *options]) == 0
+        said = capsys.readouterr().err
+        assert said.startswith(note) if note else "change" not in said
 
 
 def test_serve_takes_its_limits_from_the_command_line(

@@ -184,7 +184,8 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         "--painter",
         choices=PAINTERS,
         default="none",
-        help="fills the gaps of an incomplete scene (default: none)",
+        help="for an incomplete scene: fill and gauss fill the gaps of files without proxies,"
+        " sharpen is for files with proxies (default: none)",
     )
     parser.add_argument(
         "--painter-model",

@@ -14,9 +14,9 @@ from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.codec.decoding.decode import read_facts
-from exgs.painter.choice import LEFT_ALONE, painter_named, require_gauss
+from exgs.painter.choice import painter_named, require_gauss
 from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
-from exgs.painter.interface import PainterError
+from exgs.painter.interface import Painter, PainterError
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     measure = verbs.add_parser(
         "eval",
-        help="measure the painters none, fill and gauss at several budgets",
-        description="Measure the painters none, fill and gauss on the first bytes of a file: PSNR,"
+        help="measure painters at several budgets",
+        description="Measure the painters that change pictures of a file on its first bytes: PSNR,"
         " SSIM, FLIP and ST-LPIPS against the whole scene, PSNR inside the mask, and flicker. In"
         " files with proxies the best unsharp mask is measured as well.",
     )
@@ -143,12 +143,12 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     require_extension(str(arguments.reference), *READABLE)
     if arguments.out is not None:
         check_output(arguments.out, arguments)
-    painters = {
-        "none": None,
-        "fill": painter_named("fill"),
-        "gauss": painter_named("gauss", arguments.painter_model),
-    }
-    has_proxies = read_facts(arguments.file).has_proxies
+    painters: dict[str, Painter | None] = {"none": None}
+    if read_facts(arguments.file).has_proxies:
+        painters["sharpen"] = painter_named("sharpen")
+    else:
+        painters["fill"] = painter_named("fill")
+        painters["gauss"] = painter_named("gauss", arguments.painter_model)
     budgets = _fitting(arguments, output)
     reference = read_scene(arguments.reference).gaussians
     width, height = arguments.size
@@ -165,8 +165,6 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         if steps
         else ()
     )
-    if has_proxies:
-        output.note(LEFT_ALONE)
     rasterizer = default_rasterizer()
     with output.progress() as progress:
 

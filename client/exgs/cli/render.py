@@ -21,7 +21,7 @@ from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.scene_inputs import check_frame, load_scene, require_any_scene
 from exgs.cli.view import one_view, view
-from exgs.painter.choice import LEFT_ALONE, painter_named
+from exgs.painter.choice import left_alone, painter_named
 from exgs.present.picture import draw_picture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.files import atomic_write
@@ -67,7 +67,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     output.subject = arguments.scene
     check_painter(arguments)
     if arguments.side_by_side and arguments.painter == "none":
-        arguments.usage_error("--side-by-side needs something to compare: --painter fill or gauss")
+        arguments.usage_error(
+            "--side-by-side needs something to compare: --painter fill, gauss or sharpen"
+        )
     if arguments.max_bytes is not None and extension(arguments.scene) != ".exgs":
         arguments.usage_error("--max-bytes is for .exgs files; other formats have no order")
     require_any_scene(arguments.scene)
@@ -80,8 +82,10 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
             arguments.scene, progress, max_bytes=arguments.max_bytes, frame=arguments.frame
         )
     drawn, facts = loaded.drawn, loaded.facts
-    if painter is not None and facts is not None and facts.has_proxies:
-        output.note(LEFT_ALONE)
+    if facts is not None:
+        unchanged = left_alone(arguments.painter, has_proxies=facts.has_proxies)
+        if unchanged is not None:
+            output.note(unchanged)
     camera = one_view(arguments.camera, loaded.scene, facts, arguments.size)
     rasterizer = default_rasterizer(antialiased=loaded.scene.antialiased)
     if facts is None:

@@ -17,7 +17,7 @@ from exgs.cli.progress import STREAMING
 from exgs.cli.urls import trusted
 from exgs.cli.view import fixed_view, path_view
 from exgs.client.link import Link, LinkError, parse_link
-from exgs.painter.choice import LEFT_ALONE, painter_named
+from exgs.painter.choice import left_alone, painter_named
 from exgs.present.quality import layer_steps
 from exgs.present.stream import RESULTS, StreamOptions, StreamReport, stream
 from exgs.scene.formats import READABLE, read_scene
@@ -140,8 +140,9 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     )
     with output.progress(STREAMING) as progress:
         report = stream(arguments.url, arguments.out, options, progress=progress, note=output.note)
-    if painter is not None and report.facts.has_proxies:
-        output.note(LEFT_ALONE)
+    unchanged = left_alone(arguments.painter, has_proxies=report.facts.has_proxies)
+    if unchanged is not None:
+        output.note(unchanged)
     if arguments.json:
         output.json({"url": arguments.url, **as_json(report), **output.costs()})
         return

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from exgs.painter.interface import Painter, PainterError
 
-LEFT_ALONE = "the file has proxies for missing leaves: the painter does not change its pictures"
-PAINTERS = ("none", "fill", "gauss")
+PAINTERS = ("none", "fill", "gauss", "sharpen")
+FOR_PROXIES = ("sharpen",)  # these paint files with proxies, the others files without
 _GAUSS_NEEDS = ("torch", "diffusers", "safetensors")
 
 
@@ -25,6 +25,10 @@ def painter_named(
     match name:
         case "none":
             return None
+        case "sharpen":
+            from exgs.painter.sharpen import SharpenPainter
+
+            return SharpenPainter()
         case "fill":
             from exgs.painter.fill import FillPainter
 
@@ -35,6 +39,18 @@ def painter_named(
 
             return GaussPainter(model, budget_s)
     raise PainterError(f"no painter is called {name!r}; choose from {', '.join(PAINTERS)}")
+
+
+def left_alone(name: str, *, has_proxies: bool) -> str | None:
+    """A note if the painter called `name` does not change pictures of such a file."""
+    if name == "none" or (name in FOR_PROXIES) == has_proxies:
+        return None
+    if has_proxies:
+        return (
+            "the file has proxies for missing leaves: this painter does not change its pictures;"
+            " --painter sharpen does"
+        )
+    return "the file has no proxies: --painter sharpen does not change its pictures"
 
 
 def require_gauss() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from exgs.codec.decoding.build import DrawnScene
 from exgs.codec.format.facts import SceneFacts
 from exgs.painter.gaps import FEW, Gaps, find_gaps, widened_leaves
+from exgs.painter.sizes import measure_proxy_sizes
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Rasterizer, Render
@@ -34,6 +35,7 @@ class Confidence:
     nothing: FloatArray  # [H, W] the background
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose SH has not arrived completely
     gaps: Gaps | None  # None if the file has proxies or few leaves are missing
+    proxy_sizes: FloatArray | None = None  # [H, W] in pixels; None unless proxies are drawn
 
 
 def measure_confidence(
@@ -57,7 +59,8 @@ def measure_confidence(
     gaps = None
     if _has_gaps(missing, facts):
         gaps = find_gaps(rasterizer, drawn, missing, nothing, camera, spread=spread)
-    return Confidence(leaves, proxies, nothing, sh_pending, gaps)
+    sizes = measure_proxy_sizes(rasterizer, drawn, camera) if drawn.is_proxy.any() else None
+    return Confidence(leaves, proxies, nothing, sh_pending, gaps, sizes)
 
 
 def look_at_scene(

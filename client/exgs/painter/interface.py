@@ -1,7 +1,7 @@
 """The interface of painters.
 
 A painter receives a render over black and the confidence map of that render. It returns the picture
-with its gaps filled.
+with its gaps filled, or sharpened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class PainterError(ExgsError):
 
 
 class Painter(Protocol):
-    """Fills the gaps of pictures."""
+    """Fills the gaps of pictures, or sharpens them."""
 
     @property
     def slow(self) -> bool:
@@ -32,7 +32,7 @@ class Painter(Protocol):
         ...
 
     def paint(self, render: Render, confidence: Confidence) -> FloatArray:
-        """Return the picture [H, W, 3] with its gaps filled.
+        """Return the painted picture [H, W, 3].
 
         `render` is over black. Pixels that leaves cover fully are returned bit for bit.
         """
