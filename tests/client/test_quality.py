@@ -9,7 +9,10 @@ import pytest
 from exgs.present.quality import QualityRow, plot
 from exgs.scene.pictures import read_png
 
-ROWS = [QualityRow(0.1 * n, 1000 * n, n - 1, 20.0 + n, 0.9, f"frame_{n:04d}.png") for n in (1, 2)]
+ROWS = [
+    QualityRow(0.1 * n, 1000 * n, n - 1, 20.0 + n, 0.9, f"frame_{n:04d}.png", 900 * n)
+    for n in (1, 2)
+]
 
 
 @pytest.mark.parametrize(
