@@ -37,7 +37,7 @@ _COLORS = (  # of each of PEERS, the same in every panel
     *("C6", "black"),
 )
 _SLOW_PEERS = (
-    *("exgs high", "exgs high, views known", "SPZ of --decimate", "SPZ of --decimate-adaptive"),
+    *("exgs high", "exgs high, views known", "SPZ decimated", "SPZ decimated adaptively"),
     "SOG",
 )
 _PANELS = 4  # of the plot, side by side
@@ -126,7 +126,8 @@ def tables(rows: Sequence[Row]) -> str:
         " 'without proxies': plain pruned layers, as in ExGS. 'views known' (playbot): `--cameras`"
         " with 210 orbit views like the held-out ones, with another seed. For fox, all variants get"
         " the cameras of its training. For other scenes, the encoder generates its views.",
-        f"- SPZ, compressed PLY, SOG and decimation: @playcanvas/splat-transform {VERSION}."
+        f"- SPZ, compressed PLY, SOG and decimation (`--decimate` and `--decimate-adaptive`):"
+        f" @playcanvas/splat-transform {VERSION} where rd.csv notes it, before that 2.7.1."
         " Streamed SOG: the files that PlayCanvas publishes. 'level' counts the bytes of one level,"
         " 'cumulative' also those of all coarser levels.",
         "- .splat prefix: sorted by volume times opacity, largest first; no SH.",

@@ -25,7 +25,7 @@ _SIZE = (400, 225)
 _BUDGETS = (20_000, 60_000, 200_000, 800_000)
 _ROWS = {
     "exgs": "exgs",
-    "SPZ of --decimate-adaptive": "SPZ of a decimated scene",
+    "SPZ decimated adaptively": "SPZ of a decimated scene",
     "exgs without proxies": "exgs without proxies",
     ".splat prefix": ".splat",
 }

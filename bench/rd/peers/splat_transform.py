@@ -110,7 +110,7 @@ def convert(
 
 def _points(path: Path | None, note: str) -> Iterator[Point]:
     if path is not None:
-        yield Point(path.stat().st_size, note, lambda: read_scene(path).gaussians)
+        yield Point(path.stat().st_size, f"{note}, {VERSION}", lambda: read_scene(path).gaussians)
 
 
 def _tool(cache: Path) -> list[str]:
