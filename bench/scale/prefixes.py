@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.common.scenes import HELD_OUT_SEED
 from exgs.codec.decoding.decode import decode
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats import read_scene
