@@ -30,7 +30,7 @@ _CSV = Path(__file__).parents[1] / "results" / "curves.csv"
 _PLOT = _CSV.with_suffix(".png")
 _POINTS = 30
 _FIRST = 4000  # the first prefix is this part of the PLY, or 20 kB if that is more
-_PANELS = 3  # side by side
+_PANELS = 2  # side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,16 @@ def _plot(rows: list[Row]) -> None:
     columns = min(len(scenes), _PANELS)
     lines = math.ceil(len(scenes) / columns)
     figure = matplotlib.figure.Figure(figsize=(6 * columns, 4.5 * lines), layout="constrained")
-    for axes, scene in zip(
-        figure.subplots(lines, columns, squeeze=False).flat, scenes, strict=False
-    ):
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels[len(scenes) :]:
+        axes.set_visible(False)
+    for axes, scene in zip(panels, scenes, strict=False):
         for label in dict.fromkeys(row.label for row in rows if row.scene == scene):
             own = [row for row in rows if (row.scene, row.label) == (scene, label)]
             axes.plot([r.bytes / 1e6 for r in own], [r.psnr_db for r in own], ".-", label=label)
         axes.set(title=scene, xscale="log", xlabel="MB", ylabel="PSNR against the full scene (dB)")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(_PLOT, dpi=80)
