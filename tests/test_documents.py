@@ -12,7 +12,7 @@ import pytest
 from exgs.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/big-scenes.md", "docs/serving.md")
 
 
 def lines(document: str) -> list[str]:
@@ -80,5 +80,6 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     places = "bench|client|codec|deploy|docs|server|spec|tests"
     named = [name.replace("NAME", "*") for name in re.findall(rf"`((?:{places})/[^`\s]*)`", text)]
-    named += [link for link in re.findall(r"\]\(([^)#\s]+)\)", text) if "://" not in link]
     assert not [name for name in named if not any(ROOT.glob(name.rstrip("/")))]
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (ROOT / document).parent.joinpath(link).exists()]
