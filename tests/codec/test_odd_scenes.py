@@ -225,5 +225,5 @@ def test_two_scenes_can_be_encoded_at_once(tmp_path: Path) -> None:
 
 
 def test_a_set_of_no_cameras_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match="no cameras"):
+    with pytest.raises(SceneError, match="the set of cameras is empty"):
         encode(ball(60), tmp_path / "a.exgs", EncodeOptions(cameras=CameraSet(())))

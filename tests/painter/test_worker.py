@@ -149,5 +149,6 @@ def test_the_raw_picture_is_shown_first_and_then_replaced(tmp_path: Path) -> Non
     assert not (raw[0][..., 0] == 255).all()  # written while the painter was still at work
     painter.let.set()
     screen.finish()
-    painted = read_png(screen.frames[-1].path)
+    painted = read_png(screen.painted[-1].path)
     assert (painted == [255, 0, 0]).all()
+    assert (read_png(screen.frames[-1].path) == raw[-1]).all()  # kept beside it
