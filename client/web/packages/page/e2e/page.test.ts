@@ -40,7 +40,7 @@ describe.skipIf(!findChromium())('the page', () => {
 
   test('lists the scenes with their posters, and leads to them', async () => {
     const { page } = browser;
-    await page.goto(server.url);
+    await page.goto(server.url, { waitUntil: 'networkidle' }); // the workers' code has come ahead too
     await page.getByRole('link', { name: /sample/ }).waitFor();
     await page.waitForFunction(() => {
       const image = document.querySelector<HTMLImageElement>('img.picture');
@@ -59,7 +59,7 @@ describe.skipIf(!findChromium())('the page', () => {
   test.each(['light', 'dark'] as const)('has no serious barriers (%s)', async (colorScheme) => {
     const { page } = browser;
     await page.emulateMedia({ colorScheme });
-    await page.goto(server.url);
+    await page.goto(server.url, { waitUntil: 'networkidle' }); // the workers' code has come ahead too
     await page.getByRole('link', { name: /box/ }).waitFor();
     expect(await faults()).toEqual([]);
     await box();
@@ -71,7 +71,7 @@ describe.skipIf(!findChromium())('the page', () => {
 
   test('is used by keyboard alone', async () => {
     const { page } = browser;
-    await page.goto(server.url);
+    await page.goto(server.url, { waitUntil: 'networkidle' }); // the workers' code has come ahead too
     await page.getByRole('link', { name: /box/ }).waitFor();
     for (let i = 0; i < 5; i++) {
       const isThere = await page.evaluate(() => /box/.test(document.activeElement?.getAttribute('href') ?? ''));
@@ -149,7 +149,7 @@ describe.skipIf(!findChromium())('the page', () => {
 
   test('opens files, and tells how to encode those of other formats', async () => {
     const { page } = browser;
-    await page.goto(server.url);
+    await page.goto(server.url, { waitUntil: 'networkidle' }); // the workers' code has come ahead too
     const choose = async (file: string | { name: string; mimeType: string; buffer: Buffer }): Promise<void> => {
       const [chooser] = await Promise.all([
         page.waitForEvent('filechooser'),
