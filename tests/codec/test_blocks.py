@@ -51,6 +51,15 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EncodeRepor
     return out, encode(out)
 
 
+def test_a_scene_without_sh_is_encoded_by_blocks(tmp_path: Path) -> None:
+    scene = source(ball(COUNT, sh_degree=0))
+    options = BlockOptions(block_count=900, work=tmp_path / "work")
+    encode_by_blocks(scene, tmp_path / "bare.exgs", OPTIONS, options)
+    verify(tmp_path / "bare.exgs")
+    decoded = decode(tmp_path / "bare.exgs").gaussians
+    assert (len(decoded), decoded.sh_degree) == (COUNT, 0)
+
+
 def test_a_file_of_blocks_is_sound_and_holds_every_gaussian(
     encoded: tuple[Path, EncodeReport],
 ) -> None:

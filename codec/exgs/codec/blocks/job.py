@@ -50,7 +50,7 @@ class Spill:
         rows = np.fromfile(block_path(self.folder, number), "<f4").reshape(-1, 14 + 3 * k)
         parts = np.split(rows.astype(np.float32), (3, 7, 10, 11, 14), axis=1)
         means, quats, scales, opacities, sh0, rest = parts
-        return Gaussians(means, quats, scales, opacities[:, 0], sh0, rest.reshape(-1, k, 3))
+        return Gaussians(means, quats, scales, opacities[:, 0], sh0, rest.reshape(len(rows), k, 3))
 
 
 @dataclass(frozen=True, slots=True)
