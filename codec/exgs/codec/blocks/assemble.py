@@ -5,7 +5,6 @@ Only rows of the index are in memory; payloads are copied from the files of the 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ import numpy as np
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, Step, StoredChunk
 from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
+from exgs.codec.encoding.encode import write_pieces
 from exgs.codec.encoding.gains import basis_chunk
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.precedence import Job as OrderedJob
 from exgs.codec.encoding.precedence import best_order
 from exgs.codec.encoding.tiles import TileBoxes
-from exgs.codec.format.facts import SceneFacts
+from exgs.codec.format.container import file_pieces
 from exgs.codec.format.frame import content_hash
-from exgs.codec.format.header import pack_header
-from exgs.codec.format.packing import PackedIndex, pack_index
+from exgs.codec.format.packing import PackedIndex
 from exgs.codec.format.rows import EMPTY_BOX, Box
-from exgs.scene.files import atomic_write
 
 _OPEN_FILES = 64
 
@@ -101,28 +99,15 @@ def _around(one: Box, other: Box) -> Box:
     return Box(tuple(low), tuple(high))
 
 
-def index_of(facts: SceneFacts, order: Order, boxes: SceneBoxes) -> PackedIndex:
-    """The index of the file."""
-    return pack_index(facts, order.chunks, boxes.box)
-
-
 def write_file(
     out: Path, job: Job, index: PackedIndex, order: Order, poster: bytes
 ) -> tuple[int, bytes]:
     """Write the file, and return its length and its scene hash. Raises OSError."""
-    head = pack_header(index.header(len(poster)))
-    with atomic_write(out) as file, Payloads(job, order) as payloads:
-        file.write(head + index.root + poster)
-        start = 0
-        areas = zip([[], *index.pages], [index.root_count, *index.counts], strict=True)
-        for pages, count in areas:
-            for page in pages:
-                file.write(page)
-            for chunk in order.chunks[start : start + count]:
-                file.write(payloads.read(chunk))
-            start += count
-        size = file.tell()
-    return size, hashlib.sha256(head + index.root).digest()[:16]
+    with Payloads(job, order) as payloads:
+        read = payloads.read
+        return write_pieces(
+            out, file_pieces(index, poster, lambda number: read(order.chunks[number]))
+        )
 
 
 class Payloads:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.codec.blocks.assemble import SceneBoxes, index_of, order_chunks, write_file
+from exgs.codec.blocks.assemble import SceneBoxes, order_chunks, write_file
 from exgs.codec.blocks.coarse import encode_coarse
 from exgs.codec.blocks.effort import block_effort, overview_count
 from exgs.codec.blocks.job import Job, Spill, remove_tree
@@ -31,14 +31,22 @@ from exgs.codec.blocks.scoring import Found
 from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import overviews
 from exgs.codec.blocks.workers import RESULTS, Runner, runner
-from exgs.codec.constants import MAX_BASES, MAX_SCENE_COUNT
-from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, Progress, Stages, check_texts
+from exgs.codec.constants import MAX_BASES
+from exgs.codec.encoding.encode import (
+    EncodeOptions,
+    EncodeReport,
+    Progress,
+    Stages,
+    check_request,
+    scene_facts,
+)
 from exgs.codec.encoding.klt import ShTransform, transform_of_moments
 from exgs.codec.encoding.layer_plan import region_level
 from exgs.codec.encoding.poster import draw_poster
 from exgs.codec.errors import SceneError
-from exgs.codec.format.facts import Layer, SceneFacts
+from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import content_hash
+from exgs.codec.format.packing import pack_index
 from exgs.codec.measuring.home_view import Home, find_home, find_up
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.files import atomic_write
@@ -131,7 +139,7 @@ def _finish(
     del summary, packed
 
     points = block_effort(job.options.quality).quality_points
-    index = index_of(facts, order, boxes)
+    index = pack_index(facts, order.chunks, boxes.box)
     prefixes = choose_prefixes(facts, index, order, points, len(poster))
     keep_prefixes(job, prefixes, order)
     _run(run, "measure", job, stages, "measuring", again=True)
@@ -139,7 +147,8 @@ def _finish(
     facts = replace(facts, quality=tuple(quality_of(prefixes, measured)))
 
     stages.enter("writing")
-    file_bytes, scene_hash = write_file(out, job, index_of(facts, order, boxes), order, poster)
+    index = pack_index(facts, order.chunks, boxes.box)
+    file_bytes, scene_hash = write_file(out, job, index, order, poster)
     return EncodeReport(
         gaussians=job.spill.count,
         dropped=job.spill.dropped,
@@ -153,13 +162,7 @@ def _finish(
 
 
 def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(out.parent))
-    check_texts(options, source.facts.crs)
-    if source.count > MAX_SCENE_COUNT:
-        raise SceneError(
-            f"the scene has {source.count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}"
-        )
+    check_request(source.count, source.facts.crs, out, options)
     if options.cameras is not None:
         raise SceneError("cameras can't be given for a scene that is encoded by blocks")
     if options.score not in (None, "combined", "energy"):
@@ -268,33 +271,13 @@ def _run(
 
 
 def _home(job: Job, summary: Gaussians) -> Home:
-    options, origin = job.options, job.spill.facts.origin
+    options, known = job.options, job.spill.facts
     if options.home is None:
-        return find_home(summary, up=options.up, antialiased=job.spill.facts.antialiased)
-    x, y, z = (a - b for a, b in zip(options.home.eye, origin, strict=True))
-    return Home(replace(options.home, eye=(x, y, z)), job.up)
+        return find_home(summary, up=options.up, antialiased=known.antialiased)
+    return Home(options.home.relative_to(known.origin), job.up)
 
 
 def _facts(job: Job, coarse: Packed, blocks: list[Packed], home: Home) -> SceneFacts:
-    options, known = job.options, job.spill.facts
     leaves = coarse.leaves + np.sum([block.leaves for block in blocks], axis=0).tolist()
     proxies = coarse.proxies + np.sum([block.proxies for block in blocks], axis=0).tolist()
-    layers = tuple(
-        Layer(layer.tile_level, leaf_count, proxy_count, layer.amplification)
-        for layer, leaf_count, proxy_count in zip(job.plan, leaves, proxies, strict=True)
-    )
-    return SceneFacts(
-        name=options.name,
-        credit=options.credit,
-        license=options.license,
-        encoder=f"exgs {version('exgs')}",
-        leaf_count=job.spill.count,
-        sh_degree=known.gaussians.sh_degree,
-        up=home.up,
-        layers=layers,
-        quality=(),
-        home=home.view,
-        antialiased=known.antialiased,
-        origin=known.origin,
-        crs=known.crs,
-    )
+    return scene_facts(job.spill.facts, job.plan, leaves, proxies, home, job.options)

@@ -19,9 +19,12 @@ from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.format.facts import QualityPoint, SceneFacts
 from exgs.codec.format.packing import PackedIndex
 from exgs.codec.format.rows import ChunkRef
-from exgs.scene.metrics import ssim
-
-_GROWTH = 1.6  # minimum ratio of the bytes of consecutive points
+from exgs.codec.measuring.quality_table import (
+    clipped_pictures,
+    errors_of,
+    measured_chunks,
+    quality_point,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +50,7 @@ def choose_prefixes(
 ) -> Prefixes:
     """About `points` prefixes, with the first chunk and the last."""
     ends = _ends(index, order, poster_bytes)
-    growth = max(_GROWTH, (ends[-1] / ends[0]) ** (1 / max(points - 1, 1)))
-    chosen = [0]
-    for number, end in enumerate(ends):
-        if end >= ends[chosen[-1]] * growth:
-            chosen.append(number)
-    if chosen[-1] != len(ends) - 1:
-        chosen.append(len(ends) - 1)
+    chosen = sorted(measured_chunks(ends, points))
     return Prefixes(
         facts,
         tuple(number + 1 for number in chosen),
@@ -65,14 +62,12 @@ def choose_prefixes(
 def _ends(index: PackedIndex, order: Order, poster_bytes: int) -> list[int]:
     """The end of each chunk, from the end of the root index."""
     ends = []
-    at, start = poster_bytes, 0
-    areas = zip([[], *index.pages], [index.root_count, *index.counts], strict=True)
-    for pages, count in areas:
+    at = poster_bytes
+    for pages, numbers in index.areas():
         at += sum(map(len, pages))
-        for chunk in order.chunks[start : start + count]:
-            at += chunk.packed_bytes
+        for number in numbers:
+            at += order.chunks[number].packed_bytes
             ends.append(at)
-        start += count
     return ends
 
 
@@ -95,7 +90,7 @@ def measure_block(job: Job, number: int) -> None:
     scene = job.spill.block(number)
     rasterizer = block_rasterizer(job, number)
     cameras = scored.viewpoints.held_out
-    references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
+    references = clipped_pictures(scene, cameras, rasterizer)
     builder = SceneBuilder(prefixes.facts)
     refs = [_ref(place, chunk) for place, chunk in rows]
     builder.learn(refs)
@@ -108,10 +103,9 @@ def measure_block(job: Job, number: int) -> None:
                 done += 1
             drawn = builder.drawn().gaussians
             drawn = drawn.select(job.spill.tree.locate(drawn.means) == number)
-            pictures = [np.clip(rasterizer.render(drawn, c).rgb, 0, 1) for c in cameras]
-            pairs = list(zip(pictures, references, strict=True))
-            errors.append(float(np.mean([np.mean((p - r) ** 2) for p, r in pairs])))
-            likeness.append(float(np.mean([ssim(p, r) for p, r in pairs])))
+            error, structure = errors_of(clipped_pictures(drawn, cameras, rasterizer), references)
+            errors.append(float(error))
+            likeness.append(float(structure))
     job.save("measured", number, BlockErrors(tuple(errors), tuple(likeness)))
 
 
@@ -120,7 +114,7 @@ def quality_of(prefixes: Prefixes, blocks: Sequence[BlockErrors]) -> list[Qualit
     errors = np.mean([block.error for block in blocks], axis=0)
     likeness = np.mean([block.ssim for block in blocks], axis=0)
     return [
-        QualityPoint(end, float(-10 * np.log10(max(error, 1e-12))), float(structure))
+        quality_point(end, error, structure)
         for end, error, structure in zip(prefixes.body_bytes, errors, likeness, strict=True)
     ]
 

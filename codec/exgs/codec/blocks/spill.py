@@ -21,7 +21,7 @@ from exgs.codec.errors import SceneError
 from exgs.codec.measuring.home_view import VISIBLE_OPACITY
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.repair import require_sound
-from exgs.scene.sources.source import GaussianSource, sample
+from exgs.scene.sources.source import GaussianSource, empty_scene, sample
 from exgs.scene.transform import rebased
 
 _SAMPLE = 1 << 19  # positions for the cuts
@@ -77,15 +77,13 @@ def spill_scene(
             f"{source.name}: {np.count_nonzero(counts == 0)} of {len(counts)} blocks are empty:"
             " choose larger blocks"
         )
-    degree = source.facts.gaussians.sh_degree
-    bare = replace(facts, gaussians=Gaussians.empty(degree))
     spill = Spill(
         folder,
         tree,
         tuple(counts.tolist()),
         np.empty((tree.count, 3)),
         np.empty((tree.count, 3)),
-        bare,
+        empty_scene(facts),
         source.count - int(counts.sum()),
     )
     for number in range(tree.count):

@@ -24,7 +24,13 @@ import numpy.typing as npt
 
 from exgs.codec.constants import MAX_SCENE_COUNT
 from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality, effort_for
-from exgs.codec.encoding.layer_plan import assign_layers, check_plan, plan_layers, region_level
+from exgs.codec.encoding.layer_plan import (
+    LayerPlan,
+    assign_layers,
+    check_plan,
+    plan_layers,
+    region_level,
+)
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.poster import draw_poster
 from exgs.codec.encoding.progressive import encode_chunks
@@ -159,7 +165,7 @@ def encode(
     """
     options = options or EncodeOptions()
     given = scene if isinstance(scene, Scene) else Scene(scene)
-    _check_request(given, out_path, options)
+    check_request(len(given.gaussians), given.crs, Path(out_path), options)
     stages = Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
     gaussians = _visible(given.gaussians, options)
@@ -176,7 +182,8 @@ def encode(
 
     stages.enter("measuring")
     home = _home(replace(given, gaussians=gaussians), options)
-    facts = _facts(replace(given, gaussians=gaussians), layered, proxy_counts, home, options)
+    leaf_counts = [layer.leaves for layer in layered.plan]
+    facts = scene_facts(given, layered.plan, leaf_counts, proxy_counts, home, options)
     poster = b""
     if facts.home is not None:
         poster = draw_poster(gaussians, facts.home, facts.up, rasterizer)
@@ -193,7 +200,8 @@ def encode(
     facts = replace(facts, quality=tuple(quality))
 
     stages.enter("writing")
-    file_bytes, scene_hash = _write(out_path, build_file(facts, chunks, boxes.box, poster))
+    pieces = build_file(facts, chunks, boxes.box, poster)
+    file_bytes, scene_hash = write_pieces(Path(out_path), pieces)
     return EncodeReport(
         gaussians=len(gaussians),
         dropped=len(given.gaussians) - len(gaussians),
@@ -206,17 +214,19 @@ def encode(
     )
 
 
-def _check_request(scene: Scene, out_path: str | os.PathLike[str], options: EncodeOptions) -> None:
-    """Raise for requests that would otherwise fail only when the file is written."""
-    if not Path(out_path).absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(Path(out_path).parent))
-    check_texts(options, scene.crs)
-    count = len(scene.gaussians)
+def check_request(count: int, crs: str, out_path: Path, options: EncodeOptions) -> None:
+    """Raise for requests that would otherwise fail only when the file is written.
+
+    `count` and `crs` are the number of Gaussians and the coordinate reference system of the scene.
+    """
+    if not out_path.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(out_path.parent))
+    _check_texts(options, crs)
     if count > MAX_SCENE_COUNT:
         raise SceneError(f"the scene has {count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}")
 
 
-def check_texts(options: EncodeOptions, crs: str) -> None:
+def _check_texts(options: EncodeOptions, crs: str) -> None:
     """Raise SceneError for a text that no file can hold."""
     for name, text in (
         ("name", options.name),
@@ -286,29 +296,34 @@ def _home(scene: Scene, options: EncodeOptions) -> Home:
     cameras = options.cameras.relative_to(scene.origin).cameras if options.cameras else ()
     if options.home is None:
         return find_home(scene.gaussians, cameras, up=options.up, antialiased=scene.antialiased)
-    x, y, z = (a - b for a, b in zip(options.home.eye, scene.origin, strict=True))
     up = options.up or find_up(scene.gaussians, cameras)
-    return Home(replace(options.home, eye=(x, y, z)), up)
+    return Home(options.home.relative_to(scene.origin), up)
 
 
-def _facts(
+def scene_facts(
     scene: Scene,
-    layered: LayeredScene,
+    plan: Sequence[LayerPlan],
+    leaf_counts: Sequence[int],
     proxy_counts: Sequence[int],
     home: Home,
     options: EncodeOptions,
 ) -> SceneFacts:
+    """The facts of a file, without its quality table and poster.
+
+    `scene` tells SH degree, mode, origin and CRS; it may have no Gaussians. `leaf_counts` and
+    `proxy_counts` are those of each layer of `plan`.
+    """
     return SceneFacts(
         name=options.name,
         credit=options.credit,
         license=options.license,
         encoder=f"exgs {version('exgs')}",
-        leaf_count=len(scene.gaussians),
+        leaf_count=sum(leaf_counts),
         sh_degree=scene.gaussians.sh_degree,
         up=home.up,
         layers=tuple(
-            Layer(layer.tile_level, layer.leaves, count, layer.amplification)
-            for layer, count in zip(layered.plan, proxy_counts, strict=True)
+            Layer(layer.tile_level, leaves, proxies, layer.amplification)
+            for layer, leaves, proxies in zip(plan, leaf_counts, proxy_counts, strict=True)
         ),
         quality=(),
         home=home.view,
@@ -318,11 +333,11 @@ def _facts(
     )
 
 
-def _write(out_path: str | os.PathLike[str], pieces: Iterator[bytes]) -> tuple[int, bytes]:
+def write_pieces(out_path: Path, pieces: Iterator[bytes]) -> tuple[int, bytes]:
     """Write a file; return its length in bytes and its scene hash [16]."""
     size = 0
     head = hashlib.sha256()
-    with atomic_write(Path(out_path)) as file:
+    with atomic_write(out_path) as file:
         for number, piece in enumerate(pieces):
             if number < 2:  # the header and the root index
                 head.update(piece)

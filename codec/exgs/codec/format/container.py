@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from exgs.codec.format.frame import Buffer, check_hash, content_hash, unpack_fra
 from exgs.codec.format.header import Header, pack_header, parse_header
 from exgs.codec.format.index import ChunkTable, RootIndex
 from exgs.codec.format.index_io import parse_page, parse_root
-from exgs.codec.format.packing import BoxOf, pack_index
+from exgs.codec.format.packing import BoxOf, PackedIndex, pack_index
 from exgs.codec.format.rows import ChunkRef, PageRef
 
 ReadRange = Callable[[int, int], bytes]  # (offset, length) -> up to `length` bytes
@@ -59,22 +58,28 @@ def build_file(
     box_of: BoxOf,
     poster: bytes = b"",
 ) -> Iterator[bytes]:
-    """Yield the bytes of a whole file with `chunks` in this order.
+    """The bytes of a whole file with `chunks` in this order.
 
     `box_of` returns the box of a tile by its level and number. `facts` contain the hash of the
     poster. Raises LimitError if the root index does not fit in the head of a file.
     """
     index = pack_index(facts, chunks, box_of)
+    return file_pieces(index, poster, lambda number: chunks[number].packed)
+
+
+def file_pieces(
+    index: PackedIndex, poster: bytes, payload: Callable[[int], bytes]
+) -> Iterator[bytes]:
+    """Yield the bytes of a whole file: header, root index, poster, and all pages and chunks.
+
+    `payload` returns the packed bytes of a chunk by its number in the order of the file.
+    """
     yield pack_header(index.header(len(poster)))
     yield index.root
     yield poster
-    left = iter(chunks)
-    for chunk in itertools.islice(left, index.root_count):
-        yield chunk.packed
-    for pages, count in zip(index.pages, index.counts, strict=True):
+    for pages, numbers in index.areas():
         yield from pages
-        for chunk in itertools.islice(left, count):
-            yield chunk.packed
+        yield from map(payload, numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Vector = tuple[float, float, float]
 
@@ -36,6 +36,11 @@ class HomeView:
     eye: Vector
     forward: Vector  # viewing direction, of any length except 0
     fov_y: float  # vertical field of view, radians
+
+    def relative_to(self, origin: Vector) -> HomeView:
+        """The same view of a scene whose positions are relative to `origin`."""
+        x, y, z = (a - b for a, b in zip(self.eye, origin, strict=True))
+        return replace(self, eye=(x, y, z))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,16 @@ class PackedIndex:
     counts: list[int]  # chunks of each group
     plans: list[list[PagePlan]]  # what each page lists
     body_bytes: int  # of all pages and chunks
+
+    def areas(self) -> Iterator[tuple[list[bytes], range]]:
+        """The body of the file behind the poster: pages, and numbers of the chunks behind them.
+
+        The first area has no pages: its chunks are those that the root index lists.
+        """
+        start = 0
+        for pages, count in zip([[], *self.pages], [self.root_count, *self.counts], strict=True):
+            yield pages, range(start, start + count)
+            start += count
 
     def header(self, poster_bytes: int = 0) -> Header:
         """The header of the file, with a poster of this length behind the root index."""

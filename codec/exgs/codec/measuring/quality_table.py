@@ -11,7 +11,7 @@ from exgs.codec.format.container import FilePusher
 from exgs.codec.format.facts import QualityPoint
 from exgs.codec.threads import ahead
 from exgs.scene.camera import Camera
-from exgs.scene.gaussians import Gaussians
+from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.metrics import ssim
 from exgs.scene.rasterizer import Rasterizer
 
@@ -40,7 +40,7 @@ def measure_quality(
         points: number of prefixes, about.
         progress: called with the share of the bytes that are done.
     """
-    references = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
+    references = clipped_pictures(scene, cameras, rasterizer)
     pusher = FilePusher()
     arrived = [pair for piece in pieces for pair in pusher.receive_data(piece)]
     head, table = pusher.head, pusher.table
@@ -48,7 +48,7 @@ def measure_quality(
         raise ValueError("the pieces are not a whole file")
     start = head.header.root_end
     ends = [chunk.end - start for chunk, _ in arrived]
-    measured = _measured_chunks(ends, points)
+    measured = measured_chunks(ends, points)
 
     def states() -> Iterator[tuple[int, Gaussians]]:
         """The bytes behind the root index, and the Gaussians drawn from them, for each point."""
@@ -60,16 +60,36 @@ def measure_quality(
 
     rows = []
     for end, drawn in ahead(states()):
-        pictures = [np.clip(rasterizer.render(drawn, camera).rgb, 0, 1) for camera in cameras]
-        error = np.mean([np.mean((p - r) ** 2) for p, r in zip(pictures, references, strict=True)])
-        structure = np.mean([ssim(p, r) for p, r in zip(pictures, references, strict=True)])
-        psnr_db = float(-10 * np.log10(max(error, 1e-12)))
-        rows.append(QualityPoint(end, psnr_db, float(structure)))
+        error, structure = errors_of(clipped_pictures(drawn, cameras, rasterizer), references)
+        rows.append(quality_point(end, error, structure))
         progress(end / ends[-1])
     return rows
 
 
-def _measured_chunks(ends: Sequence[int], points: int) -> set[int]:
+def clipped_pictures(
+    scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer
+) -> list[FloatArray]:
+    """The pictures [H, W, 3] of a scene, with values in [0, 1]."""
+    return [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
+
+
+def errors_of(
+    pictures: Sequence[FloatArray], references: Sequence[FloatArray]
+) -> tuple[np.floating, np.floating]:
+    """The mean squared error and the mean SSIM of pictures [H, W, 3]."""
+    pairs = list(zip(pictures, references, strict=True))
+    return np.mean([np.mean((p - r) ** 2) for p, r in pairs]), np.mean(
+        [ssim(p, r) for p, r in pairs]
+    )
+
+
+def quality_point(end: int, error: np.floating, structure: np.floating) -> QualityPoint:
+    """A point of the table: `end` bytes, with the PSNR of a mean squared error, and SSIM."""
+    bounded = 1e-12 if error < 1e-12 else error
+    return QualityPoint(end, float(-10 * np.log10(bounded)), float(structure))
+
+
+def measured_chunks(ends: Sequence[int], points: int) -> set[int]:
     """Numbers of the chunks after which quality is measured, by the `ends` of all chunks.
 
     They include the first and the last chunk; the bytes in between grow about geometrically.
