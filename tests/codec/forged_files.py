@@ -223,3 +223,15 @@ def divided_file(coarse_gain: float | None = None) -> Parts:
     parts.regions = [(0, 0), *quarters, *mixture]
     parts.order = [*first, *early, *late]
     return parts
+
+
+def paged_file() -> Parts:
+    """A file of 72 leaves in four layers, whose rows are in pages of at most 30."""
+    return random_file(
+        counts=(3, 20, 9, 40),
+        proxies=(6, 9, 8, 0),
+        levels=(0, 3, 3, 6),
+        amplification=(1.0, 1.0, 1.0, 1.0),
+        sh_passes=2,
+        rows_per_page=30,
+    )

@@ -19,23 +19,11 @@ from exgs.codec.format.row_reading import CHUNK_COLUMNS
 from exgs.codec.format.rows import PageRef, Region
 from exgs.codec.format.rules import TableRules
 from tests.codec.forge import assemble
-from tests.codec.forged_files import divided_file, random_file
+from tests.codec.forged_files import divided_file, paged_file
 
 Page = tuple[PageRef, ChunkRows]
 
-FILES = [
-    assemble(divided_file()),
-    assemble(
-        random_file(
-            counts=(3, 20, 9, 40),
-            proxies=(6, 9, 8, 0),
-            levels=(0, 3, 3, 6),
-            amplification=(1.0, 1.0, 1.0, 1.0),
-            sh_passes=2,
-            rows_per_page=30,
-        )
-    ),
-]
+FILES = [assemble(divided_file()), assemble(paged_file())]
 
 
 def _pages(data: bytes) -> tuple[ChunkTable, list[Page]]:

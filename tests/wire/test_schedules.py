@@ -20,7 +20,7 @@ from exgs.wire.parts import HaveSet, is_page
 from exgs.wire.scheduler import Scheduler
 from exgs.wire.sketch import Sketch
 from tests.codec.forge import assemble
-from tests.codec.forged_files import divided_file, random_file
+from tests.codec.forged_files import divided_file, paged_file
 from tests.wire.exchange import BoxFile
 from tests.wire.reference_scheduler import ReferenceScheduler, View
 from tests.wire.schedules import Piece, Schedule, camera, follow, load, points, reference, schedules
@@ -108,17 +108,7 @@ def test_every_byte_that_is_not_held_comes_in_the_end() -> None:
 
 @cache
 def _file(number: int) -> bytes:
-    if number == 0:
-        return assemble(divided_file())
-    parts = random_file(
-        counts=(3, 20, 9, 40),
-        proxies=(6, 9, 8, 0),
-        levels=(0, 3, 3, 6),
-        amplification=(1.0, 1.0, 1.0, 1.0),
-        sh_passes=2,
-        rows_per_page=30,
-    )
-    return assemble(parts)
+    return assemble(paged_file() if number else divided_file())
 
 
 def _random_steps(rng: np.random.Generator, chunks: int) -> list[dict[str, Any]]:
