@@ -4,7 +4,7 @@
 //   node first_picture.mjs FILE.exgs [--runs 5] [--mbit 2] [--delay 100] [--width 480] [--height 270] [--again]
 //
 // Each run has a browser of its own with nothing in its cache; with --again the page is opened twice, and the
-// second time is told, whose code comes from the cache.
+// second visit is measured, whose code comes from the cache.
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -34,9 +34,9 @@ const file = path.resolve(positionals[0]);
 const server = await serveExgs(file);
 const runs = [];
 for (let run = 0; run < Number(values.runs); run++) {
-  const told = await visit();
-  runs.push(told);
-  console.log(MARKS.map((mark) => `${mark.replace('exgs:', '')} ${Math.round(told.marks[mark])}`).join(' · '), `ms, load ${os.loadavg()[0].toFixed(1)}`);
+  const measured = await visit();
+  runs.push(measured);
+  console.log(MARKS.map((mark) => `${mark.replace('exgs:', '')} ${Math.round(measured.marks[mark])}`).join(' · '), `ms, load ${os.loadavg()[0].toFixed(1)}`);
 }
 server.close();
 
@@ -70,7 +70,7 @@ async function visit() {
     await page.waitForFunction(() => performance.getEntriesByName('exgs:firstpicture').length > 0, undefined, { timeout: PATIENCE_MS, polling: 20 });
   }
   const { sentBytes: bytes, connections } = link;
-  const told = await page.evaluate((names) => ({
+  const measured = await page.evaluate((names) => ({
     marks: Object.fromEntries(names.map((name) => [name, performance.getEntriesByName(name)[0]?.startTime ?? NaN])),
     requests: [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].map((entry) => ({
       name: entry.entryType === 'navigation' ? 'page' : new URL(entry.name).pathname.split('/').at(-1),
@@ -83,7 +83,7 @@ async function visit() {
   await context.close();
   fs.rmSync(profile, { recursive: true, force: true });
   await link.close();
-  return { ...told, bytes, connections };
+  return { ...measured, bytes, connections };
 }
 
 async function serveExgs(scene) {

@@ -39,14 +39,17 @@ def main(out: Path, plot: Path | None) -> None:
         path = out / name / "log.json"
         if not path.exists():
             continue
-        told = json.loads(path.read_text())
-        times_s, psnr_db, sizes = curve(out / name, told)
+        measured = json.loads(path.read_text())
+        if not measured["log"]:
+            print(f"{name}: no picture was taken; see what time_to_quality.mjs has said", file=sys.stderr)
+            continue
+        times_s, psnr_db, sizes = curve(out / name, measured)
         cells = [
-            f"{code_bytes(told) / 1e3:.0f} kB",
+            f"{code_bytes(measured) / 1e3:.0f} kB",
             f"{times_s[0]:.1f} s ({sizes[0] / 1e3:.0f} kB)",
             *(when(times_s, psnr_db, sizes, goal) for goal in _GOALS_DB),
             f"{times_s[-1]:.1f} s",
-            f"{told['bytes'] / 1e6:.2f} MB",
+            f"{measured['bytes'] / 1e6:.2f} MB",
         ]
         print(f"| {title} | {' | '.join(cells)} |")
         axes.step(
@@ -60,21 +63,21 @@ def main(out: Path, plot: Path | None) -> None:
     figure.savefig(plot or out / "time_to_quality.png", dpi=110)
 
 
-def curve(folder: Path, told: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def curve(folder: Path, measured: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Seconds, dB and bytes of each picture from the first that shows splats."""
-    shown_s = first_splats_s(told)
-    pictures = [load(folder / row["file"]) for row in told["log"]]
+    shown_s = first_splats_s(measured)
+    pictures = [load(folder / row["file"]) for row in measured["log"]]
     psnr_db = np.array([psnr(picture, pictures[-1]) for picture in pictures])
-    times_s = np.array([row["ms"] / 1000 for row in told["log"]])
-    sizes = np.array([row["bytes"] for row in told["log"]])
+    times_s = np.array([row["ms"] / 1000 for row in measured["log"]])
+    sizes = np.array([row["bytes"] for row in measured["log"]])
     plain = np.array([picture.std() < _PLAIN for picture in pictures])
     seen = (times_s >= shown_s) & ~plain
     return times_s[seen], psnr_db[seen], sizes[seen]
 
 
-def first_splats_s(told: dict[str, Any]) -> float:
+def first_splats_s(measured: dict[str, Any]) -> float:
     """When the first splats were drawn: what was seen before is a poster, or nothing."""
-    marks = [row["ms"] for row in told["resources"] if row["name"] == "mark:exgs:firstpicture"]
+    marks = [row["ms"] for row in measured["resources"] if row["name"] == "mark:exgs:firstpicture"]
     return marks[0] / 1000 if marks else 0.0
 
 
@@ -87,9 +90,9 @@ def when(times_s: np.ndarray, psnr_db: np.ndarray, sizes: np.ndarray, goal_db: f
     return f"{times_s[first]:.1f} s ({sizes[first] / 1e3:.0f} kB)"
 
 
-def code_bytes(told: dict[str, Any]) -> int:
+def code_bytes(measured: dict[str, Any]) -> int:
     """Bytes of the page and of the code that it asked for."""
-    rows = [row for row in told["resources"] if "bytes" in row]
+    rows = [row for row in measured["resources"] if "bytes" in row]
     return sum(row["bytes"] for row in rows if row["name"].split("?")[0].endswith(_CODE))
 
 

@@ -1,5 +1,5 @@
 // Time to the first picture and to 25 and 30 dB over a slow link, for one scene as .exgs in this viewer, as
-// SPZ in Spark and as streamed SOG in PlayCanvas: same link, same camera, same size.
+// SPZ in Spark and as streamed SOG in PlayCanvas, with the same link, camera and size.
 //
 //   npm ci --ignore-scripts && npx vite build
 //   npx splat-transform --spz-version 3 scene.ply scene.spz      # Spark reads no version 4
@@ -27,18 +27,23 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 const { values } = parseArgs({
   options: { out: { type: 'string' }, exgs: { type: 'string' }, spz: { type: 'string' }, sog: { type: 'string' }, limit: { type: 'string', default: '240' }, only: { type: 'string' }, size: { type: 'string', default: '320x180' } },
 });
-// Drawn by software: the link shall be what is slow
+// Small, since drawing is by software: the link should be the bottleneck
 const [width, height] = values.size.split('x').map(Number);
 const SIZE = { width, height };
 const limitMs = 1000 * Number(values.limit);
+const pages = path.join(import.meta.dirname, 'dist');
+if ((values.spz || values.sog) && !fs.existsSync(path.join(pages, 'spark.html'))) {
+  console.error(`${pages} is missing: run npx vite build first`);
+  process.exit(1);
+}
 fs.mkdirSync(values.out, { recursive: true });
 
 const python = process.env.EXGS_PYTHON ?? path.join(REPOSITORY, '.venv/bin/python');
 const scene = path.basename(values.exgs, '.exgs');
 const exgs = await serveExgs(path.resolve(values.exgs));
 const camera = await cameraOfScene();
-const spark = values.spz && (await serveSite({ '/': path.join(import.meta.dirname, 'dist'), '/data/': path.dirname(path.resolve(values.spz)) }));
-const playcanvas = values.sog && (await serveSite({ '/': path.join(import.meta.dirname, 'dist'), '/data/': path.resolve(values.sog) }));
+const spark = values.spz && (await serveSite({ '/': pages, '/data/': path.dirname(path.resolve(values.spz)) }));
+const playcanvas = values.sog && (await serveSite({ '/': pages, '/data/': path.resolve(values.sog) }));
 const runs = [['exgs', exgs.port, `/scenes/${scene}/?noui`]];
 if (spark) runs.push(['spark', spark.port, `/spark.html?content=data/${path.basename(values.spz)}&camera=${camera}`]);
 if (playcanvas) runs.push(['playcanvas', playcanvas.port, `/playcanvas.html?content=data/lod-meta.json&camera=${camera}`]);
@@ -62,7 +67,10 @@ async function run(name, port, address) {
   while (performance.now() - beganMs < limitMs) {
     const askedMs = performance.now();
     const sent = link.sentBytes;
-    const shot = await page.screenshot({ timeout: limitMs }).catch(() => null);
+    const shot = await page.screenshot({ timeout: limitMs }).catch((error) => {
+      console.error(`${name}: ${error.message}`);
+      return null;
+    });
     const now = performance.now();
     if (!shot) break;
     if (!last?.equals(shot)) {
@@ -84,8 +92,8 @@ async function run(name, port, address) {
     ...performance.getEntriesByType('resource').map(({ name, encodedBodySize }) => ({ name, bytes: encodedBodySize })),
     ...performance.getEntriesByType('mark').map(({ name, startTime }) => ({ name: `mark:${name}`, ms: startTime })),
   ]);
-  const told = { name, scene, link: LINK, size: SIZE, log, resources, bytes: link.sentBytes };
-  fs.writeFileSync(path.join(folder, 'log.json'), JSON.stringify(told, null, 1));
+  const measured = { name, scene, link: LINK, size: SIZE, log, resources, bytes: link.sentBytes };
+  fs.writeFileSync(path.join(folder, 'log.json'), JSON.stringify(measured, null, 1));
   console.log(`${name}: ${log.length} pictures, ${link.sentBytes} bytes, ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
   await close();
   await link.close();
