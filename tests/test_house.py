@@ -25,7 +25,7 @@ FLOORS = {
     "client": {"scene", "codec", "wire"},
     "painter": {"scene", "codec", "sample"},
     "present": {"scene", "codec", "wire", "client", "painter"},
-    "lab": {"scene", "sample", "codec", "wire", "server", "client"},
+    "lab": {"scene", "sample", "codec", "wire", "server", "client", "painter"},
     "cli": {
         "scene",
         "sample",

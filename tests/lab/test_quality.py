@@ -41,15 +41,27 @@ def test_curves_give_back_what_was_measured(box: Path, cache: Path) -> None:
             assert psnr_of(wanted)[-1] > psnr_of(wanted)[0] + 5
 
 
-def test_exact_quality_measures_flip_where_it_is_wanted(box: Path, cache: Path) -> None:
-    pytest.importorskip("flip_evaluator")
-    settings = 'quality = "exact"\nflip = true\nexact_step_s = 0.5'
+@pytest.mark.parametrize(
+    ("name", "package"), [("flip", "flip_evaluator"), ("stlpips", "stlpips_pytorch")]
+)
+def test_exact_quality_measures_perceptual_metrics(
+    box: Path, cache: Path, name: str, package: str
+) -> None:
+    pytest.importorskip(package)
+    settings = f'quality = "exact"\nperceptual = ["{name}"]\nexact_step_s = 0.5'
     experiment = read_experiment(write_experiment(box, settings=settings))
     job = next(jobs_of(experiment))
     row = run_job(job, Stage(experiment, cache), 0).row
-    assert 0 < row["mean_flip"] < 1
+    assert 0 < row[f"mean_{name}"] < 1
 
 
-def test_flip_needs_exact_quality(box: Path) -> None:
-    with pytest.raises(LabError, match="exact"):
-        read_experiment(write_experiment(box, settings="flip = true"))
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ('perceptual = ["flip"]', "needs quality = 'exact'"),
+        ('quality = "exact"\nperceptual = ["eyes"]', "'eyes' is none of flip, stlpips"),
+    ],
+)
+def test_perceptual_metrics_are_checked(box: Path, settings: str, message: str) -> None:
+    with pytest.raises(LabError, match=message):
+        read_experiment(write_experiment(box, settings=settings))

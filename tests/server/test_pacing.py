@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,25 @@ def test_a_link_is_filled_without_a_standing_queue(rate: float, trip_s: float) -
     share, wait_s = link.fill(12.0, pacer)
     assert share > 0.97
     assert wait_s < 0.2 * trip_s + 0.05
+
+
+def test_the_rate_of_a_fast_link_is_found_within_a_second() -> None:
+    link, pacer = Link(25e6, 0.1), Pacer(0.0)
+    link.fill(1.0, pacer)
+    share, wait_s = link.fill(2.0, pacer)
+    assert share > 0.9
+    assert wait_s < 0.2
+
+
+def test_a_time_with_little_to_send_does_not_slow_what_follows() -> None:
+    pacer = Pacer(0.0)
+    handshake = Delivery(500, 1, 0, 0, 0, 0.2, 0, 1, 0.2)
+    assert pacer.next_look_s(0.0, handshake, 0.5) is None
+    assert pacer.next_look_s(0.2, replace(handshake, delivered=2), 0.5) is None
+    first_data = Delivery(PACKET_BYTES, 10, 0, 0, 0, 0.2, 5400, 2, 0.2)
+    look_s = pacer.next_look_s(0.2, first_data, 0.5)
+    assert look_s is not None
+    assert look_s < 0.22
 
 
 def test_the_pacer_follows_changes_of_the_rate() -> None:

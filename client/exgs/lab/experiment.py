@@ -11,7 +11,7 @@ from typing import Any
 
 from exgs.lab.errors import LabError
 from exgs.lab.metrics import Weights
-from exgs.scene.metrics import can_flip
+from exgs.lab.quality.perceptual import perceptual_metric
 
 _SCENE_FILES = ("exgs", "source", "spz", "splat", "sog")
 
@@ -23,6 +23,7 @@ class SceneSpec:
     name: str
     files: Mapping[str, Path]  # format -> file; "source" is the reference for quality
     make: tuple[str, ...] = ()  # formats to convert the source to, stored in the cache
+    most_views: int = 0  # as in Settings, of this scene; 0: that of the experiment
     optional: bool = False  # skip the scene, with a note, if a file is missing
 
     @property
@@ -97,7 +98,7 @@ class Settings:
     height: int = 108
     quality: str = "fast"  # fast or exact
     exact_step_s: float = 1.0
-    flip: bool = False  # with exact quality: also measure FLIP
+    perceptual: tuple[str, ...] = ()  # with exact quality: also flip, stlpips
     # Every n-th session is also rendered, to measure the error of the fast model; 0: none.
     check_every: int = 0
     most_views: int = 12  # views per path in which curves are measured
@@ -143,6 +144,7 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
     settings = dict(data.get("experiment", {}))
     if "picture" in settings:
         settings["width"], settings["height"] = settings.pop("picture")
+    settings["perceptual"] = tuple(settings.get("perceptual", ()))
     if "seeds" in settings:
         given = settings["seeds"]
         settings["seeds"] = tuple(range(given)) if isinstance(given, int) else tuple(given)
@@ -162,10 +164,10 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
             raise LabError(f"two rows of one table have the name {max(names, key=names.count)!r}")
     if made.settings.quality not in ("fast", "exact"):
         raise LabError("quality must be fast or exact")
-    if made.settings.flip and made.settings.quality != "exact":
-        raise LabError("flip needs quality = 'exact'")
-    if made.settings.flip and not can_flip():
-        raise LabError("flip needs a package: pip install flip-evaluator")
+    if made.settings.perceptual and made.settings.quality != "exact":
+        raise LabError("'perceptual' needs quality = 'exact'")
+    for name in made.settings.perceptual:
+        perceptual_metric(name)
     if made.settings.length_s <= 0 or not made.settings.seeds:
         raise LabError("[experiment] needs length_s above 0 and at least one seed")
     return made

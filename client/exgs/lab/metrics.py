@@ -6,7 +6,7 @@
 | ready_s | s | until all wanted items have arrived; empty: never |
 | mean_db, p5_db, last_db | dB | PSNR over the session: mean, 5th percentile, at the end |
 | mean_ssim | | SSIM over the session |
-| mean_flip | | FLIP over the session, if requested |
+| mean_flip, mean_stlpips | | FLIP and ST-LPIPS over the session, if requested |
 | dips, dip_db, dip_s | , dB, s | drops of PSNR by 1 dB or more: number, depth, duration |
 | answer_ms | ms | from a change of view to the first byte chosen for it, median |
 | received_bytes | bytes | received bytes, including all overhead |
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.lab.assets.asset import Asset
+from exgs.lab.quality.perceptual import PERCEPTUAL
 from exgs.lab.quality.seen import Seen
 from exgs.lab.transcript import Transcript
 
@@ -68,7 +69,9 @@ def measure(
     row["p5_db"] = float(np.percentile(psnr_db, 5))
     row["last_db"] = float(psnr_db[-1])
     row["mean_ssim"] = float(seen.ssim.mean())
-    row["mean_flip"] = None if seen.flip is None else float(seen.flip.mean())
+    for name in PERCEPTUAL:
+        values = seen.perceptual.get(name)
+        row[f"mean_{name}"] = None if values is None else float(values.mean())
     row |= _dips(times, psnr_db)
     answered = transcript.answered_s
     row["answer_ms"] = float(np.median(answered)) * 1e3 if len(answered) else None

@@ -270,7 +270,7 @@ class _Eyes:
             transcript,
             times,
             self._views,
-            with_flip=self._settings.flip,
+            self._stage.metrics,
         )
 
     def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:

@@ -30,6 +30,7 @@ from exgs.lab.links.traces import read_trace
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.plugins import is_plugin, load_plugin
 from exgs.lab.quality.curves import Curves, Painter, Reference, measured
+from exgs.lab.quality.perceptual import Metric, perceptual_metric
 from exgs.lab.quality.views import nearest_views, spread_views
 from exgs.lab.stream import shifted
 from exgs.lab.viewers.made import Place, made_path
@@ -76,6 +77,11 @@ class Stage:
         }
         self._links: dict[str, LinkModel] = {}
 
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The perceptual metrics to measure."""
+        return {name: perceptual_metric(name) for name in self.experiment.settings.perceptual}
+
     def scene(self, name: str) -> SceneStage:
         """A scene by its name."""
         return self._scenes[name]
@@ -116,10 +122,6 @@ class SceneStage:
         self._assets: dict[str, Asset] = {}
         self._sights: dict[str, Sight] = {}
         self._curves: dict[tuple[str, str], Curves] = {}
-
-    def missing(self) -> Path | None:
-        """A missing file, if there is one."""
-        return next((path for path in self.spec.files.values() if not path.exists()), None)
 
     def file(self, kind: str) -> Path:
         """The file of a format, converted from the source if the experiment says so."""
@@ -214,7 +216,8 @@ class SceneStage:
             first = round(spec.start_s / settings.view_step_s)
             whole = PathViews(path, settings.view_step_s, first=first)
             count = round(length_s / settings.view_step_s) + 1
-            taken = spread_views(whole, count, self.place.reach, settings.most_views)
+            most_views = self.spec.most_views or settings.most_views
+            taken = spread_views(whole, count, self.place.reach, most_views)
             nearest = nearest_views(whole, count + 1, taken, self.place.reach)
             self._sights[spec.name] = Sight(path, whole, taken, nearest)
         return self._sights[spec.name]

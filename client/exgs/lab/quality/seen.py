@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.lab.assets.asset import Asset
 from exgs.lab.quality.curves import Curves, Painter, psnr_of
+from exgs.lab.quality.perceptual import Metric
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
-from exgs.scene.metrics import flip, ssim
+from exgs.scene.metrics import ssim
 
 Doubles = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -24,7 +26,7 @@ class Seen:
     times_s: Doubles  # [S]
     psnr_db: Doubles  # [S], at most MOST_DB
     ssim: Doubles  # [S]
-    flip: Doubles | None = None  # [S] where it is wanted
+    perceptual: Mapping[str, Doubles] = field(default_factory=dict)  # [S] by metric
 
 
 def sample_times(length_s: float, step_s: float) -> Doubles:
@@ -62,12 +64,12 @@ def exact_quality(
     transcript: Transcript,
     times_s: Doubles,
     views: PathViews,
-    *,
-    with_flip: bool = False,
+    metrics: Mapping[str, Metric],
 ) -> Seen:
     """Quality by rendering the received part and the `whole` scene from the view at each time."""
     drawing, done = asset.source.open(), 0
-    psnr, ssims, flips = [], [], []
+    psnr, ssims = [], []
+    perceptual: dict[str, list[float]] = {name: [] for name in metrics}
     for time_s in times_s.tolist():
         while done < len(transcript.items) and transcript.times_s[done] <= time_s:
             drawing.add(int(transcript.items[done]))
@@ -77,7 +79,8 @@ def exact_quality(
         wanted = whole.picture(camera)
         psnr.append(float(np.mean(np.square(shown - wanted), dtype=np.float64)))
         ssims.append(ssim(shown, wanted))
-        if with_flip:
-            flips.append(flip(shown, wanted))
+        for name, metric in metrics.items():
+            perceptual[name].append(metric(shown, wanted))
     psnr_db = psnr_of(np.array(psnr))
-    return Seen(times_s, psnr_db, np.array(ssims), np.array(flips) if with_flip else None)
+    found = {name: np.array(values) for name, values in perceptual.items()}
+    return Seen(times_s, psnr_db, np.array(ssims), found)

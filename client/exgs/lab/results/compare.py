@@ -28,6 +28,7 @@ _COMPARED = (
     "p5_db",
     "mean_ssim",
     "mean_flip",
+    "mean_stlpips",
     "dip_s",
     "answer_ms",
     "wasted_bytes",

@@ -27,6 +27,7 @@ NUMBERS = (
     "last_db",
     "mean_ssim",
     "mean_flip",
+    "mean_stlpips",
     "dips",
     "dip_db",
     "dip_s",
@@ -38,7 +39,7 @@ NUMBERS = (
     "fast_error_db",
     "events",
 )
-_PLACES = {"seed": 0, "mean_ssim": 5, "mean_flip": 5, "qoe": 5}  # decimals; 3 otherwise
+_PLACES = {"seed": 0, "mean_ssim": 5, "mean_flip": 5, "mean_stlpips": 5, "qoe": 5}  # else 3
 
 Row = Mapping[str, Any]
 

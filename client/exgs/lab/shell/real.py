@@ -22,6 +22,7 @@ from typing import Any
 
 from yarl import URL
 
+from exgs.client.arrivals import Arrivals
 from exgs.client.connecting import receive_all
 from exgs.client.delivery import Delivery
 from exgs.client.link import Bottleneck
@@ -39,10 +40,12 @@ from exgs.lab.shell.tun_link import SERVER_ADDRESS, can_emulate, emulated_link, 
 from exgs.lab.stage import Stage
 from exgs.lab.transcript import Transcript
 from exgs.lab.weights import PathViews
+from exgs.scene.camera import Camera
 from exgs.wire.messages import parse_fragment
 
 _SERVING = re.compile(r"http://([^/\s]+)")
 _NAME = "scene"
+_WARM_UP_BYTES = 64 << 10
 
 
 class _Watched(StreamingProfile):
@@ -75,13 +78,25 @@ def run_real(job: Job, stage: Stage) -> Result:
             with (
                 emulated_link(link, seed=job.seed) as ends,
                 _serving(folder, ends.server) as address,
-                inside(ends.client),
             ):
-                transcript = asyncio.run(run.receive(address))
+                with inside(ends.server):
+                    asyncio.run(_warm_up(address, views.camera(0)))
+                with inside(ends.client):
+                    transcript = asyncio.run(run.receive(address))
         else:
             with _serving(folder) as address:
+                asyncio.run(_warm_up(address, views.camera(0)))
                 transcript = asyncio.run(run.receive_by_proxy(address))
     return real_result(job, stage, transcript)
+
+
+async def _warm_up(address: str, camera: Camera) -> None:
+    """Receive the first bytes without the link: the server opens the scene, modules are loaded."""
+    delivery = Delivery(Arrivals())
+    profile = StreamingProfile(_NAME, delivery, limit_bytes=_WARM_UP_BYTES)
+    profile.look(camera)
+    route = Route(URL(f"ws://{address}/scenes/{_NAME}/stream"), {}, None, None)
+    await receive_all(profile, route, delivery, lambda _: None)
 
 
 class _Run:

@@ -36,6 +36,7 @@ _PACKETS_AT_ONCE = 64
 _PACKET_BYTES = 1 << 16
 _UP_S = 30.0  # to come up
 _ALGORITHMS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+_NO_IPV6 = "net.ipv6.conf.default.disable_ipv6=1"  # its own packets would start the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,10 @@ def emulated_link(
         for name in (ends.server, ends.client):
             _ip("netns", "add", name)
             stack.callback(_ip, "netns", "del", name)
+            settings = [_NO_IPV6]
             if model.transport in _ALGORITHMS.read_text().split():
-                setting = f"net.ipv4.tcp_congestion_control={model.transport}"
+                settings.append(f"net.ipv4.tcp_congestion_control={model.transport}")
+            for setting in settings:
                 command = ["ip", "netns", "exec", name, "sysctl", "-q", "-w", setting]
                 subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
         process = context.Process(

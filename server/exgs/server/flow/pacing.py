@@ -58,6 +58,7 @@ class Pacer:
         self._growth = self._surplus = _FIRST_GROWTH
         self._sampled_s = now_s
         self._delivered: int | None = None  # at the last sample
+        self._is_filled = False  # since the last sample as much as allowed was in flight
         self._since_s: float | None = None  # start of the current wait
         self._waited_s = 0.0  # duration of the last wait
         self._pause_s = _LEAST_PAUSE_S
@@ -81,15 +82,18 @@ class Pacer:
             filled_s = self._surplus * known.shortest_trip_s + _SLACK_S
             room_bytes = max(room_bytes, self._rate * filled_s)
             taken_bytes = known.under_way_bytes + known.unsent_bytes
+            self._is_filled |= taken_bytes >= room_bytes
             excess_bytes = max(excess_bytes, taken_bytes - room_bytes)
-        rate = self._rate or room_bytes / max(known.round_trip_s, 1e-6)
+        # The measured rate may be that of a time with little to send, as before HELLO.
+        rate = max(self._rate, room_bytes / max(known.round_trip_s, 1e-6))
         return max(excess_bytes, 0.0) / rate
 
     def next_look_s(self, now_s: float, known: Delivery | None, spread: float) -> float | None:
         """The time of the next check; None if the next fragment may be sent now.
 
-        Slow readers are checked rarely. `spread` is a random number from 0 to 1, drawn anew
-        for each call, so that many streams are not checked at the same time.
+        A wait longer than two round trips is that of a slow reader, which is checked ever more
+        rarely. `spread` is a random number from 0 to 1, drawn anew for each call, so that many
+        streams are not checked at the same time.
         """
         wait_s = self.wait_s(now_s, known)
         if wait_s <= 0:
@@ -98,10 +102,11 @@ class Pacer:
             else:
                 self._waited_s = 0.0
             return None
+        trip_s = known.round_trip_s if known is not None else 0.0
         if self._since_s is None:
             self._since_s = now_s
-            self._pause_s = max(self._waited_s / 4, _LEAST_PAUSE_S)
-        else:
+            self._pause_s = max(self._waited_s / 8, trip_s / 16, _LEAST_PAUSE_S)
+        elif now_s - self._since_s > 2 * trip_s:
             self._pause_s *= 1.5 + spread
         return now_s + min(max(wait_s, self._pause_s), _LONGEST_PAUSE_S)
 
@@ -117,8 +122,9 @@ class Pacer:
         self._sampled_s, self._delivered = now_s, known.delivered
         if rate > 1.1 * self._rate:
             self._surplus = self._growth
-        else:
+        elif self._is_filled:
             self._growth, self._surplus = _GROWTH, _SURPLUS
+        self._is_filled = False
         while self._rates and now_s - self._rates[0][0] > _KEPT_S:
             self._rates.popleft()
         while self._rates and self._rates[-1][1] <= rate:
