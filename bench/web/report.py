@@ -41,7 +41,7 @@ def main(out: Path, plot: Path | None) -> None:
             continue
         measured = json.loads(path.read_text())
         if not measured["log"]:
-            print(f"{name}: no picture was taken; see what time_to_quality.mjs has said", file=sys.stderr)
+            print(f"{name}: time_to_quality.mjs took no picture", file=sys.stderr)
             continue
         times_s, psnr_db, sizes = curve(out / name, measured)
         cells = [

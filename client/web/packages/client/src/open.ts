@@ -82,6 +82,8 @@ export class Scene extends EventTarget {
   private budget: Budget;
   private wasReady = false;
   private wasComplete = false;
+  private isPaused = false;
+  private unacknowledged = 0; // updates that came while paused
   private readonly online = (): void => this.send({ type: 'online' });
 
   constructor(source: SceneSource, options: OpenOptions = {}) {
@@ -126,6 +128,19 @@ export class Scene extends EventTarget {
     this.send({ type: 'rate', rate });
   }
 
+  /**
+   * Holds updates back until `resume`, for a renderer that does not keep up. Two more may come; all
+   * that follows is joined into one, so that splats which come and go meanwhile are never handed out.
+   */
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    for (; this.unacknowledged > 0; this.unacknowledged--) this.send({ type: 'taken' });
+  }
+
   /** Ends the worker and all connections; no event comes after it. */
   dispose(): void {
     globalThis.removeEventListener?.('online', this.online);
@@ -164,7 +179,8 @@ export class Scene extends EventTarget {
         break;
       case 'update':
         this.emit('update', report.update);
-        this.send({ type: 'taken' });
+        if (this.isPaused) this.unacknowledged++;
+        else this.send({ type: 'taken' });
         this.tell(report.update);
         break;
       case 'error':

@@ -78,6 +78,39 @@ function fetchAll(receiver: Receiver, file: Uint8Array): number[] {
   return order;
 }
 
+test('a long flight hands out no more than the budget, and drops what it has handed out', async () => {
+  const file = readVector('valid/jumps.exgs');
+  const head = await readHead(file);
+  const all = head.root.facts.layers.reduce((sum, { leaves, proxies }) => sum + leaves + proxies, 0);
+  const budget = { splats: Math.ceil(0.6 * all), bytes: 1e12 };
+  const receiver = quietReceiver({}, budget);
+  receiver.open(head);
+  const out = new Map<number, number>(); // part to splats
+  const random = randomFrom(9);
+  let [most, droppedParts] = [0, 0];
+  for (let round = 0; round < 200; round++) {
+    receiver.look(viewFrom(6 * random() - 3, 2 * random() - 1, -1 - 2 * random()));
+    receiver.revise();
+    for (let i = 0; i < 5; i++) {
+      const slice = receiver.scheduler!.next();
+      if (!slice) break;
+      receiver.scheduler!.record(slice);
+      const ref = receiver.plan!.ref(slice.part)!;
+      const bytes = file.subarray(ref.offset, ref.offset + ref.packedBytes);
+      if (isPage(slice.part)) receiver.addPage(receiver.plan!.pages[pageId(slice.part) - 1]!, bytes);
+      else receiver.addChunk(receiver.plan!.table.row(slice.part)!, bytes);
+    }
+    const update = receiver.take();
+    for (const key of update?.dropped ?? []) expect(out.delete(key)).toBe(true);
+    for (const { key, count } of update?.added ?? []) out.set(key, count);
+    droppedParts += update?.dropped.length ?? 0;
+    most = Math.max(most, [...out.values()].reduce((sum, count) => sum + count, 0));
+  }
+  expect(most).toBeLessThanOrEqual(budget.splats);
+  expect(most).toBeGreaterThan(budget.splats / 3);
+  expect(droppedParts).toBeGreaterThan(20);
+});
+
 function expectNeedsFirst(receiver: Receiver, order: readonly number[]): void {
   const { plan } = receiver;
   const { layers } = receiver.head!.root.facts;

@@ -125,6 +125,11 @@ export class SplatRenderer {
     return this.#stager.busy || this.#order.busy || this.#stale || this.#undelivered;
   }
 
+  /** Whether so much is on its way out that no more should come; see `Stager.isBehind`. */
+  get isBehind(): boolean {
+    return this.#stager.isBehind;
+  }
+
   get stats(): RendererStats {
     return {
       splats: this.#passes.count,
@@ -182,6 +187,8 @@ export class SplatRenderer {
     if (this.#pace.isFull(nowMs) && !force) return this.#report(false, true);
     if (this.#undelivered && !force) return this.#deliver();
     this.#upload(UPLOAD_MS);
+    const isUploading = this.#stager.uploading && this.#pace.waitsForUploads(nowMs);
+    if (isUploading && !force) return this.#report(false, true);
     const elapsed = this.#clockMs === null ? 0 : nowMs - this.#clockMs;
     this.#stager.step(elapsed, this.#options.fadeMs ?? FADE_MS);
     this.#clockMs = this.#stager.fading ? nowMs : null;

@@ -37,6 +37,9 @@ export interface SceneSource {
   setBudget(budget: Budget): void;
   /** Bytes per second to let through, to try a slow link. */
   setRate?(rate: number): void;
+  /** Holds updates back until `resume`: the screen does not keep up. */
+  pause?(): void;
+  resume?(): void;
   dispose(): void;
 }
 

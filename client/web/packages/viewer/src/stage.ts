@@ -7,6 +7,7 @@ import type { Span } from './splats/layout.ts';
 /** A part that has slots. */
 export interface Part {
   readonly id: number; // keys of the client may come again, these never
+  readonly count: number; // splats
   readonly spans: readonly Span[];
   readonly firstGroup: number;
   readonly groupCount: number;

@@ -6,12 +6,13 @@ import { ViewerError } from './errors.ts';
 import { Fades, type Change, type Look } from './fades.ts';
 import type { Packed, Request } from './sort/messages.ts';
 import { FreeList } from './splats/free_list.ts';
-import type { Span } from './splats/layout.ts';
+import { BLOCK_SLOTS, type Span } from './splats/layout.ts';
 import { Slots } from './splats/slots.ts';
 import { groupsOf, type NextState, type Part, type Stage } from './stage.ts';
 
 const HIDDEN: Look = { opacity: 0, amplification: 1, harmonics: 0 };
 const FIRST_GROUPS = 1024;
+const LEAST_BEHIND = BLOCK_SLOTS; // splats: fewer may always leave at their own pace
 
 /** What a stager works on. */
 export interface Ports {
@@ -40,6 +41,8 @@ export class Stager {
   readonly #uploads: { stage: Stage; part: Part; packed: Packed }[] = [];
   #nextId = 0;
   #shown = false; // whether any group has ever been told to show
+  #staying = 0; // splats of parts that the client holds
+  #leaving = 0; // splats of parts that it has dropped, which have slots until they have faded out
 
   constructor(ports: Ports, mostBlocks: number) {
     this.#ports = ports;
@@ -60,6 +63,15 @@ export class Stager {
     return this.#uploads.length > 0;
   }
 
+  /**
+   * Whether more splats are leaving than staying. Then fades end at once and the client should hold
+   * updates back, so that the memory is bounded by the client's budget: it is twice that at most, and
+   * what the next update drops.
+   */
+  get isBehind(): boolean {
+    return this.#leaving > Math.max(LEAST_BEHIND, this.#staying);
+  }
+
   /** Rows of a block in which splats may be. */
   rows(block: number): number {
     return this.#slots.rows(block);
@@ -69,6 +81,10 @@ export class Stager {
   apply(update: SceneUpdate): void {
     const dropped = update.dropped.flatMap((key) => this.#parts.get(key) ?? []);
     for (const key of update.dropped) this.#parts.delete(key);
+    for (const { count } of dropped) {
+      this.#staying -= count;
+      this.#leaving += count;
+    }
     const touched = update.added.flatMap((added) => this.#add(added) ?? []);
     const newSh: Part[] = [];
     for (const { key, data } of update.refined) {
@@ -124,7 +140,7 @@ export class Stager {
 
   /** Moves all fades on. */
   step(elapsedMs: number, fadeMs: number): void {
-    this.#arrive(this.#fades.step(elapsedMs, fadeMs));
+    this.#arrive(this.#fades.step(this.isBehind ? Infinity : elapsedMs, fadeMs));
   }
 
   /** Gives a new part slots and groups, or tells that there is no room. */
@@ -138,8 +154,9 @@ export class Stager {
     const [id, groupCount] = [this.#nextId++, children.length];
     const firstGroup = this.#takeGroups(groupCount);
     const hasSh = data.shN !== null;
-    const part: Part = { id, spans, firstGroup, groupCount, hasSh, dying: false, dead: false };
+    const part: Part = { id, count, spans, firstGroup, groupCount, hasSh, dying: false, dead: false };
     this.#parts.set(key, part);
+    this.#staying += count;
     for (const group of groupsOf(part)) this.#partOfGroup.set(group, part);
     this.#ports.post({ type: 'add', key: id, spans, groups: firstGroup, children, data });
     return part;
@@ -165,10 +182,11 @@ export class Stager {
     }
     for (const part of dropped) {
       part.dying = true;
-      const shown = groupsOf(part).filter((group) => this.#ports.readLook(group).opacity > 0);
-      if (shown.length === 0) this.#bury(part);
-      for (const group of shown) {
-        changes.push({ group, to: { ...this.#fades.target(group), opacity: 0 } });
+      const isShown = groupsOf(part).some((group) => !this.#isHidden(group));
+      if (!isShown) this.#bury(part);
+      for (const group of isShown ? groupsOf(part) : []) {
+        const to = this.#fades.target(group); // above 0 where it fades in, though nothing may show yet
+        if (to.opacity > 0 || !this.#isHidden(group)) changes.push({ group, to: { ...to, opacity: 0 } });
       }
     }
     this.#fades.begin(changes);
@@ -212,6 +230,7 @@ export class Stager {
 
   #bury(part: Part): void {
     part.dead = true;
+    this.#leaving -= part.count;
     const groups = groupsOf(part);
     this.#setActive(groups.filter((group) => this.#active.has(group)), false);
     for (const group of groups) {

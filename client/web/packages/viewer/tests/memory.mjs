@@ -5,47 +5,17 @@ import fs from 'node:fs';
 export const HELD = ['heapBytes', 'arrayBytes', 'rendererBytes', 'gpuProcessBytes'];
 
 /**
- * Follows a page by its debugger session, to be called before it starts workers. Returns a function that
- * collects garbage and tells what is held then: objects and array buffers of the page and of its workers,
- * and resident memory of the processes of the browser with this profile.
+ * Collects garbage and returns what is held then: objects and array buffers of the page and of its
+ * workers, and resident memory of the processes of the browser with this profile.
  */
-export async function followMemory(devtools, profile) {
-  const workers = await followWorkers(devtools);
-  return async () => {
-    const held = { heapBytes: 0, arrayBytes: 0 };
-    for (const send of [(method) => devtools.send(method), ...workers.values()]) {
-      await send('HeapProfiler.collectGarbage').catch(() => {});
-      const usage = await send('Runtime.getHeapUsage').catch(() => null); // the worker has ended meanwhile
-      held.heapBytes += usage?.usedSize ?? 0;
-      held.arrayBytes += usage?.backingStorageSize ?? 0;
-    }
-    return { ...held, rendererBytes: resident(profile, 'renderer'), gpuProcessBytes: resident(profile, 'gpu-process') };
-  };
-}
-
-/** Follows the page's workers; gives for each a function that sends it a command of the debugger. */
-async function followWorkers(devtools) {
-  const found = new Map();
-  const waiting = new Map();
-  let serial = 0;
-  devtools.on('Target.attachedToTarget', ({ sessionId }) => {
-    found.set(sessionId, (method) => {
-      const id = ++serial;
-      const message = JSON.stringify({ id, method });
-      const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
-      devtools.send('Target.sendMessageToTarget', { sessionId, message }).catch((error) => waiting.get(id)?.reject(error));
-      return answer;
-    });
-  });
-  devtools.on('Target.detachedFromTarget', ({ sessionId }) => found.delete(sessionId));
-  devtools.on('Target.receivedMessageFromTarget', ({ message }) => {
-    const { id, result, error } = JSON.parse(message);
-    if (error) waiting.get(id)?.reject(new Error(error.message));
-    else waiting.get(id)?.resolve(result);
-    waiting.delete(id);
-  });
-  await devtools.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
-  return found;
+export async function heldBy(page, profile) {
+  const held = { heapBytes: 0, arrayBytes: 0 };
+  await page.sendToAll('HeapProfiler.collectGarbage');
+  for (const { usedSize, backingStorageSize } of await page.sendToAll('Runtime.getHeapUsage')) {
+    held.heapBytes += usedSize;
+    held.arrayBytes += backingStorageSize;
+  }
+  return { ...held, rendererBytes: resident(profile, 'renderer'), gpuProcessBytes: resident(profile, 'gpu-process') };
 }
 
 /** Resident bytes of the browser's processes of a kind. */

@@ -3,12 +3,13 @@ import { expect, test } from 'vitest';
 import { FADE_MS, type Look } from '../src/fades.ts';
 import { Depot } from '../src/sort/depot.ts';
 import type { Packed, Request } from '../src/sort/messages.ts';
-import type { Span } from '../src/splats/layout.ts';
+import { BLOCK_SLOTS, type Span } from '../src/splats/layout.ts';
 import { Stager } from '../src/stager.ts';
 import { random } from './random.ts';
 import { madeUp } from './splats.ts';
 
 const PROGRESS = { receivedBytes: 0, fileBytes: 0, layer: 0, splats: 0, complete: false, readyForView: false };
+const MOST_BLOCKS = 64;
 const EVERYWHERE = { x: 0, y: 0, z: 0, offset: 1, eye: [0, 0, 0] } as const;
 
 /** A stager with a worker that answers when it is told to, and a GPU of plain arrays. */
@@ -42,7 +43,7 @@ class Bench {
           throw error;
         },
       },
-      8,
+      MOST_BLOCKS,
     );
   }
 
@@ -72,8 +73,8 @@ class Bench {
     this.stager.proceed();
   }
 
-  frame(elapsedMs = 16): void {
-    while (this.stager.uploadNext());
+  frame(elapsedMs = 16, uploads = Infinity): void {
+    for (let i = 0; i < uploads && this.stager.uploadNext(); i++);
     this.stager.proceed();
     this.stager.step(elapsedMs, FADE_MS);
   }
@@ -84,6 +85,16 @@ class Bench {
       this.frame();
     }
     expect(this.stager.busy).toBe(false);
+  }
+
+  /** Blocks with slots that are taken. */
+  get blocks(): number {
+    return Array.from({ length: MOST_BLOCKS }, (_, block) => this.stager.rows(block)).filter((rows) => rows > 0).length;
+  }
+
+  /** Bytes of the worker's arrays. */
+  get workerBytes(): number {
+    return this.#depot.bytes;
   }
 
   /** First coordinates of the means that are drawn, with their opacity factors. */
@@ -175,7 +186,7 @@ test('whatever comes in whatever order, what is drawn at the end is what was tol
   for (let seed = 0; seed < 12; seed++) {
     const next = random(seed);
     const bench = new Bench();
-    const wanted = new Map<number, { name: number; size: number; visible: boolean }>();
+    const wanted = new Map<number, { name: number; sizes: readonly number[]; visible: boolean[] }>();
     let name = 1;
     let updates = 0;
     for (let round = 0; round < 150; round++) {
@@ -187,16 +198,17 @@ test('whatever comes in whatever order, what is drawn at the end is what was tol
         const chance = next();
         if (!has && chance < 0.3) {
           const sizes = [Math.floor(next() * 90), 1 + Math.floor(next() * 90)] as const;
-          const visible = next() < 0.8;
+          const visible = [next() < 0.7, next() < 0.7];
           added.push(part(key, name, sizes));
-          groups.push(...show(key, visible));
-          wanted.set(key, { name: name++, size: sizes[0] + sizes[1], visible });
+          groups.push(...visible.map((is, child) => show(key, is)[child]!));
+          wanted.set(key, { name: name++, sizes, visible });
         } else if (has && chance < 0.15) {
           dropped.push(key);
           wanted.delete(key);
         } else if (has && chance < 0.4) {
-          has.visible = !has.visible;
-          groups.push(...show(key, has.visible));
+          const child = next() < 0.5 ? 0 : 1;
+          has.visible[child] = !has.visible[child];
+          groups.push(show(key, has.visible[child])[child]!);
         }
       }
       bench.update({ added, dropped, groups });
@@ -205,8 +217,54 @@ test('whatever comes in whatever order, what is drawn at the end is what was tol
       if (next() < 0.7) bench.frame(100 * next());
     }
     bench.settle();
-    const visible = [...wanted.values()].filter((it) => it.visible);
-    expect(bench.drawn()).toEqual(new Map(visible.map((it) => [it.name, it.size] as const).sort()));
+    const shown = [...wanted.values()].map(({ name, sizes, visible }) => {
+      return [name, sizes.reduce((sum, size, child) => sum + (visible[child] ? size : 0), 0)] as const;
+    });
+    expect(bench.drawn()).toEqual(new Map(shown.filter(([, size]) => size > 0).sort()));
     expect(bench.committed).toBe(updates);
+    bench.update({ dropped: [...wanted.keys()] });
+    bench.settle();
+    expect(bench.blocks).toBe(0);
   }
+});
+
+test('a long flight with a slow GPU takes no more memory than the budget bounds', () => {
+  // The client keeps to its budget and brings four times what a frame uploads
+  const [budget, partSplats] = [2 * BLOCK_SLOTS, 8192];
+  const most = budget / partSplats;
+  const perFrame = 12;
+  const data = madeUp(partSplats);
+  const children = Uint32Array.of(partSplats / 2, partSplats / 2);
+  const next = random(5);
+  const bench = new Bench();
+  const held: number[] = [];
+  let [key, heldBack] = [0, 0];
+  const blocks: number[] = [];
+  for (let round = 0; round < 70; round++) {
+    if (bench.stager.isBehind) heldBack++;
+    else {
+      const added = Array.from({ length: perFrame }, (): PartAdded => {
+        return { key: key++, kind: 'leaf', layer: 0, tile: 0, count: partSplats, children, data };
+      });
+      held.push(...added.map((it) => it.key));
+      const dropped = Array.from({ length: Math.max(0, held.length - most) }, () => {
+        return held.splice(Math.floor(next() * (held.length - perFrame)), 1)[0]!;
+      });
+      bench.update({ added, dropped, groups: added.flatMap((it) => show(it.key)) });
+    }
+    bench.work();
+    bench.frame(1000, 3);
+    blocks.push(bench.blocks);
+    expect(bench.workerBytes).toBeLessThanOrEqual(bench.blocks * 8 * 4 * BLOCK_SLOTS);
+  }
+  expect(heldBack).toBeGreaterThan(5);
+  // Twice the budget and one update, at least four fifths of the room in use
+  const bound = Math.ceil((2 * budget + perFrame * partSplats) / BLOCK_SLOTS / 0.8) + 1;
+  expect(Math.max(...blocks)).toBeLessThanOrEqual(bound);
+  expect(Math.max(...blocks.slice(35))).toBeLessThanOrEqual(Math.max(...blocks.slice(0, 35)));
+  bench.update({ dropped: held });
+  bench.settle();
+  bench.work();
+  expect(bench.blocks).toBe(0);
+  expect(bench.workerBytes).toBe(0);
 });

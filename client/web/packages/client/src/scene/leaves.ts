@@ -22,11 +22,10 @@ export class Splats {
   private sums: ShVectors | null = null;
   private fine: Packed | null = null;
   private readonly sh: Packed[] = [];
-  private isShort = false; // of packed chunks: they have been let go
 
   /** Decodes a LEAF or a PROXY; raises DamagedError, UnsupportedError. */
   constructor(
-    private readonly base: Packed,
+    private base: Packed,
     private readonly children: number,
     private readonly shDegree: number,
   ) {
@@ -78,18 +77,9 @@ export class Splats {
 
   /** Nothing refines these any more: lets the packed chunks go. */
   settle(): void {
-    this.isShort = true;
+    this.base = { row: this.base.row, bytes: new Uint8Array(0) };
     this.sh.length = 0;
     this.fine = null;
-  }
-
-  /** Bytes held besides what has been handed out. */
-  get packedBytes(): number {
-    if (this.isShort) return 0;
-    return [this.base, ...(this.fine ? [this.fine] : []), ...this.sh].reduce(
-      (sum, packed) => sum + packed.bytes.length,
-      0,
-    );
   }
 
   private takeColors(): { sh0: Float32Array; shN: Float32Array | null } {

@@ -60,6 +60,7 @@ export class Session {
   #view: View | null = null;
   #lookedMs = -Infinity;
   #lookTimer = 0;
+  #holdsBack = false; // the client's updates
 
   constructor(
     gl: WebGL2RenderingContext,
@@ -147,6 +148,7 @@ export class Session {
     rig.step(nowMs);
     if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
     const { drew, again, splats } = this.#renderer.frame(nowMs, force);
+    this.#keepUp();
     if (drew && splats > 0) this.#drawn();
     if (this.#milestones.waiting && !this.#renderer.busy) this.#settled();
     return rig.moving || again;
@@ -155,6 +157,7 @@ export class Session {
   /** Takes in what has come while nothing is drawn. */
   flush(): void {
     this.#renderer?.flush();
+    this.#keepUp();
   }
 
   setBudget(budget: Budget): void {
@@ -219,6 +222,16 @@ export class Session {
     this.progress = update.progress;
     this.#events.progress(update.progress);
     this.#renderer?.apply(update);
+    this.#keepUp();
+  }
+
+  /** Lets the client bring no more than the screen keeps up with. */
+  #keepUp(): void {
+    const isBehind = this.#renderer?.isBehind ?? false;
+    if (isBehind === this.#holdsBack) return;
+    this.#holdsBack = isBehind;
+    if (isBehind) this.source.pause?.();
+    else this.source.resume?.();
   }
 
   #expect(milestone: Milestone): void {

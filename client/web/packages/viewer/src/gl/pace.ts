@@ -3,6 +3,7 @@
 
 const SLOW_MS = 40; // a GPU that takes longer for a frame is slow
 const MOST_PENDING = 2;
+const UPLOAD_SHARE = 0.25; // of a slow frame's time may pass after it for uploads, before the next one
 
 interface Pending {
   readonly fence: WebGLSync;
@@ -13,6 +14,7 @@ export class Pace {
   readonly #gl: WebGL2RenderingContext;
   readonly #pending: Pending[] = [];
   #lastMs: number | null = null; // null until the first frame is done
+  #doneMs = 0; // when that was
 
   constructor(gl: WebGL2RenderingContext) {
     this.#gl = gl;
@@ -39,9 +41,19 @@ export class Pace {
       if (!done && !gl.isContextLost()) break;
       gl.deleteSync(first.fence);
       this.#lastMs = nowMs - first.beganMs;
+      this.#doneMs = nowMs;
       this.#pending.shift();
     }
     return this.#pending.length >= (this.isSlow ? 1 : MOST_PENDING);
+  }
+
+  /**
+   * Whether the next frame should wait while there is something to upload. On a slow GPU few frames are
+   * drawn, and with one upload slice to a frame parts would queue for many seconds.
+   */
+  waitsForUploads(nowMs: number): boolean {
+    if (this.#lastMs === null || !this.isSlow) return false;
+    return nowMs - this.#doneMs < UPLOAD_SHARE * this.#lastMs;
   }
 
   /** A frame's commands have been given. */

@@ -23,7 +23,7 @@ export class Slots {
 
   /** Rows of a block from its first to the last with a slot that is taken. */
   rows(block: number): number {
-    return Math.ceil((this.#blocks[block]!.end * GRAIN) / ROW_SLOTS);
+    return Math.ceil(((this.#blocks[block]?.end ?? 0) * GRAIN) / ROW_SLOTS);
   }
 
   /** Runs of `count` slots together, or null where there is no room and none can be made. */

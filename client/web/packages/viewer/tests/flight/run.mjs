@@ -6,26 +6,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { launch, serve } from '../browser.mjs';
-import { followMemory, HELD } from '../memory.mjs';
+import { serve } from '../browser.mjs';
+import { launchBare } from '../devtools.mjs';
+import { heldBy, HELD } from '../memory.mjs';
 
 const GROWTH = 1.15; // of the median, at most
 
 const [file, minutes = '5', budget = '1000000', mbit = '20', out] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const server = await serve(root, path.resolve(path.dirname(file)));
-const { context, profile, close } = await launch();
-const page = await context.newPage();
-const messages = [];
-page.on('console', (message) => {
-  const expected = message.type() === 'debug' || message.text().includes('ReadPixels');
-  if (!expected) messages.push(message.text());
-});
-page.on('pageerror', (error) => messages.push(String(error)));
-const devtools = await context.newCDPSession(page);
-const memory = await followMemory(devtools, profile);
-await page.goto(`${server.url}/tests/flight/index.html`);
-await page.waitForFunction(() => 'fly' in window);
+const { page, profile, close } = await launchBare();
+await page.goto(`${server.url}/tests/flight/index.html`, () => 'fly' in window);
 
 const job = {
   url: `/data/${path.basename(file)}`,
@@ -42,7 +33,7 @@ const began = performance.now();
 while (performance.now() - began < Number(minutes) * 60_000) {
   const leg = await page.evaluate(() => window.fly());
   leg.atS = (performance.now() - began) / 1000;
-  Object.assign(leg, await memory());
+  Object.assign(leg, await heldBy(page, profile));
   legs.push(leg);
   console.log(JSON.stringify(leg));
   if (leg.errors.length > 0) break;
@@ -71,7 +62,7 @@ const summary = {
   sharpS: { median: median(column('sharpS')), most: Math.max(...column('sharpS')), missed: legs.length - column('sharpS').length },
   ...Object.fromEntries(HELD.map((key) => [key, range(key)])),
   longTasksMs: { count: legs.flatMap((leg) => leg.longTasksMs).length, most: Math.max(0, ...legs.flatMap((leg) => leg.longTasksMs)) },
-  errors: [...messages, ...(legs.at(-1)?.errors ?? [])],
+  errors: [...page.messages, ...(legs.at(-1)?.errors ?? [])],
 };
 console.log(JSON.stringify(summary, null, 2));
 if (out) fs.writeFileSync(out, JSON.stringify({ summary, legs }, null, 1));

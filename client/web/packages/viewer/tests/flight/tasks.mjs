@@ -3,29 +3,26 @@
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { launch, serve } from '../browser.mjs';
-import { followMemory } from '../memory.mjs';
+import { serve } from '../browser.mjs';
+import { launchBare } from '../devtools.mjs';
+import { heldBy } from '../memory.mjs';
 
 const LONG_US = 50_000;
 
 const [file, budget = '4000000'] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const server = await serve(root, path.resolve(path.dirname(file)));
-const { context, profile, close } = await launch();
-const page = await context.newPage();
-const devtools = await context.newCDPSession(page);
-const memory = await followMemory(devtools, profile);
-await page.goto(`${server.url}/tests/flight/index.html`);
-await page.waitForFunction(() => 'fly' in window);
+const { page, profile, close } = await launchBare();
+await page.goto(`${server.url}/tests/flight/index.html`, () => 'fly' in window);
 const events = [];
-devtools.on('Tracing.dataCollected', ({ value }) => events.push(...value));
-const over = new Promise((resolve) => devtools.on('Tracing.tracingComplete', resolve));
-await devtools.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['toplevel', 'disabled-by-default-devtools.timeline', 'devtools.timeline', '__metadata'] } });
+page.on('Tracing.dataCollected', ({ value }) => events.push(...value));
+const over = new Promise((resolve) => page.on('Tracing.tracingComplete', resolve));
+await page.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['toplevel', 'disabled-by-default-devtools.timeline', 'devtools.timeline', '__metadata'] } });
 const job = { url: `/data/${path.basename(file)}`, budget: Number(budget), rate: 20e6 / 8, seed: 7 };
 const loading = await page.evaluate((it) => window.open_(it), job);
-await devtools.send('Tracing.end');
+await page.send('Tracing.end');
 await over;
-const held = await memory();
+const held = await heldBy(page, profile);
 await close();
 await server.close();
 
