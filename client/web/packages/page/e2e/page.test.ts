@@ -81,7 +81,6 @@ describe.skipIf(!findChromium())('the page', () => {
     await page.keyboard.press('Enter');
     await reached(page, 'firstpicture');
     await page.getByRole('button', { name: /Panel/ }).waitFor();
-    await page.keyboard.press('Tab'); // into the picture
     const camera = (): Promise<string> =>
       page.evaluate(() => (document.querySelector('exgs-viewer') as unknown as Viewer).camera);
     const before = await camera();

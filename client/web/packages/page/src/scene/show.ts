@@ -67,12 +67,20 @@ export function showScene(boot: Boot, file: File | null = null): void {
   keepCamera(viewer);
   document.body.classList.add('scene');
   document.getElementById('app')!.replaceChildren(viewer);
+  takeKeyboard(viewer);
   performance.mark('exgs:start');
 
   if (file) page.openFile(file);
   else if (boot.data.token && !storedToken()) {
     void askToken(page.open);
   } else page.open();
+}
+
+/** Keys move the camera before anything has been clicked; in a frame the page around it keeps them. */
+function takeKeyboard(viewer: ExgsViewer): void {
+  if (window !== window.top) return;
+  const options = { preventScroll: true, focusVisible: false }; // no ring until a key is pressed
+  viewer.focus(options);
 }
 
 /** The poster of the address, where the server has not put one into the page. */

@@ -150,6 +150,11 @@ export class ExgsViewer extends HTMLElement {
     return snapshotOf(() => this.#session?.renderer ?? null, this.#chrome.canvas, type, quality);
   }
 
+  /** Gives the picture the keyboard. */
+  override focus(options?: FocusOptions): void {
+    this.#chrome.canvas.focus(options);
+  }
+
   /** Lets everything go: network, workers, textures, listeners. The element shows nothing after this. */
   dispose(): void {
     this.#disposed = true;
