@@ -12,11 +12,12 @@ from exgs.lab.assets.exgs_file import ExgsFile, exgs_asset
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.policies.policy import Look, Policy
 from exgs.lab.policies.shipped import POLICIES, Greedy, hull_slopes
-from exgs.lab.stream import StreamRun, Terms
-from exgs.lab.transcript import Transcript
+from exgs.lab.simulation.policy_run import PolicyRun
+from exgs.lab.simulation.terms import Terms
+from exgs.lab.simulation.transcript import Transcript
 from exgs.lab.viewers.made import Place, made_path
+from exgs.lab.viewers.path_views import PathViews
 from exgs.lab.viewers.predictors import Stays
-from exgs.lab.weights import PathViews
 from exgs.scene.camera import look_at, pinhole
 from exgs.wire.events import View
 from exgs.wire.scheduler import Scheduler
@@ -31,7 +32,7 @@ def _run(folder: Path, policy: Policy, profile: str = "push") -> Transcript:
     views = PathViews(made_path("turn", PLACE, 10, 2.0), 0.1)
     link = LinkModel(parse_link("500kbit,40ms"))
     terms = Terms(length_s=30.0, profile=profile)
-    return StreamRun(
+    return PolicyRun(
         exgs_asset(folder / "box.exgs"), policy, link, views, terms, Stays(), "stays"
     ).run()
 

@@ -9,8 +9,9 @@ import pytest
 
 from exgs.lab.errors import LabError
 from exgs.lab.experiment import read_experiment
+from exgs.lab.jobs import jobs_of
 from exgs.lab.quality.curves import psnr_of
-from exgs.lab.session import jobs_of, run_job
+from exgs.lab.session import Session
 from exgs.lab.stage import Stage
 from tests.lab.scene import write_experiment
 
@@ -21,7 +22,7 @@ def test_the_model_is_near_what_is_drawn(box: Path, cache: Path) -> None:
     errors = []
     for number, job in enumerate(jobs_of(experiment)):
         if job.seed == 0:
-            errors.append(run_job(job, stage, number).row["fast_error_db"])
+            errors.append(Session(job, stage).simulated(number).row["fast_error_db"])
     assert float(np.sqrt(np.mean(np.square(errors)))) < 1.5  # of noise in a box, small pictures
     assert float(np.median(errors)) < 0.7
 
@@ -29,7 +30,7 @@ def test_the_model_is_near_what_is_drawn(box: Path, cache: Path) -> None:
 def test_curves_give_back_what_was_measured(box: Path, cache: Path) -> None:
     experiment = read_experiment(write_experiment(box))
     stage = Stage(experiment, cache)
-    curves = stage.scene("box").curves("exgs", experiment.viewers[0], lambda _: None)
+    curves = stage.scene("box").curves("exgs", experiment.viewers[0])
     count = len(curves.progress)
     assert (np.diff(curves.progress, axis=0) >= 0).all()
     for view in range(len(curves.errors)):
@@ -51,7 +52,7 @@ def test_exact_quality_measures_perceptual_metrics(
     settings = f'quality = "exact"\nperceptual = ["{name}"]\nexact_step_s = 0.5'
     experiment = read_experiment(write_experiment(box, settings=settings))
     job = next(jobs_of(experiment))
-    row = run_job(job, Stage(experiment, cache), 0).row
+    row = Session(job, Stage(experiment, cache)).simulated(0).row
     assert 0 < row[f"mean_{name}"] < 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,9 @@ from exgs.client.decoding import LiveScene
 from exgs.client.link import parse_link
 from exgs.client.update import Update
 from exgs.codec.constants import FRAME_HEAD_BYTES, FrameType
-from exgs.lab.ranges import StaticSession
-from exgs.lab.streaming import Path, StreamingSession
-from exgs.lab.world import World
+from exgs.lab.simulation.static import StaticSession
+from exgs.lab.simulation.streaming import SharedLink, StreamingSession
+from exgs.lab.simulation.world import World
 from exgs.scene.camera import look_at, pinhole
 from exgs.wire.messages import parse_fragment
 from tests.client.scenes import write_box
@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _two_clients(data: bytes, seed: int) -> tuple[World, list[StreamingSession]]:
     """Two clients that share a link, one of which looks around."""
     world = World()
-    path = Path(world, LINK, seed=seed)
+    path = SharedLink(world, LINK, seed=seed)
     first = StreamingSession(path, data, camera=camera_at(0, 0, -3))
     second = StreamingSession(path, data, start_s=0.2)
     for at_s, camera in VIEWS:
@@ -80,7 +80,9 @@ def test_a_new_view_turns_the_stream_within_a_round_trip_and_what_fills_the_link
     data: bytes,
 ) -> None:
     world = World()
-    session = StreamingSession(Path(world, parse_link("2mbit,50ms")), data, camera=VIEWS[0][1])
+    session = StreamingSession(
+        SharedLink(world, parse_link("2mbit,50ms")), data, camera=VIEWS[0][1]
+    )
     world.at(0.6, lambda: session.look(VIEWS[2][1]))
     world.run(until_s=60.0)
     turned_s = min(
@@ -107,7 +109,7 @@ def test_both_profiles_bring_the_same_scene(
     data: bytes, kind: Callable[..., StreamingSession | StaticSession]
 ) -> None:
     world = World()
-    session = kind(Path(world, LINK, seed=3), data, camera=SIDE)
+    session = kind(SharedLink(world, LINK, seed=3), data, camera=SIDE)
     ready_s = []
     for tick in range(200):
         world.run(until_s=tick * 0.02)
@@ -123,9 +125,9 @@ def test_both_profiles_bring_the_same_scene(
     assert len(last.gaussians) == 12_000
 
 
-def test_ranges_keep_few_bytes_ahead_on_a_slow_link(data: bytes, tmp_path: FilePath) -> None:
+def test_ranges_keep_few_bytes_ahead_on_a_slow_link(data: bytes, tmp_path: Path) -> None:
     world = World()
-    session = StaticSession(Path(world, parse_link("1mbit,50ms")), data)
+    session = StaticSession(SharedLink(world, parse_link("1mbit,50ms")), data)
     world.run(until_s=60.0)
     assert session.done_s is not None
     gaps_s = [after - before for (before, _), (after, _) in pairwise(session.asked)]

@@ -1,18 +1,6 @@
 """Metrics of a session: times to a quality, quality over time, dips, wasted bytes, stalls, QoE.
 
-| column | unit | meaning |
-| first_picture_s | s | until the first visible item is complete |
-| t25_s, t30_s, t35_s | s | until the PSNR first reaches 25, 30, 35 dB; empty: never |
-| ready_s | s | until all wanted items have arrived; empty: never |
-| mean_db, p5_db, last_db | dB | PSNR over the session: mean, 5th percentile, at the end |
-| mean_ssim | | SSIM over the session |
-| mean_flip, mean_stlpips | | FLIP and ST-LPIPS over the session, if requested |
-| dips, dip_db, dip_s | , dB, s | drops of PSNR by 1 dB or more: number, depth, duration |
-| answer_ms | ms | from a change of view to the first byte chosen for it, median |
-| received_bytes | bytes | received bytes, including all overhead |
-| wasted_bytes | bytes | bytes of items that were not in view after their arrival, or incomplete |
-| stall_s | s | time below 20 dB after the first picture |
-| qoe | | see `Weights` |
+docs/laboratory.md describes the columns.
 """
 
 from __future__ import annotations
@@ -26,7 +14,7 @@ import numpy.typing as npt
 from exgs.lab.assets.asset import Asset
 from exgs.lab.quality.perceptual import PERCEPTUAL
 from exgs.lab.quality.seen import Seen
-from exgs.lab.transcript import Transcript
+from exgs.lab.simulation.transcript import Transcript
 
 Doubles = npt.NDArray[np.float64]
 

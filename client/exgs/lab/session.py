@@ -2,87 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.lab import metrics
-from exgs.lab.assets.asset import Asset
-from exgs.lab.cores import run_cores
 from exgs.lab.errors import LabError
-from exgs.lab.experiment import Experiment, LinkSpec, PolicySpec, SceneSpec, ViewerSpec
-from exgs.lab.future import ErrorGains
-from exgs.lab.links.transport import LinkModel
-from exgs.lab.plugins import is_plugin, load_plugin, plugin_digest
+from exgs.lab.experiment import PolicySpec
+from exgs.lab.jobs import Job
+from exgs.lab.plugins import is_plugin, load_plugin
 from exgs.lab.policies.policy import Policy
 from exgs.lab.policies.shipped import POLICIES
 from exgs.lab.quality.curves import Curves
+from exgs.lab.quality.error_gains import ErrorGains
 from exgs.lab.quality.seen import Seen, exact_quality, fast_quality, sample_times
-from exgs.lab.stage import SceneStage, Sight, Stage
-from exgs.lab.stream import StreamRun, Terms
-from exgs.lab.transcript import Transcript
-from exgs.lab.viewers.predictors import PREDICTORS, Oracle, Predictor, Stays
-from exgs.lab.weights import PathViews
+from exgs.lab.simulation.policy_run import PolicyRun
+from exgs.lab.simulation.protocol import run_protocol
+from exgs.lab.simulation.terms import Terms
+from exgs.lab.simulation.transcript import Transcript
+from exgs.lab.stage import Stage
+from exgs.lab.viewers.predictors import PREDICTORS, Oracle, Predictor
 
-CORES = ("exgs", "exgs-static")
+PROTOCOL = ("exgs", "exgs-static")  # policies that run the whole protocol
 _FUTURE_S = (0.5, 2.0, 8.0)  # horizons of the policy knows-future
-_VERSION = 1  # of the simulation: cached results of other versions are not used
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The settings of one session."""
-
-    scene: SceneSpec
-    link: LinkSpec
-    viewer: ViewerSpec
-    policy: PolicySpec
-    seed: int
-
-    @property
-    def label(self) -> dict[str, str | int]:
-        """The label columns of the table."""
-        return {
-            "scene": self.scene.name,
-            "link": self.link.name,
-            "viewer": self.viewer.name,
-            "policy": self.policy.name,
-            "seed": self.seed,
-        }
-
-
-def jobs_of(experiment: Experiment) -> Iterator[Job]:
-    """All sessions, in the order of the table; a policy skips scenes that lack its format."""
-    for scene in experiment.scenes:
-        for link in experiment.links:
-            for viewer in experiment.viewers:
-                for policy in experiment.policies:
-                    if policy.format not in scene.formats or not viewer.looks_at(scene):
-                        continue
-                    for seed in experiment.settings.seeds:
-                        yield Job(scene, link, viewer, policy, seed)
-
-
-def job_key(job: Job, experiment: Experiment, number: int) -> str:
-    """A hash of everything that determines a session's result, except contents of files."""
-    settings = asdict(experiment.settings)
-    settings.pop("seeds")
-    parts: list[Any] = [_VERSION, number if experiment.settings.check_every else 0, settings]
-    parts += [asdict(experiment.qoe), dict(experiment.formats), job.seed]
-    for row in (job.scene, job.link, job.viewer, job.policy):
-        parts.append({key: str(value) for key, value in asdict(row).items() if key != "optional"})
-    plugins = [job.policy.use, job.policy.predictor, *experiment.formats.values()]
-    parts += [plugin_digest(text, experiment.folder) for text in plugins if is_plugin(text)]
-    for path in (*job.scene.files.values(), job.link.trace, job.viewer.file):
-        if path is not None:
-            stat = path.stat()
-            parts.append([stat.st_size, stat.st_mtime_ns])
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+_CHECKED_DB = (15.0, 50.0)  # PSNR of the frames in which the fast model is checked
+_SERIES_S = 0.1  # interval of quality over time in the results
+_IN_VIEW_S = 0.5  # interval of the views in which an item counts as seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,192 +41,141 @@ class Result:
     psnr_db: tuple[float, ...]
 
 
-def run_job(job: Job, stage: Stage, number: int) -> Result:
-    """Simulate a session and measure its quality."""
-    settings = stage.experiment.settings
-    scene = stage.scene(job.scene.name)
-    kind = job.policy.format
-    sight = scene.sight(job.viewer)
-    views = session_views(job, stage, sight)
-    seen_by = _Eyes(job, stage, scene, kind, views, sight)
-    transcript = _run(job, stage, scene.asset(kind), views, seen_by)
-    result = _result(job, stage, seen_by, transcript, "simulated")
-    row = result.row
-    if settings.quality == "fast" and settings.check_every and number % settings.check_every == 0:
-        row["fast_error_db"] = seen_by.fast_error(transcript)
-    return result
+class Session:
+    """A session with its data: it can be simulated, and its quality measured."""
 
+    def __init__(self, job: Job, stage: Stage) -> None:
+        settings = stage.experiment.settings
+        self.job = job
+        self.length_s = settings.length_s
+        self.scene = stage.scene(job.scene.name)
+        self.link = stage.link(job.link, job.seed)
+        path = self.scene.measured_path(job.viewer)
+        # Each seed starts a little later on the path.
+        start_s = job.viewer.start_s + job.viewer.vary_s * settings.seeds.index(job.seed)
+        first = round(start_s / settings.view_step_s)
+        self.views = path.views.starting(first)
+        self._asset = self.scene.asset(job.policy.format)
+        self._settings = settings
+        self._stage = stage
+        begin = first - path.views.first
+        count = self.views.number(self.length_s) + 1
+        self._places = path.nearest[begin : begin + count]  # for each view, the measured one
 
-def real_result(job: Job, stage: Stage, transcript: Transcript) -> Result:
-    """Measure the quality of a session that has run over sockets."""
-    scene = stage.scene(job.scene.name)
-    sight = scene.sight(job.viewer)
-    eyes = _Eyes(job, stage, scene, job.policy.format, session_views(job, stage, sight), sight)
-    return _result(job, stage, eyes, transcript, "real")
+    def simulated(self, number: int) -> Result:
+        """The result of its simulation. `number` decides whether the fast model is checked."""
+        transcript = self._simulate()
+        result = self.result(transcript, "simulated")
+        every = self._settings.check_every if self._settings.quality == "fast" else 0
+        if every and number % every == 0:
+            result.row["fast_error_db"] = self._fast_error(transcript)
+        return result
 
+    def result(self, transcript: Transcript, mode: str) -> Result:
+        """Measure the quality of a session with these arrivals."""
+        seen = self._quality(transcript)
+        was_seen = self._was_seen(transcript)
+        row = metrics.measure(self._asset, transcript, seen, was_seen, self._stage.experiment.qoe)
+        kept = slice(None, None, max(1, round(_SERIES_S / self._settings.sample_s)))
+        events = {"fast_error_db": None, "events": transcript.events}
+        return Result(
+            {**self.job.label, "mode": mode, **row, **events},
+            tuple(round(value, 3) for value in seen.times_s[kept].tolist()),
+            tuple(round(value, 3) for value in seen.psnr_db[kept].tolist()),
+        )
 
-def _result(job: Job, stage: Stage, eyes: _Eyes, transcript: Transcript, mode: str) -> Result:
-    row, seen = eyes.measure(transcript)
-    settings = stage.experiment.settings
-    kept = slice(None, None, max(1, round(0.1 / settings.sample_s)))
-    return Result(
-        {**job.label, "mode": mode, **row, "fast_error_db": None, "events": transcript.events},
-        tuple(round(value, 3) for value in seen.times_s[kept].tolist()),
-        tuple(round(value, 3) for value in seen.psnr_db[kept].tolist()),
-    )
+    # The simulation
 
+    def _simulate(self) -> Transcript:
+        policy = self.job.policy
+        if policy.use in PROTOCOL:
+            return run_protocol(self._asset, self.link, self.views, self._terms())
+        if policy.use != "knows-future":
+            return self._run(_policy(policy, self._stage))
+        gains = ErrorGains(self._asset, self._curves, self._places, self.views.step_s)
+        runs = [self._run(POLICIES[policy.use](horizon_s), gains) for horizon_s in _FUTURE_S]
+        return max(runs, key=lambda run: float(self._quality(run).psnr_db.mean()))
 
-def session_views(job: Job, stage: Stage, sight: Sight) -> PathViews:
-    """The views of a session: each seed starts a little later on the path."""
-    settings = stage.experiment.settings
-    place = settings.seeds.index(job.seed)
-    first = round((job.viewer.start_s + job.viewer.vary_s * place) / settings.view_step_s)
-    return sight.whole.starting(first)
-
-
-def session_terms(job: Job, stage: Stage) -> Terms:
-    """The terms of a session."""
-    settings = stage.experiment.settings
-    is_push = job.policy.use == "exgs" or (
-        job.policy.use != "exgs-static" and job.policy.profile == "push"
-    )
-    return Terms(
-        length_s=settings.length_s,
-        profile="push" if is_push else "ranges",
-        connect_trips=_connect_trips(job.policy.use, is_push) + (1.0 if settings.tls else 0.0),
-        seed=job.seed,
-    )
-
-
-def _connect_trips(use: str, is_push: bool) -> float:
-    """Round trips before the first request: TCP, and the upgrade to WebSocket for `push`."""
-    if use == "exgs-static":
-        return 0.0  # the simulation opens each connection itself
-    return 2.0 if is_push else 1.0
-
-
-def _run(job: Job, stage: Stage, asset: Asset, views: PathViews, eyes: _Eyes) -> Transcript:
-    link, terms = stage.link(job.link, job.seed), session_terms(job, stage)
-    if job.policy.use in CORES:
-        return run_cores(asset, link, views, terms)
-    predictor = predictor_named(job.policy.predictor, views, stage)
-    if job.policy.use != "knows-future":
-        policy = policy_named(job.policy, stage)
-        return _simulate(asset, policy, link, views, terms, predictor, job.policy.predictor)
-    gains = ErrorGains(asset, eyes.curves, eyes.places, views.step_s)
-    best: tuple[float, Transcript] | None = None
-    for horizon_s in _FUTURE_S:
-        policy = POLICIES["knows-future"](horizon_s)
-        run = StreamRun(
-            asset, policy, link, views, terms, predictor, "", error_gain=gains.per_item
+    def _run(self, policy: Policy, gains: ErrorGains | None = None) -> Transcript:
+        name = self.job.policy.predictor
+        predictor = self._predictor(name)
+        error_gain = gains.per_item if gains is not None else None
+        return PolicyRun(
+            self._asset, policy, self.link, self.views, self._terms(), predictor, name, error_gain
         ).run()
-        mean_db = float(eyes.look(run).psnr_db.mean())
-        if best is None or mean_db > best[0]:
-            best = mean_db, run
-    if best is None:
-        raise LabError("there is no horizon")
-    return best[1]
+
+    def _terms(self) -> Terms:
+        policy = self.job.policy
+        is_push = policy.use == "exgs" or (policy.use != "exgs-static" and policy.profile == "push")
+        trips = 2.0 if is_push else 1.0  # TCP, and the upgrade to WebSocket
+        if policy.use == "exgs-static":
+            trips = 0.0  # the simulation opens each connection itself
+        return Terms(
+            length_s=self.length_s,
+            profile="push" if is_push else "ranges",
+            connect_trips=trips + (1.0 if self._settings.tls else 0.0),
+            seed=self.job.seed,
+        )
+
+    def _predictor(self, name: str) -> Predictor:
+        made: Predictor
+        if is_plugin(name):
+            made = load_plugin(name, self._stage.experiment.folder)()
+            return made
+        if name == "oracle":
+            return Oracle(self.views.path)
+        if name not in PREDICTORS:
+            raise LabError(f"predictor {name!r} is none of {', '.join([*PREDICTORS, 'oracle'])}")
+        return PREDICTORS[name]()
+
+    # Its quality
+
+    @property
+    def _curves(self) -> Curves:
+        return self.scene.curves(self.job.policy.format, self.job.viewer)
+
+    def _quality(self, transcript: Transcript) -> Seen:
+        """Quality over time, by the method of the experiment."""
+        if self._settings.quality == "exact":
+            return self._rendered(transcript)
+        times = sample_times(self.length_s, self._settings.sample_s)
+        numbers = np.array([self.views.number(time_s) for time_s in times.tolist()])
+        return fast_quality(self._asset, self._curves, transcript, times, self._places[numbers])
+
+    def _rendered(self, transcript: Transcript) -> Seen:
+        times = sample_times(self.length_s, self._settings.exact_step_s)
+        return exact_quality(
+            self._asset, self.scene.whole, transcript, times, self.views, self._stage.metrics
+        )
+
+    def _fast_error(self, transcript: Transcript) -> float:
+        """The RMS difference in dB of the fast model and rendering."""
+        exact, fast = self._rendered(transcript), self._quality(transcript)
+        at = np.searchsorted(fast.times_s, exact.times_s - 1e-9)
+        low, high = _CHECKED_DB
+        kept = (exact.psnr_db > low) & (exact.psnr_db < high)
+        gap = (fast.psnr_db[at] - exact.psnr_db)[kept]
+        return float(np.sqrt(np.mean(np.square(gap)))) if len(gap) else 0.0
+
+    def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:
+        """Whether each item was in view at some time after its arrival."""
+        views = self.views
+        step = max(1, round(_IN_VIEW_S / views.step_s))
+        last_seen = np.full(len(self._asset), -1.0)
+        for number in range(0, views.number(self.length_s) + 1, step):
+            coverage = views.weights(self._asset, number).coverage
+            last_seen[coverage > 0] = (number + step) * views.step_s
+        seen: npt.NDArray[np.bool_] = last_seen[transcript.items] > transcript.times_s
+        return seen
 
 
-def _simulate(
-    asset: Asset,
-    policy: Policy,
-    link: LinkModel,
-    views: PathViews,
-    terms: Terms,
-    predictor: Predictor,
-    name: str,
-) -> Transcript:
-    return StreamRun(asset, policy, link, views, terms, predictor, name).run()
-
-
-def policy_named(spec: PolicySpec, stage: Stage) -> Policy:
-    """Create a policy. Raises LabError if the name is unknown."""
+def _policy(spec: PolicySpec, stage: Stage) -> Policy:
     made: Policy
     if is_plugin(spec.use):
         made = load_plugin(spec.use, stage.experiment.folder)(**spec.options)
         return made
     if spec.use not in POLICIES:
-        known = ", ".join([*CORES, *POLICIES])
+        known = ", ".join([*PROTOCOL, *POLICIES])
         raise LabError(f"policy {spec.name}: {spec.use!r} is none of {known}, nor FILE.py:CLASS")
     made = POLICIES[spec.use](**spec.options)
     return made
-
-
-def predictor_named(name: str, views: PathViews, stage: Stage) -> Predictor:
-    """Create a predictor. Raises LabError if the name is unknown."""
-    made: Predictor
-    if is_plugin(name):
-        made = load_plugin(name, stage.experiment.folder)()
-        return made
-    if name == "oracle":
-        return Oracle(views.path)
-    if name not in PREDICTORS:
-        raise LabError(f"predictor {name!r} is none of {', '.join([*PREDICTORS, 'oracle'])}")
-    return PREDICTORS[name]()
-
-
-class _Eyes:
-    """Measures the quality of a session."""
-
-    def __init__(
-        self, job: Job, stage: Stage, scene: SceneStage, kind: str, views: PathViews, sight: Sight
-    ) -> None:
-        self._job, self._stage, self._scene = job, stage, scene
-        self._asset, self._views, self._kind = scene.asset(kind), views, kind
-        self._settings = stage.experiment.settings
-        begin = views.first - sight.whole.first
-        count = views.number(self._settings.length_s) + 1
-        self.places = sight.nearest[begin : begin + count]  # for each view, the measured one
-
-    @property
-    def curves(self) -> Curves:
-        """The measured curves."""
-        return self._scene.curves(self._kind, self._job.viewer, lambda _: None)
-
-    def look(self, transcript: Transcript) -> Seen:
-        """Quality over time, by the method of the experiment."""
-        settings = self._settings
-        if settings.quality == "exact":
-            return self._draw(transcript, settings.exact_step_s)
-        times = sample_times(settings.length_s, settings.sample_s)
-        numbers = np.array([self._views.number(time_s) for time_s in times.tolist()])
-        return fast_quality(self._asset, self.curves, transcript, times, self.places[numbers])
-
-    def measure(self, transcript: Transcript) -> tuple[dict[str, Any], Seen]:
-        """The metrics of the session."""
-        seen = self.look(transcript)
-        was_seen = self._was_seen(transcript)
-        qoe = self._stage.experiment.qoe
-        return dict(metrics.measure(self._asset, transcript, seen, was_seen, qoe)), seen
-
-    def fast_error(self, transcript: Transcript) -> float:
-        """The RMS difference in dB of fast model and rendering, over samples from 15 to 50 dB."""
-        exact = self._draw(transcript, self._settings.exact_step_s)
-        fast = self.look(transcript)
-        at = np.searchsorted(fast.times_s, exact.times_s - 1e-9)
-        kept = (exact.psnr_db > 15) & (exact.psnr_db < 50)
-        gap = (fast.psnr_db[at] - exact.psnr_db)[kept]
-        return float(np.sqrt(np.mean(np.square(gap)))) if len(gap) else 0.0
-
-    def _draw(self, transcript: Transcript, step_s: float) -> Seen:
-        times = sample_times(self._settings.length_s, step_s)
-        return exact_quality(
-            self._asset,
-            self._scene.whole,
-            transcript,
-            times,
-            self._views,
-            self._stage.metrics,
-        )
-
-    def _was_seen(self, transcript: Transcript) -> npt.NDArray[np.bool_]:
-        """Whether each item was in view at some time after its arrival."""
-        step = max(1, round(0.5 / self._views.step_s))
-        numbers = range(0, self._views.number(self._settings.length_s) + 1, step)
-        last_seen = np.full(len(self._asset), -1.0)
-        for number in numbers:
-            weights = self._views.weights(self._asset, number, 0.0, Stays(), "")
-            last_seen[weights.coverage > 0] = (number + step) * self._views.step_s
-        seen: npt.NDArray[np.bool_] = last_seen[transcript.items] > transcript.times_s
-        return seen

@@ -29,20 +29,17 @@ from exgs.lab.links.rates import Rates
 from exgs.lab.links.traces import read_trace
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.plugins import is_plugin, load_plugin
-from exgs.lab.quality.curves import Curves, Painter, Reference, measured
+from exgs.lab.quality.curves import Curves, Painter, Reference, measured_curves
 from exgs.lab.quality.perceptual import Metric, perceptual_metric
 from exgs.lab.quality.views import nearest_views, spread_views
-from exgs.lab.stream import shifted
 from exgs.lab.viewers.made import Place, made_path
 from exgs.lab.viewers.path import ViewPath
+from exgs.lab.viewers.path_views import PathViews
 from exgs.lab.viewers.recorded import read_camera_path, read_eyenavgs
-from exgs.lab.weights import PathViews
 from exgs.sample import sample_scene
 from exgs.scene.formats import read_scene, write_scene
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
-
-Note = Callable[[str], None]
 
 _READERS: dict[str, Callable[[Path], Asset]] = {
     "exgs": exgs_asset,
@@ -56,14 +53,12 @@ _FOV_Y = 0.8726646259971648  # 50 degrees; for files without a home view
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
-    """A path through a scene, with its measured views."""
+class MeasuredPath:
+    """A viewer's path through a scene, with the views in which quality is measured."""
 
-    path: ViewPath
-    whole: PathViews
-    measured: list[int]  # numbers of the measured views of `whole`
-    # For each view of `whole`, the place of the nearest in `measured`.
-    nearest: npt.NDArray[np.int64]
+    views: PathViews  # of all seeds
+    measured: list[int]  # their numbers
+    nearest: npt.NDArray[np.int64]  # for each view, the place of the nearest in `measured`
 
 
 class Stage:
@@ -94,7 +89,7 @@ class Stage:
         if link.rates is None or not spec.vary or not seed:
             return link
         chance = random.Random(f"{spec.name}/{seed}")
-        return shifted(link, chance.random() * link.rates.length_s)
+        return link.shifted(chance.random() * link.rates.length_s)
 
 
 def open_link(spec: LinkSpec) -> LinkModel:
@@ -120,7 +115,7 @@ class SceneStage:
         self._experiment = experiment
         self._cache = cache
         self._assets: dict[str, Asset] = {}
-        self._sights: dict[str, Sight] = {}
+        self._paths: dict[str, MeasuredPath] = {}
         self._curves: dict[tuple[str, str], Curves] = {}
 
     def file(self, kind: str) -> Path:
@@ -207,20 +202,20 @@ class SceneStage:
         up = np.asarray(facts.up, np.float64)
         return Place(home, home.position + reach * forward, up / np.linalg.norm(up), reach)
 
-    def sight(self, spec: ViewerSpec) -> Sight:
-        """The path of a viewer, and its measured views."""
-        if spec.name not in self._sights:
-            settings = self._experiment.settings
+    def measured_path(self, spec: ViewerSpec) -> MeasuredPath:
+        """The path of a viewer."""
+        if spec.name not in self._paths:
+            settings, reach = self._experiment.settings, self.place.reach
             length_s = settings.length_s + spec.vary_s * (len(settings.seeds) - 1)
-            path = self._path(spec, length_s + spec.start_s)
             first = round(spec.start_s / settings.view_step_s)
-            whole = PathViews(path, settings.view_step_s, first=first)
+            path = self._path(spec, length_s + spec.start_s)
+            views = PathViews(path, settings.view_step_s, first=first)
             count = round(length_s / settings.view_step_s) + 1
             most_views = self.spec.most_views or settings.most_views
-            taken = spread_views(whole, count, self.place.reach, most_views)
-            nearest = nearest_views(whole, count + 1, taken, self.place.reach)
-            self._sights[spec.name] = Sight(path, whole, taken, nearest)
-        return self._sights[spec.name]
+            measured = spread_views(views, count, reach, most_views)
+            nearest = nearest_views(views, count + 1, measured, reach)
+            self._paths[spec.name] = MeasuredPath(views, measured, nearest)
+        return self._paths[spec.name]
 
     def _path(self, spec: ViewerSpec, length_s: float) -> ViewPath:
         if spec.kind in ("eyenavgs", "cameras"):
@@ -232,13 +227,15 @@ class SceneStage:
             return read_eyenavgs(spec.file, self.place, metres=metres, member=spec.member)
         return made_path(spec.kind, self.place, length_s, spec.period_s)
 
-    def curves(self, kind: str, spec: ViewerSpec, progress: Callable[[float], None]) -> Curves:
+    def curves(
+        self, kind: str, spec: ViewerSpec, progress: Callable[[float], None] = lambda _: None
+    ) -> Curves:
         """The measured curves of a format along a viewer's path."""
         key = kind, spec.name
         if key not in self._curves:
-            sight = self.sight(spec)
-            cameras = [sight.whole.camera(number) for number in sight.measured]
-            self._curves[key] = measured(
+            path = self.measured_path(spec)
+            cameras = [path.views.camera(number) for number in path.measured]
+            self._curves[key] = measured_curves(
                 self.asset(kind), self.reference, cameras, self._cache, progress
             )
         return self._curves[key]

@@ -93,10 +93,13 @@ class Asset:
         """The number of tiles of the fast quality model."""
         return int(self.progress_of.shape[1])
 
-    @property
-    def total_bytes(self) -> int:
-        """Bytes of the whole scene."""
-        return int(self.item_bytes.sum() + self.lead_bytes.sum()) + self.head_bytes
+    def progress(self, items: Longs | npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """The progress [T] of the tiles with these items."""
+        rows = self.progress_of[items]
+        if not len(rows):
+            return np.zeros(self.tile_count, np.float32)
+        made: npt.NDArray[np.float32] = rows.max(axis=0) if self.is_level else rows.sum(axis=0)
+        return made
 
 
 def unlocks_of(needs: Longs) -> tuple[tuple[int, ...], ...]:
@@ -106,12 +109,3 @@ def unlocks_of(needs: Longs) -> tuple[tuple[int, ...], ...]:
         if needed >= 0:
             found[needed].append(item)
     return tuple(map(tuple, found))
-
-
-def progress(asset: Asset, items: Longs) -> npt.NDArray[np.float32]:
-    """The progress [T] of the tiles with these items."""
-    if not len(items):
-        return np.zeros(asset.tile_count, np.float32)
-    rows = asset.progress_of[items]
-    made: npt.NDArray[np.float32] = rows.max(axis=0) if asset.is_level else rows.sum(axis=0)
-    return made

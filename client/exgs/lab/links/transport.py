@@ -8,7 +8,7 @@ loss or a full queue multiplies the window by 0.7, after which it grows by C (t 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane, Link
 from exgs.lab.errors import LabError
@@ -71,6 +71,10 @@ class LinkModel:
     def __post_init__(self) -> None:
         if self.transport not in TRANSPORTS:
             raise LabError(f"transport {self.transport!r} is none of {', '.join(TRANSPORTS)}")
+
+    def shifted(self, by_s: float) -> LinkModel:
+        """The link with its trace starting at `by_s`."""
+        return self if self.rates is None else replace(self, rates=self.rates.shifted(by_s))
 
     def bottleneck(self, *, start_s: float = 0.0) -> Bottleneck:
         """A bottleneck whose trace starts at `start_s`."""

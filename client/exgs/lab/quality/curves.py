@@ -90,7 +90,7 @@ class Reference:
     antialiased: bool = False
 
 
-def measured(
+def measured_curves(
     asset: Asset,
     reference: Reference,
     cameras: Sequence[Camera],
@@ -127,10 +127,7 @@ def measure(
         for item in range(done, end):
             drawing.add(item)
         done = end
-        items = np.arange(end)
-        if end:
-            rows = asset.progress_of[items]
-            at[state] = rows.max(axis=0) if asset.is_level else rows.sum(axis=0)
+        at[state] = asset.progress(np.arange(end))
         painter = Painter(drawing.gaussians(), antialiased=asset.source.antialiased)
         for view, camera in enumerate(cameras):
             picture = painter.picture(camera)

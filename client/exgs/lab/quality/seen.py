@@ -11,8 +11,8 @@ import numpy.typing as npt
 from exgs.lab.assets.asset import Asset
 from exgs.lab.quality.curves import Curves, Painter, psnr_of
 from exgs.lab.quality.perceptual import Metric
-from exgs.lab.transcript import Transcript
-from exgs.lab.weights import PathViews
+from exgs.lab.simulation.transcript import Transcript
+from exgs.lab.viewers.path_views import PathViews
 from exgs.scene.metrics import ssim
 
 Doubles = npt.NDArray[np.float64]

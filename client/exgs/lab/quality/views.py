@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.lab.viewers.path import Pose, angle_between
-from exgs.lab.weights import PathViews
+from exgs.lab.viewers.path_views import PathViews
 
 Longs = npt.NDArray[np.int64]
 

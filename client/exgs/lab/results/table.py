@@ -12,7 +12,7 @@ from typing import Any
 
 from exgs.lab.errors import LabError
 from exgs.lab.experiment import Experiment
-from exgs.lab.session import Job
+from exgs.lab.jobs import Job
 from exgs.scene.files import atomic_write
 
 LABELS = ("scene", "link", "viewer", "policy", "seed", "mode")

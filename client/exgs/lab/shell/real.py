@@ -32,14 +32,11 @@ from exgs.client.profiles.static import StaticProfile
 from exgs.client.profiles.streaming import Socket, StreamingProfile
 from exgs.client.route import Route
 from exgs.codec.constants import FRAME_HEAD_BYTES, FrameType
-from exgs.lab.cores import Clocked, as_transcript
 from exgs.lab.errors import LabError
-from exgs.lab.links.transport import LinkModel
-from exgs.lab.session import Job, Result, real_result, session_views
+from exgs.lab.session import Result, Session
 from exgs.lab.shell.tun_link import SERVER_ADDRESS, can_emulate, emulated_link, inside
-from exgs.lab.stage import Stage
-from exgs.lab.transcript import Transcript
-from exgs.lab.weights import PathViews
+from exgs.lab.simulation.protocol import TimedArrivals, as_transcript
+from exgs.lab.simulation.transcript import Transcript
 from exgs.scene.camera import Camera
 from exgs.wire.messages import parse_fragment
 
@@ -64,30 +61,27 @@ class _Watched(StreamingProfile):
         return data
 
 
-def run_real(job: Job, stage: Stage) -> Result:
-    """One session of the policies exgs or exgs-static, in real time. Raises LabError, OSError."""
-    scene = stage.scene(job.scene.name)
-    views = session_views(job, stage, scene.sight(job.viewer))
-    link = stage.link(job.link, job.seed)
-    length_s = stage.experiment.settings.length_s
-    run = _Run(job, stage, link, views, length_s)
+def run_real(session: Session) -> Result:
+    """Run a session of the policies exgs or exgs-static in real time. Raises LabError, OSError."""
+    run, seed = _Run(session), session.job.seed
+    first = session.views.camera(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copyfile(scene.file("exgs"), folder / f"{_NAME}.exgs")
+        shutil.copyfile(session.scene.file("exgs"), folder / f"{_NAME}.exgs")
         if can_emulate():
             with (
-                emulated_link(link, seed=job.seed) as ends,
+                emulated_link(session.link, seed=seed) as ends,
                 _serving(folder, ends.server) as address,
             ):
                 with inside(ends.server):
-                    asyncio.run(_warm_up(address, views.camera(0)))
+                    asyncio.run(_warm_up(address, first))
                 with inside(ends.client):
                     transcript = asyncio.run(run.receive(address))
         else:
             with _serving(folder) as address:
-                asyncio.run(_warm_up(address, views.camera(0)))
+                asyncio.run(_warm_up(address, first))
                 transcript = asyncio.run(run.receive_by_proxy(address))
-    return real_result(job, stage, transcript)
+    return session.result(transcript, "real")
 
 
 async def _warm_up(address: str, camera: Camera) -> None:
@@ -100,13 +94,9 @@ async def _warm_up(address: str, camera: Camera) -> None:
 
 
 class _Run:
-    def __init__(
-        self, job: Job, stage: Stage, link: LinkModel, views: PathViews, length_s: float
-    ) -> None:
-        self._file = stage.scene(job.scene.name).own
-        self._is_stream = job.policy.use == "exgs"
-        self._seed = job.seed
-        self._link, self._views, self._length_s = link, views, length_s
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._link, self._views = session.link, session.views
         self._looks_s: list[float] = []
 
     async def receive_by_proxy(self, address: str) -> Transcript:
@@ -120,7 +110,7 @@ class _Run:
             self._link.link,
             host,
             int(port),
-            seed=self._seed,
+            seed=self._session.job.seed,
             bottlenecks=bottlenecks,
             lane=lambda _, bottleneck, rng: self._link.lane(bottleneck, rng),
         ) as proxy:
@@ -130,21 +120,22 @@ class _Run:
         """Run the session with the server at this address."""
         loop = asyncio.get_running_loop()
         start_s = loop.time()
-        arrivals = Clocked(lambda: loop.time() - start_s)
+        arrivals = TimedArrivals(lambda: loop.time() - start_s)
         delivery = Delivery(arrivals)
-        profile = _Watched(delivery) if self._is_stream else StaticProfile(delivery)
+        is_stream = self._session.job.policy.use == "exgs"
+        profile = _Watched(delivery) if is_stream else StaticProfile(delivery)
         profile.look(self._views.camera(0))
         near = "{}:{}".format(*proxy.address) if proxy else address
         kind = (
             f"ws://{near}/scenes/{_NAME}/stream"
-            if self._is_stream
+            if is_stream
             else f"http://{near}/scenes/{_NAME}.exgs"
         )
         route = Route(URL(kind), {"Host": address}, None, proxy)
         looking = asyncio.create_task(self._look(profile, start_s))
         done_s = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(start_s + self._length_s):
+            async with asyncio.timeout_at(start_s + self._session.length_s):
                 await receive_all(profile, route, delivery, lambda _: None)
                 done_s = loop.time() - start_s
         looking.cancel()
@@ -154,11 +145,11 @@ class _Run:
             answered = [
                 at - self._looks_s[serial - 2] for serial, at in profile.answers if serial >= 2
             ]
-        return as_transcript(self._file, arrivals, answered, done_s)
+        return as_transcript(self._session.scene.own, arrivals, answered, done_s)
 
     async def _look(self, profile: StreamingProfile | StaticProfile, start_s: float) -> None:
         loop = asyncio.get_running_loop()
-        for number in range(1, self._views.number(self._length_s) + 1):
+        for number in range(1, self._views.number(self._session.length_s) + 1):
             await asyncio.sleep(start_s + number * self._views.step_s - loop.time())
             before, now = self._views.pose(number - 1), self._views.pose(number)
             if (before.eye != now.eye).any() or (before.quat != now.quat).any():

@@ -19,8 +19,9 @@ from typing import Any
 
 from exgs.lab.errors import LabError
 from exgs.lab.experiment import Experiment, read_experiment
+from exgs.lab.jobs import job_key, jobs_of
 from exgs.lab.results.table import LABELS, settings_of, write_table
-from exgs.lab.session import CORES, Result, job_key, jobs_of
+from exgs.lab.session import PROTOCOL, Result, Session
 from exgs.lab.shell.worker import Planned, run_here
 from exgs.lab.stage import Stage
 from exgs.scene.files import atomic_write
@@ -170,11 +171,11 @@ def _run_real(
 
     stage = Stage(experiment, cache)
     wanted = [
-        replace(item, key=f"{item.key}-real") for item in planned if item.job.policy.use in CORES
+        replace(item, key=f"{item.key}-real") for item in planned if item.job.policy.use in PROTOCOL
     ]
     for done, item in enumerate(wanted):
         if not _file(sessions, item).exists():
-            _store(_file(sessions, item), run_real(item.job, stage))
+            _store(_file(sessions, item), run_real(Session(item.job, stage)))
         report("over sockets", (done + 1) / len(wanted))
     return wanted
 

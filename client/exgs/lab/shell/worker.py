@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exgs.lab.experiment import read_experiment
-from exgs.lab.session import Job, Result, run_job
+from exgs.lab.jobs import Job
+from exgs.lab.session import Result, Session
 from exgs.lab.stage import Stage
 
 
@@ -23,7 +24,7 @@ class Planned:
 
 def run_here(path: Path, cache: Path, item: Planned) -> Result:
     """Run one session in this process. Opened scenes are kept for the next sessions."""
-    return run_job(item.job, _stage(path, cache, item.experiment_key), item.number)
+    return Session(item.job, _stage(path, cache, item.experiment_key)).simulated(item.number)
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,8 +14,8 @@ from exgs.client.link import Bottleneck, Link
 from exgs.client.profiles.exchange import Exchange
 from exgs.codec.format.container import open_table
 from exgs.lab.links.transport import LinkModel
-from exgs.lab.pipe import Pipe
-from exgs.lab.world import World
+from exgs.lab.simulation.pipe import Pipe
+from exgs.lab.simulation.world import World
 from exgs.scene.camera import Camera
 from exgs.server.flow.pacing import Pacer
 from exgs.wire.events import Hello
@@ -35,7 +35,7 @@ class Sent:
     frame: bytes = field(repr=False)
 
 
-class Path:
+class SharedLink:
     """A modelled link between a server and its clients, which share its rate.
 
     A trace applies to the direction to the clients; the other direction has its mean rate.
@@ -44,7 +44,7 @@ class Path:
     def __init__(self, world: World, link: Link | LinkModel, *, seed: int = 0) -> None:
         model = link if isinstance(link, LinkModel) else LinkModel(link)
         self.world = world
-        self.link = model.link
+        self.rtt_s = model.link.rtt_s
         self._model = model
         self._rng = random.Random(seed)
         self._down, self._up = model.bottleneck(), Bottleneck(model.link)
@@ -59,15 +59,15 @@ class Path:
 
     def _pipe(self, bottleneck: Bottleneck, deliver: Callable[[bytes], None]) -> Pipe:
         lane = self._model.lane(bottleneck, self._rng)
-        return Pipe(self.world, self.link, lane, deliver)
+        return Pipe(self.world, self._model.link, lane, deliver)
 
 
 class StreamingSession:
-    """One client that streams one file over a path, starting at `start_s`."""
+    """One client that streams one file over a link, starting at `start_s`."""
 
     def __init__(
         self,
-        path: Path,
+        link: SharedLink,
         data: bytes,
         *,
         start_s: float = 0.0,
@@ -82,16 +82,16 @@ class StreamingSession:
         # (serial of a view, arrival time of the first data for it).
         self.answers: list[tuple[int, float]] = []
         self.done_s: float | None = None  # time when all wanted parts had arrived
-        self._world = path.world
+        self._world = link.world
         self._delivery = Delivery(self.arrivals, memory_bytes=memory_bytes)
         self._server = _Server(data)
-        self._down, self._up = path.down(self._to_client), path.up(self._to_server)
+        self._down, self._up = link.down(self._to_client), link.up(self._to_server)
         self._down_bytes = self._came_bytes = 0
         self._ends: deque[tuple[int, int]] = deque()  # (end in bytes, serial of the view)
         self._is_looking = False  # a check of the server's pacer is scheduled
         self._pacer = Pacer(start_s)
         self._exchange = Exchange("scene", self._delivery, CreditWindow(limit_bytes), camera=camera)
-        path.world.at(start_s, self._client_sends)
+        link.world.at(start_s, self._client_sends)
 
     @property
     def received_bytes(self) -> int:

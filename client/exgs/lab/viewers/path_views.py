@@ -1,4 +1,7 @@
-"""Weights of items in the views of a path, computed once for all sessions on that path."""
+"""The views of a path at a fixed step, and the weights of items in them.
+
+Weights are computed once for all sessions on a path.
+"""
 
 from __future__ import annotations
 
@@ -56,19 +59,24 @@ class PathViews:
         return self.path.lens.camera(self.pose(number))
 
     def weights(
-        self, asset: Asset, number: int, ahead_s: float, predictor: Predictor, name: str
+        self,
+        asset: Asset,
+        number: int,
+        ahead_s: float = 0.0,
+        predictor: Predictor | None = None,
+        name: str = "",
     ) -> BoxWeights:
-        """The weights of the items in the view `ahead_s` after view `number`.
+        """The weights of the items in view `number`, or in the view predicted for `ahead_s` later.
 
         `name` identifies the predictor: results for the same name are reused.
         """
-        if not ahead_s:
-            name = ""
+        if predictor is None or not ahead_s:
+            predictor, name, ahead_s = None, "", 0.0
         key = (asset.key, name, self._first + number, ahead_s)
         known = self._weights.get(key)
         if known is None:
             pose = self.pose(number)
-            if ahead_s:
+            if predictor is not None:
                 pose = predictor.predict(self._seen(number), ahead_s)
             known = asset.weights(self.path.lens.camera(pose))
             self._weights[key] = known

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from exgs.client.link import SEGMENT_BYTES, Lane, Link
-from exgs.lab.world import World
+from exgs.lab.simulation.world import World
 from exgs.server.flow.pacing import Delivery
 
 

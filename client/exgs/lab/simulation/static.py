@@ -9,8 +9,8 @@ from exgs.client.arrivals import Arrivals
 from exgs.client.delivery import Delivery
 from exgs.client.flow.ahead import REQUESTS, AheadWindow, Flight
 from exgs.client.profiles.ranges import ByteRange, RangeReader
-from exgs.lab.streaming import Path
-from exgs.lab.world import World
+from exgs.lab.simulation.streaming import SharedLink
+from exgs.lab.simulation.world import World
 from exgs.scene.camera import Camera
 from exgs.wire.scheduler import ENDLESS_BYTES
 
@@ -18,11 +18,11 @@ _REQUEST_BYTES = 300  # head of a request or a response
 
 
 class StaticSession:
-    """One client that reads one file over a path, starting at `start_s`."""
+    """One client that reads one file over a link, starting at `start_s`."""
 
     def __init__(
         self,
-        path: Path,
+        link: SharedLink,
         data: bytes,
         *,
         start_s: float = 0.0,
@@ -34,16 +34,16 @@ class StaticSession:
         # From a change of view to the first byte of a range requested for it.
         self.answered_s: list[float] = []
         self.done_s: float | None = None  # time when everything had arrived
-        self._world: World = path.world
+        self._world: World = link.world
         self._delivery = Delivery(self.arrivals)
         self._reader = RangeReader(self._delivery)
         self._window = AheadWindow()
         # Time of a new view for which nothing has been requested yet.
         self._looked_s: float | None = None
-        self._connections = [_Connection(self, path, data) for _ in range(REQUESTS)]
+        self._connections = [_Connection(self, link, data) for _ in range(REQUESTS)]
         if camera is not None:
             self._reader.look(camera)
-        path.world.at(start_s, self.ask)
+        link.world.at(start_s, self.ask)
 
     @property
     def is_ready(self) -> bool:
@@ -101,17 +101,17 @@ class StaticSession:
 class _Connection:
     """One connection with one request at a time."""
 
-    def __init__(self, session: StaticSession, path: Path, data: bytes) -> None:
+    def __init__(self, session: StaticSession, link: SharedLink, data: bytes) -> None:
         self.wanted: ByteRange | None = None
         self.flight: Flight | None = None
         self.looked_s: float | None = None  # time of the view for which this is the first range
         self.position = self.end = 0
         self._session = session
-        self._world, self._rtt_s = path.world, path.link.rtt_s
+        self._world, self._rtt_s = link.world, link.rtt_s
         self._data = data
         self._open_s: float | None = None  # end of the TCP handshake
         self._heads_bytes = 0  # missing bytes of the head of a response
-        self._up, self._down = path.up(self._to_server), path.down(self._to_client)
+        self._up, self._down = link.up(self._to_server), link.down(self._to_client)
 
     def ask(self, wanted: ByteRange, flight: Flight) -> None:
         """Send a request."""

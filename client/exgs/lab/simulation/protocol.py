@@ -12,16 +12,16 @@ from exgs.lab.assets.asset import Asset
 from exgs.lab.assets.exgs_file import ExgsFile
 from exgs.lab.errors import LabError
 from exgs.lab.links.transport import LinkModel
-from exgs.lab.ranges import StaticSession
-from exgs.lab.stream import Terms
-from exgs.lab.streaming import Path, StreamingSession
-from exgs.lab.transcript import Transcript
-from exgs.lab.weights import PathViews
-from exgs.lab.world import World
+from exgs.lab.simulation.static import StaticSession
+from exgs.lab.simulation.streaming import SharedLink, StreamingSession
+from exgs.lab.simulation.terms import Terms
+from exgs.lab.simulation.transcript import Transcript
+from exgs.lab.simulation.world import World
+from exgs.lab.viewers.path_views import PathViews
 from exgs.wire.units import Unit
 
 
-class Clocked(Arrivals):
+class TimedArrivals(Arrivals):
     """Records when chunks and bytes arrived."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -40,18 +40,18 @@ class Clocked(Arrivals):
         self.bytes.append((self._now_s(), self.received_bytes))
 
 
-def run_cores(asset: Asset, link: LinkModel, views: PathViews, terms: Terms) -> Transcript:
+def run_protocol(asset: Asset, link: LinkModel, views: PathViews, terms: Terms) -> Transcript:
     """Simulate a session of the streaming or the static profile, as `terms` say."""
     file = asset.source
     if not isinstance(file, ExgsFile):
         raise LabError("policies exgs and exgs-static need .exgs files: remove 'format'")
     world = World()
-    path = Path(world, link, seed=terms.seed)
-    arrivals = Clocked(lambda: world.now_s)
+    shared = SharedLink(world, link, seed=terms.seed)
+    arrivals = TimedArrivals(lambda: world.now_s)
     start_s = terms.connect_trips * link.link.rtt_s
     kind = StreamingSession if terms.profile == "push" else StaticSession
     session = kind(
-        path,
+        shared,
         file.data,
         start_s=start_s,
         camera=views.camera(views.number(start_s)),
@@ -67,7 +67,7 @@ def run_cores(asset: Asset, link: LinkModel, views: PathViews, terms: Terms) -> 
 
 
 def as_transcript(
-    file: ExgsFile, arrivals: Clocked, answered_s: list[float], done_s: float | None
+    file: ExgsFile, arrivals: TimedArrivals, answered_s: list[float], done_s: float | None
 ) -> Transcript:
     """When each item became complete, from the arrival times of its chunks."""
     plan = file.plan

@@ -26,11 +26,7 @@ class ErrorGains:
     def per_item(self, view: int, horizon_s: float, here: npt.NDArray[np.bool_]) -> Doubles:
         """The mean reduction [I] of the error of the views in the next seconds by each item."""
         asset = self._asset
-        rows = asset.progress_of[here]
-        if not len(rows):
-            now = np.zeros(asset.tile_count, np.float32)
-        else:
-            now = rows.max(axis=0) if asset.is_level else rows.sum(axis=0)
+        now = asset.progress(here)
         last = min(view + max(1, round(horizon_s / self._step_s)), len(self._places) - 1)
         numbers = np.unique(np.linspace(min(view, last), last, _SAMPLES).astype(np.int64))
         of_views, counts = np.unique(self._places[numbers], return_counts=True)

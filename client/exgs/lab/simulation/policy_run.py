@@ -1,9 +1,9 @@
 """Simulates a session of any policy over a modelled link, without the protocol.
 
-It is faster than the whole protocol (`exgs.lab.cores`), since nothing is packed: the policy's
-scores choose items, and the link's lane gives arrival times. With `push` the server chooses, and
-knows each view half a round trip late. With `ranges` the client chooses: data arrive a round trip
-after the request, and each request costs bytes.
+It is faster than the whole protocol (`exgs.lab.simulation.protocol`), since nothing is packed: the
+policy's scores choose items, and the link's lane gives arrival times. With `push` the server
+chooses, and knows each view half a round trip late. With `ranges` the client chooses: data arrive a
+round trip after the request, and each request costs bytes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from exgs.client.link import SEGMENT_BYTES, Bottleneck
+from exgs.codec.constants import MAX_FRAGMENT_BYTES
 from exgs.lab.assets.asset import Asset
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.policies.policy import HOLD, Look, Policy
-from exgs.lab.transcript import Transcript
+from exgs.lab.simulation.terms import Terms
+from exgs.lab.simulation.transcript import Transcript
+from exgs.lab.viewers.path_views import PathViews
 from exgs.lab.viewers.predictors import Predictor
-from exgs.lab.weights import PathViews
 
 Doubles = npt.NDArray[np.float64]
 
 _FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # as in the server's pacer; the larger of the two
-_MOST_FRAGMENT_BYTES = 64 << 10
 _FRAME_BYTES = 24  # heads of a frame and of a WebSocket message
 _REQUEST_BYTES = 600  # heads of an HTTP request and its response
 _ROOM_BYTES = 32 << 10  # may be in flight on any link
@@ -36,21 +36,10 @@ _AHEAD_BYTES, _AHEAD_S = 128 << 10, 0.25  # requested ahead by a range client
 _RATE_S = 10.0  # the maximum rate of this period counts
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The settings of a simulated session."""
-
-    length_s: float
-    replan_s: float = 0.5  # maximum time between two calls of the policy
-    profile: str = "push"  # or "ranges"
-    connect_trips: float = 2.0  # round trips before the first request: TCP, upgrade
-    seed: int = 0
-
-
 ErrorGain = Callable[[int, float, npt.NDArray[np.bool_]], Doubles]
 
 
-class StreamRun:
+class PolicyRun:
     """One simulated session."""
 
     def __init__(
@@ -249,7 +238,7 @@ class StreamRun:
 
     def _fragment_bytes(self) -> int:
         rate = self._rates[0][1] if self._rates else 0.0
-        return int(min(max(rate * _FRAGMENT_S, _FRAGMENT_BYTES), _MOST_FRAGMENT_BYTES))
+        return int(min(max(rate * _FRAGMENT_S, _FRAGMENT_BYTES), MAX_FRAGMENT_BYTES))
 
     def _room_bytes(self) -> float:
         rate = self._rates[0][1] if self._rates else 0.0
@@ -275,8 +264,3 @@ class StreamRun:
         while self._rates and self._rates[-1][1] <= rate:
             self._rates.pop()
         self._rates.append((now_s, rate))
-
-
-def shifted(link: LinkModel, by_s: float) -> LinkModel:
-    """The link with its trace starting at `by_s`."""
-    return link if link.rates is None else replace(link, rates=link.rates.shifted(by_s))
