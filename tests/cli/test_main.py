@@ -105,6 +105,8 @@ def test_what_all_commands_take_may_stand_anywhere(
         ["serve", ".", "--tls-key", "key.pem"],
         ["serve", ".", "--host", ""],
         ["serve", ".", "--host", "a..b"],
+        ["encode", "a.ply", "b.exgs", "--views", "100000"],
+        ["serve", ".", "--cors-origin", "viewer.example"],
     ],
 )
 def test_wrong_usage_is_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +166,8 @@ def test_a_cut_file_is_drawn_as_far_as_it_goes(tmp_path: Path) -> None:
         (["info", "folder.exgs"], "folder.exgs: Is a directory"),
         (["verify", "empty.exgs"], "empty.exgs: header: "),
         (["encode", "garbage.ply", "o.exgs"], "garbage.ply: "),
+        (["encode", "a.lcc2", "o.exgs"], "a.lcc2: version 2 of LCC is not supported; export"),
+        (["render", "a.rad", "-o", "o.png"], "a.rad: .rad is not supported"),
         (["encode", "garbage.ply", "o.txt"], "o.txt: the name of the output must end in .exgs"),
         (["decode", "garbage.exgs", "o.obj"], "o.obj: the name of the output must end in .ply, "),
         (

@@ -88,6 +88,8 @@ def test_a_file_of_something_else_is_named_as_what_it_is(
         ("render none.ply -o o.png", "none.ply: has no Gaussian that can be seen"),
         ("render faint.ply -o o.png", "faint.ply: has no Gaussian that can be seen"),
         ("render . -o o.png", "a folder without"),
+        ("encode ftp://host/box.ply out.exgs", "only http and https URLs are read"),
+        ("export box.exgs -o o.txt", "output must end in .html or .htm"),
         ("encode . out.exgs", "a folder without"),
         ("render empty.splat -o o.png", "empty.splat: 0 bytes"),
         ("serve box.exgs", "serve its folder, or look at it with `exgs view`"),

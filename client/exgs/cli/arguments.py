@@ -15,6 +15,7 @@ _FILES = ", ".join(ending for ending in READABLE if ending != ".json")
 SCENE_FORMATS = f"{_FILES}, or the folder of a SOG or .lcc"
 
 _COUNT = re.compile(r"[0-9]{1,9}")
+_ORIGIN = re.compile(r"https?://[^\s/?#@]+", re.IGNORECASE)
 _TOKEN = re.compile(r"[!-~]+")
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(|kb|mb|gb)", re.IGNORECASE)
 _BYTE_UNITS = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
@@ -40,6 +41,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def view_count(text: str) -> int:
+    """A number of views to render: from 1 to 1000."""
+    if not _COUNT.fullmatch(text) or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of views from 1 to 1000")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port; 0 for any free port."""
     if not _COUNT.fullmatch(text) or int(text) > 65535:
@@ -59,6 +67,16 @@ def host(text: str) -> str:
             f"{text!r} is no address or name; 0.0.0.0 stands for all addresses of this machine"
         )
     return name
+
+
+def origin(text: str) -> str:
+    """The origin of web pages, as browsers send it; * for all, null for pages without one."""
+    value = text.strip().rstrip("/").lower()
+    if value not in ("*", "null") and not _ORIGIN.fullmatch(value):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an origin like https://viewer.example, nor * for all"
+        )
+    return value
 
 
 def token(text: str) -> str:

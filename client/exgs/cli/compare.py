@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from exgs.cli.arguments import SCENE_FORMATS, add_ca, add_frame, add_size, byte_size, positive
+from exgs.cli.arguments import SCENE_FORMATS, add_ca, add_frame, add_size, byte_size, view_count
 from exgs.cli.inputs import extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, format_db, json_db
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--views",
-        type=positive,
+        type=view_count,
         default=_VIEWS,
         metavar="N",
         help=f"number of cameras, evenly spaced (default: {_VIEWS})",

@@ -15,8 +15,8 @@ from exgs.cli.arguments import (
     box,
     count,
     factor,
-    positive,
     vector,
+    view_count,
 )
 from exgs.cli.encode_blocks import add_blocks, encode_large, wanted_blocks
 from exgs.cli.info import file_as_json
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--views",
-        type=positive,
+        type=view_count,
         metavar="N",
         help="views to measure importance on (default: 40, 10 with --quality low)",
     )

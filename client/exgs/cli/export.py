@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from exgs.cli.extras import require
-from exgs.cli.inputs import local_file
+from exgs.cli.inputs import local_file, require_output
 from exgs.cli.output import Output, printable
 from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.urls import InputError
@@ -43,11 +43,13 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
     require("aiohttp")
     from exgs.server.web_page import load_single_page, poster_of
 
+    require_output(arguments.out, ".html", ".htm")
     page = load_single_page()
     if page is None:
         raise InputError("the page is not built; run `make page` in the exgs folder")
     check_output(arguments.out, arguments)
-    if arguments.url is not None and urlsplit(arguments.url).scheme not in ("", "http", "https"):
+    url = arguments.url
+    if url is not None and (not url or urlsplit(url).scheme not in ("", "http", "https")):
         arguments.usage_error("--url is a path beside the page, or an http(s) URL")
     output.subject = arguments.scene
     with local_file(arguments.scene) as path, path.open("rb") as scene:

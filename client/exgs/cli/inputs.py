@@ -8,6 +8,7 @@ a path for readers that need one, and fetches only the bytes that they may use.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ from exgs.cli.output import Report
 from exgs.cli.urls import Answer, InputError, extension_of, get, is_url, named
 from exgs.codec.errors import ExgsError
 from exgs.scene.beginnings import kind_of
-from exgs.scene.formats import READABLE
+from exgs.scene.formats import READABLE, UNSUPPORTED
 
 _BLOCK_BYTES = 256 << 10
+_OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class Input(Protocol):
@@ -45,6 +47,10 @@ def extension(text: str) -> str:
 
 def require_extension(text: str, *known: str) -> str:
     """The extension of an input. Raises InputError, with a hint, if it is not in `known`."""
+    if not text:
+        raise InputError("the name of the input is empty")
+    if _OTHER_URL.match(text) and not is_url(text):
+        raise InputError(f"{text}: only http and https URLs are read")
     found = extension(text)
     if found in known:
         return found
@@ -52,6 +58,8 @@ def require_extension(text: str, *known: str) -> str:
         raise InputError(f"{text}: is no .exgs file; make one of it with `exgs encode`")
     if found == ".exgs":
         raise InputError(f"{text}: is encoded already; make a scene file of it with `exgs decode`")
+    if found in UNSUPPORTED and ".ply" in known:
+        raise InputError(f"{text}: {UNSUPPORTED[found]}")
     if is_url(text):
         hint = "" if found else ", nor do its first bytes tell what it is"
     else:
@@ -81,7 +89,7 @@ def _hint(path: Path) -> str:
 
 def require_scene(text: str, *known: str) -> None:
     """Raise InputError if `text` is no folder, and its extension is not in `known`."""
-    if not is_url(text) and Path(text).is_dir():
+    if text and not is_url(text) and Path(text).is_dir():
         return
     if require_extension(text, *known) in (".json", ".lcc") and is_url(text):
         raise InputError(

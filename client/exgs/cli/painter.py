@@ -8,7 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from exgs.cli.arguments import SCENE_FORMATS, add_size, byte_size, count, positive
+from exgs.cli.arguments import SCENE_FORMATS, add_size, byte_size, count, view_count
 from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cameras.json or transforms.json with views (default: generated views)",
     )
     measure.add_argument(
-        "--views", type=positive, default=6, metavar="N", help="views to measure (default: 6)"
+        "--views", type=view_count, default=6, metavar="N", help="views to measure (default: 6)"
     )
     add_size(measure)
     measure.add_argument(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from exgs.cli.arguments import count, host, port, token
+from exgs.cli.arguments import count, host, origin, port, token
 from exgs.cli.output import Output
 from exgs.cli.urls import InputError
 from exgs.server.app import serve
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cors-origin",
         action="append",
+        type=origin,
         default=[],
         metavar="URL",
         help="allow web pages of this origin to read; can be repeated",

@@ -32,6 +32,7 @@ from exgs.scene.transform import transformed
 
 __all__ = [
     "READABLE",
+    "UNSUPPORTED",
     "WRITABLE",
     "read_scene",
     "write_scene",
@@ -72,6 +73,13 @@ _FRAMES = {".glb": LUF, ".lcc": LCC_FRAME}  # of formats with other axes than RD
 READABLE = tuple(_READERS)  # .json: the meta.json or lod-meta.json of a SOG in a folder
 WRITABLE = tuple(_WRITERS)
 
+# Extensions of scenes that can't be read, with what to do
+UNSUPPORTED = {
+    ".lcc2": "version 2 of LCC is not supported; export version 1 (.lcc) or a .ply",
+    ".gltf": "a glTF of several files is not supported; pack it into one .glb",
+    ".rad": ".rad is not supported; take the .ply or .spz that it was made from",
+}
+
 
 def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Scene:
     """Read a scene file in a format of READABLE, or a folder with a SOG or a .lcc.
@@ -85,6 +93,8 @@ def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Sce
         path = _described(path)
     ending = path.suffix.lower()
     reader = _READERS.get(ending)
+    if ending in UNSUPPORTED:
+        raise SceneError(f"{path}: {UNSUPPORTED[ending]}")
     if reader is None:
         raise SceneError(f"{path}: expected a name that ends in {', '.join(READABLE)}")
     if frame is None:
@@ -99,6 +109,8 @@ def _described(folder: Path) -> Path:
     """The file that describes the scene in a folder. Raises SceneError."""
     described = [folder / META_NAME, folder / "meta.json", *sorted(folder.glob("*.lcc"))]
     found = [path for path in described if path.exists()]
+    for path in [] if found else sorted(folder.glob("*.lcc2")):
+        raise SceneError(f"{path}: {UNSUPPORTED['.lcc2']}")
     if not found:
         raise SceneError(f"{folder}: a folder without {META_NAME}, meta.json or .lcc; name a file")
     return found[0]

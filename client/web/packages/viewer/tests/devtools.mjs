@@ -10,7 +10,7 @@ import { EXECUTABLE, FLAGS } from './browser.mjs';
 /** A page of 640x360 in a browser with a profile of its own. */
 export async function launchBare() {
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'exgs-viewer-'));
-  const flags = [...FLAGS, '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'];
+  const flags = [...FLAGS, '--enable-unsafe-swiftshader', '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'];
   const browser = spawn(EXECUTABLE, flags, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => browser.once('exit', resolve));
   const pipe = new Pipe(browser.stdio[3], browser.stdio[4]);
