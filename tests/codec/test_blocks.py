@@ -22,6 +22,7 @@ from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.decoding.decode import decode, open_scene, verify
 from exgs.codec.decoding.source import ExgsSource
 from exgs.codec.encoding.encode import EncodeOptions, EncodeReport
+from exgs.codec.encoding.first_picture import FIRST_PICTURE_BYTES
 from exgs.codec.errors import SceneError
 from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
@@ -103,6 +104,9 @@ def test_layers_hold_coarse_proxies_of_the_whole_scene_first(
     encoded: tuple[Path, EncodeReport],
 ) -> None:
     layers = encoded[1].layers
+    first = min(open_scene(encoded[0]).table.values(), key=lambda chunk: chunk.offset)
+    assert first.count == layers[0].proxy_count
+    assert first.end <= FIRST_PICTURE_BYTES
     assert layers[0].tile_level == 0
     assert layers[0].proxy_count
     assert all(layer.tile_level >= 2 for layer in layers if layer.leaf_count)

@@ -16,6 +16,7 @@ from exgs.codec.blocks.scoring import Found
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.cells import PackedCell, pack_cells
 from exgs.codec.encoding.efforts import EFFORTS
+from exgs.codec.encoding.first_picture import first_chunk_room, pack_first
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import FitPictures, gain_views, training_views
@@ -70,17 +71,16 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     views = training_views(layered, viewpoints.training, rasterizer, effort)
     precision = layer_precision(len(summary), 0.0, sh=False)
     results = []
+    options = job.options
+    texts = (options.name, options.credit, options.license, job.spill.facts.crs)
+    room_bytes = first_chunk_room(job.plan, texts, effort.quality_points)
     for number in range(job.first):
-        cells = pack_remainder(
-            layered,
-            number,
-            clusters[number],
-            Gaussians.empty(),
-            fit.views(0, layers[number].proxies),
-            views,
-            rasterizer,
-            effort.proxies,
-        )
+        fitted = fit.views(0, layers[number].proxies), views, rasterizer, effort.proxies
+        if number == 0:
+            cells = pack_first(layered, clusters[0], *fitted, room_bytes)
+        else:
+            drawn = Gaussians.empty()
+            cells = pack_remainder(layered, number, clusters[number], drawn, *fitted)
         empty = _empty_cells(layered, number, cells, precision)
         energies: list[npt.NDArray[np.floating]] = [np.zeros(0) for _ in empty]
         results.append(PackedLayer(cells, empty, [], {}, precision, energies))

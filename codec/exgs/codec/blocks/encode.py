@@ -40,12 +40,12 @@ from exgs.codec.encoding.encode import (
     check_request,
     scene_facts,
 )
+from exgs.codec.encoding.first_picture import poster_room
 from exgs.codec.encoding.klt import ShTransform, transform_of_moments
 from exgs.codec.encoding.layer_plan import region_level
-from exgs.codec.encoding.poster import draw_poster
+from exgs.codec.encoding.poster import draw_poster, with_poster
 from exgs.codec.errors import SceneError
 from exgs.codec.format.facts import SceneFacts
-from exgs.codec.format.frame import content_hash
 from exgs.codec.format.packing import pack_index
 from exgs.codec.measuring.home_view import Home, find_home, find_up
 from exgs.scene.backends import default_rasterizer
@@ -134,11 +134,13 @@ def _finish(
     home = _home(job, summary)
     facts = _facts(job, coarse, packed, home)
     rasterizer = default_rasterizer(antialiased=facts.antialiased)
-    poster = draw_poster(summary, home.view, home.up, rasterizer)
-    facts = replace(facts, poster_hash=content_hash(poster))
+    points = block_effort(job.options.quality).quality_points
+    index = pack_index(facts, order.chunks, boxes.box, thorough=False)
+    most_bytes = poster_room(len(index.root), points, order.chunks[0].packed_bytes)
+    poster = draw_poster(summary, home.view, home.up, rasterizer, most_bytes)
+    facts = with_poster(facts, poster)
     del summary, packed
 
-    points = block_effort(job.options.quality).quality_points
     index = pack_index(facts, order.chunks, boxes.box)
     prefixes = choose_prefixes(facts, index, order, points, len(poster))
     keep_prefixes(job, prefixes, order)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from exgs.codec.constants import MAX_SCENE_COUNT
 from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality, effort_for
+from exgs.codec.encoding.first_picture import first_chunk_room, poster_room
 from exgs.codec.encoding.layer_plan import (
     LayerPlan,
     assign_layers,
@@ -32,7 +33,7 @@ from exgs.codec.encoding.layer_plan import (
     region_level,
 )
 from exgs.codec.encoding.layered_scene import LayeredScene
-from exgs.codec.encoding.poster import draw_poster
+from exgs.codec.encoding.poster import POSTER_BYTES, draw_poster, with_poster
 from exgs.codec.encoding.progressive import encode_chunks
 from exgs.codec.encoding.row_order import value_order
 from exgs.codec.encoding.tiles import TileBoxes, build_tiles
@@ -40,7 +41,7 @@ from exgs.codec.errors import SceneError
 from exgs.codec.format.container import build_file
 from exgs.codec.format.facts import HomeView, Layer, QualityPoint, SceneFacts
 from exgs.codec.format.fields import text_fault
-from exgs.codec.format.frame import content_hash
+from exgs.codec.format.packing import pack_index
 from exgs.codec.measuring.camera_check import are_plausible, check_cameras
 from exgs.codec.measuring.home_view import VISIBLE_OPACITY, Home, find_home, find_up
 from exgs.codec.measuring.importance import measure_importance, ugc_scores
@@ -178,17 +179,23 @@ def encode(
     effort = _effort(gaussians, cameras, options, rasterizer)
     viewpoints = _viewpoints(gaussians, cameras, options, effort)
     layered = _layered(gaussians, viewpoints.scoring, cameras, options, rasterizer, stages)
-    chunks, proxy_counts = encode_chunks(layered, viewpoints, rasterizer, effort, stages.enter)
+    home = _home(replace(given, gaussians=gaussians), options)
+    poster = draw_poster(gaussians, home.view, home.up, rasterizer, POSTER_BYTES)
+    texts = (options.name, options.credit, options.license, given.crs)
+    room_bytes = first_chunk_room(layered.plan, texts, effort.quality_points, len(poster))
+    chunks, proxy_counts = encode_chunks(
+        layered, viewpoints, rasterizer, effort, room_bytes, stages.enter
+    )
 
     stages.enter("measuring")
-    home = _home(replace(given, gaussians=gaussians), options)
     leaf_counts = [layer.leaves for layer in layered.plan]
     facts = scene_facts(given, layered.plan, leaf_counts, proxy_counts, home, options)
-    poster = b""
-    if facts.home is not None:
-        poster = draw_poster(gaussians, facts.home, facts.up, rasterizer)
-        facts = replace(facts, poster_hash=content_hash(poster))
     boxes = TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
+    index = pack_index(facts, chunks, boxes.box, thorough=False)
+    most_bytes = poster_room(len(index.root), effort.quality_points, chunks[0].packed_bytes)
+    if len(poster) > most_bytes:
+        poster = draw_poster(gaussians, home.view, home.up, rasterizer, most_bytes)
+    facts = with_poster(facts, poster)
     quality = measure_quality(
         build_file(facts, chunks, boxes.box, poster),
         gaussians,

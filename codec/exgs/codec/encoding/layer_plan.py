@@ -31,7 +31,7 @@ _LARGE_COUNT = 500_000
 _LEAF_LAYERS = ((0.3, 0.03), (0.65, 0.012), (1.0, 0.0))
 _LARGE_LEAF_LAYERS = ((0.33, 0.03), (0.68, 0.012), (1.0, 0.0))
 _PRUNED_LAYERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.6, 1.0)
-_SINGLE_LAYER_COUNT = 3000  # scenes of up to this many Gaussians have one layer
+_SINGLE_LAYER_COUNT = 1000  # scenes of up to this many Gaussians have one layer
 
 _GAUSSIAN_BYTES = 8  # packed, approximately
 _CHUNK_BYTES = 32 << 10  # target size, packed
@@ -93,13 +93,19 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
 
 def check_plan(plan: Sequence[LayerPlan]) -> None:
     """Raise SceneError if `plan` could lead to more chunks than a file can hold."""
+    most = most_chunks(plan)
+    if most > MAX_CHUNKS:
+        raise SceneError(f"the scene takes up to {most:,} chunks, a file can hold {MAX_CHUNKS:,}")
+
+
+def most_chunks(plan: Sequence[LayerPlan]) -> int:
+    """The number of chunks that a file of this plan has at most."""
     most = 1  # the BASIS
     for layer in plan:
         # A cell has PROXY, LEAF (which may be empty) or both; leaves have two SH and a FINE.
         parts = 1 + _LEAF_CHUNKS * bool(layer.leaves) - bool(layer.leaves and not layer.proxies)
         most += parts << layer.tile_level
-    if most > MAX_CHUNKS:
-        raise SceneError(f"the scene takes up to {most:,} chunks, a file can hold {MAX_CHUNKS:,}")
+    return most
 
 
 def region_level(plan: Sequence[LayerPlan]) -> int:
@@ -114,13 +120,15 @@ def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
 
     `sizes` are leaves, proxies and amplification of each layer.
     """
-    plans = []
+    plans: list[LayerPlan] = []
     level = 0
     for leaves, proxies, amplification in sizes:
         layer_bytes = (leaves + proxies) * _GAUSSIAN_BYTES
         chunks = layer_bytes / (_CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES)
         if leaves and layer_bytes >= _SPLIT_BYTES:
             chunks = max(chunks, min(_FEW_CHUNKS, layer_bytes / _FIRST_CHUNK_BYTES))
+        if not leaves and not plans:
+            chunks = 1  # the first picture shows the whole scene
         level = min(max(level, round(np.log2(max(chunks, 1)))), MAX_TILE_LEVEL)
         plans.append(LayerPlan(leaves, proxies, level, amplification))
     return plans

@@ -22,6 +22,7 @@ from exgs.codec.encoding.cells import (
     pack_sh_cells,
 )
 from exgs.codec.encoding.efforts import Effort
+from exgs.codec.encoding.first_picture import pack_first
 from exgs.codec.encoding.gains import PackedLayer, in_order
 from exgs.codec.encoding.klt import ShTransform, fit_transform, residual_vectors
 from exgs.codec.encoding.layered_scene import LayeredScene
@@ -52,15 +53,19 @@ def encode_chunks(
     viewpoints: Viewpoints,
     rasterizer: Rasterizer,
     effort: Effort,
+    room_bytes: int,
     enter_stage: Callable[[str], None],
 ) -> tuple[list[PackedChunk], list[int]]:
     """All chunks in file order, and the number of proxies of each layer.
 
-    `enter_stage` is called with the name of each stage when it starts.
+    The first chunk has at most `room_bytes` if it contains proxies. `enter_stage` is called with
+    the name of each stage when it starts.
     """
     scene, plan = layered.scene, layered.plan
     transform = sh_transform(layered)
-    layers = pack_scene(layered, viewpoints, rasterizer, effort, transform, enter_stage)
+    layers = pack_scene(
+        layered, viewpoints, rasterizer, effort, transform, enter_stage, room_bytes=room_bytes
+    )
     enter_stage("ordering")
     views = gain_views(viewpoints, effort)
     errors = TileErrors(scene, layered.fine_tile, layered.tiles.count, views, rasterizer)
@@ -81,8 +86,13 @@ def pack_scene(
     effort: Effort,
     transform: ShTransform | None,
     enter_stage: Callable[[str], None],
+    *,
+    room_bytes: int | None = None,
 ) -> list[PackedLayer]:
-    """The packed cells of all layers; `transform` are the SH bases (None without SH)."""
+    """The packed cells of all layers.
+
+    `transform` are the SH bases (None without SH). Proxies of layer 0 have at most `room_bytes`.
+    """
     enter_stage("quantizing")
     scene, plan = layered.scene, layered.plan
     with ThreadPoolExecutor(1) as pool:  # packing does not use all cores
@@ -101,16 +111,12 @@ def pack_scene(
         proxies: list[PackedCell] = []
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
-            proxies = pack_remainder(
-                layered,
-                number,
-                clusters[number],
-                drawn,
-                fit.views(len(drawn), layer.proxies),
-                training,
-                rasterizer,
-                effort.proxies,
-            )
+            views = fit.views(len(drawn), layer.proxies)
+            fitted = (views, training, rasterizer, effort.proxies)
+            if number == 0 and room_bytes is not None:
+                proxies = pack_first(layered, clusters[0], *fitted, room_bytes)
+            else:
+                proxies = pack_remainder(layered, number, clusters[number], drawn, *fitted)
         layers.append(replace(packed[number], proxies=proxies))
     return layers
 

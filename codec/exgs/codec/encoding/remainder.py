@@ -102,8 +102,9 @@ def pack_remainder(
     training: FitViews,
     rasterizer: Rasterizer,
     effort: ProxyEffort,
+    count: int | None = None,
 ) -> list[PackedCell]:
-    """The PROXY cells of `layer`, with about as many proxies as planned.
+    """The PROXY cells of `layer`, with about as many proxies as planned, or about `count`.
 
     Args:
         layered: the scene.
@@ -114,9 +115,11 @@ def pack_remainder(
         training: for distillation.
         rasterizer: draws the views.
         effort: time to spend.
+        count: number of proxies, where it is not the planned one.
     """
-    count, remainder = len(layered.scene), layered.remainder(layer)
-    proxies, labels = _merged(layered, layer, remainder, clusters, effort.parts)
+    leaves, remainder = len(layered.scene), layered.remainder(layer)
+    count = count or layered.plan[layer].proxies
+    proxies, labels = _merged(layered, layer, remainder, clusters, count)
     vectors = _mean_vectors(layered, remainder, labels, len(proxies))
     proxies = with_vectors(proxies, vectors)
     tile = np.zeros(len(proxies), np.int64)
@@ -125,7 +128,7 @@ def pack_remainder(
     distance = np.bincount(labels, distances) / np.bincount(labels)
 
     merged = np.bincount(labels) > 1
-    distil_steps = effort.steps_to_distil(count, len(remainder))
+    distil_steps = effort.steps_to_distil(leaves, len(remainder))
     if distil_steps:
         proxies = distill(
             drawn,
@@ -168,7 +171,7 @@ def pack_remainder(
             sh=lambda own: code_proxy_sh(vectors[own], energy[own], sh_moments, distortion),
         )
 
-    if len(remainder) < effort.fit_missing * count:
+    if len(remainder) < effort.fit_missing * leaves:
         return packed(base, effort.thorough)
     cells = packed(base, False)
     shapes = Gaussians.concatenate([cell.decoded for cell in cells])
@@ -191,25 +194,26 @@ def pack_remainder(
 
 
 def _merged(
-    layered: LayeredScene, layer: int, remainder: Index, clusters: Index, parts: int
+    layered: LayeredScene, layer: int, remainder: Index, clusters: Index, count: int
 ) -> tuple[Gaussians, Index]:
-    """The proxies of `layer` after merging, and for each leaf of the remainder its proxy [R].
+    """About `count` proxies of `layer` after merging, and the proxy [R] of each leaf.
 
-    Division into clusters is fast, agglomeration gives better proxies. So `clusters` [R], with
-    `parts` clusters per proxy, are agglomerated.
+    Division into clusters is fast, agglomeration gives better proxies. So `clusters` [R], which are
+    several for each proxy, are agglomerated.
     """
     importance = layered.importance
     source = layered.plain.select(remainder)
     colors, distances = importance.base_color[remainder], importance.distance[remainder]
     weights = _weights(importance, remainder)
     labels = clusters
-    if parts > 1:
-        cluster_count = int(labels.max()) + 1
+    cluster_count = int(labels.max()) + 1
+    if cluster_count > count:
         mixture = as_mixture(source, colors, weights, distances, importance.pixel_size[remainder])
-        tile = np.zeros(cluster_count, np.int64)
-        tile[labels] = layered.fine_tile[remainder]
+        cut = layered.cut(layer)
+        child = np.zeros(cluster_count, np.int64)  # a proxy stands in for leaves of one child cell
+        child[labels] = layered.fine_tile[remainder] // (cut.span // cut.children)
         components = merge_components(mixture, labels, cluster_count)
-        labels = agglomerate(components, tile, layered.plan[layer].proxies)[labels]
+        labels = agglomerate(components, child, count)[labels]
     area = source.opacities * mean_area(source.scales)
     visibility = weights * np.square(distances, dtype=np.float64) / np.maximum(area, 1e-30)
     proxies = merge(source, colors, weights, visibility, labels, int(labels.max()) + 1)
