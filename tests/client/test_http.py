@@ -94,7 +94,7 @@ def test_a_whole_answer_is_unpacked(box: Path, name: str) -> None:
         (200, {"Content-Encoding": "br"}, "Content-Encoding: br"),
         (200, {"Content-Type": "text/html"}, "web page"),
         (206, {"Content-Range": "bytes 7-9/*"}, "another range"),
-        (206, {}, "another range"),
+        (206, {}, "no Content-Range"),
         (403, {}, "403"),
         (401, {}, "token"),
     ],
@@ -319,3 +319,14 @@ def test_commands_unpack_a_whole_answer_and_come_back_when_asked(
         assert main(["info", f"{site.url}/box.exgs"]) == 0
     assert waits == [2.0, 2.0, 2.0]
     capsys.readouterr()
+
+
+def test_a_redirect_in_a_circle_is_named(
+    box: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with served(box) as site:
+        url = f"{site.url}/box.exgs"
+        site.alter = lambda _request, _answer: web.Response(status=302, headers={"Location": url})
+        for words in (["info", url], ["stream", url, "-o", str(tmp_path / "out")]):
+            assert main(words) == 1
+            assert capsys.readouterr().err == f"exgs: {url}: the server redirects in a circle\n"

@@ -174,6 +174,8 @@ def named(url: str) -> Iterator[None]:
     except urllib.error.HTTPError as error:
         error.close()
         text = f"the server answers {error.code} {error.reason}".rstrip()
+        if 300 <= error.code < 400:
+            text = "the server redirects in a circle"
         if error.code == HTTPStatus.UNAUTHORIZED:
             text += _TOKEN_REMEDY
         if error.code == HTTPStatus.FORBIDDEN:

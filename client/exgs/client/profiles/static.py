@@ -212,7 +212,8 @@ class StaticProfile:
         if response.status == 416 and self._file_bytes is not None:
             raise SceneChangedError(_CHANGED)
         if response.status != 200 and first_byte != str(wanted.start):
-            raise StreamError("the server sends another range than it was asked for")
+            found_range = "another range than it was asked for" if found else "no Content-Range"
+            raise StreamError(f"the server sends a part of the file with {found_range}")
         self._file_bytes = self._file_bytes or file_bytes
 
     def _compare_etag(self, etag: str) -> None:

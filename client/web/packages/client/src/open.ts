@@ -67,7 +67,7 @@ export class SceneError extends Error {
   }
 }
 
-/** So much is held where nothing else is said. */
+/** The budget where no other is given. */
 export const DEFAULT_BUDGET: Budget = { splats: 4_000_000, bytes: 1 << 30 };
 
 /** A scene that grows; made by `openScene`. */

@@ -1,4 +1,4 @@
-// What the client hands to whoever draws: facts of a scene once, then deltas as typed arrays.
+// What the client gives to a renderer: the facts of a scene once, then deltas as typed arrays.
 // These types are the contract between @exgs/client and @exgs/viewer.
 
 /** Three numbers: x, y, z. */
@@ -6,7 +6,7 @@ export type Vec3 = readonly [number, number, number];
 
 /** A camera to start from. */
 export interface HomeView {
-  /** Where the camera stands. */
+  /** The position of the camera. */
   readonly eye: Vec3;
   /** Along the middle of the picture, of any length but 0. */
   readonly forward: Vec3;
@@ -42,7 +42,7 @@ export interface Box {
   readonly high: Vec3;
 }
 
-/** What the root index of a file says about the scene. */
+/** The facts of a scene in the root index of its file. */
 export interface SceneFacts {
   readonly name: string;
   readonly credit: string;

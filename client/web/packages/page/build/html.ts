@@ -1,4 +1,4 @@
-// The HTML of the page: styles and the first script lie within, at marks that index.html has.
+// The HTML of the page: styles and the first script are inserted at marks of index.html.
 
 import fs from 'node:fs';
 
@@ -13,7 +13,7 @@ export function fill(html: string, mark: string, text: string): string {
   return html.replace(mark, () => text);
 }
 
-/** Code as it can stand in a script element. */
+/** Code, escaped for a script element. */
 export function inline(code: string): string {
   return code.replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--');
 }

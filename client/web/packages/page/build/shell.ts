@@ -23,7 +23,7 @@ export interface Workers {
   readonly define: Record<string, string>;
 }
 
-/** Bundles the workers. In one file they lie in elements of the page, else in files of their own. */
+/** Bundles the workers. In a single file they are elements of the page, else files of their own. */
 export async function makeWorkers({ page }: Places, isSingle: boolean): Promise<Workers> {
   const entry = (file: string): string => path.resolve(page, '..', file);
   const client = await bundle(entry('client/src/worker/entry.ts'), { format: 'es' });
@@ -126,7 +126,7 @@ async function fillShell(html: string, { page }: Places, { define }: Workers): P
   return fill(filled, '<!--boot-->', `<script>${inline(boot)}</script>`).replaceAll(' crossorigin', '');
 }
 
-/** Says what comes before the first picture; throws where it is too much. */
+/** Reports the bytes before the first picture; throws where they exceed the limit. */
 function weigh(output: Rolldown.OutputBundle, { out }: Places, workers: Workers): void {
   const weights = new Map<string, number>([
     ['index.html', gzip(fs.readFileSync(path.join(out, 'index.html'))).length],

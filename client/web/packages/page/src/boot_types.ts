@@ -24,7 +24,7 @@ export interface PageData {
   readonly scenes?: readonly SceneEntry[];
   /** In the catalogue: a scene that was asked for, and is not in it. */
   readonly missing?: string;
-  /** In a single file: the length of the scene that lies within, and its name. */
+  /** In a single file: the length of the scene that it contains, and its name. */
   readonly embedded?: number;
   readonly name?: string;
 }

@@ -3,7 +3,7 @@
 import { make } from './dom.ts';
 import { adoptStyles } from './styles.ts';
 
-/** Says something that waits to be read; `code` stands apart, to be copied. */
+/** Shows a message until it is closed; `code` is set apart, to be copied. */
 export function say(title: string, text: string, code = ''): void {
   const close = make('button', { type: 'submit' }, 'Close');
   const parts: Node[] = [make('p', {}, text)];

@@ -1,4 +1,4 @@
-// Files of the person's own: dropped on the page, or chosen by keyboard.
+// The user's own files: dropped on the page, or chosen by keyboard.
 
 import { make } from './dom.ts';
 import { encodeHint } from './encode_hint.ts';
@@ -30,7 +30,7 @@ export function addDrop(open: Open): void {
 
 /** Asks for a file. */
 export function chooseFile(open: Open): void {
-  const input = make('input', { type: 'file', accept: '.exgs,.ply,.spz,.splat,.sog,.ksplat' });
+  const input = make('input', { type: 'file', accept: '.exgs,.ply,.spz,.splat,.sog,.ksplat,.glb,.lcc' });
   input.addEventListener('change', () => {
     const file = input.files?.[0];
     if (file) take(file, open);
@@ -41,5 +41,5 @@ export function chooseFile(open: Open): void {
 function take(file: File, open: Open): void {
   const hint = encodeHint(file.name);
   if (hint === null) open(file);
-  else say(`${file.name} is no .exgs file`, hint.text, hint.command);
+  else say(`${file.name} is not an .exgs file`, hint.text, hint.command);
 }

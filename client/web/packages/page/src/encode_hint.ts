@@ -1,20 +1,20 @@
-// What to say to a file that is not .exgs.
+// The message for a file that is not .exgs.
 
-const SCENES = /\.(ply|spz|splat|sog|ksplat|json|glb)$/i;
+const SCENES = /\.(ply|spz|splat|sog|ksplat|json|glb|lcc)$/i;
 
 export interface Hint {
   readonly text: string;
-  /** What to type, empty where nothing helps. */
+  /** The command to type, empty where there is none. */
   readonly command: string;
 }
 
-/** How to make an .exgs file of this one; null where it is one. */
+/** How to encode a file; null where it is an .exgs file. */
 export function encodeHint(name: string): Hint | null {
   if (/\.exgs$/i.test(name)) return null;
   if (!SCENES.test(name)) return { text: 'This page shows .exgs files.', command: '' };
   const target = name.replace(/(\.compressed)?\.[^.]+$/, '.exgs');
   return {
-    text: 'This page shows .exgs files, which stream. Make one of it, and drop that here:',
+    text: 'This page shows .exgs files, which stream. Encode it, and drop the result here:',
     command: `exgs encode ${quoted(name)} ${quoted(target)}`,
   };
 }

@@ -1,5 +1,5 @@
-// What the page has beside the picture, made once that stands: buttons, panel, sharing, recording,
-// files that are dropped.
+// The page around the picture, made once the first picture is there: buttons, panel, sharing,
+// recording, dropped files.
 
 import type { ScenePage } from './scene/show.ts';
 import { addDrop, chooseFile } from './drop.ts';

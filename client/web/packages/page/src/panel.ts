@@ -1,4 +1,4 @@
-// The panel: what has come, how fast, how good it is likely to be, and a slow link to try.
+// The panel: bytes received, rate, estimated quality, and simulated slow links.
 
 import type { ScenePage } from './scene/show.ts';
 import { make } from './dom.ts';
@@ -51,7 +51,7 @@ export class Panel {
   #linkChoice(): HTMLElement {
     const { opened } = this.#page;
     const select = make('select');
-    select.append(make('option', { value: 'Infinity' }, 'as it is'));
+    select.append(make('option', { value: 'Infinity' }, 'not limited'));
     for (const mbit of LINKS_MBIT) {
       const rate = mbit * BYTES_PER_MBIT;
       select.append(make('option', { value: `${rate}` }, formatRate(rate)));

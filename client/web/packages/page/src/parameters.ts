@@ -1,4 +1,4 @@
-// What the address of the page says: parameters, and the camera in the hash.
+// The parameters in the address of the page, and the camera in its hash.
 
 export interface Parameters {
   /** Whether buttons and panel are left away. */

@@ -9,9 +9,9 @@ export async function share(viewer: ExgsViewer): Promise<void> {
   history.replaceState(null, '', hashOf(viewer.camera));
   try {
     await navigator.clipboard.writeText(location.href);
-    toast('The link to this view is on the clipboard.');
+    toast('A link to this view has been copied.');
   } catch {
     // Without https there is no clipboard.
-    toast('The address of this page is the link to this view now: copy it from there.');
+    toast('The address bar now has the link to this view: copy it from there.');
   }
 }

@@ -1,4 +1,4 @@
-// Numbers for people.
+// Numbers as text.
 
 /** A size in decimal units, as storage and links count. */
 export function formatBytes(bytes: number): string {

@@ -1,4 +1,4 @@
-// A short message at the bottom, which screen readers say.
+// A short message at the bottom, which screen readers announce.
 
 import { make } from './dom.ts';
 import { adoptStyles } from './styles.ts';
@@ -8,7 +8,7 @@ const SHOWN_MS = 5000;
 let line: HTMLElement | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Says something for a while. */
+/** Shows a message for a while. */
 export function toast(text: string): void {
   adoptStyles();
   if (!line) {

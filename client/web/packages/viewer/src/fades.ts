@@ -45,7 +45,7 @@ interface Fade {
   readonly moves: Map<number, { from: Look; to: Look }>;
 }
 
-/** All fades under way. A group that is told something new leaves its old fade. */
+/** All fades under way. A group that gets a new target leaves its old fade. */
 export class Fades {
   readonly #fades: Fade[] = [];
   readonly #owner = new Map<number, Fade>();
@@ -61,7 +61,7 @@ export class Fades {
     return this.#fades.length > 0;
   }
 
-  /** Where a group is bound for. */
+  /** The target of a group. */
   target(group: number): Look {
     return this.#owner.get(group)?.moves.get(group)?.to ?? this.#read(group);
   }

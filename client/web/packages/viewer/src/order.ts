@@ -1,12 +1,12 @@
-// The order of splats: one sort at a time in the worker, asked for when the camera moves or the set of
-// splats changes. Sorts have serial numbers, so that others can wait for the one that includes them.
+// The order of splats: one sort at a time in the worker, requested when the camera moves or the set of
+// splats changes. Sorts have serial numbers, so that transactions can wait for the one that includes them.
 
 import type { View } from '@exgs/client/update';
 import { eyeOf } from './gl/passes.ts';
 import type { Plane, Request, Sorted } from './sort/messages.ts';
 
 export class Order {
-  /** Serial of the order that is there. */
+  /** Serial of the current order. */
   sorted = 0;
   /** Time of the last sort in the worker, ms. */
   sortMs = 0;
@@ -27,13 +27,13 @@ export class Order {
     return this.#asking || this.#wanted;
   }
 
-  /** Wants a new order; returns its serial. What was posted to the worker before is in it. */
+  /** Requests a new order; returns its serial. It includes everything posted to the worker before. */
   want(): number {
     this.#wanted = true;
     return this.#serial + 1;
   }
 
-  /** Asks for what is wanted, unless an answer is still to come. */
+  /** Sends the request, unless the worker still sorts. */
   ask(view: View | null): void {
     if (this.#asking || !this.#wanted || !view) return;
     this.#wanted = false;

@@ -1,5 +1,5 @@
-// The renderer: takes transactions and cameras, draws frames when asked to. It owns the GPU's copy of
-// the scene and one worker. Nothing happens between frames but messages of the worker.
+// The renderer: takes transactions and cameras, draws frames on request. It owns the GPU's copy of the
+// scene and one worker. Between frames, only messages of the worker are handled.
 
 import type { Progress, SceneUpdate, View } from '@exgs/client/update';
 import { ViewerError } from './errors.ts';
@@ -24,7 +24,7 @@ export interface RendererOptions {
   readonly fadeMs?: number;
 }
 
-/** What a renderer tells its owner. */
+/** Events of a renderer. */
 export interface RendererEvents {
   /** Something has changed: ask for a frame. */
   readonly needFrame: () => void;

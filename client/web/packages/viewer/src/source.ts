@@ -1,5 +1,5 @@
 // Where a scene comes from, as the viewer sees it: @exgs/client's `openScene` gives such a source, and
-// anything else that speaks so will do. Events are CustomEvents; `detail` is what the table says.
+// any other object with this interface works. Events are CustomEvents with the `detail` of the table.
 
 import type { OpenOptions } from '@exgs/client';
 import type { Poster, SceneFacts, SceneUpdate, View } from '@exgs/client/update';

@@ -1,5 +1,5 @@
-// The parts of a scene on the way to the screen: which slots and groups each has, and transactions
-// that wait until all of their splats are uploaded and in the order. Then they fade in together.
+// The parts of a scene on the way to the screen, with their slots and groups, and the transactions
+// that wait until all of their splats are uploaded and in the order. Then these fade in together.
 
 import type { GroupState, Progress } from '@exgs/client/update';
 import type { Span } from './splats/layout.ts';
@@ -16,7 +16,7 @@ export interface Part {
   dead: boolean; // its slots may be others' by now
 }
 
-/** What becomes of a group, by its number. */
+/** The next state of a group, by its number. */
 export interface NextState extends Pick<GroupState, 'visible' | 'amplification'> {
   readonly group: number;
 }

@@ -1,5 +1,5 @@
-// Brings transactions to the screen in order. Each waits until its splats are uploaded and sorted in,
-// then all of its groups change together. What is dropped fades out and gives its slots back.
+// Brings transactions to the screen in order. Each waits until its splats are uploaded and in the order,
+// then all of its groups change together. Dropped parts fade out and give their slots back.
 
 import type { PartAdded, Progress, SceneUpdate } from '@exgs/client/update';
 import { ViewerError } from './errors.ts';
@@ -14,7 +14,7 @@ const HIDDEN: Look = { opacity: 0, amplification: 1, harmonics: 0 };
 const FIRST_GROUPS = 1024;
 const LEAST_BEHIND = BLOCK_SLOTS; // splats: fewer may always leave at their own pace
 
-/** What a stager works on. */
+/** What a stager needs of the renderer. */
 export interface Ports {
   readonly post: (request: Request) => void;
   readonly upload: (spans: readonly Span[], packed: Packed) => void;
@@ -40,7 +40,7 @@ export class Stager {
   readonly #expected: { stage: Stage; part: Part }[] = []; // answers of the worker, in order
   readonly #uploads: { stage: Stage; part: Part; packed: Packed }[] = [];
   #nextId = 0;
-  #shown = false; // whether any group has ever been told to show
+  #shown = false; // whether any group has ever been shown
   #staying = 0; // splats of parts that the client holds
   #leaving = 0; // splats of parts that it has dropped, which have slots until they have faded out
 
@@ -125,7 +125,7 @@ export class Stager {
     return true;
   }
 
-  /** Lets every transaction go on whose turn it is. */
+  /** Advances every transaction that can go on. */
   proceed(): void {
     for (const stage of this.#stages) {
       if (stage.uploads > 0) break;
@@ -143,7 +143,7 @@ export class Stager {
     this.#arrive(this.#fades.step(this.isBehind ? Infinity : elapsedMs, fadeMs));
   }
 
-  /** Gives a new part slots and groups, or tells that there is no room. */
+  /** Gives a new part slots and groups, or reports that there is no room. */
   #add({ key, count, children, data }: PartAdded): Part | null {
     const spans = this.#slots.take(count);
     if (!spans) {
@@ -195,7 +195,7 @@ export class Stager {
     this.#ports.committed(progress);
   }
 
-  /** What becomes of a group, or null where it is hidden and stays so. */
+  /** The change of a group, or null where it is hidden and stays hidden. */
   #changeOf({ group, visible, amplification }: NextState): Change | null {
     const now = this.#ports.readLook(group);
     const bound = this.#fades.target(group);

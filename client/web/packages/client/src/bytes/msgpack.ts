@@ -1,5 +1,5 @@
 // MessagePack, read strictly: one map, string keys, none twice, UTF-8, a bounded depth, no bytes
-// behind. `MessagePackError` says what is wrong; callers turn it into their own class of error.
+// behind. `MessagePackError` describes the fault; callers convert it to their own class of error.
 
 const MAX_DEPTH = 16; // maps and lists within each other, the outermost included
 
@@ -24,7 +24,7 @@ export class Float {
   constructor(readonly value: number) {}
 }
 
-/** An extension type: kept only to be told from other values. */
+/** An extension type: kept only to be distinguished from other values. */
 export class Extension {
   constructor(readonly type: number) {}
 }

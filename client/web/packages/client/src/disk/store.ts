@@ -1,5 +1,5 @@
-// Parts of scenes on disk, for the next visit: by scene hash one file as long as the scene, with
-// holes, and one that lists what of it is there. What is read is held to its hash by the reader.
+// Parts of scenes on disk, for the next visit: for each scene hash a sparse file as long as the scene,
+// and a list of the parts in it. The reader checks each part against its hash.
 
 import { sha256 } from '../bytes/sha256.ts';
 import { toHex } from '../bytes/hash.ts';

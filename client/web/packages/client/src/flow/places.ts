@@ -1,9 +1,9 @@
-// Where the known parts of a file lie, by offset.
+// The places of the known parts of a file, by offset.
 
 import type { ChunkRow, PageRow } from '../format/rows.ts';
 import { pagePart, type PartRef } from './parts.ts';
 
-/** A part and where it lies. */
+/** A part and its place in the file. */
 export interface Place {
   readonly part: number;
   readonly ref: PartRef;

@@ -29,7 +29,7 @@ export interface Unit {
 
 const NO_BOX: Box = { low: [0, 0, 0], high: [0, 0, 0] };
 
-/** The units of one file, as far as its table is known, and where its parts lie. */
+/** The units of one file, as far as its table is known, and the places of its parts. */
 export class PartPlan {
   readonly units: Unit[] = [];
   /** Chunk id to unit. */
@@ -78,7 +78,7 @@ export class PartPlan {
     return touched;
   }
 
-  /** Where a known part lies; undefined for a chunk that no known page lists. */
+  /** The place of a known part; undefined for a chunk that no known page lists. */
   ref(part: number): PartRef | undefined {
     return isPage(part) ? this.pages[pageId(part) - 1] : this.table.row(part);
   }

@@ -1,5 +1,5 @@
-// The static profile without HTTP: which byte ranges to ask for, and the parts in what comes.
-// Several ranges may be on their way; the bytes of one come in order. Knows no sockets, no clocks.
+// The static profile without HTTP: which byte ranges to request, and the parts in the bytes that arrive.
+// Several ranges may be on their way; the bytes of one arrive in order. Knows no sockets, no clocks.
 
 import { checkHash } from '../format/frame.ts';
 import { DamagedError, FormatError, TruncatedError } from '../errors.ts';
@@ -42,7 +42,7 @@ export class RangeReader {
 
   constructor(
     private readonly receiver: Receiver,
-    /** Told each part that has passed its checks, with the head first. */
+    /** Called with each part that has passed its checks, the head first. */
     private readonly keep: (offset: number, bytes: Uint8Array) => void = () => {},
   ) {
     if (receiver.plan) this.list(receiver.plan.table.rows(), receiver.plan.pages);
@@ -106,7 +106,7 @@ export class RangeReader {
     for (const range of [...this.onTheWay]) this.finish(range);
   }
 
-  /** The source ends at `size`: what lies behind is not asked for any more. */
+  /** The source ends at `size`: parts beyond it are not requested any more. */
   giveUp(size: number): void {
     const lost = this.places.beyond(size).map(({ part }) => part);
     this.receiver.scheduler?.cancel(lost.filter((part) => !isPage(part)));
@@ -267,7 +267,7 @@ export class RangeReader {
     for (const range of this.onTheWay) this.count(this.touched(range));
   }
 
-  /** Tells the scheduler what is here or on the way of these parts. */
+  /** Informs the scheduler how much of these parts has arrived or is on the way. */
   private count(places: readonly Place[]): void {
     const { scheduler } = this.receiver;
     for (const { part, ref } of places) {

@@ -1,5 +1,5 @@
-// The growing scene, whatever transport brings it: table, schedule, budget, decoder. Transports
-// call in with parts whose hash they have checked; the worker takes updates out.
+// The growing scene, for every transport: table, schedule, budget, decoder. Transports add parts whose
+// hash they have checked; the worker takes updates.
 
 import { ChunkKind } from '../constants.ts';
 import type { FormatError } from '../errors.ts';
@@ -14,13 +14,13 @@ import { PartPlan } from './plan.ts';
 import { NO_REVISION, Residency, type Budget, type Revision } from './residency.ts';
 import { Scheduler } from './scheduler.ts';
 
-/** What the worker is told, besides updates. */
+/** Events of a receiver, besides updates. */
 export interface Listener {
   opened(head: FileHead): void;
   poster(poster: Poster): void;
-  /** A part failed its checks; it will be asked for again. */
+  /** A part failed its checks; it will be requested again. */
   damaged(section: string, error: FormatError | null): void;
-  /** Something has come that may change what is drawn or wanted. */
+  /** Something has arrived that may change what is drawn or wanted. */
   arrived(): void;
   /** Other chunks are to be fetched than before. */
   revised(revision: Revision): void;
@@ -48,7 +48,7 @@ export class Receiver {
     this.residency = new Residency(budget);
   }
 
-  /** The head is here; said again after a reconnection it changes nothing. */
+  /** Takes the head of the file; a second call, after a reconnection, changes nothing. */
   open(head: FileHead): void {
     if (this.head) return;
     this.head = head;
@@ -101,7 +101,7 @@ export class Receiver {
     this.residency.budget = budget;
   }
 
-  /** A new exchange with a server that knows of no cancels: it is told all of them. */
+  /** A new exchange, whose server knows of no cancels: all of them are sent again. */
   reviseAnew(): void {
     const { scheduler } = this;
     this.residency.forgetLeftOut();
@@ -191,7 +191,7 @@ export class Receiver {
     };
   }
 
-  /** Whether all is here that the budget lets in. */
+  /** Whether everything has arrived that the budget allows. */
   get isSettled(): boolean {
     const { plan, builder, residency } = this;
     if (!plan || !builder) return false;

@@ -1,6 +1,6 @@
-// Which cells of a scene fit into a budget: those that the view shows best. The order is the
-// scheduler's own, so what is kept is what would come first; the first layer is always kept. A cell
-// comes back a little later than it goes, so that a view that trembles fetches nothing twice.
+// Which cells of a scene fit into a budget: those that come first in the scheduler's order for the
+// view; the first layer is always kept. The limit for fetching a cell is lower than the limit for
+// keeping it, so that a view that trembles fetches nothing twice.
 
 import { ChunkKind } from '../constants.ts';
 import { isGeometry } from '../format/rows.ts';
@@ -12,7 +12,7 @@ const COMING_SHARE = 0.8; // of the budget, into which a cell must fit to be fet
 const GEOMETRY_BYTES = 14 * 4; // of a splat: mean, quaternion, scales, opacity, colour
 const COEFFICIENT_BYTES = 3 * 4; // of a SH coefficient, in three colours
 
-/** How much may be held. */
+/** The most that may be held. */
 export interface Budget {
   readonly splats: number;
   /** Bytes of the arrays that are handed out. */
@@ -42,17 +42,17 @@ export class Residency {
 
   constructor(public budget: Budget) {}
 
-  /** Whether something is missing for want of room. */
+  /** Whether something is missing because it does not fit into the budget. */
   get isFull(): boolean {
     return this.leftOut.size + this.dropped.size > 0;
   }
 
-  /** Whether a chunk is left out or was dropped for want of room. */
+  /** Whether a chunk is left out or was dropped because of the budget. */
   isMissing(chunk: number): boolean {
     return this.leftOut.has(chunk) || this.dropped.has(chunk);
   }
 
-  /** A chunk has come; false where there is no room for it any more. */
+  /** A chunk has arrived; false where there is no room for it any more. */
   arrived(chunk: number): boolean {
     if (this.leftOut.delete(chunk) || this.dropped.has(chunk)) {
       this.dropped.add(chunk);
@@ -62,7 +62,7 @@ export class Residency {
     return true;
   }
 
-  /** A new exchange knows of no cancels: the next revision says all of them. */
+  /** A new exchange knows of no cancels: the next revision lists all of them. */
   forgetLeftOut(): void {
     this.leftOut.clear();
   }

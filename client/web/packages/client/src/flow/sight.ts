@@ -23,7 +23,7 @@ export class Screen {
     this.layer = levels.indexOf(this.level);
   }
 
-  /** The share of a tile's coverage that counts: its finest tiles lie behind and beside each other. */
+  /** The share of a tile's coverage that counts: its finest tiles are behind and beside each other. */
   share(level: number): number {
     const { layers } = this.plan.head.root.facts;
     return 2 ** -Math.floor((2 * (layers[layers.length - 1]!.level - level)) / 3);

@@ -15,12 +15,12 @@ export interface BoxWeight {
   readonly around: number;
 }
 
-/** A view with where it stands. */
+/** A view and the position of its camera. */
 export interface Eye extends View {
   readonly position: readonly [number, number, number];
 }
 
-/** Where the camera of a view stands. */
+/** A view with the position of its camera. */
 export function eyeOf(view: View): Eye {
   const m = view.viewmat;
   const along = (axis: number): number =>

@@ -16,7 +16,7 @@ export interface FileHead {
   readonly header: Header;
   readonly root: RootIndex;
   readonly sceneHash: Uint8Array;
-  /** Header and root index as they lie in the file. */
+  /** Header and root index, as bytes of the file. */
   readonly bytes: Uint8Array;
 }
 

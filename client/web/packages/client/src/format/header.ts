@@ -1,4 +1,4 @@
-// The fixed header: 64 bytes that name the format and say where the root index lies
+// The fixed header: 64 bytes with the name of the format and the place of the root index
 // (spec/format.md, section 3).
 
 import { crc32c } from '../bytes/crc32c.ts';
@@ -19,7 +19,7 @@ const POSTER_AT = 48;
 const RESERVED_AT = 50;
 const CRC_AT = 60;
 
-/** What the first 64 bytes of a file say. */
+/** The contents of the first 64 bytes of a file. */
 export interface Header {
   readonly minor: number;
   readonly fileBytes: number;

@@ -1,4 +1,4 @@
-// The root index: what the scene is, its first chunks, and where the pages lie
+// The root index: what the scene is, its first chunks, and the places of the pages
 // (spec/format.md, section 5).
 
 import { toHex } from '../bytes/hash.ts';

@@ -63,7 +63,7 @@ export interface PageRow extends Region {
   readonly offset: number;
   readonly box: Box;
   readonly gain: number;
-  /** Where the chunks of its group lie. */
+  /** The place of the chunks of its group. */
   readonly areaStart: number;
   readonly areaEnd: number;
   readonly section: string;

@@ -1,5 +1,5 @@
 // How long to wait before connecting anew: longer each time that it brings nothing, and not for
-// ever. Knows no clock: it is told what happened and says how many seconds to wait.
+// ever. Knows no clock: it takes what happened and returns the seconds to wait.
 
 import type { StreamError } from './errors.ts';
 import { ConnectionLostError } from './errors.ts';

@@ -2,7 +2,7 @@
 
 import { ExgsError } from '../errors.ts';
 
-/** The scene cannot be had: what to do stands in the message. */
+/** The scene cannot be received; the message contains the remedy. */
 export class StreamError extends ExgsError {
   override name = 'StreamError';
 

@@ -1,5 +1,5 @@
 // One HTTP answer, wherever it comes from: fetch, or a request that the page made before this code
-// ran. And what its head says about the file (spec/protocol.md, section 3).
+// ran. And the checks of its headers against the file (spec/protocol.md, section 3).
 
 import { SceneChangedError, StreamError, refusalOf } from './errors.ts';
 
@@ -98,7 +98,7 @@ export class AnswerChecks {
             status,
           );
     }
-    // Across origins Content-Range may be hidden; the hashes of the parts tell then.
+    // Across origins Content-Range may be hidden; then the hashes of the parts show it.
     if (status === 206 && start !== undefined && Number(start) !== first) {
       if (this.isBegun) throw new SceneChangedError();
       throw new StreamError('the server sends another range than it was asked for', status);

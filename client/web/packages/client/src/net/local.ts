@@ -1,4 +1,4 @@
-// Sources at hand: a File or Blob, bytes in the page, or any function that reads a range.
+// Local sources: a File or Blob, bytes in the page, or any function that reads a range.
 
 import { FRONT_BYTES, type RangeReader } from '../flow/ranges.ts';
 import type { Receiver } from '../flow/receiver.ts';
@@ -23,7 +23,7 @@ export function readBytes(bytes: Uint8Array): ReadRange {
   return (offset, length) => Promise.resolve(bytes.slice(offset, offset + length));
 }
 
-/** Receives a scene from a source at hand. */
+/** Receives a scene from a local source. */
 export class LocalTransport {
   private readonly news = new Bell();
   private size = Infinity; // of the source, as far as it is known
@@ -59,7 +59,7 @@ export class LocalTransport {
         const most = Math.min(BLOCK_BYTES, this.throttle.window);
         const range = this.reader.claim(most, Math.min(most, FRONT_BYTES));
         if (!range) {
-          // What is there of a file that is cut has been shown: now it is said.
+          // A truncated file has been shown as far as it goes: now report it.
           if (cut) throw cut;
           await Promise.race([this.news.rung, aborted]);
           continue;

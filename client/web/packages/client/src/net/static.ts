@@ -1,6 +1,6 @@
 // The static profile: byte ranges of the file itself, from any HTTP server. A few requests are on
-// their way at a time, enough to fill the link and no more, so that a new view changes soon what
-// comes. A server that ignores ranges sends the whole file, which serves too.
+// their way at a time, enough to fill the link and no more, so that a new view soon changes what
+// arrives. A server that ignores ranges sends the whole file, which works too.
 
 import { HEAD_BYTES } from '../format/head.ts';
 import { sameBytes } from '../bytes/hash.ts';
@@ -150,7 +150,7 @@ export class StaticTransport {
     });
   }
 
-  /** What is held came from a cache: only the head of the file tells whether it is still the same. */
+  /** The scene came from a cache: compares the head of the file, which shows whether it has changed. */
   private async confirm(signal: AbortSignal): Promise<void> {
     const head = this.receiver.head!;
     const timer = new SilenceTimer(signal);
@@ -227,7 +227,7 @@ function untilAborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** fetch says TypeError for all that can go wrong with a connection. */
+/** fetch raises TypeError for every failure of a connection. */
 function named(error: unknown): unknown {
   if (!(error instanceof TypeError) || error instanceof StreamError) return error;
   return new ConnectionLostError('the connection broke', 0, { cause: error });

@@ -1,4 +1,4 @@
-// The streaming profile: one WebSocket, and a ClientSession that says what its bytes mean.
+// The streaming profile: one WebSocket, and a ClientSession that interprets its bytes.
 
 import { ErrorCode, WEBSOCKET_CLOSE_BASE } from '../constants.ts';
 import type { Receiver } from '../flow/receiver.ts';
@@ -34,7 +34,7 @@ export interface StreamingOptions {
   readonly token: string | null;
   readonly throttle: Throttle;
   readonly connect?: (url: string) => Socket;
-  /** Told each part that has passed its checks, with the head first. */
+  /** Called with each part that has passed its checks, the head first. */
   readonly keep: (offset: number, bytes: Uint8Array) => void;
 }
 
@@ -50,7 +50,7 @@ export class StreamingTransport {
     private readonly options: StreamingOptions,
   ) {}
 
-  /** The view may be another one: the server is told. */
+  /** The view may have changed: it is sent to the server. */
   wake(): void {
     const { view } = this.receiver;
     if (this.session && !this.session.isClosed && view && view !== this.sentView) {
@@ -60,7 +60,7 @@ export class StreamingTransport {
     }
   }
 
-  /** Tells the server what fits into memory. */
+  /** Sends the server what fits into the budget. */
   revised(revision: Revision): void {
     const { session } = this;
     if (session?.state !== 'STREAM') return;
@@ -175,7 +175,7 @@ class Inbox {
   constructor(
     private readonly socket: Socket,
     private readonly signal: AbortSignal,
-    /** Whether the server has nothing to say. */
+    /** Whether the server has nothing more to send. */
     private readonly isIdle: () => boolean,
   ) {
     signal.addEventListener('abort', this.abort, { once: true });

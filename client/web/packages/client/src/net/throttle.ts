@@ -1,6 +1,6 @@
 // A slow link, simulated: bytes become due at a rate. Knows no clock.
 
-/** Says when bytes that have come may be used. */
+/** Computes when bytes that have arrived may be used. */
 export class Throttle {
   private dueS = 0;
 
@@ -16,7 +16,7 @@ export class Throttle {
     return this.dueS - nowS;
   }
 
-  /** Bytes to ask for at a time, so that a new view turns what comes within about a second. */
+  /** Bytes to ask for at a time, so that a new view changes what arrives within about a second. */
   get window(): number {
     return Number.isFinite(this.rate) ? Math.max(this.rate, 1 << 14) : Infinity;
   }

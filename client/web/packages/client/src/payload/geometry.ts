@@ -44,7 +44,7 @@ export interface Geometry {
   readonly sh: { readonly basis: Basis; readonly payload: Uint8Array } | null;
 }
 
-/** What the index says of a payload. */
+/** The entry of a payload in the index. */
 export interface GeometryPlace {
   readonly kind: number;
   readonly count: number;

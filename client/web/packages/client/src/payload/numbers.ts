@@ -48,7 +48,7 @@ export function writeQuat(quats: Float32Array, at: number, x: number, y: number,
   quats[at + 3] = z / by;
 }
 
-/** The number that 16 bits of an IEEE 754 half stand for. */
+/** The number that 16 bits encode as an IEEE 754 half. */
 export function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

@@ -23,7 +23,7 @@ export class ColumnReader {
     return start;
   }
 
-  /** What lies behind the columns that have been taken. */
+  /** The bytes after the columns that have been taken. */
   rest(): Uint8Array {
     return this.data.subarray(this.position);
   }

@@ -131,7 +131,7 @@ interface SparseColumns {
   readonly width: number;
 }
 
-/** Checks a payload whole and says where its columns lie; raises DamagedError. */
+/** Checks a whole payload and returns the places of its columns; raises DamagedError. */
 function readLayout(data: Uint8Array, basis: Basis, count: number, section: string): Layout {
   if (data.length < SH_HEAD_BYTES) {
     throw new DamagedError('the payload is shorter than its head', section);

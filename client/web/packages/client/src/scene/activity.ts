@@ -1,5 +1,5 @@
 // Which cells are active, and up to which layer all that they cover is (spec/format.md, section 8).
-// Knows no chunks and no splats: it is told when a cell is whole, and says whose groups may change.
+// Knows no chunks and no splats: its input is when a cell is whole, its output whose groups may change.
 
 import { cellKey, childCount } from '../format/rows.ts';
 import type { LayerFacts } from '../update.ts';
@@ -7,7 +7,7 @@ import type { LayerFacts } from '../update.ts';
 interface Node {
   readonly layer: number;
   readonly tile: number;
-  /** All that it is first drawn with is here. */
+  /** Everything that it is first drawn with has arrived. */
   isWhole: boolean;
   isActive: boolean;
   /** Highest layer of which all cells that it covers are active, -1 where it is not itself. */
@@ -22,7 +22,7 @@ export class Activity {
 
   constructor(
     private readonly layers: readonly LayerFacts[],
-    /** Told each cell whose groups may have changed. */
+    /** Called with each cell whose groups may have changed. */
     private readonly touch: (layer: number, tile: number) => void,
   ) {
     this.activeCells = layers.map(() => 0);
@@ -44,7 +44,7 @@ export class Activity {
     return this.nodes.get(cellKey(layer, tile))?.isActive ?? false;
   }
 
-  /** The top layer of a child of an active cell: its leaves are amplified as that layer says. */
+  /** The top layer of a child of an active cell: its leaves are amplified by the factor of that layer. */
   topLayer(layer: number, tile: number, child: number): number {
     if (layer + 1 === this.layers.length) return layer;
     const node = this.nodes.get(cellKey(layer + 1, this.firstChild(layer, tile) + child));

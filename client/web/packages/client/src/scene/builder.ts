@@ -38,7 +38,7 @@ interface Cell {
   readonly waiting: Map<number, Packed>; // SH and FINE that came before LEAF or BASIS
 }
 
-/** Decodes chunks and says what to draw. */
+/** Decodes chunks and determines what to draw. */
 export class SceneBuilder {
   /** Splats that are drawn. */
   splats = 0;
@@ -109,7 +109,7 @@ export class SceneBuilder {
     return this.add(row, bytes);
   }
 
-  /** Forgets all chunks of these cells; what lies above them is hidden until they come again. */
+  /** Forgets all chunks of these cells; the finer cells that they cover are hidden until they arrive again. */
   drop(cells: Iterable<{ readonly layer: number; readonly tile: number }>): void {
     for (const { layer, tile } of cells) {
       const key = cellKey(layer, tile);

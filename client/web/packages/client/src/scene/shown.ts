@@ -19,7 +19,7 @@ interface Held {
   readonly groups: (GroupState | undefined)[];
 }
 
-/** Holds parts and groups as updates say. */
+/** Holds the parts and groups of all updates. */
 export class ShownScene {
   private readonly parts = new Map<number, Held>();
 

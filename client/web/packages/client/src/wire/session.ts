@@ -279,7 +279,7 @@ export class ClientSession {
     }
   }
 
-  /** Where a part lies that the server may send now. */
+  /** The place of a part that the server may send now. */
   private ref(part: number): PartRef {
     const { plan } = this.receiver;
     const ref = plan?.ref(part);

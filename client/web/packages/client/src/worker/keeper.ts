@@ -1,5 +1,5 @@
-// What is on disk of the present scene: kept as parts come, fed to the receiver before the network
-// is asked for the rest.
+// The cache on disk of the current scene: parts are kept as they arrive, and fed to the receiver before
+// the rest is requested from the network.
 
 import { checkHash } from '../format/frame.ts';
 import { readHead } from '../format/head.ts';

@@ -1,4 +1,4 @@
-// What the page and the worker say to each other.
+// Messages between the page and the worker.
 
 import type { Budget } from '../flow/residency.ts';
 import type { Poster, SceneFacts, SceneUpdate, View } from '../update.ts';

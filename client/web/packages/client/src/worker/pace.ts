@@ -1,8 +1,8 @@
-// Something that is to be done soon, but not more often than every so many seconds.
+// Something that is to be done soon, but with a least interval between two times.
 
 import { nowS } from '../net/clock.ts';
 
-/** Does `act` once for many requests that come quickly one after another. */
+/** Does `act` once for many requests in quick succession. */
 export class Pace {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private lastS = -Infinity;
@@ -12,7 +12,7 @@ export class Pace {
     private readonly everyS: number,
   ) {}
 
-  /** Does it as soon as may be, never within this call. */
+  /** Does it as soon as the interval allows, never within this call. */
   soon(): void {
     if (this.timer !== undefined) return;
     const waitS = Math.max(this.lastS + this.everyS - nowS(), 0);
@@ -26,7 +26,7 @@ export class Pace {
     this.act();
   }
 
-  /** Leaves out what was to be done. */
+  /** Cancels what was to be done. */
   stop(): void {
     clearTimeout(this.timer);
     this.timer = undefined;

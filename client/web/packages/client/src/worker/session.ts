@@ -1,4 +1,4 @@
-// One scene in the worker: connects, waits and connects anew, paces updates, keeps the budget.
+// One scene in the worker: connects and reconnects, paces updates, keeps the budget.
 
 import type { Disk } from '../disk/store.ts';
 import { ExgsError, FormatError } from '../errors.ts';

@@ -6,11 +6,11 @@ import { corrupt } from './fault.ts';
 const MAGIC = 0xfd2fb528;
 const LEAST_WINDOW_LOG = 10;
 
-/** What the head of a frame says. */
+/** The head of a frame. */
 export interface FrameHead {
   /** Length of the head in bytes. */
   readonly headBytes: number;
-  /** Length of the content, null where the frame does not say. */
+  /** Length of the content, null where the frame does not declare it. */
   readonly contentBytes: number | null;
   readonly windowBytes: number;
   /** 0 where none is named. */

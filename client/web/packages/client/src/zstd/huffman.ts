@@ -132,7 +132,7 @@ function decodeStream(
   const mask = (1 << width) - 1;
   let left = streamBits(source, start, end);
   let at = first;
-  // 25 bits are at hand at a time: two codes of up to 11 bits, three of up to 8.
+  // 25 bits are available at a time: two codes of up to 11 bits, three of up to 8.
   const shift = 25 - width;
   const atOnce = width <= 8 ? 3 : 2;
   const fast = stop - atOnce;

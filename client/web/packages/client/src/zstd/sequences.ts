@@ -145,7 +145,7 @@ function execute(
       at += matchLength;
     } else for (const last = at + matchLength; at < last; at++) out[at] = out[at - offset]!;
     if (i + 1 < count) {
-      // The bits of the three states lie side by side: 25 at most, but for a rare 26.
+      // The bits of the three states are adjacent: 25 at most, in rare cases 26.
       const ofLiteral = (literalEntry >>> 16) & 255;
       const ofMatch = (matchEntry >>> 16) & 255;
       const ofOffset = (offsetEntry >>> 16) & 255;

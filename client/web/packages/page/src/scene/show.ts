@@ -1,5 +1,5 @@
-// One scene on the whole page: poster, viewer, camera in the address. What else there is is made once
-// the first picture stands. All code is in one file: what is fetched later may not come any more.
+// One scene on the whole page: poster, viewer, camera in the address. The rest is made once the first
+// picture is there. All code is in one file, since a later request may fail.
 
 import { ExgsViewer } from '@exgs/viewer';
 import type { Boot } from '../boot_types.ts';
@@ -19,9 +19,9 @@ export interface ScenePage {
   readonly parameters: Parameters;
   readonly viewer: ExgsViewer;
   readonly opened: Opened;
-  /** Shows a file of the person's own. */
+  /** Shows a file of the user. */
   openFile(file: File): void;
-  /** Opens the scene of the address, once more if need be. */
+  /** Opens the scene of the address, or opens it again. */
   open(): void;
 }
 
@@ -76,7 +76,7 @@ export function showScene(boot: Boot, file: File | null = null): void {
   } else page.open();
 }
 
-/** Keys move the camera before anything has been clicked; in a frame the page around it keeps them. */
+/** Keys move the camera before anything has been clicked; in an iframe the outer page keeps them. */
 function takeKeyboard(viewer: ExgsViewer): void {
   if (window !== window.top) return;
   const options = { preventScroll: true, focusVisible: false }; // no ring until a key is pressed
@@ -101,7 +101,7 @@ function fadePoster(): void {
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) poster.remove();
 }
 
-/** The address follows the camera once a person has moved it, and the camera the address. */
+/** The address follows the camera once the user has moved it, and the camera follows the address. */
 function keepCamera(viewer: ExgsViewer): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isMoved = false;

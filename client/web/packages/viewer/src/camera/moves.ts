@@ -8,7 +8,7 @@ export type Mode = 'orbit' | 'fly' | 'walk';
 
 const NEAREST = 0.02; // to the focus, world units: twice the near plane
 
-/** Turns about the focus: what lies there stays where it is in the picture. */
+/** Turns about the focus, which stays in its place in the picture. */
 export function orbit(pose: Pose, world: World, yaw: number, pitch: number): Pose {
   const held = limited(pose.pitch + pitch);
   const { right } = axesOf(pose, world);

@@ -1,10 +1,10 @@
-// Where a camera is and what it looks at. It never rolls: yaw and pitch are told against a world
+// Where a camera is and what it looks at. It never rolls: yaw and pitch are measured against a world
 // whose `up` the scene gives. From a pose and the size of a picture follows the view that is drawn.
 
 import type { View } from '@exgs/client/update';
 import { add, cross, distance, dot, length, scale, subtract, unit, type Vec3 } from './vec.ts';
 
-/** A camera. The focus is what orbiting turns about and zooming nears; it may lie off the centre. */
+/** A camera. Orbiting turns about the focus and zooming approaches it; it may be off the centre. */
 export interface Pose {
   readonly eye: Vec3;
   readonly yaw: number; // radians, to the right
@@ -94,7 +94,7 @@ export function focalLength(fovY: number, width: number, height: number): number
   return side / 2 / Math.tan(fovY / 2);
 }
 
-/** What the renderer and the client are told. */
+/** The view of a pose, for the renderer and the client. */
 export function viewOf(pose: Pose, world: World, width: number, height: number): View {
   const { right, up, forward } = axesOf(pose, world);
   const down = scale(up, -1);

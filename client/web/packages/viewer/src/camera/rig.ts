@@ -1,5 +1,5 @@
 // A camera that is being moved: by gestures, held keys, flights and what a drag leaves behind. It is
-// told the time and answers with poses; the DOM is in element/controls.ts.
+// given the time and returns poses; the DOM is in element/controls.ts.
 
 import type { Gesture } from './gestures.ts';
 import { fly, orbit, turn, walk, zoom, type Mode } from './moves.ts';
@@ -46,7 +46,7 @@ export class Rig {
     return this.#flight !== null || this.#drive !== null || coasts;
   }
 
-  /** Size of the picture in the pixels that gestures are told in. */
+  /** Size of the picture in the pixels of gestures. */
   resize(width: number, height: number): void {
     [this.#width, this.#height] = [Math.max(1, width), Math.max(1, height)];
   }

@@ -1,4 +1,4 @@
-// What the attributes of the element say.
+// The attributes of the element.
 
 import type { OpenOptions } from '@exgs/client';
 import type { SceneFacts } from '@exgs/client/update';

@@ -1,4 +1,4 @@
-// What lies in the shadow root: the picture, the poster over it, buttons, credit, messages and help.
+// The contents of the shadow root: the picture, the poster over it, buttons, credit, messages and help.
 // It is built node by node: no markup is parsed, so strict policies hold.
 
 import type { Mode } from '../camera/moves.ts';
@@ -60,7 +60,7 @@ export class Chrome {
     this.#credit.textContent = [credit, license].filter(Boolean).join(' · ');
   }
 
-  /** Says something; an empty text takes it away. */
+  /** Shows a message; an empty text removes it. */
   say(text: string): void {
     if (this.#status.textContent !== text) this.#status.textContent = text;
   }

@@ -50,7 +50,7 @@ function listenToPointers(picture: HTMLElement, events: ControlEvents, signal: A
   on('contextmenu', (event) => event.preventDefault());
   on('wheel', (event) => {
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : LINE_PX;
-    const pinched = event.ctrlKey ? 5 : 1; // how browsers tell of a pinch on a touchpad
+    const pinched = event.ctrlKey ? 5 : 1; // browsers report a pinch on a touchpad so
     const pixels = Math.max(-240, Math.min(240, event.deltaY * unit * pinched));
     events.gesture({ type: 'zoom', factor: Math.exp(pixels * WHEEL_PER_PX) });
     event.preventDefault();

@@ -1,5 +1,5 @@
-// What is told once all that is on its way to the screen is drawn: the first picture, that nothing is
-// missing in this view, that nothing is missing at all. Each is told once until it ceases to hold.
+// Events that wait until everything on its way to the screen is drawn: the first picture, this view
+// complete, the scene complete. Each is emitted once, and again after it has ceased to hold.
 
 import type { Progress } from '@exgs/client/update';
 
@@ -20,19 +20,19 @@ export class Milestones {
     this.#told.clear();
   }
 
-  /** It holds by the client's word; whether it is news. */
+  /** The client reports that it holds; returns whether it has yet to be emitted. */
   expect(milestone: Milestone): boolean {
     if (this.#told.has(milestone)) return false;
     this.#due.add(milestone);
     return true;
   }
 
-  /** It does not hold any more, and is told again once it does. */
+  /** It does not hold any more, and is emitted again once it does. */
   undo(milestone: Milestone): void {
     this.#told.delete(milestone);
   }
 
-  /** What a transaction says of itself, once it shows; whether anything is news. */
+  /** Takes the progress of a transaction that is shown; returns whether anything has yet to be emitted. */
   committed({ splats, readyForView, complete }: Progress): boolean {
     if (splats > 0) this.expect('first');
     let isNews = false;
@@ -43,7 +43,7 @@ export class Milestones {
     return isNews;
   }
 
-  /** Whether it is to be told now. */
+  /** Whether it is to be emitted now. */
   reach(milestone: Milestone): boolean {
     if (!this.#due.delete(milestone) || this.#told.has(milestone)) return false;
     this.#told.add(milestone);

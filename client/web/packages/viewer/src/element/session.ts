@@ -1,4 +1,4 @@
-// One scene in one viewer, from opening it to letting it go: source, worker, renderer and camera.
+// One scene in one viewer, from opening to disposing: source, worker, renderer and camera.
 
 import type { Poster, Progress, SceneFacts, SceneUpdate, View } from '@exgs/client/update';
 import { approach, frame } from '../camera/moves.ts';
@@ -14,9 +14,9 @@ import { listen, type Budget, type SceneSource } from '../source.ts';
 import { Milestones, type Milestone } from './milestones.ts';
 import { overview, precisionFor, startOf } from './start.ts';
 
-const LOOK_EVERY_MS = 100; // the client is told the camera at most so often
+const LOOK_EVERY_MS = 100; // least time between two cameras that the client gets
 
-/** What a session tells the element. */
+/** Events of a session, for the element. */
 export interface SessionEvents {
   readonly needFrame: () => void;
   readonly opened: (facts: SceneFacts) => void;
@@ -56,7 +56,7 @@ export class Session {
   #shown: Pose | null = null;
   #jump = true;
   #start: Pose | null = null; // for going back
-  #touched = false; // whether the person has moved the camera
+  #touched = false; // whether the user has moved the camera
   #view: View | null = null;
   #lookedMs = -Infinity;
   #lookTimer = 0;
@@ -80,8 +80,8 @@ export class Session {
     listen(source, 'complete', signal, () => this.#expect('complete'));
     listen(source, 'error', signal, (error) => events.failed(error));
     const { notice } = events;
-    listen(source, 'reconnecting', signal, () => notice('The connection has dropped. Trying again …'));
-    listen(source, 'damaged', signal, () => notice('A damaged part was refused and is asked for again.'));
+    listen(source, 'reconnecting', signal, () => notice('The connection was lost. Trying again …'));
+    listen(source, 'damaged', signal, () => notice('A damaged part was refused and is requested again.'));
     listen(source, 'changed', signal, () => notice('The scene has changed on the server. Loading the new one …'));
   }
 
@@ -103,7 +103,7 @@ export class Session {
     this.#events.needFrame();
   }
 
-  /** The person moves the camera. */
+  /** The user moves the camera. */
   touch(): void {
     this.#touched = true;
     this.#events.needFrame();
@@ -118,19 +118,19 @@ export class Session {
     else this.rig.jump(pose);
   }
 
-  /** Flies to where the scene began. */
+  /** Flies to the first view of the scene. */
   reset(): void {
     if (this.#start) this.look(this.#start, true);
   }
 
-  /** Flies to where all that is shown is seen from this side. */
+  /** Flies to where the whole scene is in the picture, from this side. */
   async frame(): Promise<void> {
     const ball = await this.#renderer?.measure();
     if (!ball || ball.radius === 0 || !this.rig) return;
     this.look(frame(this.rig.pose, this.rig.world, ball.center, ball.radius), true);
   }
 
-  /** Sets the focus to what shows at a CSS pixel, and flies there if told to; null where nothing is. */
+  /** Sets the focus to the point at a CSS pixel, and with `fly` flies there; null where nothing is. */
   async focus(x: number, y: number, fly: boolean): Promise<Vec3 | null> {
     const point = await this.#pick(x * this.#ratio, y * this.#ratio);
     if (!this.rig || !point) return null;
@@ -154,7 +154,7 @@ export class Session {
     return rig.moving || again;
   }
 
-  /** Takes in what has come while nothing is drawn. */
+  /** Uploads what has arrived while nothing is drawn. */
   flush(): void {
     this.#renderer?.flush();
     this.#keepUp();
@@ -177,7 +177,7 @@ export class Session {
     this.#renderer = null;
   }
 
-  // What the source says
+  // Events of the source
 
   #open(facts: SceneFacts): void {
     this.#renderer?.dispose(); // the scene has changed: everything is new but the camera
@@ -240,7 +240,7 @@ export class Session {
 
   // Frames
 
-  /** Lets renderer and client know the camera. */
+  /** Gives renderer and client the camera. */
   #show(rig: Rig): void {
     const view = viewOf(rig.pose, rig.world, ...this.#size);
     this.#shown = rig.pose;
@@ -252,7 +252,7 @@ export class Session {
     this.#events.moved(view);
   }
 
-  /** Tells the client now, or once the last time is long enough ago. */
+  /** Gives the client the view now, or once the last time is long enough ago. */
   #lookSoon(view: View): void {
     clearTimeout(this.#lookTimer);
     const wait = this.#lookedMs + LOOK_EVERY_MS - performance.now();
@@ -271,7 +271,7 @@ export class Session {
     this.#events.firstPicture();
   }
 
-  /** Nothing is on its way any more. */
+  /** Nothing is on its way to the screen any more. */
   #settled(): void {
     if (this.#milestones.reach('ready')) this.#events.ready();
     if (this.#milestones.reach('complete')) this.#events.complete();
@@ -290,7 +290,7 @@ export class Session {
     this.#start = rig.pose;
   }
 
-  /** A scene without a home is looked at from in front of most of it, once it is known where that is. */
+  /** A scene without a home view: looks at most of it, once its extent is known. */
   async #settleStart(): Promise<void> {
     const ball = await this.#renderer?.measure();
     const { rig } = this;

@@ -1,4 +1,4 @@
-// What the element takes and tells: the types of its methods and events.
+// The types of the element's methods and events.
 
 import type { Progress, SceneFacts, View } from '@exgs/client/update';
 import type { Mode } from '../camera/moves.ts';
@@ -34,7 +34,7 @@ export interface ViewerEvents {
   panel: null;
 }
 
-/** The pose that a camera of either form stands for; null for text that is none. */
+/** The pose of a camera in either form; null for text that is no camera. */
 export function poseOf(camera: string | LookAt, world: World, now: Pose): Pose | null {
   if (typeof camera === 'string') return parsePose(camera, world, now.fovY);
   const away = distance(now.eye, now.focus);

@@ -1,5 +1,4 @@
-// <exgs-viewer>: attributes and methods, what is shown around the picture, and the life of its parts.
-// The README lists all of it.
+// <exgs-viewer>: attributes, methods and events, all listed in the README, and the lifetime of its parts.
 
 import type { Poster, SceneFacts, View, Progress } from '@exgs/client/update';
 import type { Mode } from '../camera/moves.ts';
@@ -176,7 +175,7 @@ export class ExgsViewer extends HTMLElement {
     this.#session?.renderer?.redraw();
   }
 
-  // What is so
+  // State
 
   /** The camera as text, for the attribute and for links; empty before the event `open`. */
   get camera(): string {

@@ -8,7 +8,7 @@ export interface Program {
   readonly uniforms: ReadonlyMap<string, WebGLUniformLocation>;
 }
 
-/** A context for splats, or an error that says what is missing. */
+/** A context for splats, or an error that names what is missing. */
 export function openContext(canvas: HTMLCanvasElement | OffscreenCanvas): WebGL2RenderingContext {
   const gl = canvas.getContext('webgl2', {
     alpha: false,
@@ -111,7 +111,7 @@ export function isComplete(gl: WebGL2RenderingContext): boolean {
   return gl.checkFramebufferStatus(gl.FRAMEBUFFER) === gl.FRAMEBUFFER_COMPLETE;
 }
 
-/** Binds a texture to a unit and tells the program. */
+/** Binds a texture to a unit and sets the sampler of the program. */
 export function bind(
   gl: WebGL2RenderingContext,
   program: Program,

@@ -27,7 +27,7 @@ export class Pace {
 
   /**
    * Whether frames should go to the canvas only once they are done, and one at a time. So does the first
-   * one, since nobody knows how long it takes: what stands before it stays until then.
+   * one, since its time is not known: what is on the screen stays until then.
    */
   get isSlow(): boolean {
     return this.#lastMs === null || this.#lastMs > SLOW_MS;

@@ -16,7 +16,7 @@ import {
 import { rows, type Block } from './store.ts';
 
 const QUADS = 128; // to an instance: one quad each is slow on many drivers
-const COVERED = 0.1; // least coverage of a pixel that a depth is told for
+const COVERED = 0.1; // least coverage of a pixel that has a depth
 
 export class Passes {
   readonly target: Target;
@@ -241,7 +241,7 @@ export class Passes {
   }
 }
 
-/** Tells a projection program the camera. */
+/** Sets the camera of a projection program. */
 function setView(gl: WebGL2RenderingContext, program: Program, view: View, antialiased: boolean): void {
   const { viewmat: V, K, width, height } = view;
   const at = (name: string): WebGLUniformLocation | null => program.uniforms.get(name) ?? null;
@@ -255,7 +255,7 @@ function setView(gl: WebGL2RenderingContext, program: Program, view: View, antia
   gl.uniform1i(at('antialiased'), antialiased ? 1 : 0);
 }
 
-/** Where a camera stands. */
+/** The position of a camera. */
 export function eyeOf({ viewmat: V }: View): [number, number, number] {
   const along = (j: number): number => -(V[j]! * V[3]! + V[4 + j]! * V[7]! + V[8 + j]! * V[11]!);
   return [along(0), along(1), along(2)];

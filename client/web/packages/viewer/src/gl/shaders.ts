@@ -9,7 +9,7 @@ precision highp float;precision highp int;precision highp sampler2D;
 precision highp usampler2D;precision highp usampler2DArray;
 `;
 
-/** Depths are told as log2 in this range, as a share of it. */
+/** Depths are encoded as log2, as a share of this range. */
 export const DEPTH_LOG2_LEAST = -7;
 export const DEPTH_LOG2_SPAN = 24;
 
@@ -107,7 +107,7 @@ void main(){
               2.*(v.x*v.y-w*v.z),1.-2.*(v.x*v.x+v.z*v.z),2.*(v.y*v.z+w*v.x),
               2.*(v.x*v.z+w*v.y),2.*(v.y*v.z-w*v.x),1.-2.*(v.x*v.x+v.y*v.y));
   mat3 axes=mat3(view)*R;axes[0]*=s.x;axes[1]*=s.y;axes[2]*=s.z;
-  // The Jacobian at the mean, or at the margin where the mean lies beyond
+  // The Jacobian at the mean, or at the margin where the mean is beyond it
   vec2 margin=.15*size/focal;
   vec2 toward=clamp(p.xy/p.z,-center/focal-margin,(size-center)/focal+margin);
   vec2 pixels=focal/p.z;

@@ -1,5 +1,5 @@
 // The worker's state: base words of every splat by slot, and which runs of slots belong to which
-// group. It packs what comes and sorts what is active by depth of the mean. It knows no messages.
+// group. It packs new splats and sorts active ones by the depth of their means. It knows no messages.
 
 import type { SplatData } from '@exgs/client/update';
 import { BLOCK_BITS, BLOCK_SLOTS, WORDS, type ShPrecision, type Span } from '../splats/layout.ts';
@@ -128,7 +128,7 @@ export class Depot {
     return { order, count };
   }
 
-  /** A ball round most of what is active: floaters far out do not count. From a sample. */
+  /** A ball around most of the active splats, without distant floaters; from a sample. */
   measure(): Omit<Measured, 'type'> {
     const runs = [...this.#parts.values()].flatMap((part) => part.runs);
     const active = runs.filter((run) => this.#active[run.group]);

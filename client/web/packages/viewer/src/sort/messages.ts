@@ -1,9 +1,9 @@
-// What the viewer and its worker say to each other. All arrays are transferred.
+// Messages between the viewer and its worker. All arrays are transferred.
 
 import type { SplatData } from '@exgs/client/update';
 import type { ShPrecision, Span } from '../splats/layout.ts';
 
-/** From the viewer. The worker works them off in order. */
+/** From the viewer. The worker processes them in order. */
 export type Request =
   | { readonly type: 'open'; readonly shDegree: number; readonly precision: ShPrecision }
   | {

@@ -1,4 +1,4 @@
-// The worker of one viewer: messages in, messages out; the work is the depot's.
+// The worker of one viewer: passes messages to the depot, and its results back.
 
 import { Depot } from './depot.ts';
 import type { Reply, Request } from './messages.ts';

@@ -1,5 +1,5 @@
-// Runs of numbers that can be taken and given back: slots within a block, group ids in a table.
-// First fit by rising start; neighbours that are free grow together.
+// An allocator of runs of numbers: slots within a block, group ids in a table. First fit by rising start;
+// adjacent free runs are merged.
 
 import type { Span } from './layout.ts';
 

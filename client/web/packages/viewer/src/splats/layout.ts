@@ -1,4 +1,4 @@
-// Where a splat lies: numbered slots, 2048 to a texture row, in blocks of 64 rows.
+// The place of a splat: numbered slots, 2048 to a texture row, in blocks of 64 rows.
 // A block is one set of textures; blocks come as they are needed and are never moved.
 
 /** Slots in one row of a texture: a power of two, within every device's texture size. */

@@ -1,6 +1,6 @@
 // Splats as the textures hold them: two layers of four words for the base, and layers of SH.
 // Layer A: mean (3 f32), opacity u16 | red f16. Layer B: rotation (47 bit), log scales (3 u16),
-// green and blue f16. The shader in gl/shaders/project.ts undoes it.
+// green and blue f16. The shader in gl/shaders.ts unpacks it.
 
 import type { SplatData } from '@exgs/client/update';
 import { halfOfBits, toHalf } from './half.ts';
@@ -55,7 +55,7 @@ function logCode(scale: number): number {
   return code > 0 ? Math.min(65535, code) : 0; // NaN too
 }
 
-/** Smallest three: the largest component is left out; the others lie within sqrt(1/2). */
+/** Smallest three: the largest component is left out; the others are at most sqrt(1/2). */
 function packQuats(quats: Float32Array, b: Uint32Array): void {
   for (let i = 0, j = 0; i < quats.length; i += 4, j += WORDS) {
     const w = quats[i]!;

@@ -8,7 +8,7 @@ const SCATTERED = 0.2; // share of slots that is free: new parts are cut to fit 
 
 const FAIR_GRAINS = 16; // of a piece: fewer pieces are quicker to upload
 
-/** Hands out slots and takes them back; grows by blocks up to `mostBlocks`. */
+/** Allocates and frees slots; grows by blocks up to `mostBlocks`. */
 export class Slots {
   readonly #blocks: FreeList[] = [];
   readonly #mostBlocks: number;
