@@ -1,4 +1,4 @@
-"""A format of one's own: a plain .ply, drawn row by row as it comes.
+"""A user-defined format: a plain .ply, drawn row by row as it arrives.
 
 [formats]
 ply = "ply_rows.py:read"
@@ -19,7 +19,7 @@ BLOCKS = 20
 
 
 class PlyRows:
-    """The source of drawings, and a drawing too: what has come is a number of blocks."""
+    """The source of drawings, and a drawing of the blocks that have arrived."""
 
     antialiased = False
 
@@ -27,23 +27,23 @@ class PlyRows:
         self.scene, self.blocks = scene, blocks
 
     def open(self) -> PlyRows:
-        """A drawing of nothing."""
+        """A drawing without blocks."""
         return PlyRows(self.scene)
 
     def add(self, item: int) -> None:
-        """A block has come."""
+        """Add a block. Blocks arrive in order."""
         self.blocks = item + 1
 
     def gaussians(self) -> Gaussians:
-        """What to draw now."""
+        """The rows to draw."""
         return self.scene.select(slice(0, len(self.scene) * self.blocks // BLOCKS))
 
     def owners(self) -> tuple[Gaussians, Longs]:
-        """The whole scene, all of it in tile 0."""
+        """The whole scene, in one tile."""
         return self.scene, np.zeros(len(self.scene), np.int64)
 
 
 def read(path: Path) -> Asset:
-    """The scene as items: blocks of the file."""
+    """The scene as items, which are blocks of the file."""
     ends = np.linspace(0, path.stat().st_size, BLOCKS + 1).astype(np.int64)
     return one_file_asset(path, PlyRows(read_scene(path).gaussians), np.diff(ends))

@@ -1,4 +1,4 @@
-"""A policy of one's own: what lies nearest goes first, then what gains most per byte.
+"""A user-defined policy: the nearest items first, among equally near ones by gain per byte.
 
 [[policy]]
 name = "nearest first"
@@ -14,13 +14,13 @@ from exgs.lab.policies.policy import Look
 
 
 class NearestFirst:
-    """Sends cells by the distance of their boxes, those in view before the others."""
+    """Sends items by the distance of their boxes, those in view before the others."""
 
     def __init__(self, ring: float = 0.5) -> None:
         self.ring = ring  # world units: within a ring, gain per byte decides
 
     def scores(self, look: Look) -> npt.NDArray[np.float64]:
-        """The higher the earlier; one for each item."""
+        """A score for each item; the highest is sent first."""
         asset, eye = look.asset, look.camera.position
         gap = np.linalg.norm(np.clip(eye, asset.low, asset.high) - eye, axis=1)
         rings = np.floor(gap / self.ring)

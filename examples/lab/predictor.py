@@ -1,4 +1,4 @@
-"""A predictor of one's own: the viewer goes on as before, but ever slower.
+"""A user-defined predictor: the viewer continues to move, at a speed that decays.
 
 [[policy]]
 predictor = "predictor.py:Damped"
@@ -11,11 +11,11 @@ import math
 from exgs.lab.viewers.path import Pose, slerp
 from exgs.lab.viewers.predictors import Seen
 
-FADE_S = 0.4  # after so long the speed is down to 37%
+FADE_S = 0.4  # after this time the speed is 37%
 
 
 class Damped:
-    """Position and turn continue with a speed that fades away."""
+    """Extrapolates position and rotation with a decaying speed."""
 
     def predict(self, seen: Seen, ahead_s: float) -> Pose:
         """The pose `ahead_s` seconds after the newest one."""

@@ -85,6 +85,8 @@ def test_the_rate_of_a_fast_link_is_found_within_a_second() -> None:
     share, wait_s = link.fill(2.0, pacer)
     assert share > 0.9
     assert wait_s < 0.2
+    link, pacer = Link(250e3, 0.2), Pacer(0.0)
+    assert link.fill(3.0, pacer)[1] < 0.25  # also while it finds the rate
 
 
 def test_a_time_with_little_to_send_does_not_slow_what_follows() -> None:

@@ -159,7 +159,7 @@ def _compare(arguments: argparse.Namespace, output: Output) -> None:
         output.json([line.as_json() for line in found])
         return
     output.table(
-        ["number", "A", "B", "B - A", "95% interval", "pairs", "p", "significant"],
+        ["metric", "A", "B", "B - A", "95% interval", "pairs", "p", "significant"],
         [line.cells() for line in found],
     )
 

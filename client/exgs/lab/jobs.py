@@ -51,8 +51,9 @@ def jobs_of(experiment: Experiment) -> Iterator[Job]:
 def job_key(job: Job, experiment: Experiment, number: int) -> str:
     """A hash of everything that determines a session's result, except contents of files."""
     settings = asdict(experiment.settings)
-    settings.pop("seeds")
+    seeds = settings.pop("seeds")
     parts: list[Any] = [_VERSION, number if experiment.settings.check_every else 0, settings]
+    parts.append(job.viewer.vary_s * len(seeds))  # the measured views cover the paths of all seeds
     parts += [asdict(experiment.qoe), dict(experiment.formats), job.seed]
     for row in (job.scene, job.link, job.viewer, job.policy):
         parts.append({key: str(value) for key, value in asdict(row).items() if key != "optional"})

@@ -44,7 +44,7 @@ _SEED = 1
 class Line:
     """One metric of two sets of sessions."""
 
-    number: str
+    metric: str
     a: float
     b: float
     low: float  # of the 95% interval of b - a
@@ -56,7 +56,7 @@ class Line:
     def cells(self) -> list[str]:
         """The line as text."""
         return [
-            self.number,
+            self.metric,
             f"{self.a:.4g}",
             f"{self.b:.4g}",
             f"{self.b - self.a:+.4g}",
@@ -69,7 +69,7 @@ class Line:
     def as_json(self) -> dict[str, Any]:
         """The line for scripts."""
         return {
-            "number": self.number,
+            "metric": self.metric,
             "a": self.a,
             "b": self.b,
             "interval": [self.low, self.high],
@@ -85,15 +85,15 @@ def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> l
     if not pairs:
         raise LabError("the two sets have no session in common (scene, link, viewer, seed)")
     lines = []
-    for number in _COMPARED:
-        both = [(x[number], y[number]) for x, y in pairs if None not in (x[number], y[number])]
+    for metric in _COMPARED:
+        both = [(x[metric], y[metric]) for x, y in pairs if None not in (x[metric], y[metric])]
         if not both:
             continue
         values = np.array(both, np.float64)
         difference = values[:, 1] - values[:, 0]
         low, high = interval(difference)
         of_a, of_b = values.mean(axis=0).tolist()
-        lines.append(Line(number, of_a, of_b, low, high, len(both), sign_flip_p(difference)))
+        lines.append(Line(metric, of_a, of_b, low, high, len(both), sign_flip_p(difference)))
     return _holm(lines)
 
 

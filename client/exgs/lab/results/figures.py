@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from exgs.lab.quality.curves import MOST_DB
 from exgs.lab.results.compare import interval
 from exgs.scene.files import atomic_write
 
@@ -34,11 +35,11 @@ _COLORS = (  # Okabe and Ito (2008): distinguishable with any colour vision
     "#7b4fb5",
     "#6b8e23",
 )
-_BARS = (
-    ("t30_s", "seconds to 30 dB (fewer is better)"),
-    ("mean_db", "mean PSNR, dB"),
-    ("wasted_bytes", "bytes wasted"),
-    ("qoe", "QoE"),
+_BARS = (  # metric, label, units of the figure per unit of the table
+    ("t30_s", "seconds to 30 dB (less is better)", 1.0),
+    ("mean_db", "mean PSNR, dB", 1.0),
+    ("wasted_bytes", "MB wasted (less is better)", 1e-6),
+    ("qoe", "QoE", 1.0),
 )
 
 
@@ -97,7 +98,7 @@ def draw_quality(path: Path, series: Sequence[Series]) -> None:
             if row == len(scenes) - 1:
                 axis.set_xlabel("seconds", fontsize=8)
             axis.grid(alpha=0.25)
-            axis.set_ylim(10, 52)
+            axis.set_ylim(10, MOST_DB + 1)
             axis.tick_params(labelsize=7)
     figure.legend(
         *axes[0][0].get_legend_handles_labels(),
@@ -110,24 +111,22 @@ def draw_quality(path: Path, series: Sequence[Series]) -> None:
 
 
 def draw_bars(path: Path, rows: Sequence[Row]) -> None:
-    """Means of each policy over all sessions, with 95% bootstrap intervals."""
+    """Means of each policy over its sessions with a value, with 95% bootstrap intervals."""
     names = policy_names(rows)
     figure = _figure(10, 0.32 * len(names) + 1.3)
     axes = figure.subplots(1, len(_BARS), sharey=True, squeeze=False)[0]
-    for axis, (number, label) in zip(axes, _BARS, strict=True):
+    for axis, (metric, label, scale) in zip(axes, _BARS, strict=True):
         for place, name in enumerate(names):
-            values = np.array(
-                [
-                    row[number]
-                    for row in rows
-                    if _name(row["policy"], row["mode"]) == name and row[number] is not None
-                ]
-            )
-            if not len(values):
-                continue
-            mean, (low, high) = float(values.mean()), interval(values)
-            axis.barh(place, mean, color=_COLORS[place % len(_COLORS)], alpha=0.85)
-            axis.plot([low, high], [place, place], color="#222222", lw=1.4)
+            of = [row[metric] for row in rows if _name(row["policy"], row["mode"]) == name]
+            values = np.array([scale * value for value in of if value is not None])
+            high = 0.0
+            if len(values):
+                mean, (low, high) = float(values.mean()), interval(values)
+                axis.barh(place, mean, color=_COLORS[place % len(_COLORS)], alpha=0.85)
+                axis.plot([low, high], [place, place], color="#222222", lw=1.4)
+            if len(values) < len(of):
+                never = f" {len(of) - len(values)} of {len(of)} never"
+                axis.text(high, place, never, fontsize=7, va="center")
         axis.set_xlabel(label, fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(axis="x", alpha=0.25)

@@ -28,7 +28,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
 img { max-width: 100% } table { border-collapse: collapse; font-size: 13px }
 td, th { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left } .wide { overflow-x: auto }
+td:first-child, th:first-child { text-align: left; white-space: nowrap } .wide { overflow-x: auto }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #e6e6e6 }
 img { background: #fff } td, th { border-color: #444 } }
 """
@@ -79,7 +79,11 @@ def _error(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> str:
-    columns = [name for name in NUMBERS if name not in ("events", "fast_error_db")]
+    columns = [
+        name
+        for name in NUMBERS
+        if name not in ("events", "fast_error_db") and any(row[name] is not None for row in rows)
+    ]
     head = "".join(f"<th>{name}</th>" for name in ("policy", "sessions", *columns))
     lines = []
     for name in policy_names(rows):

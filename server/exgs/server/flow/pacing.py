@@ -14,6 +14,7 @@ from exgs.codec.constants import MAX_FRAGMENT_BYTES
 
 _SURPLUS = 1.2  # factor on the bytes that fill the link: its rate may have increased
 _FIRST_GROWTH, _GROWTH = 2.5, 1.5  # factors on the rate: during start-up, and later
+_QUEUED = 1.25  # round trips longer than this factor times the shortest: there is a queue
 _LEAST_BYTES = 32 << 10  # may be in flight on any link
 _LEAST_PACKETS = 20
 _KEPT_S = 10.0  # the maximum rate of this period counts: a lower one may be due to losses
@@ -120,7 +121,11 @@ class Pacer:
         packets = known.delivered - self._delivered & 0xFFFFFFFF
         rate = packets * known.packet_bytes / took_s
         self._sampled_s, self._delivered = now_s, known.delivered
-        if rate > 1.1 * self._rate:
+        shortest_s = known.shortest_trip_s
+        is_queued = shortest_s is not None and (
+            known.round_trip_s > _QUEUED * shortest_s + _SLACK_S
+        )
+        if rate > 1.1 * self._rate and not is_queued:
             self._surplus = self._growth
         elif self._is_filled:
             self._growth, self._surplus = _GROWTH, _SURPLUS
