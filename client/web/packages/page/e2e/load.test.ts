@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLink } from '../../../../../bench/web/link.mjs';
 import { Browser, DESKTOP, findChromium, PHONE, reached, received, settled, SMALL } from './support/browser.ts';
-import { NO_PLAYBOT, outFolder, PLAYBOT, SAMPLE, scenesFolder } from './support/scenes.ts';
+import { missing, outFolder, REAL, realScene, SAMPLE, scenesFolder } from './support/scenes.ts';
 import { serveExgs, serveFront, serveNginx, type Running } from './support/servers.ts';
 
 const CODE_BYTES = 80_000; // gzip, all of it before the first picture, and the page itself
@@ -41,17 +41,18 @@ describe.skipIf(!findChromium())('loading', () => {
   });
 
   /** What stands once the first bytes of a scene have come and are drawn, and no more comes. */
-  const photograph = async (file: string): Promise<void> => {
+  const photograph = async (file: string, marks = MARKS): Promise<void> => {
     const scene = path.basename(file, '.exgs');
     for (const [name, viewport] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
       const browser = await Browser.launch({ viewport, hasTouch: name === 'phone' });
-      for (const bytes of MARKS) {
+      for (const mark of marks) {
+        const bytes = Math.min(mark, fs.statSync(file).size);
         const front = await serveFront(file, bytes);
         await browser.page.goto(`${server.url}/?content=${front.url}/${scene}.exgs`);
         await reached(browser.page, 'firstpicture');
         await received(browser.page, 0.9 * bytes);
         await settled(browser.page);
-        const picture = await browser.page.screenshot({ path: path.join(outFolder(), `${scene}-${name}-${bytes}.png`) });
+        const picture = await browser.page.screenshot({ path: path.join(outFolder(), `${scene}-${name}-${mark}.png`) });
         expect(picture.length).toBeGreaterThan(LEAST_PICTURE_BYTES[name]);
         await front.stop();
       }
@@ -62,9 +63,10 @@ describe.skipIf(!findChromium())('loading', () => {
 
   test('draws what 64 kB, 300 kB and 1 MB hold', () => photograph(SAMPLE));
 
-  test('draws what 64 kB, 300 kB and 1 MB of a real scene hold', async ({ skip }) => {
-    if (!PLAYBOT) skip(NO_PLAYBOT);
-    await photograph(PLAYBOT!);
+  test.for(REAL)('draws what 64 kB, 300 kB, 1 MB and all of %s hold', async (name, { skip }) => {
+    const file = realScene(name);
+    if (!file) skip(missing(name));
+    await photograph(file!, [...MARKS, Infinity]);
   });
 
   test('shows the poster before any code runs, and asks for the scene before that', async () => {

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Browser, findChromium, reached, settled, SMALL, type Viewer } from './support/browser.ts';
-import { NO_PLAYBOT, outFolder, PLAYBOT, SAMPLE, scenesFolder } from './support/scenes.ts';
+import { missing, outFolder, REAL, realScene, SAMPLE, scenesFolder } from './support/scenes.ts';
 import { PYTHON, serveExgs, serveFront, type Running } from './support/servers.ts';
 
 const FRONTS = [64_000, 300_000, Infinity];
@@ -60,9 +60,11 @@ describe.skipIf(!findChromium())('pictures', () => {
     for (const value of await measure(SAMPLE, fronts, target)) expect(value).toBeGreaterThan(least);
   });
 
-  test('are those of the CPU rasterizer for a real scene', async ({ skip }) => {
-    if (!PLAYBOT) skip(NO_PLAYBOT);
-    for (const value of await measure(PLAYBOT!, FRONTS, 'float')) expect(value).toBeGreaterThan(50);
+  test.for(REAL)('are those of the CPU rasterizer for %s', async (name, { skip }) => {
+    const file = realScene(name);
+    if (!file) skip(missing(name));
+    for (const value of await measure(file!, FRONTS, 'float')) expect(value).toBeGreaterThan(50);
+    for (const value of await measure(file!, FRONTS.slice(0, 1), 'fixed')) expect(value).toBeGreaterThan(45);
   });
 });
 

@@ -1,6 +1,6 @@
 """Makes the scenes of the browser tests where they are missing.
 
-    python make_scenes.py FOLDER [IN.ply OUT.exgs]
+    python make_scenes.py FOLDER [IN.ply OUT.exgs ...]
 
 They are made anew when the format has changed so that they can't be read any more.
 """
@@ -21,15 +21,17 @@ from tests.client.scenes import write_box
 
 
 def main(folder: Path, *real: Path) -> None:
-    """Make sample.exgs and box.exgs, and a file of the scene `real[0]` at `real[1]`."""
+    """Make sample.exgs and box.exgs, and files of the pairs of paths in `real`."""
     folder.mkdir(parents=True, exist_ok=True)
     if not is_readable(folder / "sample.exgs"):
         encode(sample_scene(), folder / "sample.exgs", EncodeOptions(quality="low", name="sample"))
     if not is_readable(folder / "box.exgs"):
         write_box(folder / "box.exgs", 9000)
-    if real and not is_readable(real[1]):
-        real[1].parent.mkdir(parents=True, exist_ok=True)
-        encode(read_scene(real[0]).gaussians, real[1], EncodeOptions(quality="low", name="playbot"))
+    for source, file in zip(real[::2], real[1::2], strict=True):
+        if is_readable(file):
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        encode(read_scene(source), file, EncodeOptions(quality="low", name=file.stem))
 
 
 def is_readable(path: Path) -> bool:

@@ -1,5 +1,5 @@
-// Scenes for the tests, made once and kept: the sample scene at low quality, a small box, and, where the
-// real scenes are, playbot.
+// Scenes for the tests, made once and kept: the sample scene at low quality, a small box, and playbot and
+// fox where the real scenes are available.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -18,11 +18,23 @@ export const BOX = path.join(KEPT, 'scenes/box.exgs');
 
 /** The real scenes: EXGS_DATA, or shared/data beside the repository. */
 const DATA = process.env['EXGS_DATA'] ?? path.resolve(REPOSITORY, '../shared/data');
-const PLAYBOT_SOURCE = path.join(DATA, 'playbot.ply');
 
-/** A real scene of 500,000 Gaussians; null where its source is missing. */
-export const PLAYBOT = fs.existsSync(PLAYBOT_SOURCE) ? path.join(KEPT, 'real/playbot.exgs') : null;
-export const NO_PLAYBOT = `needs ${PLAYBOT_SOURCE}; EXGS_DATA names the folder of real scenes`;
+/** Real scenes: 500,000 Gaussians made by an artist, and 75,000 trained from photographs. */
+export const REAL = ['playbot', 'fox'];
+
+/** The encoded file of a real scene; null where its source is missing. */
+export function realScene(name: string): string | null {
+  return fs.existsSync(sourceOf(name)) ? path.join(KEPT, `real/${name}.exgs`) : null;
+}
+
+/** Why a test of a real scene is skipped. */
+export function missing(name: string): string {
+  return `needs ${sourceOf(name)}; EXGS_DATA names the folder of real scenes`;
+}
+
+function sourceOf(name: string): string {
+  return path.join(DATA, `${name}.ply`);
+}
 
 /** A folder for what a run leaves to look at. */
 export function outFolder(): string {
@@ -34,7 +46,10 @@ export function outFolder(): string {
 /** Makes what is not there. */
 export function makeScenes(): void {
   const script = path.join(import.meta.dirname, 'make_scenes.py');
-  const real = PLAYBOT ? [PLAYBOT_SOURCE, PLAYBOT] : [];
+  const real = REAL.flatMap((name) => {
+    const file = realScene(name);
+    return file ? [sourceOf(name), file] : [];
+  });
   execFileSync(PYTHON, [script, scenesFolder(), ...real], { cwd: REPOSITORY, stdio: 'inherit' });
 }
 
