@@ -1,25 +1,69 @@
 """PSNR of prefixes of several files of one scene, mean and worst view, as a Markdown table.
 
-    python -m bench.scale.prefixes SCENE FILE.exgs [FILE.exgs ...] --kilobytes 20 200 2000
+    python -m bench.scale.prefixes SCENE FILE.exgs [FILE.exgs ...] [--kilobytes 20 200 2000]
+        [--views whole|street] [--count 8]
 
-Views come from no generator seed that an encoder uses. PSNR is that of the mean squared error over
-all views; the worst view is in brackets.
+Views of the whole scene come from no generator seed that an encoder uses; those of the street are
+near and low. PSNR is that of the mean squared error over all views; the worst view is in brackets.
+If SCENE is a streamed SOG, its levels are a column, and their sizes are the default sizes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from bench.scale.street import street_views
 from exgs.codec.decoding.decode import decode
 from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera
 from exgs.scene.formats import read_scene
+from exgs.scene.formats.sog_lod import META_NAME, read_sog_level, sog_level_folders, sog_levels
+from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
 _SEED = 1_000_003  # of views; encoders use small ones
 _WIDTH, _HEIGHT = 480, 270
+
+
+class Judge:
+    """Compares scenes with a reference in several views."""
+
+    def __init__(self, scene: Gaussians, cameras: Sequence[Camera], *, antialiased: bool) -> None:
+        self._rasterizer = default_rasterizer(antialiased=antialiased)
+        self._cameras = cameras
+        self._references = [self._picture(scene, camera) for camera in cameras]
+
+    def errors(self, drawn: Gaussians) -> list[float]:
+        """The mean squared error of each view."""
+        return [
+            float(np.mean((self._picture(drawn, camera) - reference) ** 2))
+            for camera, reference in zip(self._cameras, self._references, strict=True)
+        ]
+
+    def cell(self, drawn: Gaussians) -> str:
+        """The PSNR over all views, and that of the worst."""
+        errors = self.errors(drawn)
+        mean, worst = (-10 * np.log10(e) for e in (np.mean(errors), max(errors)))
+        return f"{mean:.1f} ({worst:.1f})"
+
+    def _picture(self, scene: Gaussians, camera: Camera) -> FloatArray:
+        picture: FloatArray = np.clip(self._rasterizer.render(scene, camera).rgb, 0, 1)
+        return picture
+
+
+def level_sizes(path: Path) -> dict[int, int]:
+    """The bytes of each level of a streamed SOG of which all folders are there."""
+    sizes: dict[int, int] = {}
+    for level in range(sog_levels(path)):
+        folders = sog_level_folders(path, level)
+        size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+        if size not in sizes.values():  # a missing level is replaced by the next
+            sizes[level] = size
+    return sizes
 
 
 def main() -> None:
@@ -27,28 +71,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("scene", type=Path)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.exgs")
-    parser.add_argument("--kilobytes", type=float, nargs="+", required=True, metavar="KB")
-    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--kilobytes", type=float, nargs="+", metavar="KB", default=[])
+    parser.add_argument("--views", choices=("whole", "street"), default="whole")
+    parser.add_argument("--count", type=int, default=8)
     arguments = parser.parse_args()
     scene = read_scene(arguments.scene)
-    rasterizer = default_rasterizer(antialiased=scene.antialiased)
-    cameras = synthesise_views(
-        scene.gaussians, arguments.views, width=_WIDTH, height=_HEIGHT, seed=_SEED
-    )
-    references = [np.clip(rasterizer.render(scene.gaussians, c).rgb, 0, 1) for c in cameras]
-    print("| kB |", " | ".join(path.name for path in arguments.files), "|")
-    print("|---:|" + "---:|" * len(arguments.files))
-    for kilobytes in arguments.kilobytes:
-        cells = []
-        for path in arguments.files:
-            drawn = decode(path, max_bytes=round(1000 * kilobytes)).gaussians
-            errors = [
-                float(np.mean((np.clip(rasterizer.render(drawn, c).rgb, 0, 1) - reference) ** 2))
-                for c, reference in zip(cameras, references, strict=True)
-            ]
-            mean, worst = (-10 * np.log10(e) for e in (np.mean(errors), max(errors)))
-            cells.append(f"{mean:.1f} ({worst:.1f})")
-        print(f"| {kilobytes:g} |", " | ".join(cells), "|", flush=True)
+    meta = arguments.scene / META_NAME
+    sizes = level_sizes(meta) if meta.exists() else {}
+    made = street_views if arguments.views == "street" else synthesise_views
+    cameras = made(scene.gaussians, arguments.count, width=_WIDTH, height=_HEIGHT, seed=_SEED)
+    judge = Judge(scene.gaussians, cameras, antialiased=scene.antialiased)
+    at = {size: level for level, size in sizes.items()}
+    budgets = sorted({*at, *(round(1000 * kilobytes) for kilobytes in arguments.kilobytes)})
+    names = [path.name for path in arguments.files] + ["SOG level"] * bool(sizes)
+    print(f"{len(cameras)} views\n\n| kB |", " | ".join(names), "|")
+    print("|---:|" + "---:|" * len(names))
+    for budget in budgets:
+        cells = [judge.cell(decode(p, max_bytes=budget).gaussians) for p in arguments.files]
+        if sizes:
+            level = at.get(budget)
+            cells.append("" if level is None else judge.cell(read_sog_level(meta, level).gaussians))
+        print(f"| {budget / 1000:g} |", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,19 @@ import numpy as np
 import pytest
 
 from exgs.codec.blocks import encode as blocks_encode
-from exgs.codec.blocks import plan, workers
+from exgs.codec.blocks import plan, spill, workers
+from exgs.codec.blocks.context import ContextRasterizer
 from exgs.codec.blocks.encode import BlockOptions, encode_by_blocks
 from exgs.codec.blocks.errors import WorkerError
+from exgs.codec.blocks.job import rows_of
 from exgs.codec.blocks.spill import spill_scene
+from exgs.codec.blocks.views import window
 from exgs.codec.decoding.decode import decode, open_scene, verify
 from exgs.codec.decoding.source import ExgsSource
 from exgs.codec.encoding.encode import EncodeOptions, EncodeReport
 from exgs.codec.encoding.first_picture import FIRST_PICTURE_BYTES
 from exgs.codec.errors import SceneError
+from exgs.codec.payload.sh import with_vectors
 from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
@@ -212,8 +216,8 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_blocks_hold_each_row_once(tmp_path: Path) -> None:
     scene = ball(5000, sh_degree=2)
-    spill = spill_scene(source(scene), 700, tmp_path)
-    parts = [spill.block(number) for number in range(8)]
+    spilled = spill_scene(source(scene), 700, tmp_path)
+    parts = [spilled.block(number) for number in range(8)]
     assert sum(map(len, parts)) == 5000
     assert max(map(len, parts)) < 1.2 * min(map(len, parts))
     whole = Gaussians.concatenate(parts)
@@ -221,6 +225,54 @@ def test_blocks_hold_each_row_once(tmp_path: Path) -> None:
     expected = scene.select(np.lexsort(scene.means.T))
     for field in fields(Gaussians):
         assert np.array_equal(getattr(whole, field.name)[order], getattr(expected, field.name))
+
+
+def test_a_sample_covers_the_area_of_the_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spill, "_SAMPLE", 1 << 12)
+    scene = ball(20_000)
+    sampled = spill_scene(source(scene), 4000, tmp_path).sample()
+    assert len(sampled) < 5000
+    areas = [np.square(part.scales.astype(float)).sum() for part in (scene, sampled)]
+    assert areas[1] == pytest.approx(areas[0], rel=0.1)
+
+
+def test_a_block_is_drawn_with_all_that_its_view_shows_of_the_context() -> None:
+    scene, camera, inner = ball(600), ring().cameras[0], CpuRasterizer()
+    own = scene.means[:, 0] < 0
+    low, high = scene.means[own].min(axis=0), scene.means[own].max(axis=0)
+    block, around = scene.select(own), scene.select(~own)
+    rasterizer = ContextRasterizer(inner, around, low, high)
+    whole = Gaussians.concatenate([around, block])
+    for _ in range(2):
+        assert np.array_equal(rasterizer.render(block, camera).rgb, inner.render(whole, camera).rgb)
+    image = np.ones((camera.height, camera.width, 3), np.float32)
+    expected = inner.backproject(whole, camera, image).sums[len(around) :]
+    assert np.allclose(rasterizer.backproject(block, camera, image).sums, expected)
+    colors = np.ones((len(block), 3), np.float32)
+    seen = rasterizer.render(block, camera, colors=colors).rgb
+    assert seen.sum() == pytest.approx(expected.sum(), rel=1e-3)  # A 1 = sum of A^T 1
+
+
+def test_a_window_is_a_part_of_the_picture() -> None:
+    scene, camera = ball(600), ring().cameras[0]
+    part = scene.select(scene.means[:, 0] < np.quantile(scene.means[:, 0], 0.1))
+    small = window(camera, part)
+    assert small.width * small.height < 0.6 * camera.width * camera.height
+    x, y = np.round(camera.K[:2, 2] - small.K[:2, 2]).astype(int)
+    picture = CpuRasterizer().render(part, camera).rgb
+    cut = picture[y : y + small.height, x : x + small.width]
+    assert np.allclose(CpuRasterizer().render(part, small).rgb, cut, atol=1e-4)
+    assert cut.sum() > 0.97 * picture.sum()
+
+
+@pytest.mark.parametrize("degree", [0, 2])
+def test_cells_and_parts_may_be_empty(degree: int) -> None:
+    nothing = Gaussians.empty(degree)
+    assert rows_of(nothing).shape == (0, 14 + 3 * nothing.shN.shape[1])
+    vectors = np.zeros((0, 3 * (degree + 1) ** 2), np.float32)
+    assert with_vectors(Gaussians.empty(), vectors).sh_degree == degree
 
 
 def test_many_gaussians_in_one_place_are_encoded(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.plan import block_plan
 from exgs.codec.blocks.scoring import Scored, block_rasterizer
-from exgs.codec.blocks.views import OVERVIEW_SHARE
+from exgs.codec.blocks.views import OVERVIEW_SHARE, window
 from exgs.codec.encoding.gains import jobs_of, states
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
@@ -63,7 +63,7 @@ def encode_block(job: Job, number: int) -> None:
     )
 
     few = evenly_spaced(job.overviews.measured, effort.gain_views)
-    overviews = [scaled(camera, _OVERVIEW_WIDTH) for camera in few]
+    overviews = [window(scaled(camera, _OVERVIEW_WIDTH), scene) for camera in few]
     books = [
         (1 - OVERVIEW_SHARE, gain_views(scored.viewpoints, effort)),
         (OVERVIEW_SHARE * job.blocks, overviews),

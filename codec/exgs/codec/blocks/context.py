@@ -6,7 +6,7 @@ of the encoder treats a block like a scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ class ContextRasterizer:
     """Draws a context together with each scene, and returns sums for the scene only.
 
     In exposed views (see views.py), Gaussians between the camera and the box of the block are
-    left out.
+    left out. The part of the context that a view shows is found once for each view.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class ContextRasterizer:
         self._inner = inner
         self._context = context
         self._low, self._high = low, high
+        self._shown: dict[tuple[Hashable, ...], npt.NDArray[np.int32]] = {}
 
     def render(
         self,
@@ -53,11 +54,11 @@ class ContextRasterizer:
         background: tuple[float, float, float] = (0.0, 0.0, 0.0),
         colors: FloatArray | None = None,
     ) -> Render:
-        """See Rasterizer. With `colors`, the scene is drawn without the context."""
+        """See Rasterizer. With `colors` of the scene, the context is black."""
+        whole, first = self._whole(scene, camera)
         if colors is not None:
-            return self._inner.render(scene, camera, background=background, colors=colors)
-        whole, _ = self._whole(scene, camera)
-        return self._inner.render(whole, camera, background=background)
+            colors = np.concatenate([np.zeros((first, 3), np.float32), colors])
+        return self._inner.render(whole, camera, background=background, colors=colors)
 
     def contributions(self, scene: Gaussians, camera: Camera) -> Contributions:
         """See Rasterizer."""
@@ -92,17 +93,31 @@ class ContextRasterizer:
         return self._inner.render_gradients(whole, camera, image_gradient, first=before + first)
 
     def _whole(self, scene: Gaussians, camera: Camera) -> tuple[Gaussians, int]:
-        """The context and the scene, and the index of the first Gaussian of the scene."""
-        eye = np.asarray(camera.position, np.float64)
-        gap = np.linalg.norm(np.maximum(np.maximum(self._low - eye, eye - self._high), 0))
-        context = self._context
-        if gap > 0 and is_exposed(camera):
-            offsets = context.means - eye.astype(np.float32)
-            far = np.einsum("ni,ni->n", offsets, offsets) >= np.float32(gap * gap)
-            context = context.select(far)
+        """The visible context and the scene, and the index of the first Gaussian of the scene."""
+        context = self._context.select(self._visible(camera))
         if not len(context):
             return scene, 0
         return Gaussians.concatenate([context, scene]), len(context)
+
+    def _visible(self, camera: Camera) -> npt.NDArray[np.int32]:
+        """Indices of the context that the view shows.
+
+        What the rest of the context hides completely stays hidden when the scene is added.
+        """
+        pose, lens = camera.viewmat.tobytes(), camera.K.tobytes()
+        size = camera.width, camera.height, camera.screen_filter
+        key = (pose, lens, *size, is_exposed(camera))
+        if key not in self._shown:
+            left = np.arange(len(self._context), dtype=np.int32)
+            eye = np.asarray(camera.position, np.float64)
+            gap = np.linalg.norm(np.maximum(np.maximum(self._low - eye, eye - self._high), 0))
+            if gap > 0 and is_exposed(camera):
+                offsets = self._context.means - eye.astype(np.float32)
+                far = np.einsum("ni,ni->n", offsets, offsets) >= np.float32(gap * gap)
+                left = left[far]
+            hits = self._inner.contributions(self._context.select(left), camera).hits
+            self._shown[key] = left[hits > 0]
+        return self._shown[key]
 
 
 def surroundings(job: Job, number: int) -> Gaussians:

@@ -57,7 +57,7 @@ LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by b
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
 
 _SPILL = "spill.pkl"
-_LAYOUT = 1  # version of the files in the work folder
+_LAYOUT = 2  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +229,9 @@ def _spilled(
 def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
     """The job with the views of the whole scene, once all blocks are outlined."""
     _run(run, "outline", job, stages, "outlining")
-    outlines = Gaussians.concatenate([job.load("outline", n) for n in range(job.blocks)])
-    up = job.options.up or find_up(outlines)
-    return replace(
-        job, up=up, overviews=overviews(outlines, up, overview_count(job.options.quality))
-    )
+    sample = job.spill.sample()
+    up = job.options.up or find_up(sample)
+    return replace(job, up=up, overviews=overviews(sample, up, overview_count(job.options.quality)))
 
 
 def _share(job: Job, found: list[Found]) -> ShTransform | None:

@@ -44,6 +44,12 @@ class Spill:
         """The tile level of the blocks."""
         return self.tree.level
 
+    def sample(self) -> Gaussians:
+        """A sample of the scene without SH, enlarged so that it covers about the same area."""
+        with sample_path(self.folder).open("rb") as file:
+            sampled: Gaussians = pickle.load(file)
+        return sampled
+
     def block(self, number: int) -> Gaussians:
         """The Gaussians of a block."""
         k = self.facts.gaussians.shN.shape[1]
@@ -119,6 +125,11 @@ def block_path(folder: Path, number: int) -> Path:
     return folder / "blocks" / f"{number:05d}.f32"
 
 
+def sample_path(folder: Path) -> Path:
+    """The file with the sample of a scene."""
+    return folder / "sample.pkl"
+
+
 def rows_of(part: Gaussians) -> npt.NDArray[np.float32]:
     """One row of little-endian numbers for each Gaussian."""
     columns = (
@@ -127,7 +138,7 @@ def rows_of(part: Gaussians) -> npt.NDArray[np.float32]:
         part.scales,
         part.opacities[:, None],
         part.sh0,
-        part.shN.reshape(len(part), -1),
+        part.shN.reshape(len(part), 3 * part.shN.shape[1]),
     )
     return np.concatenate(columns, axis=1).astype("<f4", copy=False)
 

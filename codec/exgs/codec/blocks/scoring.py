@@ -6,6 +6,7 @@ Gaussians of each block for the coarse layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from exgs.codec.blocks.effort import block_effort
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.plan import score_histogram, summary_count
 from exgs.codec.blocks.summary import Summary, summarise
-from exgs.codec.blocks.views import OVERVIEW_SHARE, block_viewpoints
+from exgs.codec.blocks.views import OVERVIEW_SHARE, block_viewpoints, window
 from exgs.codec.encoding.klt import residual_vectors, second_moments
 from exgs.codec.encoding.progressive import floored_energy
 from exgs.codec.encoding.tiles import TileBoxes, TileTree, build_tiles
@@ -124,8 +125,14 @@ def _importance(
     near = measure_importance(scene, viewpoints.scoring, rasterizer, regions, region_count)
     if not job.overviews.measured:
         return near
-    over = measure_importance(scene, job.overviews.measured, rasterizer, regions, region_count)
-    return _mixed(near, 1 - OVERVIEW_SHARE, over, OVERVIEW_SHARE * job.blocks)
+    windows = [window(camera, scene) for camera in job.overviews.measured]
+    over = measure_importance(scene, windows, rasterizer, regions, region_count)
+    part = _pixels(windows) / _pixels(job.overviews.measured)
+    return _mixed(near, 1 - OVERVIEW_SHARE, over, part * OVERVIEW_SHARE * job.blocks)
+
+
+def _pixels(cameras: Sequence[Camera]) -> int:
+    return sum(camera.width * camera.height for camera in cameras)
 
 
 def _mixed(

@@ -7,6 +7,7 @@ block, in the order of the source.
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.codec.blocks.job import Spill, block_path, rows_of
+from exgs.codec.blocks.job import Spill, block_path, rows_of, sample_path
 from exgs.codec.blocks.plan import block_level, plan_for_blocks
 from exgs.codec.encoding.tiles import build_tiles
 from exgs.codec.errors import SceneError
 from exgs.codec.measuring.home_view import VISIBLE_OPACITY
+from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.repair import require_sound
 from exgs.scene.sources.source import GaussianSource, empty_scene, sample
@@ -48,6 +50,8 @@ def spill_scene(
     level = block_level(round(count), block_count)
     plan_for_blocks(round(count), level)  # may refuse
     tree = build_tiles(facts.gaussians.means, level)
+    with atomic_write(sample_path(folder)) as kept:
+        pickle.dump(_enlarged(facts.gaussians, count), kept, protocol=5)
     shift = np.array(source.facts.origin) - np.array(facts.origin)
     (folder / "blocks").mkdir(parents=True, exist_ok=True)
     counts = np.zeros(tree.count, np.int64)
@@ -90,6 +94,13 @@ def spill_scene(
         means = spill.block(number).means
         spill.low[number], spill.high[number] = np.percentile(means, _BOUNDS, axis=0)
     return spill
+
+
+def _enlarged(chosen: Gaussians, count: float) -> Gaussians:
+    """The visible ones of `chosen`, sampled from `count` Gaussians, with about the area of all."""
+    seen = chosen.select(chosen.opacities >= VISIBLE_OPACITY).without_sh()
+    growth = np.float32(max(count / len(chosen), 1.0) ** 0.5)
+    return replace(seen, scales=seen.scales * growth)
 
 
 def _prepared(part: Gaussians, shift: np.ndarray, name: str) -> Gaussians:

@@ -21,7 +21,7 @@ from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-OVERVIEW_SHARE = 1 / 2  # of all views; the others are near one block each
+OVERVIEW_SHARE = 0.75  # of all views; the others are near one block each
 _EXPOSED = "exposed"
 _EXPOSED_SHARE = 4  # one view in four shows the block without occluders
 _AROUND = 0.5  # margin of the neighbourhood, relative to the block's diagonal
@@ -32,6 +32,12 @@ _FAR_SHARE = 4  # one view in four is farther away
 _FAR = (1.5, 4.0)  # distance of these, relative to the block's diagonal
 _ELEVATIONS_DEG = (10.0, 50.0)
 _WIDTH, _HEIGHT, _FOV_Y_DEG = 640, 360, 50.0
+_WINDOW = (0.5, 99.5)  # percentiles of the bounds of Gaussians that a window contains
+_WINDOW_SAMPLE = 20_000  # Gaussians by which windows are found
+_WINDOW_SIGMAS = 2.0
+_WINDOW_MARGIN = 0.05  # of the window's size, on each side
+_WINDOW_MIN = 16  # pixels
+_BEHIND = 0.01  # share of a block behind the camera from which on the whole picture is used
 
 
 def block_viewpoints(
@@ -55,17 +61,41 @@ def block_viewpoints(
         away = _far_views(job, number, far, seed + kind)
         sets.append(_interleaved(near, away))
     scoring, held_out, training = sets
-    over = list(job.overviews.fitted)
+    over = [window(camera, scene) for camera in job.overviews.fitted]
     whole = viewpoints_of(scoring, [*training, *over], held_out)
     few = evenly_spaced(over, max(len(whole.fit) // 2, 1))
     return replace(whole, fit=[*whole.fit, *few])
 
 
-def overviews(outline: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
-    """Views of the whole scene, of which `outline` are merged Gaussians."""
-    made = SceneViews(outline, up=up)
+def overviews(sample: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
+    """Views of the whole scene, of which `sample` is a sample."""
+    made = SceneViews(sample, up=up)
     measured, fitted = made.views(count, 0), made.views(count, 2)
     return Overviews(_named(measured, "overview"), _named(fitted, "overview"))
+
+
+def window(camera: Camera, scene: Gaussians) -> Camera:
+    """The part of the picture of `camera` that shows nearly all of `scene`."""
+    some = scene.select(slice(None, None, 1 + len(scene) // _WINDOW_SAMPLE))
+    viewmat = camera.viewmat.astype(np.float32)
+    local = some.means @ viewmat[:3, :3].T + viewmat[:3, 3]
+    depth = local[:, 2]
+    ahead = depth > np.float32(1e-3 * np.abs(depth).max())
+    if ahead.mean() < 1 - _BEHIND:
+        return camera
+    size = np.array([camera.width, camera.height])
+    focal, middle = camera.K[[0, 1], [0, 1]], camera.K[:2, 2]
+    places = local[ahead, :2] / depth[ahead, None] * focal + middle
+    reach = _WINDOW_SIGMAS * (some.scales.max(axis=1) / depth)[ahead, None] * focal
+    low = np.percentile(places - reach, _WINDOW[0], axis=0)
+    high = np.percentile(places + reach, _WINDOW[1], axis=0)
+    margin = _WINDOW_MARGIN * (high - low)
+    first = np.clip(np.floor(low - margin), 0, size - _WINDOW_MIN)
+    last = np.clip(np.ceil(high + margin), first + _WINDOW_MIN, size)
+    K = camera.K.copy()
+    K[:2, 2] -= first
+    width, height = (last - first).astype(int).tolist()
+    return replace(camera, K=K, width=width, height=height)
 
 
 def is_exposed(camera: Camera) -> bool:

@@ -164,7 +164,7 @@ def _scaled(values: npt.NDArray[np.unsignedinteger], step: float) -> npt.NDArray
 
 def with_vectors(leaves: Gaussians, vectors: FloatArray) -> Gaussians:
     """Add residual vectors [n, D] (degree 0 first, channel innermost) to `leaves` of degree 0."""
-    split = vectors.reshape(len(leaves), -1, 3)
+    split = vectors.reshape(len(leaves), vectors.shape[1] // 3, 3)
     return Gaussians(
         leaves.means,
         leaves.quats,
