@@ -159,7 +159,7 @@ def _draw_mean(axis: Axes, of: Sequence[Series], name: str, color: str) -> None:
     values = np.array([np.interp(of[0].times_s, item.times_s, item.psnr_db) for item in of])
     times = of[0].times_s
     axis.plot(times, values.mean(axis=0), color=color, lw=1.4, label=name)
-    if len(of) > 1:
+    if len(of) > 2:  # an interval of two says nothing
         error = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(len(of))
         middle = values.mean(axis=0)
         axis.fill_between(times, middle - error, middle + error, color=color, alpha=0.15, lw=0)

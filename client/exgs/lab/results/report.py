@@ -20,7 +20,10 @@ from exgs.lab.results.table import NUMBERS, read_table
 from exgs.scene.files import atomic_write
 
 _FIGURES = (
-    ("quality.png", "Quality over time: means over viewers and seeds, with 95% intervals."),
+    (
+        "quality.png",
+        "Quality over time: means over viewers and seeds, 95% intervals of three or more.",
+    ),
     ("policies.png", "Comparison of the policies over all sessions: means and 95% intervals."),
     ("time_to_30_db.png", "The share of sessions that reach 30 dB within a time."),
 )

@@ -15,8 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from exgs.client.link import SEGMENT_BYTES, Bottleneck
-from exgs.codec.constants import MAX_FRAGMENT_BYTES
+from exgs.client.link import SEGMENT_BYTES, Bottleneck, Lane
 from exgs.lab.assets.asset import Asset
 from exgs.lab.links.transport import LinkModel
 from exgs.lab.policies.policy import HOLD, Look, Policy
@@ -24,16 +23,13 @@ from exgs.lab.simulation.terms import Terms
 from exgs.lab.simulation.transcript import Transcript
 from exgs.lab.viewers.path_views import PathViews
 from exgs.lab.viewers.predictors import Predictor
+from exgs.server.flow.pacing import Delivery, Pacer
 
 Doubles = npt.NDArray[np.float64]
 
-_FRAGMENT_BYTES, _FRAGMENT_S = 4 << 10, 0.016  # as in the server's pacer; the larger of the two
 _FRAME_BYTES = 24  # heads of a frame and of a WebSocket message
 _REQUEST_BYTES = 600  # heads of an HTTP request and its response
-_ROOM_BYTES = 32 << 10  # may be in flight on any link
-_SURPLUS, _FIRST_SURPLUS, _SLACK_S = 1.2, 2.5, 0.01  # as in the server's pacer
 _AHEAD_BYTES, _AHEAD_S = 128 << 10, 0.25  # requested ahead by a range client
-_RATE_S = 10.0  # the maximum rate of this period counts
 
 
 ErrorGain = Callable[[int, float, npt.NDArray[np.bool_]], Doubles]
@@ -68,11 +64,10 @@ class PolicyRun:
         self._view = -1
         self._asked_s = -np.inf
         self._changed_s: float | None = None  # time of the newest view, until the first byte for it
-        self._rates: deque[tuple[float, float]] = deque()
-        self._sampled = (0.0, 0)
-        self._surplus = _FIRST_SURPLUS
+        self._pacer = Pacer(0.0)  # of the server; it also measures the rate for a range client
         self._whole: list[int] = []  # items that the last fragment has completed
-        self._acknowledged = 0
+        self._acknowledged_bytes = 0
+        self._round_trip_s = link.link.rtt_s  # of the newest acknowledgement
         self._came: list[tuple[float, int]] = []
         self._bytes: list[tuple[float, int]] = []
         self._answered: list[float] = []
@@ -82,14 +77,15 @@ class PolicyRun:
         rng = random.Random(self._terms.seed)
         down: Bottleneck = self._link.bottleneck()
         lane = self._link.lane(down, rng)
-        flight: deque[tuple[float, int]] = deque()  # (time of acknowledgement, bytes)
+        # Acknowledged when, sent when, bytes.
+        flight: deque[tuple[float, float, int]] = deque()
         now_s = self._terms.connect_trips * self._link.link.rtt_s
         if self._is_push:
             now_s += self._delay_s  # HELLO
         lag_s = 0.0 if self._is_push else self._delay_s  # from the decision to the sender
         received = self._asset.head_bytes + _REQUEST_BYTES
         arrival_s = lane.send(now_s + lag_s, received)
-        flight.append((arrival_s + self._ack_s, received))
+        flight.append((arrival_s + self._ack_s, now_s, received))
         self._bytes.append((arrival_s, received))
         under_way = received
         if not self._is_push:  # the client needs the head before it can choose
@@ -98,14 +94,12 @@ class PolicyRun:
         events = 1
         while self._left and now_s < self._terms.length_s:
             while flight and flight[0][0] <= now_s:
-                size = flight.popleft()[1]
+                acknowledged_s, sent_s, size = flight.popleft()
                 under_way -= size
                 lane.acknowledge(size)
-                self._measure(now_s, size)
-            room = self._room_bytes() - under_way
-            if self._is_push:  # data beyond the window would wait at the sender
-                room = min(room, lane.room)
-            if room <= 0:
+                self._acknowledged_bytes += size
+                self._round_trip_s = acknowledged_s - sent_s
+            if self._is_full(now_s, under_way, lane):
                 now_s = flight[0][0]
                 continue
             self._look(now_s)
@@ -116,7 +110,7 @@ class PolicyRun:
             size, overhead = self._take(item)
             arrival_s = lane.send(now_s + lag_s, size + overhead)
             arrival_s = max(arrival_s, head_s)
-            flight.append((arrival_s + self._ack_s, size + overhead))
+            flight.append((arrival_s + self._ack_s, now_s, size + overhead))
             under_way += size + overhead
             received += size + overhead
             self._bytes.append((arrival_s, received))
@@ -186,7 +180,7 @@ class PolicyRun:
             asset=asset,
             camera=self._views.camera(view),
             sent_bytes=self._sent,
-            rate_bps=8 * self._rates[0][1] if self._rates else 0.0,
+            rate_bps=8 * self._pacer.rate,
             round_trip_s=self._link.link.rtt_s,
             weights=lambda ahead_s: self._views.weights(
                 asset, view, ahead_s, self._predictor, self._predictor_name
@@ -218,7 +212,7 @@ class PolicyRun:
             overhead += _FRAME_BYTES
         elif not self._sent[item]:
             overhead += _REQUEST_BYTES * int(asset.requests[item])
-        size = int(min(asset.item_bytes[item] - self._sent[item], self._fragment_bytes()))
+        size = int(min(asset.item_bytes[item] - self._sent[item], self._pacer.fragment_bytes))
         self._sent[item] += size
         if self._sent[item] >= asset.item_bytes[item]:
             self._finish(item)
@@ -234,33 +228,23 @@ class PolicyRun:
                 self._is_open[other] = True
                 self._choice[other] = self._scores[other]
 
-    # Limits of the bytes in flight
-
-    def _fragment_bytes(self) -> int:
-        rate = self._rates[0][1] if self._rates else 0.0
-        return int(min(max(rate * _FRAGMENT_S, _FRAGMENT_BYTES), MAX_FRAGMENT_BYTES))
-
-    def _room_bytes(self) -> float:
-        rate = self._rates[0][1] if self._rates else 0.0
-        trip_s = self._link.link.rtt_s
-        if not self._is_push:
-            return max(_AHEAD_BYTES, rate * (trip_s + _AHEAD_S))
-        least = max(_ROOM_BYTES, 20 * SEGMENT_BYTES)
-        return max(least, rate * (self._surplus * trip_s + _SLACK_S))
-
-    def _measure(self, now_s: float, size: int) -> None:
-        """Measure the recent maximum delivery rate, over at least one round trip."""
-        self._acknowledged += size
-        at_s, before = self._sampled
-        took_s = now_s - at_s
-        if took_s < max(self._link.link.rtt_s, 0.05):
-            return
-        rate = (self._acknowledged - before) / took_s
-        self._sampled = now_s, self._acknowledged
-        best = self._rates[0][1] if self._rates else 0.0
-        self._surplus = _FIRST_SURPLUS if rate > 1.1 * best else _SURPLUS
-        while self._rates and now_s - self._rates[0][0] > _RATE_S:
-            self._rates.popleft()
-        while self._rates and self._rates[-1][1] <= rate:
-            self._rates.pop()
-        self._rates.append((now_s, rate))
+    def _is_full(self, now_s: float, under_way_bytes: int, lane: Lane) -> bool:
+        """Whether the next fragment has to wait for an acknowledgement."""
+        wait_s = self._pacer.wait_s(
+            now_s,
+            Delivery(
+                packet_bytes=SEGMENT_BYTES,
+                unacknowledged=-(-under_way_bytes // SEGMENT_BYTES),
+                sacked=0,
+                lost=0,
+                sent_again=0,
+                round_trip_s=self._round_trip_s,
+                unsent_bytes=0,
+                delivered=self._acknowledged_bytes // SEGMENT_BYTES,
+                shortest_trip_s=self._link.link.rtt_s,
+            ),
+        )
+        if self._is_push:  # data beyond the window would wait at the sender
+            return under_way_bytes > 0 and (wait_s > 0 or lane.room <= 0)
+        ahead_s = self._link.link.rtt_s + _AHEAD_S
+        return under_way_bytes >= max(_AHEAD_BYTES, self._pacer.rate * ahead_s)

@@ -64,6 +64,11 @@ class Pacer:
         self._waited_s = 0.0  # duration of the last wait
         self._pause_s = _LEAST_PAUSE_S
 
+    @property
+    def rate(self) -> float:
+        """The measured rate of the link in bytes per second; 0 if unknown."""
+        return self._rate
+
     def wait_s(self, now_s: float, known: Delivery | None) -> float:
         """Seconds until the next fragment may be sent; 0 if now.
 
