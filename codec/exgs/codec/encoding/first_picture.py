@@ -1,7 +1,7 @@
 """The first picture: header, root index, poster and first chunk have at most 20,000 bytes.
 
 The first chunk contains the proxies of layer 0. Their number is chosen from the bytes of proxies
-that are distilled for an eighth of the steps, and reduced until the chunk fits. The poster takes
+that are distilled for a quarter of the steps, and reduced until the chunk fits. The poster takes
 what is left.
 """
 
@@ -34,8 +34,8 @@ _PAGES = 0.8  # times the root of the number of chunks, in a large file: later p
 _HASH_BYTES = 24  # of the poster, with its key
 _ROOM_MIN = 4_000  # where texts or pages are so long that 20,000 bytes can't be reached
 
-_TRIAL_SHARE = 8  # steps, relative to those of the trial
-_DISTILLED = 1.1  # bytes of distilled proxies, relative to those of the trial
+_TRIAL_SHARE = 4  # steps, relative to those of the trial
+_DISTILLED = 1.13  # bytes of distilled proxies, relative to those of the trial
 _STEP = 0.985  # of the number that would fit if each proxy had as many bytes as before
 
 
