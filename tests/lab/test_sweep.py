@@ -85,6 +85,13 @@ def test_the_command_prints_a_table(
     [
         ("speed = 1", POLICIES, "unknown key 'speed'"),
         ("quality = 'guess'", POLICIES, "fast or exact"),
+        ("exact_step_s = 0", POLICIES, "exact_step_s must be above 0"),
+        ("sample_s = 'often'", POLICIES, "sample_s = 'often' is of the wrong type"),
+        ("perceptual = 'flip'", POLICIES, "perceptual = 'flip' is of the wrong type"),
+        ("", POLICIES + "[[link]]\nname='x'\nrate='1mbit'\nloss=2\n", "loss is from 0 to 0.5"),
+        ("", POLICIES + "[[link]]\nname='x'\nsteps=[[1, 2], [3]]\n", "steps = .* wrong type"),
+        ("", POLICIES + "[[link]]\nname='x'\ntrace=3\n", "3 is not the name of a file"),
+        ("", POLICIES + "[[viewer]]\nname='x'\nkind='turn'\nperiod_s='1'\n", "wrong type"),
         ("", "", r"at least one \[\[policy\]\]"),
         ("", "[[policy]]\nname = 'x'\nuse = 'best'\n", "none of exgs, exgs-static"),
         ("", "[[policy]]\nname = 'x'\nuse = 'gone.py:P'\n", "gone.py"),

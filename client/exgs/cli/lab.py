@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from exgs.cli.arguments import positive
 from exgs.cli.extras import require
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-j",
         "--processes",
         metavar="N",
-        type=int,
+        type=positive,
         default=1,
         help="processes to run on; the table is the same for any number (default: 1)",
     )

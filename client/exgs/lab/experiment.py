@@ -7,13 +7,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from exgs.lab.errors import LabError
 from exgs.lab.metrics import Weights
 from exgs.lab.quality.perceptual import perceptual_metric
 
 _SCENE_FILES = ("exgs", "source", "spz", "splat", "sog")
+_LEAST_PIXELS = 16  # SSIM has a window of 11 x 11
+_MOST_LOSS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,7 @@ class Settings:
     seeds: tuple[int, ...] = (0,)
     view_step_s: float = 0.1  # interval between views, if they differ
     sample_s: float = 0.05  # interval between quality samples
-    width: int = 192  # of the pictures on which quality is measured
-    height: int = 108
+    picture: tuple[int, int] = (192, 108)  # width and height, on which quality is measured
     quality: str = "fast"  # fast or exact
     exact_step_s: float = 1.0
     perceptual: tuple[str, ...] = ()  # with exact quality: also flip, stlpips
@@ -141,13 +143,9 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
     if extra := set(data) - known:
         raise LabError(f"unknown table {sorted(extra)[0]!r}; known are {', '.join(sorted(known))}")
     folder = path.parent
-    settings = dict(data.get("experiment", {}))
-    if "picture" in settings:
-        settings["width"], settings["height"] = settings.pop("picture")
-    settings["perceptual"] = tuple(settings.get("perceptual", ()))
-    if "seeds" in settings:
-        given = settings["seeds"]
-        settings["seeds"] = tuple(range(given)) if isinstance(given, int) else tuple(given)
+    settings = dict(_table(data, "experiment"))
+    if isinstance(settings.get("seeds"), int):
+        settings["seeds"] = tuple(range(settings["seeds"]))
     made = Experiment(
         path,
         _made(Settings, settings, "[experiment]"),
@@ -155,27 +153,43 @@ def _experiment(path: Path, data: dict[str, Any]) -> Experiment:
         tuple(_link(row, folder) for row in _rows(data, "link")),
         tuple(_viewer(row, folder) for row in _rows(data, "viewer")),
         tuple(_made(PolicySpec, row, "[[policy]]") for row in _rows(data, "policy")),
-        data.get("formats", {}),
+        {name: str(value) for name, value in _table(data, "formats").items()},
         _made(Weights, data.get("qoe", {}), "[qoe]"),
     )
     for table in (made.scenes, made.links, made.viewers, made.policies):
         names = [row.name for row in table]
         if len(set(names)) < len(names):
             raise LabError(f"two rows of one table have the name {max(names, key=names.count)!r}")
-    if made.settings.quality not in ("fast", "exact"):
-        raise LabError("quality must be fast or exact")
-    if made.settings.perceptual and made.settings.quality != "exact":
-        raise LabError("'perceptual' needs quality = 'exact'")
-    for name in made.settings.perceptual:
-        perceptual_metric(name)
-    if made.settings.length_s <= 0 or not made.settings.seeds:
-        raise LabError("[experiment] needs length_s above 0 and at least one seed")
+    _check(made.settings)
     return made
+
+
+def _check(settings: Settings) -> None:
+    if not settings.seeds:
+        raise LabError("[experiment] needs at least one seed")
+    for name in ("length_s", "view_step_s", "sample_s", "exact_step_s", "most_views"):
+        if getattr(settings, name) <= 0:
+            raise LabError(f"[experiment]: {name} must be above 0")
+    if min(settings.picture) < _LEAST_PIXELS:
+        raise LabError(f"[experiment]: a picture has at least {_LEAST_PIXELS} x {_LEAST_PIXELS}")
+    if settings.quality not in ("fast", "exact"):
+        raise LabError("quality must be fast or exact")
+    if settings.perceptual and settings.quality != "exact":
+        raise LabError("'perceptual' needs quality = 'exact'")
+    for name in settings.perceptual:
+        perceptual_metric(name)
+
+
+def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
+    table = data.get(name, {})
+    if not isinstance(table, dict):
+        raise LabError(f"{name} must be a table")
+    return table
 
 
 def _rows(data: dict[str, Any], table: str) -> list[dict[str, Any]]:
     rows = data.get(table)
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise LabError(f"it needs at least one [[{table}]]")
     return rows
 
@@ -183,8 +197,8 @@ def _rows(data: dict[str, Any], table: str) -> list[dict[str, Any]]:
 def _scene(row: dict[str, Any], folder: Path) -> SceneSpec:
     row = dict(row)
     files = {name: _path(row.pop(name), folder) for name in _SCENE_FILES if name in row}
-    files |= {name: _path(text, folder) for name, text in row.pop("files", {}).items()}
-    row["make"] = tuple(row.get("make", ()))
+    files |= {name: _path(text, folder) for name, text in _table(row, "files").items()}
+    row.pop("files", None)
     spec: SceneSpec = _made(SceneSpec, {**row, "files": files}, "[[scene]]")
     if "exgs" not in files and "exgs" not in spec.make:
         raise LabError(f"scene {spec.name}: name its exgs file, or make = ['exgs'] of a source")
@@ -197,10 +211,13 @@ def _link(row: dict[str, Any], folder: Path) -> LinkSpec:
     row = dict(row)
     if "trace" in row:
         row["trace"] = _path(row["trace"], folder)
-    row["steps"] = tuple((float(at), float(rate)) for at, rate in row.get("steps", ()))
     spec: LinkSpec = _made(LinkSpec, row, "[[link]]")
     if sum((bool(spec.rate), bool(spec.steps), spec.trace is not None)) != 1:
         raise LabError(f"link {spec.name}: give one of rate, steps and trace")
+    if not 0 <= spec.loss <= _MOST_LOSS or not 0 <= spec.jitter_ms <= spec.delay_ms:
+        raise LabError(
+            f"link {spec.name}: loss is from 0 to {_MOST_LOSS}, the jitter at most the delay"
+        )
     return spec
 
 
@@ -208,25 +225,53 @@ def _viewer(row: dict[str, Any], folder: Path) -> ViewerSpec:
     row = dict(row)
     if "file" in row:
         row["file"] = _path(row["file"], folder)
-    row["scenes"] = tuple(row.get("scenes", ()))
     spec: ViewerSpec = _made(ViewerSpec, row, "[[viewer]]")
     return spec
 
 
-def _path(text: str, folder: Path) -> Path:
+def _path(text: object, folder: Path) -> Path:
     """A path relative to the experiment's folder; $VARIABLES of the environment are replaced."""
+    if not isinstance(text, str):
+        raise LabError(f"{text!r} is not the name of a file")
     return folder / Path(os.path.expandvars(text)).expanduser()
 
 
-def _made(kind: type[Any], row: dict[str, Any], place: str) -> Any:
-    """Convert a table to a dataclass. Raises LabError for unknown and missing keys."""
-    names = {item.name for item in fields(kind)}
-    if extra := set(row) - names:
+def _made(kind: type[Any], row: object, place: str) -> Any:
+    """Convert a table to a dataclass. Raises LabError for wrong keys and values."""
+    if not isinstance(row, dict):
+        raise LabError(f"{place} must be a table")
+    known = get_type_hints(kind)
+    if extra := set(row) - set(known):
         raise LabError(
-            f"{place}: unknown key {sorted(extra)[0]!r}; known: {', '.join(sorted(names))}"
+            f"{place}: unknown key {sorted(extra)[0]!r}; known: {', '.join(sorted(known))}"
         )
+    values = {name: _frozen(value) for name, value in row.items()}
+    for name, value in values.items():
+        if not _fits(value, known[name]):
+            raise LabError(f"{place}: {name} = {row[name]!r} is of the wrong type")
     try:
-        return kind(**row)
+        return kind(**values)
     except TypeError as error:
         missing = sorted(item.name for item in fields(kind) if item.name not in row)
         raise LabError(f"{place}: {error}; missing keys: {', '.join(missing)}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value has the type of a field."""
+    kinds = get_args(hint)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if kinds[-1] is Ellipsis:
+            return all(_fits(item, kinds[0]) for item in value)
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint if isinstance(hint, UnionType) else get_origin(hint) or hint)

@@ -195,7 +195,7 @@ class SceneStage:
         middles = (asset.low[boxes] + asset.high[boxes]) / 2
         size = float(np.linalg.norm(asset.high[boxes].max(axis=0) - asset.low[boxes].min(axis=0)))
         home_view = facts.home or _from_the_front(middles, size)
-        home = home_camera(home_view, facts.up, settings.width, settings.height)
+        home = home_camera(home_view, facts.up, *settings.picture)
         forward = home.viewmat[2, :3]
         ahead = float((np.median(middles, axis=0) - home.position) @ forward)
         reach = max(ahead, 0.15 * size)

@@ -59,7 +59,7 @@ def settings_of(experiment: Experiment, job: Job) -> dict[str, Any]:
         "loss": link.loss,
         "transport": link.transport,
         "length_s": settings.length_s,
-        "picture": f"{settings.width}x{settings.height}",
+        "picture": "{}x{}".format(*settings.picture),
         "quality": settings.quality,
         "qoe_weights": f"{qoe.switch:g} {qoe.stall:g} {qoe.wait:g}",
     }
