@@ -5,7 +5,7 @@ import { make } from './dom.ts';
 import { on } from './events.ts';
 import { estimatedPsnr } from './quality.ts';
 import { RateMeter } from './rate.ts';
-import { formatBytes, formatCount, formatRate } from './text.ts';
+import { formatBytes, formatCount, formatFrames, formatRate } from './text.ts';
 
 const EVERY_MS = 500;
 const LINKS_MBIT = [0.25, 0.5, 1, 2, 5, 10, 50];
@@ -77,7 +77,7 @@ export class Panel {
     this.#say('Gaussians', `${formatCount(splats)} of ${formatCount(facts.count)}`);
     const psnr = estimatedPsnr(facts.quality, Math.min(receivedBytes, fileBytes));
     this.#say('Quality', psnr === null ? '-' : `about ${psnr.toFixed(1)} dB`);
-    this.#say('Frames', stats.frameMs > 0 ? `${Math.round(1000 / stats.frameMs)} per s` : 'at rest');
+    this.#say('Frames', stats.frameMs > 0 ? `${formatFrames(stats.frameMs)} per s` : 'at rest');
   }
 
   #say(row: Row, text: string): void {
@@ -93,7 +93,7 @@ export function showMinistats({ viewer }: ScenePage): void {
   setInterval(() => {
     const { stats } = viewer;
     if (!stats) return;
-    const frames = stats.frameMs > 0 ? `${Math.round(1000 / stats.frameMs)} fps` : 'idle';
+    const frames = stats.frameMs > 0 ? `${formatFrames(stats.frameMs)} fps` : 'idle';
     const bytes = formatBytes(stats.progress?.receivedBytes ?? 0);
     line.textContent =
       `${frames} | ${formatCount(stats.splats)} splats | sort ${stats.sortMs.toFixed(0)} ms | ` +

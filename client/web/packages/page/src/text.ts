@@ -15,6 +15,11 @@ export function formatRate(bytesPerSecond: number): string {
   return `${Math.round(bits / 1e3)} kbit/s`;
 }
 
+/** Frames per second from the time between frames. */
+export function formatFrames(frameMs: number): string {
+  return `${Number((1000 / frameMs).toPrecision(2))}`;
+}
+
 /** A count with separators. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');

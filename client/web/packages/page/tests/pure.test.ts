@@ -6,7 +6,7 @@ import { cameraOf, hashOf, readParameters } from '../src/parameters.ts';
 import { estimatedPsnr } from '../src/quality.ts';
 import { RateMeter } from '../src/rate.ts';
 import { entryOf } from '../src/recorder.ts';
-import { formatBytes, formatRate } from '../src/text.ts';
+import { formatBytes, formatFrames, formatRate } from '../src/text.ts';
 
 test('parameters are read as people write them', () => {
   expect(readParameters('?noui&budget=1.5&rate=2&ministats=0')).toMatchObject({
@@ -73,4 +73,5 @@ test('numbers are for people', () => {
   expect(formatBytes(999)).toBe('999 bytes');
   expect(formatRate(250_000)).toBe('2 Mbit/s');
   expect(formatRate(32_000)).toBe('256 kbit/s');
+  expect([1000 / 60, 2000].map(formatFrames)).toEqual(['60', '0.5']);
 });

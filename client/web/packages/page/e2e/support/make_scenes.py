@@ -16,6 +16,7 @@ from exgs.codec import EncodeOptions, encode
 from exgs.codec.errors import ExgsError
 from exgs.codec.format.container import open_table
 from exgs.sample import sample_scene
+from exgs.scene.cameras import read_cameras
 from exgs.scene.formats import read_scene
 from tests.client.scenes import write_box
 
@@ -31,7 +32,10 @@ def main(folder: Path, *real: Path) -> None:
         if is_readable(file):
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        encode(read_scene(source), file, EncodeOptions(quality="low", name=file.stem))
+        beside = source.with_name(f"{source.stem}_cameras.json")
+        cameras = read_cameras(beside) if beside.exists() else None
+        options = EncodeOptions(quality="low", name=file.stem, cameras=cameras)
+        encode(read_scene(source), file, options)
 
 
 def is_readable(path: Path) -> bool:

@@ -1,15 +1,24 @@
 // Frames on demand: one is asked for when something has changed, and none comes while the element is
 // hidden or off the screen.
 
+const USUAL_MS = 1000 / 60; // between frames, before a time has been measured
+const SLOW_MS = 200; // longer times are not averaged
+
+/** What a tick did: whether a frame came to the canvas, and whether another tick is needed. */
+export interface Tick {
+  readonly drew: boolean;
+  readonly again: boolean;
+}
+
 export class Loop {
-  readonly #tick: (nowMs: number, force: boolean) => boolean; // whether another frame is needed
+  readonly #tick: (nowMs: number, force: boolean) => Tick;
   readonly #paused = { hidden: false, offScreen: false, off: false };
   #handle = 0;
   #wanted = false;
-  #lastMs = 0;
-  #frameMs = 0;
+  #drawnMs: number | null = null; // time of the last frame; null after a rest
+  #frameMs: number | null = null;
 
-  constructor(tick: (nowMs: number, force: boolean) => boolean) {
+  constructor(tick: (nowMs: number, force: boolean) => Tick) {
     this.#tick = tick;
   }
 
@@ -17,9 +26,9 @@ export class Loop {
     return Object.values(this.#paused).some(Boolean);
   }
 
-  /** Time between frames lately, ms; 0 while nothing moves. */
+  /** Recent time between frames on the canvas, ms; 0 while nothing changes. */
   get frameMs(): number {
-    return this.#handle === 0 ? 0 : this.#frameMs;
+    return this.#handle === 0 ? 0 : (this.#frameMs ?? USUAL_MS);
   }
 
   /** Asks for a frame. */
@@ -47,16 +56,24 @@ export class Loop {
   }
 
   #run(nowMs: number): void {
-    const gap = nowMs - this.#lastMs;
-    this.#frameMs = gap < 1000 && this.#frameMs > 0 ? 0.9 * this.#frameMs + 0.1 * gap : gap;
-    this.#lastMs = nowMs;
     this.#handle = 0;
     this.#once(nowMs, false);
   }
 
   #once(nowMs: number, force: boolean): void {
     this.#wanted = false;
-    if (this.#tick(nowMs, force)) this.request();
-    else if (!this.#wanted) this.#frameMs = 0;
+    const { drew, again } = this.#tick(nowMs, force);
+    if (drew) this.#measure(nowMs);
+    if (again) this.request();
+    else if (!this.#wanted) [this.#drawnMs, this.#frameMs] = [null, null];
+  }
+
+  #measure(nowMs: number): void {
+    if (this.#drawnMs !== null) {
+      const gap = nowMs - this.#drawnMs;
+      const isSteady = this.#frameMs !== null && gap < SLOW_MS;
+      this.#frameMs = isSteady ? 0.9 * this.#frameMs! + 0.1 * gap : gap;
+    }
+    this.#drawnMs = nowMs;
   }
 }

@@ -11,6 +11,7 @@ import type { PicturePass } from '../gl/picture.ts';
 import { SplatRenderer } from '../renderer.ts';
 import { createWorker } from '../sort/create.ts';
 import { listen, type Budget, type SceneSource } from '../source.ts';
+import type { Tick } from './loop.ts';
 import { Milestones, type Milestone } from './milestones.ts';
 import { overview, precisionFor, startOf } from './start.ts';
 
@@ -141,17 +142,17 @@ export class Session {
     return point;
   }
 
-  /** One frame; whether another one is needed. */
-  tick(nowMs: number, force = false): boolean {
+  /** One frame. */
+  tick(nowMs: number, force = false): Tick {
     const { rig } = this;
-    if (!rig || !this.#renderer) return false;
+    if (!rig || !this.#renderer) return { drew: false, again: false };
     rig.step(nowMs);
     if (!this.#shown || !samePose(this.#shown, rig.pose)) this.#show(rig);
     const { drew, again, splats } = this.#renderer.frame(nowMs, force);
     this.#keepUp();
     if (drew && splats > 0) this.#drawn();
     if (this.#milestones.waiting && !this.#renderer.busy) this.#settled();
-    return rig.moving || again;
+    return { drew, again: rig.moving || again };
   }
 
   /** Uploads what has arrived while nothing is drawn. */

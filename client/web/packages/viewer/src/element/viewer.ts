@@ -36,7 +36,7 @@ export class ExgsViewer extends HTMLElement {
   token: string | undefined;
   readonly #attributes = new Attributes(this);
   readonly #chrome: Chrome;
-  readonly #loop = new Loop((now, force) => this.#session?.tick(now, force) ?? false);
+  readonly #loop = new Loop((now, force) => this.#session?.tick(now, force) ?? { drew: false, again: false });
   #life: AbortController | null = null; // while in a document
   #gl: WebGL2RenderingContext | null = null;
   #session: Session | null = null;
