@@ -22,7 +22,7 @@ export interface DecodedScene {
 }
 
 /**
- * Decodes a file or its first bytes. A file that is cut gives what has come, unless its head is
+ * Decodes a file or its first bytes. A truncated file gives the scene so far, unless its head is
  * not whole. Raises the first FormatError.
  */
 export async function decodeFile(data: Uint8Array): Promise<DecodedScene> {

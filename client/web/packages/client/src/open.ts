@@ -38,15 +38,15 @@ export interface SceneEvents {
   poster: CustomEvent<Poster>;
   /** A transaction: apply all of it, then draw. */
   update: CustomEvent<SceneUpdate>;
-  /** Nothing is missing any more that the present view shows. */
+  /** Everything that the current view shows has arrived. */
   ready: CustomEvent<null>;
-  /** All is here that the budget lets in. */
+  /** Everything has arrived that the budget allows. */
   complete: CustomEvent<null>;
-  /** Nothing more will come. */
+  /** The scene has failed: nothing more will arrive. */
   error: CustomEvent<SceneError>;
   /** The connection is lost; another attempt follows. */
   reconnecting: CustomEvent<{ waitS: number; reason: string }>;
-  /** A part failed its checks and is asked for again. */
+  /** A part failed its checks and is requested again. */
   damaged: CustomEvent<{ section: string }>;
   /** The scene on the server is another one: its parts are dropped, the new one follows. */
   changed: CustomEvent<null>;
@@ -129,8 +129,8 @@ export class Scene extends EventTarget {
   }
 
   /**
-   * Holds updates back until `resume`, for a renderer that does not keep up. Two more may come; all
-   * that follows is joined into one, so that splats which come and go meanwhile are never handed out.
+   * Holds updates back until `resume`, for a renderer that does not keep up. Two more may arrive; all
+   * later ones are joined into one, without splats that are added and dropped meanwhile.
    */
   pause(): void {
     this.isPaused = true;
@@ -222,7 +222,7 @@ export class Scene extends EventTarget {
     }
   }
 
-  /** Hands an answer that the page has asked for on to the worker as it comes. */
+  /** Passes the response to a request of the page to the worker as it arrives. */
   private async handOn(first: Promise<Response>): Promise<void> {
     try {
       const response = await first;

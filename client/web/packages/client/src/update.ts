@@ -111,7 +111,7 @@ export interface PartAdded {
   readonly data: SplatData;
 }
 
-/** Better values for the splats of a part that is there: the arrays that have changed. */
+/** Better values for the splats of an existing part: the arrays that have changed. */
 export interface PartRefined {
   readonly key: number;
   readonly data: Partial<SplatData>;
@@ -127,7 +127,7 @@ export interface GroupState {
   readonly amplification: number;
 }
 
-/** How far the scene has come. */
+/** The progress of the transfer. */
 export interface Progress {
   readonly receivedBytes: number;
   readonly fileBytes: number;
@@ -135,7 +135,7 @@ export interface Progress {
   readonly layer: number;
   /** Splats that are drawn now. */
   readonly splats: number;
-  /** Whether the whole file is here, or all that the budget lets in. */
+  /** Whether the whole file has arrived, or all that the budget allows. */
   readonly complete: boolean;
   /** Whether nothing is missing that the present view shows. */
   readonly readyForView: boolean;

@@ -29,7 +29,7 @@ export interface PageData {
   readonly name?: string;
 }
 
-/** What was begun before the code of the page came. */
+/** What was started before the code of the page arrived. */
 export interface Boot {
   readonly data: PageData;
   readonly content: string;

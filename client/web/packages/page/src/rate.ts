@@ -1,11 +1,11 @@
-// The rate at which bytes come, over the last two seconds.
+// The rate at which bytes arrive, over the last two seconds.
 
 const WINDOW_MS = 2000;
 
 export class RateMeter {
   #samples: { readonly ms: number; readonly bytes: number }[] = [];
 
-  /** So many bytes have come by now. */
+  /** Takes the number of bytes that have arrived by now. */
   add(nowMs: number, bytes: number): void {
     this.#samples.push({ ms: nowMs, bytes });
     while (this.#samples.length > 2 && this.#samples[1]!.ms < nowMs - WINDOW_MS) this.#samples.shift();

@@ -1,4 +1,4 @@
-// Styles of what comes after the first picture, as a sheet that a strict policy lets pass.
+// Styles for the page after the first picture, as a sheet that a strict policy permits.
 
 import text from './late.css?inline';
 

@@ -1,5 +1,5 @@
 // Cross-fades of groups: everything that changes in one transaction moves together, linearly, so that
-// the opacity factors of what goes and of what comes add up to 1. Time is an argument.
+// the opacity factors of old and new add up to 1. Time is an argument.
 
 /** What a group shows: opacity factor, scale factor, share of the harmonics. */
 export interface Look {
@@ -8,7 +8,7 @@ export interface Look {
   readonly harmonics: number;
 }
 
-/** A group and what it is to become. */
+/** A group and its target. */
 export interface Change {
   readonly group: number;
   readonly to: Look;
@@ -19,7 +19,7 @@ export const FADE_MS = 300;
 /** The most by which a fade moves from one frame to the next, as long as frames are not very slow. */
 export const STEP_MOST = 0.2;
 
-/** So long a fade may take on a GPU that draws few frames: what fades out takes memory until then. */
+/** The longest fade on a GPU that draws few frames: what fades out takes memory until then. */
 export const LONGEST_MS = 2500;
 
 /** How far a fade at `share` (0 to 1) gets in `elapsedMs`. */

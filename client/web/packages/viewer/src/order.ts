@@ -44,7 +44,7 @@ export class Order {
     this.#post({ type: 'sort', serial: ++this.#serial, plane: planeOf(view), into });
   }
 
-  /** An order has come and been copied. */
+  /** Takes an order that has been copied to the GPU. */
   take({ order, serial, ms }: Sorted): void {
     this.#spare = order;
     this.#asking = false;

@@ -150,8 +150,8 @@ export class SplatRenderer {
   }
 
   /**
-   * Looks from somewhere else. After a `jump` the old picture stays until the new order is there. More
-   * jumps meanwhile do not prolong the wait, so that a path of many jumps is seen.
+   * Changes the camera. After a `jump` the old picture stays until the new order has arrived. More jumps
+   * meanwhile do not prolong the wait, so that a path of many jumps is seen.
    */
   setView(view: View, jump: boolean): void {
     const old = this.#view;
@@ -167,7 +167,7 @@ export class SplatRenderer {
     this.#events.needFrame();
   }
 
-  /** Replaces what comes after the splats; see `PicturePass`. */
+  /** Replaces the pass after the splats; see `PicturePass`. */
   setPass(pass: PicturePass | null): void {
     this.#passes.setPass(pass);
     this.redraw();
@@ -180,8 +180,8 @@ export class SplatRenderer {
   }
 
   /**
-   * Draws a frame where there is something new. On a slow GPU it comes to the canvas in a later call,
-   * once it is done, so that the page need not wait; with `force` it is there after this call.
+   * Draws a frame if there is something new. On a slow GPU it is presented in a later call, once it is
+   * done, so that the page need not wait; with `force` it is presented in this call.
    */
   frame(nowMs: number, force = false): FrameReport {
     if (this.#pace.isFull(nowMs) && !force) return this.#report(false, true);
@@ -214,7 +214,7 @@ export class SplatRenderer {
     return new Promise((resolve) => this.#measuring.push(resolve));
   }
 
-  /** Uploads all that has come at once: for pages that draw no frames. */
+  /** Uploads everything that has arrived, for pages that draw no frames. */
   flush(): void {
     this.#upload(Infinity);
   }
@@ -263,7 +263,7 @@ export class SplatRenderer {
     [this.#projectionStale, this.#pictureStale, this.#holding] = [false, false, false];
   }
 
-  /** Projects all slots in use, and once more those that were: the order may name them for a while. */
+  /** Projects all slots in use, and those of the last time: the order may name them for a while. */
   #project(view: View, groups: WebGLTexture): void {
     const { blocks } = this.#store;
     const used = (block: number): number =>
@@ -293,7 +293,7 @@ export class SplatRenderer {
     this.#events.needFrame();
   }
 
-  /** Uploads parts for so long, one at least. */
+  /** Uploads parts for `forMs`, at least one. */
   #upload(forMs: number): void {
     const end = performance.now() + forMs;
     for (let began = performance.now(); this.#stager.uploadNext(); ) {

@@ -23,7 +23,7 @@ export interface SourceEvents {
   reconnecting: { readonly waitS: number; readonly reason: string };
   /** A part failed its checks; it is asked for again. */
   damaged: unknown;
-  /** The scene on the server is another one now: `open` follows once more. */
+  /** The scene on the server has changed: `open` follows again. */
   changed: unknown;
 }
 

@@ -6,7 +6,7 @@ import type { Span } from './splats/layout.ts';
 
 /** A part that has slots. */
 export interface Part {
-  readonly id: number; // keys of the client may come again, these never
+  readonly id: number; // keys of the client may be used again, these never
   readonly count: number; // splats
   readonly spans: readonly Span[];
   readonly firstGroup: number;
@@ -21,7 +21,7 @@ export interface NextState extends Pick<GroupState, 'visible' | 'amplification'>
   readonly group: number;
 }
 
-/** One transaction. Keys are looked up when it comes: later they may name other parts. */
+/** One transaction. Keys are looked up when it arrives: later they may name other parts. */
 export interface Stage {
   readonly progress: Progress;
   readonly states: readonly NextState[];

@@ -22,7 +22,7 @@ export interface Ports {
   readonly writeLook: (group: number, look: Look) => void;
   /** Wants a new order; returns its serial. */
   readonly wantOrder: () => number;
-  /** Serial of the order that is there. */
+  /** Serial of the current order. */
   readonly sorted: () => number;
   readonly committed: (progress: Progress) => void;
   readonly failed: (error: ViewerError) => void;

@@ -45,7 +45,7 @@ export class SceneStore {
     }
   }
 
-  /** Opens what is kept of a scene; null where it cannot be had. */
+  /** Opens what is kept of a scene; null where that fails. */
   static async open(disk: Disk, hash: string): Promise<SceneStore | null> {
     let data: DiskFile | null = null;
     try {
@@ -90,7 +90,7 @@ export class SceneStore {
     }
   }
 
-  /** The part at `offset` has come out damaged: it counts as not kept, until it is written again. */
+  /** The part at `offset` is damaged: it counts as not kept, until it is written again. */
   forget(offset: number): void {
     this.lengths.delete(offset);
   }

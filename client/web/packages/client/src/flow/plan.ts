@@ -1,4 +1,4 @@
-// What must come before what: the parts of a file as units that are useful only as a whole.
+// The dependencies of a file: its parts as units that are useful only as a whole, and what each unit needs.
 // A unit is what a cell needs to be drawn (LEAF, PROXY, the SH joined to them), or one kind of what
 // refines it, or the BASIS. A cell needs its parent, a refinement its cell.
 
@@ -161,7 +161,7 @@ export class PartPlan {
     return number;
   }
 
-  /** Hangs a new unit under what it needs, and under it what has waited for it. */
+  /** Links a new unit to the one that it needs, and to those that have waited for it. */
   private link(number: number): void {
     const unit = this.units[number]!;
     const key = unitKey(unit.kind, unit.layer, unit.tile);

@@ -57,7 +57,7 @@ export class RangeReader {
   /**
    * The range to ask for now: the next parts, up to `sizeBytes` and at least one. Where the next
    * ones do not lie together it goes on along the file for `leastBytes`. Null where there is
-   * nothing to ask for until something has come.
+   * nothing to request until something has arrived.
    */
   claim(sizeBytes: number, leastBytes = 0): ByteRange | null {
     const { scheduler } = this.receiver;
@@ -89,7 +89,7 @@ export class RangeReader {
     return isFirst ? this.everything : null;
   }
 
-  /** Whether a range touches a part that has come damaged: it has to be asked for past caches. */
+  /** Whether a range touches a part that arrived damaged: it has to be requested past caches. */
   cameDamaged(range: ByteRange): boolean {
     return this.damaged.size > 0 && this.touched(range).some(({ part }) => this.damaged.has(part));
   }
@@ -101,7 +101,7 @@ export class RangeReader {
     this.count(this.touched(range));
   }
 
-  /** The connections are lost: what has not come is to be asked for again. */
+  /** The connections are lost: what has not arrived is to be requested again. */
   release(): void {
     for (const range of [...this.onTheWay]) this.finish(range);
   }
@@ -222,7 +222,7 @@ export class RangeReader {
   private async complete(part: number, ref: PartRef, bytes: Uint8Array): Promise<void> {
     const scheduler = this.receiver.scheduler!;
     if (this.isHere(part)) {
-      this.whole.add(part); // it has come from elsewhere meanwhile
+      this.whole.add(part); // it has arrived from elsewhere meanwhile
       return;
     }
     try {
@@ -243,7 +243,7 @@ export class RangeReader {
     }
     const row = this.receiver.plan!.table.row(part)!;
     for (const fault of this.receiver.addChunk(row, bytes)) {
-      // Its hash is right, so it would come the same again.
+      // Its hash is right, so a second request would bring the same.
       throw fault.error;
     }
   }

@@ -9,7 +9,7 @@ import type { PartPlan, Unit } from './plan.ts';
 import type { Sight } from './sight.ts';
 import { boxWeight, eyeOf, type BoxWeight, type Eye } from './visibility.ts';
 
-const SMALLEST_GAIN = 1e-12; // what has no gain comes last, but comes
+const SMALLEST_GAIN = 1e-12; // chunks without gain come last, but are sent
 const LEAST_SCORE = 1e-300;
 const PAGE_PROSPECT = 4; // how much better than its mean the best of an unknown page may be
 
@@ -26,7 +26,7 @@ export class Ranks {
     this.eye = eyeOf(view);
   }
 
-  /** The rank of a unit of which so much has gone. */
+  /** The rank of a unit of which this many bytes have been sent. */
   unit(number: number, sentBytes: number): Ranked {
     const unit = this.plan.units[number]!;
     const density = densityOf(unit.gain, unit.packedBytes - sentBytes);

@@ -28,7 +28,7 @@ export interface Listener {
 
 /** One scene as it grows. */
 export class Receiver {
-  /** All bytes that have come, overhead and repetitions included. */
+  /** All bytes that have arrived, overhead and repetitions included. */
   receivedBytes = 0;
   head: FileHead | null = null;
   plan: PartPlan | null = null;
@@ -38,7 +38,7 @@ export class Receiver {
   private builder: SceneBuilder | null = null;
   private layerZero: LayerZero | null = null;
   private readonly residency: Residency;
-  private readonly got = new Set<number>(); // chunks that have come, dropped or not
+  private readonly got = new Set<number>(); // chunks that have arrived, dropped or not
   private lastProgress = '';
 
   constructor(
@@ -112,7 +112,7 @@ export class Receiver {
     this.revise();
   }
 
-  /** Makes room for what the view needs; what is to be fetched again counts as not here. */
+  /** Makes room for what the view needs; chunks to be fetched again count as not received. */
   revise(): void {
     const { plan, scheduler, builder } = this;
     if (!plan || !scheduler || !builder) return;
@@ -130,7 +130,7 @@ export class Receiver {
     if (revision !== NO_REVISION) this.listener.revised(revision);
   }
 
-  /** Chunks of later versions are not asked for: nothing of them is drawn. */
+  /** Chunks of later versions are not requested, since nothing of them is drawn. */
   private leaveOutExtra(rows: Iterable<ChunkRow>): void {
     const leaveOut: number[] = [];
     for (const row of rows) if (row.kind === ChunkKind.EXTRA && !this.got.has(row.id)) leaveOut.push(row.id);
@@ -139,17 +139,17 @@ export class Receiver {
     this.listener.revised({ ...NO_REVISION, leaveOut });
   }
 
-  /** Whether a chunk has come, dropped since or not. */
+  /** Whether a chunk has arrived, even if it has been dropped since. */
   has(chunk: number): boolean {
     return this.got.has(chunk);
   }
 
-  /** Whether a chunk has not come, and there is room for it. */
+  /** Whether a chunk has not arrived, and the budget has room for it. */
   wants(chunk: number): boolean {
     return !this.got.has(chunk) && !this.residency.isMissing(chunk);
   }
 
-  /** Whole chunks that have come. */
+  /** Whole chunks that have arrived. */
   get chunks(): ReadonlySet<number> {
     return this.got;
   }

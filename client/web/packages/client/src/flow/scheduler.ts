@@ -18,7 +18,7 @@ export interface Slice {
   readonly fileOffset: number;
 }
 
-/** What is still to come of one file, and in which order. */
+/** The parts of one file that have not been sent, and their order. */
 export class Scheduler {
   /** Bytes of the file that have not gone, the poster left out. */
   missingBytes: number;
@@ -27,7 +27,7 @@ export class Scheduler {
   private readonly whole = new Set<number>(); // parts
   private readonly begun = new Map<number, number>(); // part to bytes of it that have gone
   private readonly cancelled = new Set<number>();
-  private readonly frontier = new Set<number>(); // units that may come now
+  private readonly frontier = new Set<number>(); // units that may be sent now
   private nextPlace = 0; // places in file order below it have gone or are cancelled
   private units: Heap | null = null;
   private pages: Heap | null = null;
@@ -61,18 +61,18 @@ export class Scheduler {
     this.mark(slice.part, slice.offset + slice.length);
   }
 
-  /** Whether nothing is missing of what the view shows, of what is known. */
+  /** Whether every known part that the view shows has arrived. */
   isReadyForView(isHere: (chunk: number) => boolean, isFull: boolean): boolean {
     const { ranks } = this;
     const isMissing = (unit: Unit): boolean => {
       if (unit.kind === ChunkKind.EXTRA || unit.chunks.every(isHere)) return false;
       return !ranks || ranks.shows(unit);
     };
-    // What was missing before is missing still, as a rule.
+    // Usually the unit that was missing before is still missing.
     if (this.lacking && isMissing(this.lacking)) return false;
     this.lacking = this.plan.units.find(isMissing) ?? null;
     if (this.lacking) return false;
-    // Where there is no more room, pages may never come.
+    // Where the budget is full, pages may never arrive.
     for (const page of isFull ? [] : this.plan.table.missingPages) {
       if (!ranks || ranks.showsPage(page)) return false;
     }
@@ -92,7 +92,7 @@ export class Scheduler {
     this.units = this.pages = null;
   }
 
-  /** Sets how many bytes of a part have gone: more as it comes, fewer after a failure. */
+  /** Sets how many bytes of a part have been sent: more as it arrives, fewer after a failure. */
   mark(part: number, sentBytes: number): void {
     const length = this.plan.length(part);
     const before = this.sentBytes(part);
@@ -115,7 +115,7 @@ export class Scheduler {
     this.units = null;
   }
 
-  /** Takes cancels back; with `again` the chunks start anew from their first byte. */
+  /** Takes cancels back; with `again` the chunks start again from their first byte. */
   want(parts: Iterable<number>, again = false): void {
     for (const part of parts) {
       this.cancelled.delete(part);
@@ -132,7 +132,7 @@ export class Scheduler {
     this.units = this.pages = null;
   }
 
-  /** What is left out for now. */
+  /** The chunks that are left out for now. */
   cancelledParts(): number[] {
     return [...this.cancelled];
   }
@@ -149,7 +149,7 @@ export class Scheduler {
     return this.whole.has(part) ? this.plan.length(part) : (this.begun.get(part) ?? 0);
   }
 
-  // What may come now.
+  // What may be sent now.
 
   private isDone(unit: Unit): boolean {
     return unit.chunks.every((chunk) => this.whole.has(chunk));
@@ -165,7 +165,7 @@ export class Scheduler {
     return true;
   }
 
-  /** Brings the frontier up to date with what has gone of a unit. */
+  /** Updates the frontier after a change of what has been sent of a unit. */
   private settle(number: number): void {
     const unit = this.plan.units[number]!;
     if (this.isDone(unit)) {
@@ -207,7 +207,7 @@ export class Scheduler {
   private nextInFileOrder(): number | null {
     for (; this.nextPlace < this.plan.chunkCount; this.nextPlace++) {
       const chunk = this.plan.chunkAt(this.nextPlace);
-      // The pages of a group come before its chunks. One that is on its way has to be waited for.
+      // The pages of a group come before its chunks; a page on its way has to arrive first.
       if (chunk === null) return this.firstPage(this.plan.groupAt(this.nextPlace));
       if (this.whole.has(chunk) || this.cancelled.has(chunk)) continue;
       return this.firstPage(this.plan.groupAt(this.nextPlace)) ?? chunk;

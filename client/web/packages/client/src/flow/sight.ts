@@ -57,7 +57,7 @@ export class Screen {
   }
 }
 
-/** What is known of a view. */
+/** The weights of tiles in a view, as far as they are known. */
 export class Sight {
   constructor(
     private readonly screen: Screen,

@@ -23,7 +23,7 @@ export class ChunkTable {
     this.enter(root.first);
   }
 
-  /** Enters a page; once more is harmless. Nothing is entered where it raises. */
+  /** Enters a page; a second call is harmless. Nothing is entered if it raises. */
   addPage(page: PageRow, table: ChunkRows): void {
     if (!this.missing.has(page.id)) return;
     this.rules.enter(page, table.rows);

@@ -1,10 +1,10 @@
-// How long to wait before connecting anew: longer each time that it brings nothing, and not for
+// How long to wait before reconnecting: longer each time that it brings nothing, and not for
 // ever. Knows no clock: it takes what happened and returns the seconds to wait.
 
 import type { StreamError } from './errors.ts';
 import { ConnectionLostError } from './errors.ts';
 
-const ATTEMPTS = 8; // in a row that bring nothing, once something has come
+const ATTEMPTS = 8; // in a row that bring nothing, once something has arrived
 const FIRST_ATTEMPTS = 3;
 const FIRST_WAIT_S = 0.25; // doubles with every attempt
 const LONGEST_WAIT_S = 15;

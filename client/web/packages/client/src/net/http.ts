@@ -7,7 +7,7 @@ import { SceneChangedError, StreamError, refusalOf } from './errors.ts';
 export interface Answer {
   readonly status: number;
   header(name: string): string | null;
-  /** The body as it comes; leaving the loop early cancels it. */
+  /** The body as it arrives; leaving the loop early cancels it. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 

@@ -188,7 +188,7 @@ export class StaticTransport {
     }
   }
 
-  /** Asks for more ahead while ranges come quickly, for less where they queue. */
+  /** Requests more ahead while ranges arrive quickly, less where they queue. */
   private adapt(bytes: number, takenS: number): void {
     const beyondS = takenS - this.leastAnswerS;
     if (beyondS < QUICK_S) this.aheadBytes = Math.min(this.aheadBytes + bytes, MOST_AHEAD_BYTES);
@@ -196,7 +196,7 @@ export class StaticTransport {
   }
 }
 
-/** Aborts a request when nothing has come for a while. */
+/** Aborts a request when nothing has arrived for a while. */
 class SilenceTimer {
   readonly signal: AbortSignal;
   private readonly controller = new AbortController();

@@ -38,7 +38,7 @@ export interface StreamingOptions {
   readonly keep: (offset: number, bytes: Uint8Array) => void;
 }
 
-/** Receives a scene from .../scenes/NAME/stream; connects anew with what it has. */
+/** Receives a scene from .../scenes/NAME/stream; reconnects and resumes with what it has. */
 export class StreamingTransport {
   private readonly partial: PartialParts = new Map();
   private session: ClientSession | null = null;

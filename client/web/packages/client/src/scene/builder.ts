@@ -11,7 +11,7 @@ import type { GroupState, PartAdded, PartRefined, SceneFacts, SceneUpdate } from
 import { Activity } from './activity.ts';
 import { Splats, type Packed } from './leaves.ts';
 
-/** A chunk that failed a check: it is not here, and may come again. */
+/** A chunk that failed a check: it counts as not received, and may arrive again. */
 export interface ChunkFault {
   readonly row: ChunkRow;
   readonly error: FormatError;
@@ -70,7 +70,7 @@ export class SceneBuilder {
   }
 
   /**
-   * Decodes and enters a chunk whose hash has been checked; once more is harmless. Returns what
+   * Decodes and enters a chunk whose hash has been checked; a second call is harmless. Returns what
    * failed: this chunk, or others that waited for it.
    */
   add(row: ChunkRow, bytes: Uint8Array): ChunkFault[] {

@@ -1,5 +1,5 @@
-// The leaves of one cell: decoded as their chunks come, handed out once, then made anew from the
-// packed chunks where a late FINE or SH refines them. So what is drawn is held in one place only.
+// The leaves of one cell: decoded as their chunks arrive, handed out once, then decoded again from the
+// packed chunks where a late FINE or SH refines them. So the arrays to draw are held in one place only.
 
 import { unpackChecked } from '../format/frame.ts';
 import type { ChunkRow } from '../format/rows.ts';
@@ -75,7 +75,7 @@ export class Splats {
     return changed;
   }
 
-  /** Nothing refines these any more: lets the packed chunks go. */
+  /** Nothing refines these any more: frees the packed chunks. */
   settle(): void {
     this.base = { row: this.base.row, bytes: new Uint8Array(0) };
     this.sh.length = 0;

@@ -16,7 +16,7 @@ export class ProtocolFault extends ExgsError {
   }
 }
 
-/** Whether a fault means that bytes came damaged, and may come right over another connection. */
+/** Whether a fault means that bytes were damaged on the way, and another connection may help. */
 export function isDamage(error: unknown): error is ProtocolFault {
   return (
     error instanceof ProtocolFault &&

@@ -102,7 +102,7 @@ export class Session {
     }
   }
 
-  /** Looks from here; of views that come quickly one after another some are passed over. */
+  /** Looks from here; of views in quick succession some are skipped. */
   look(view: View): void {
     this.view = view;
     this.turn.soon();
@@ -234,7 +234,7 @@ export class Session {
     await this.keeper.feed(this.receiver, this.stopping.signal);
   }
 
-  /** What comes again is read from disk, where it is there, and else asked for. */
+  /** Chunks to be fetched again are read from disk if they are there, else requested. */
   private revised(revision: Revision): void {
     const { keeper, receiver } = this;
     const isKept = (part: number): boolean => keeper?.has(receiver, part) ?? false;

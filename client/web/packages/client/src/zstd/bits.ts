@@ -31,7 +31,7 @@ export class BitReader {
     this.left = streamBits(source, start, end);
   }
 
-  /** The next `count` bits, up to 25; zeros come in beyond the start. */
+  /** The next `count` bits, up to 25; beyond the start they are zeros. */
   read(count: number): number {
     const left = this.left - count;
     this.left = left;

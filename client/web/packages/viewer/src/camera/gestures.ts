@@ -73,7 +73,7 @@ export class Gestures {
     const held = this.#held.get(id);
     if (!this.#held.delete(id) || !held) return [];
     if (this.#held.size > 0) {
-      this.#trail = []; // the finger that stays begins anew
+      this.#trail = []; // the remaining finger starts a new trail
       return [];
     }
     const start = this.#start;
@@ -85,7 +85,7 @@ export class Gestures {
     return [{ type: 'release', speedX: (x - first.x) / span, speedY: (y - first.y) / span }];
   }
 
-  /** A pointer is gone without having been let go. */
+  /** A pointer was lost without having been released. */
   cancel(id: number): void {
     this.#held.delete(id);
     this.#start = null;

@@ -23,7 +23,7 @@ export function turn(pose: Pose, world: World, yaw: number, pitch: number): Pose
   return refocused({ ...pose, yaw: pose.yaw + yaw, pitch: limited(pose.pitch + pitch) }, world);
 }
 
-/** Moves by world units along the camera's right, up and forward; the focus comes along. */
+/** Moves by world units along the camera's right, up and forward; the focus moves with it. */
 export function fly(pose: Pose, world: World, [x, y, z]: Vec3): Pose {
   const { right, up, forward } = axesOf(pose, world);
   return moved(pose, add(scale(right, x), add(scale(up, y), scale(forward, z))));

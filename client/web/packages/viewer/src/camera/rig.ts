@@ -51,20 +51,20 @@ export class Rig {
     [this.#width, this.#height] = [Math.max(1, width), Math.max(1, height)];
   }
 
-  /** Is there at once. */
+  /** Moves there at once. */
   jump(pose: Pose): void {
     this.stop();
     this.pose = pose;
   }
 
-  /** Flies there, or where movement is not wanted is there at once. */
+  /** Flies there, or moves there at once if the user prefers reduced motion. */
   flyTo(to: Pose, nowMs: number): void {
     this.stop();
     if (this.calm) this.pose = to;
     else this.#flight = { from: this.pose, to, beganMs: nowMs };
   }
 
-  /** Ends flights and what is left of drags. */
+  /** Ends flights and coasting. */
   stop(): void {
     this.#flight = null;
     this.#speed = { yaw: 0, pitch: 0 };
@@ -109,7 +109,7 @@ export class Rig {
       }
       case 'click':
       case 'double':
-        this.stop(); // what it means is for those who can pick depths
+        this.stop(); // the caller picks depths
     }
   }
 

@@ -1,4 +1,4 @@
-// Movement in time: flights from pose to pose, what is left of a drag once it is let go, and held keys.
+// Movement in time: flights from pose to pose, coasting after a drag, and held keys.
 // Time is always an argument.
 
 import type { Pose } from './pose.ts';

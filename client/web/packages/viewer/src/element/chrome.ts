@@ -65,7 +65,7 @@ export class Chrome {
     if (this.#status.textContent !== text) this.#status.textContent = text;
   }
 
-  /** `share` of what is to come is here; null: nothing is loading. */
+  /** The share of the scene that has arrived; null: nothing is loading. */
   setProgress(share: number | null): void {
     const done = share === null || share >= 1;
     this.#progress.classList.toggle('done', done);

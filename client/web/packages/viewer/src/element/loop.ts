@@ -1,4 +1,4 @@
-// Frames on demand: one is asked for when something has changed, and none comes while the element is
+// Frames on demand: one is requested when something has changed, and none is drawn while the element is
 // hidden or off the screen.
 
 const USUAL_MS = 1000 / 60; // between frames, before a time has been measured
@@ -39,7 +39,7 @@ export class Loop {
     }
   }
 
-  /** Halts for a reason, or lets go of it; a frame that was asked for meanwhile comes then. */
+  /** Pauses for a reason, or ends that; a frame that was requested meanwhile is drawn then. */
   pause(reason: 'hidden' | 'offScreen' | 'off', on: boolean): void {
     this.#paused[reason] = on;
     if (this.paused) {

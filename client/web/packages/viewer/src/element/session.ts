@@ -278,7 +278,7 @@ export class Session {
     if (this.#milestones.reach('complete')) this.#events.complete();
   }
 
-  /** Before anyone has moved: what is in the middle of the first picture becomes the focus. */
+  /** Before the user has moved: the point in the middle of the first picture becomes the focus. */
   async #settleFocus(): Promise<void> {
     const { rig } = this;
     if (!rig || this.#touched) return;

@@ -164,7 +164,7 @@ export class ExgsViewer extends HTMLElement {
     this.#gl = null;
   }
 
-  /** Replaces what comes after the splats; null brings back the usual. See `PicturePass`. */
+  /** Replaces the pass after the splats; null restores the one that is built in. See `PicturePass`. */
   setPass(pass: PicturePass | null): void {
     this.#pass = pass;
     this.#session?.setPass(pass);
@@ -327,7 +327,7 @@ export class ExgsViewer extends HTMLElement {
     if (!this.#disposed) this.#chrome.say('The graphics device was reset. Waiting for it …');
   }
 
-  /** What was on the GPU is gone: the scene is opened once more, from the client's cache if it has one. */
+  /** The GPU's memory is lost: the scene is opened again, from the client's cache if there is one. */
   #restored(): void {
     const from = this.#from;
     if (this.#disposed || !from) return;

@@ -128,7 +128,7 @@ export class Passes {
     });
   }
 
-  /** Frees what there are no splats for any more. */
+  /** Frees the projection once there are no splats any more. */
   trim(blocks: number): void {
     if (blocks > 0) return;
     this.#free(this.#projected);

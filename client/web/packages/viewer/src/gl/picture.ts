@@ -18,7 +18,7 @@ export interface SplatPicture {
 }
 
 /**
- * What comes after the splats and draws to the canvas: framebuffer null, viewport set, blending off.
+ * The pass after the splats, which draws to the canvas: framebuffer null, viewport set, blending off.
  * The one that is built in clamps the colours to 0..1. A painter of missing detail fits here. A pass
  * leaves the tests, masks, culling and pixel storage as it found them; programs, bindings, vertex
  * arrays and the viewport it may change. With a new result later, call `redraw` for another frame.

@@ -1,5 +1,5 @@
 // The splats on the GPU: for each block of slots a base texture of two layers, one with the group of
-// each splat, and, once they come, one with the harmonics.
+// each splat, and, once harmonics arrive, one with these.
 
 import {
   BLOCK_BITS,
@@ -44,7 +44,7 @@ export class Store {
     return words.reduce((a, b) => a + b, 0) * 4 * BLOCK_SLOTS;
   }
 
-  /** Writes what has changed of a part into its slots. */
+  /** Writes the changed arrays of a part into its slots. */
   upload(spans: readonly Span[], packed: Packed): void {
     const gl = this.#gl;
     const count = spans.reduce((sum, span) => sum + span.count, 0);
@@ -71,7 +71,7 @@ export class Store {
     }
   }
 
-  /** Frees the textures of blocks that nothing is in any more. */
+  /** Frees the textures of empty blocks. */
   trim(isUsed: (block: number) => boolean): void {
     this.#blocks.forEach((block, number) => {
       if (block && !isUsed(number)) this.#free(number);
