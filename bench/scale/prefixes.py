@@ -60,6 +60,8 @@ def level_sizes(path: Path) -> dict[int, int]:
     sizes: dict[int, int] = {}
     for level in range(sog_levels(path)):
         folders = sog_level_folders(path, level)
+        if not all(folder.exists() for folder in folders):
+            continue
         size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
         if size not in sizes.values():  # a missing level is replaced by the next
             sizes[level] = size

@@ -1,6 +1,6 @@
 """The coarse layers of a large scene: proxies for all of it, from summaries of all blocks.
 
-They are fitted to views of the whole scene and to some views of every block.
+They are fitted to views of the whole scene and to some views of blocks.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-# Views of blocks to which coarse layers are fitted, besides as many of the whole scene.
-_MOST_BLOCK_VIEWS = 48
+_BLOCK_VIEWS = 4  # one view of a block for every four views of the whole scene
 
 
 def encode_coarse(job: Job, found: list[Found]) -> Packed:
@@ -47,11 +46,13 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     tile = np.concatenate([block.summary.tile for block in found])
     effort = EFFORTS[job.options.quality]
     rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
-    made = SceneViews(summary, up=job.up)
-    near = evenly_spaced([camera for block in found for camera in block.cameras], _MOST_BLOCK_VIEWS)
+    made = SceneViews(job.spill.sample(), up=job.up)
+    near = [camera for block in found for camera in block.cameras]
     seed = 3 * job.options.seed
-    scoring = [*made.views(effort.views, seed), *evenly_spaced(near, effort.views // 2)]
-    training = [*made.views(effort.training_views, seed + 2), *near]
+    scoring, training = (
+        [*made.views(count, seed + kind), *evenly_spaced(near, count // _BLOCK_VIEWS)]
+        for kind, count in ((0, effort.views), (2, effort.training_views))
+    )
     viewpoints = viewpoints_of(_mixed(scoring), training, scoring[:1])
 
     importance = measure_importance(summary, viewpoints.scoring, rasterizer)
