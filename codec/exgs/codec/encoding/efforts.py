@@ -57,7 +57,7 @@ EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
         fit_views=4,
-        training_views=32,
+        training_views=80,
         gain_views=4,
         held_out_views=2,
         quality_points=8,
