@@ -4,9 +4,11 @@ import { describe, expect, test } from 'vitest';
 import { ChunkKind } from '../src/constants.ts';
 import { Heap, isBefore, type Ranked } from '../src/flow/heap.ts';
 import { isPage, pageId } from '../src/flow/parts.ts';
+import { RangeReader } from '../src/flow/ranges.ts';
 import type { Receiver } from '../src/flow/receiver.ts';
 import { boxWeight, eyeOf } from '../src/flow/visibility.ts';
 import { readHead } from '../src/format/head.ts';
+import type { ChunkRow } from '../src/format/rows.ts';
 import { Backoff } from '../src/net/backoff.ts';
 import { ConnectionLostError, StreamError } from '../src/net/errors.ts';
 import { Throttle } from '../src/net/throttle.ts';
@@ -109,6 +111,34 @@ test('a long flight hands out no more than the budget, and drops what it has han
   expect(most).toBeLessThanOrEqual(budget.splats);
   expect(most).toBeGreaterThan(budget.splats / 3);
   expect(droppedParts).toBeGreaterThan(20);
+});
+
+test('a chunk that always arrives damaged is given up, and named once the rest is there', async () => {
+  const file = readVector('valid/jumps.exgs');
+  const receiver = quietReceiver();
+  const reader = new RangeReader(receiver);
+  const front = reader.claim(0)!;
+  const { posterEnd } = (await readHead(file)).header;
+  await reader.take(0, file.subarray(0, posterEnd));
+  reader.finish(front);
+  let bad: ChunkRow | undefined;
+  let asked = 0;
+  for (let range = reader.claim(1); range; range = reader.claim(1)) {
+    bad ??= [...receiver.plan!.table.rows()].find(({ layer, kind }) => layer === 1 && kind === ChunkKind.LEAF);
+    const data = file.slice(range.start, range.end);
+    if (bad && range.start <= bad.offset && bad.offset < range.end) {
+      data[bad.offset - range.start]! ^= 1;
+      asked++;
+      expect(() => reader.checkLost()).not.toThrow();
+    }
+    await reader.take(range.start, data);
+    reader.finish(range);
+  }
+  expect(asked).toBe(4);
+  expect(() => reader.checkLost()).toThrow('hash');
+  expect(receiver.has(bad!.id)).toBe(false);
+  const others = [...receiver.plan!.table.rows()].filter(({ layer }) => layer <= 1 && layer !== 255);
+  expect(others.filter(({ id }) => !receiver.has(id)).map(({ tile }) => tile)).toEqual([bad!.tile]);
 });
 
 function expectNeedsFirst(receiver: Receiver, order: readonly number[]): void {

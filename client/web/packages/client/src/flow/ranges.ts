@@ -15,7 +15,7 @@ import type { Receiver } from './receiver.ts';
  */
 export const FRONT_BYTES = 32 << 10;
 
-const MOST_DAMAGED = 3; // times that a part may come damaged
+const MOST_DAMAGED = 3; // times that a part may arrive damaged before it is given up
 
 /** Bytes of the file from `start` to before `end`. */
 export interface ByteRange {
@@ -37,6 +37,7 @@ export class RangeReader {
   private readonly held = new Map<number, Held>(); // the first bytes of parts
   private readonly whole = new Set<number>();
   private readonly damaged = new Map<number, number>(); // part to how often
+  private lost: FormatError | null = null; // the fault of the first chunk that was given up
   private poster: Held | null = null;
   private turn: Promise<void> = Promise.resolve();
 
@@ -52,6 +53,11 @@ export class RangeReader {
   get isDone(): boolean {
     const { scheduler } = this.receiver;
     return scheduler !== null && this.onTheWay.size === 0 && scheduler.next() === null;
+  }
+
+  /** Raises the fault of a chunk that was given up, once everything else has arrived. */
+  checkLost(): void {
+    if (this.lost && this.isDone) throw this.lost;
   }
 
   /**
@@ -257,8 +263,11 @@ export class RangeReader {
     const times = (this.damaged.get(part) ?? 0) + 1;
     this.damaged.set(part, times);
     this.receiver.listener.damaged(error.section, error);
-    if (times > MOST_DAMAGED) throw error;
     this.receiver.scheduler!.mark(part, 0);
+    if (times <= MOST_DAMAGED) return;
+    if (isPage(part)) throw error;
+    this.lost ??= error; // the rest of the scene comes first
+    this.receiver.scheduler!.cancel([part]);
   }
 
   /** Lists the places of parts that have become known, and counts what is on the way of them. */

@@ -61,6 +61,7 @@ export class LocalTransport {
         if (!range) {
           // A truncated file has been shown as far as it goes: now report it.
           if (cut) throw cut;
+          this.reader.checkLost();
           await Promise.race([this.news.rung, aborted]);
           continue;
         }

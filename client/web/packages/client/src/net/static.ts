@@ -71,7 +71,10 @@ export class StaticTransport {
         for (;;) {
           const range = this.claim();
           if (range) await this.fetch(range, either);
-          else await Promise.race([this.news.rung, aborted]);
+          else {
+            this.reader.checkLost();
+            await Promise.race([this.news.rung, aborted]);
+          }
         }
       };
       await Promise.all(Array.from({ length: REQUESTS }, work));
