@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_budgets_beyond_the_file_are_left_out_and_the_others_are_measured(
     assert measured[0] == "5" and "100" not in measured and len(set(measured)) == 2
     assert main([*argv, "--budgets", "5kB", "-q"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_without_a_reference_the_whole_file_is_compared_with(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = Path(argv[2]).stat().st_size
+    without = [*argv[:3], *argv[5:]]
+    assert main([*without, "--budgets", "5kB", str(size), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["psnr_db"] < rows[-1]["psnr_db"] == 60.0
 
 
 def test_a_file_that_is_smaller_than_all_budgets_is_named(

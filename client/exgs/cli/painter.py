@@ -13,7 +13,7 @@ from exgs.cli.inputs import require_extension
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output, add_output_options, format_bytes
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.codec.decoding.decode import read_facts
+from exgs.codec.decoding.decode import decode, read_facts
 from exgs.painter.choice import painter_named, require_gauss
 from exgs.painter.evaluation import COLUMNS, PaintedQuality, evaluate
 from exgs.painter.interface import Painter, PainterError
@@ -21,6 +21,7 @@ from exgs.scene.backends import default_rasterizer
 from exgs.scene.cameras import read_cameras
 from exgs.scene.files import atomic_write
 from exgs.scene.formats import READABLE, read_scene
+from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import camera_path, synthesise_views
 
 BUDGETS = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
@@ -67,8 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference",
         metavar="FILE.ply",
         type=Path,
-        required=True,
-        help=f"the whole scene ({SCENE_FORMATS})",
+        help=f"the source scene ({SCENE_FORMATS}; default: the whole file)",
     )
     measure.add_argument(
         "--painter-model",
@@ -140,7 +140,8 @@ def _train(arguments: argparse.Namespace, output: Output) -> None:
 def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
     output.subject = str(arguments.file)
     require_extension(str(arguments.file), ".exgs")
-    require_extension(str(arguments.reference), *READABLE)
+    if arguments.reference is not None:
+        require_extension(str(arguments.reference), *READABLE)
     if arguments.out is not None:
         check_output(arguments.out, arguments)
     painters: dict[str, Painter | None] = {"none": None}
@@ -150,7 +151,7 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         painters["fill"] = painter_named("fill")
         painters["gauss"] = painter_named("gauss", arguments.painter_model)
     budgets = _fitting(arguments, output)
-    reference = read_scene(arguments.reference).gaussians
+    reference = _reference(arguments)
     width, height = arguments.size
     if arguments.cameras is None:
         cameras = synthesise_views(
@@ -185,6 +186,13 @@ def _evaluate(arguments: argparse.Namespace, output: Output) -> None:
         output.table(*table(rows))
     if arguments.out is not None:
         output.done(arguments.out)
+
+
+def _reference(arguments: argparse.Namespace) -> Gaussians:
+    """The scene whose pictures painted ones are compared with."""
+    if arguments.reference is None:
+        return decode(arguments.file).gaussians
+    return read_scene(arguments.reference).gaussians
 
 
 def _fitting(arguments: argparse.Namespace, output: Output) -> list[int]:

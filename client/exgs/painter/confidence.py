@@ -36,6 +36,7 @@ class Confidence:
     sh_pending: FloatArray  # [H, W] the part of `leaves` whose SH has not arrived completely
     gaps: Gaps | None  # None if the file has proxies or few leaves are missing
     proxy_sizes: FloatArray | None = None  # [H, W] in pixels; None unless proxies are drawn
+    proxy_lengths: FloatArray | None = None  # the same along their longest axis
 
 
 def measure_confidence(
@@ -59,8 +60,10 @@ def measure_confidence(
     gaps = None
     if _has_gaps(missing, facts):
         gaps = find_gaps(rasterizer, drawn, missing, nothing, camera, spread=spread)
-    sizes = measure_proxy_sizes(rasterizer, drawn, camera) if drawn.is_proxy.any() else None
-    return Confidence(leaves, proxies, nothing, sh_pending, gaps, sizes)
+    shares = leaves, proxies, nothing, sh_pending
+    if not drawn.is_proxy.any():
+        return Confidence(*shares, gaps)
+    return Confidence(*shares, gaps, *measure_proxy_sizes(rasterizer, drawn, camera))
 
 
 def look_at_scene(
