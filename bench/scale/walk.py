@@ -38,6 +38,7 @@ _LOOKS_PER_S = 10.0
 _PICTURES_S = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 120, 180, 240, 300)
 _START_BYTES = 4_000_000  # of the file, from which the start of the walk is chosen
 _TARGET_DB = 25.0
+_MEMORY_EVERY_S = 20.0
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class Walk:
     memory: list[tuple[float, int, int]] = field(default_factory=list)  # s, client, server
     first_s: float = 0.0  # the first Gaussians
     received_bytes: int = 0
+    client_s: float = 0.0  # processor time
+    server_s: float = 0.0
 
 
 def start_camera(path: Path) -> Camera:
@@ -83,7 +86,7 @@ def walk(server: Site, path: ViewPath, link: Link, seconds: float, budget: int, 
     seen, drawer = Walk(), default_rasterizer()
     due = [at for at in _PICTURES_S if at <= seconds]
     url = server.stream_url("scene").replace("http", "ws", 1)
-    start_s = time.monotonic()
+    start_s, before_s = time.monotonic(), time.process_time()
     with receive_in_thread(url, link=link, memory_bytes=budget) as scene:
         looked_s = sampled_s = -1.0
         while (now_s := time.monotonic() - start_s) < seconds:
@@ -104,6 +107,8 @@ def walk(server: Site, path: ViewPath, link: Link, seconds: float, budget: int, 
                 picture = np.clip(drawer.render(update.gaussians, camera).rgb, 0, 1)
                 seen.pictures.append((now_s, update.received_bytes, camera, picture))
         seen.received_bytes = scene.received_bytes
+        seen.client_s = time.process_time() - before_s
+        seen.server_s = server.processor_s
     return seen
 
 
@@ -139,9 +144,14 @@ def main() -> None:
         reached = at_s if reached is None and quality >= _TARGET_DB else reached
         print(f"{at_s:7.1f} s {received / 1e6:8.2f} MB {quality:5.1f} dB", flush=True)
     print(f"{_TARGET_DB:g} dB after {'-' if reached is None else f'{reached:.1f}'} s")
-    for number in range(0, len(seen.memory), 30):
-        at_s, client, server_bytes = seen.memory[number]
-        print(f"{at_s:7.0f} s: client {client / 1e6:.0f} MB, server {server_bytes / 1e6:.0f} MB")
+    print(f"processor time: client {seen.client_s:.0f} s, server {seen.server_s:.0f} s")
+    due_s = 0.0
+    for at_s, client, server_bytes in seen.memory:
+        if at_s >= due_s:
+            print(
+                f"{at_s:7.0f} s: client {client / 1e6:.0f} MB, server {server_bytes / 1e6:.0f} MB"
+            )
+            due_s = at_s + _MEMORY_EVERY_S
 
 
 if __name__ == "__main__":
