@@ -36,10 +36,7 @@ _COLORS = (  # of each of PEERS, the same in every panel
     *("C0", "C9", "navy", "steelblue", "C4", "C7", "C1", "C3", "C2", "green", "olive", "C5"),
     *("C6", "black"),
 )
-_SLOW_PEERS = (
-    *("exgs high", "exgs high, views known", "SPZ decimated", "SPZ decimated adaptively"),
-    "SOG",
-)
+_SLOW_PEERS = ("exgs high", "SPZ decimated", "SPZ decimated adaptively", "SOG")
 _PANELS = 4  # of the plot, side by side
 
 
@@ -122,7 +119,7 @@ def tables(rows: Sequence[Row]) -> str:
         "- Held-out views: playbot, donut, tower and flowers 8 orbit views of 640x360; sample,"
         " 'tower inside' and 'flowers inside' 8 generated views with a separate seed; fox the 7"
         " cameras that neither its training nor any fit has used.",
-        "- exgs: prefixes of one file, encoded with `--quality default` or `high`."
+        "- exgs: prefixes of one file, encoded with `--quality default`, `low` or `high`."
         " 'without proxies': plain pruned layers, as in ExGS. 'views known' (playbot): `--cameras`"
         " with 210 orbit views like the held-out ones, with another seed. For fox, all variants get"
         " the cameras of its training. For other scenes, the encoder generates its views.",

@@ -13,8 +13,8 @@ from bench.common.scenes import BenchScene
 from bench.rd.peers.exgs_file import (
     exgs_prefixes,
     high_prefixes,
+    low_prefixes,
     pruned_prefixes,
-    told_high_prefixes,
     told_prefixes,
 )
 from bench.rd.peers.point import Point
@@ -35,9 +35,9 @@ Peer = Callable[[BenchScene, Sequence[int], Path], Iterator[Point]]
 
 PEERS: dict[str, Peer] = {
     "exgs": exgs_prefixes,
+    "exgs low": low_prefixes,
     "exgs high": high_prefixes,
     "exgs, views known": told_prefixes,
-    "exgs high, views known": told_high_prefixes,
     "exgs without proxies": pruned_prefixes,
     ".splat prefix": splat_prefixes,
     "streamed SOG level": sog_levels_alone,

@@ -21,6 +21,11 @@ def exgs_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
     yield from _prefixes(scene, budgets, cache, EncodeOptions())
 
 
+def low_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
+    """The same at `--quality low`."""
+    yield from _prefixes(scene, budgets, cache, EncodeOptions(quality="low"))
+
+
 def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same at `--quality high`."""
     yield from _prefixes(scene, budgets, cache, EncodeOptions(quality="high"))
@@ -28,24 +33,13 @@ def high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Ite
 
 def told_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same as `exgs_prefixes`, with `--cameras` that are similar to the held-out views."""
-    yield from _told(scene, budgets, cache, EncodeOptions())
-
-
-def told_high_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
-    """The same at `--quality high`."""
-    yield from _told(scene, budgets, cache, EncodeOptions(quality="high"))
+    if scene.orbits is not None:
+        yield from _prefixes(scene, budgets, cache, EncodeOptions(cameras=scene.orbits))
 
 
 def pruned_prefixes(scene: BenchScene, budgets: Sequence[int], cache: Path) -> Iterator[Point]:
     """The same without proxies: the best Gaussians, with a share in every region."""
     yield from _prefixes(scene, budgets, cache, EncodeOptions(proxies=False))
-
-
-def _told(
-    scene: BenchScene, budgets: Sequence[int], cache: Path, options: EncodeOptions
-) -> Iterator[Point]:
-    if scene.orbits is not None:
-        yield from _prefixes(scene, budgets, cache, replace(options, cameras=scene.orbits))
 
 
 def _prefixes(
