@@ -16,10 +16,11 @@ import pytest
 
 from exgs.codec.blocks import encode as blocks_encode
 from exgs.codec.blocks import plan, spill, workers
+from exgs.codec.blocks.composite import composed, draw_block
 from exgs.codec.blocks.context import ContextRasterizer
 from exgs.codec.blocks.encode import BlockOptions, encode_by_blocks
 from exgs.codec.blocks.errors import WorkerError
-from exgs.codec.blocks.job import rows_of
+from exgs.codec.blocks.job import Job, Overviews, rows_of
 from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import window
 from exgs.codec.decoding.decode import decode, open_scene, verify
@@ -273,6 +274,19 @@ def test_cells_and_parts_may_be_empty(degree: int) -> None:
     assert rows_of(nothing).shape == (0, 14 + 3 * nothing.shN.shape[1])
     vectors = np.zeros((0, 3 * (degree + 1) ** 2), np.float32)
     assert with_vectors(Gaussians.empty(), vectors).sh_degree == degree
+
+
+def test_pictures_of_blocks_make_the_picture_of_the_scene(tmp_path: Path) -> None:
+    scene = ball(COUNT)
+    spilled = spill_scene(source(scene), 900, tmp_path)
+    cameras = ring().cameras[::3]
+    job = Job(tmp_path, spilled, (), 1, 0, OPTIONS, overviews=Overviews((), (), cameras))
+    for number in range(job.blocks):
+        draw_block(job, number, spilled.block(number))
+    rasterizer = CpuRasterizer()
+    for camera, picture in zip(cameras, composed(job), strict=True):
+        wanted = np.clip(rasterizer.render(scene, camera).rgb, 0, 1)
+        assert -10 * np.log10(np.mean((picture - wanted) ** 2)) > 30
 
 
 def test_many_gaussians_in_one_place_are_encoded(tmp_path: Path) -> None:

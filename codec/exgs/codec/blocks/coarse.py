@@ -1,6 +1,6 @@
 """The coarse layers of a large scene: proxies for all of it, from summaries of all blocks.
 
-They are fitted to views of the whole scene and to some views of blocks.
+They are fitted to pictures of the whole scene.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.blocks.composite import composed
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.scoring import Found
@@ -19,9 +20,9 @@ from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.first_picture import first_chunk_room, pack_first
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
-from exgs.codec.encoding.progressive import FitPictures, gain_views, training_views
+from exgs.codec.encoding.progressive import gain_views
 from exgs.codec.encoding.quantization import Precision, geometry_steps, layer_precision
-from exgs.codec.encoding.remainder import divide_remainders, pack_remainder
+from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
 from exgs.codec.encoding.tiles import TileTree
 from exgs.codec.measuring.importance import measure_importance
 from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced
@@ -33,7 +34,7 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-_BLOCK_VIEWS = 4  # one view of a block for every four views of the whole scene
+_BLOCK_VIEWS = 4  # one scoring view of a block for every four of the whole scene
 
 
 def encode_coarse(job: Job, found: list[Found]) -> Packed:
@@ -48,12 +49,9 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     rasterizer = default_rasterizer(antialiased=job.spill.facts.antialiased)
     made = SceneViews(job.spill.sample(), up=job.up)
     near = [camera for block in found for camera in block.cameras]
-    seed = 3 * job.options.seed
-    scoring, training = (
-        [*made.views(count, seed + kind), *evenly_spaced(near, count // _BLOCK_VIEWS)]
-        for kind, count in ((0, effort.views), (2, effort.training_views))
-    )
-    viewpoints = viewpoints_of(_mixed(scoring), training, scoring[:1])
+    near = evenly_spaced(near, effort.views // _BLOCK_VIEWS)
+    scoring = [*made.views(effort.views, 3 * job.options.seed), *near]
+    viewpoints = viewpoints_of(_mixed(scoring), [], scoring[:1])
 
     importance = measure_importance(summary, viewpoints.scoring, rasterizer)
     level = job.plan[job.first].tile_level
@@ -68,15 +66,16 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
         np.full(len(summary), len(layers)),
     )
     clusters = divide_remainders(layered, effort.proxies)
-    fit = FitPictures(summary, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
-    views = training_views(layered, viewpoints.training, rasterizer, effort)
+    training = FitViews(job.overviews.drawn, composed(job))
+    step = max(1, len(training.cameras) // effort.fit_views)
+    fit = FitViews(training.cameras[::step], training.references[::step])
     precision = layer_precision(len(summary), 0.0, sh=False)
     results = []
     options = job.options
     texts = (options.name, options.credit, options.license, job.spill.facts.crs)
     room_bytes = first_chunk_room(job.plan, texts, effort.quality_points)
     for number in range(job.first):
-        fitted = fit.views(0, layers[number].proxies), views, rasterizer, effort.proxies
+        fitted = fit, training, rasterizer, effort.proxies
         if number == 0:
             cells = pack_first(layered, clusters[0], *fitted, room_bytes)
         else:

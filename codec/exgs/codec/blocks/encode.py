@@ -32,6 +32,7 @@ from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import overviews
 from exgs.codec.blocks.workers import RESULTS, Runner, runner
 from exgs.codec.constants import MAX_BASES
+from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.encode import (
     EncodeOptions,
     EncodeReport,
@@ -55,9 +56,10 @@ from exgs.scene.sources.source import GaussianSource
 
 LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
+_MOST_DRAWN = 64  # views of the whole scene to which coarse layers are fitted
 
 _SPILL = "spill.pkl"
-_LAYOUT = 2  # version of the files in the work folder
+_LAYOUT = 3  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,9 @@ def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
     _run(run, "outline", job, stages, "outlining")
     sample = job.spill.sample()
     up = job.options.up or find_up(sample)
-    return replace(job, up=up, overviews=overviews(sample, up, overview_count(job.options.quality)))
+    quality = job.options.quality
+    drawn = min(EFFORTS[quality].training_views, _MOST_DRAWN) if job.first else 0
+    return replace(job, up=up, overviews=overviews(sample, up, overview_count(quality), drawn))
 
 
 def _share(job: Job, found: list[Found]) -> ShTransform | None:

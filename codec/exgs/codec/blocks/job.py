@@ -65,6 +65,7 @@ class Overviews:
 
     measured: tuple[Camera, ...]  # for importance and gains
     fitted: tuple[Camera, ...]  # for distillation and colour fits
+    drawn: tuple[Camera, ...]  # to which coarse layers are fitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,7 @@ class Job:
     region_level: int  # level of the tiles that have an SH basis each
     options: EncodeOptions
     up: Vector = (0.0, -1.0, 0.0)
-    overviews: Overviews = Overviews((), ())
+    overviews: Overviews = Overviews((), (), ())
 
     @property
     def blocks(self) -> int:
@@ -115,6 +116,10 @@ class Job:
         The number of the coarse layers is the number of blocks.
         """
         return self.folder / "chunks" / f"{number:05d}.bin"
+
+    def picture_path(self, number: int) -> Path:
+        """The file with the pictures of a block in the drawn views."""
+        return self.folder / "drawn" / f"{number:05d}.npy"
 
     def _path(self, step: str, number: int) -> Path:
         return self.folder / step / f"{number:05d}.pkl"

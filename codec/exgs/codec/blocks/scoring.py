@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.blocks.composite import draw_block
 from exgs.codec.blocks.context import ContextRasterizer, surroundings
 from exgs.codec.blocks.effort import block_effort
 from exgs.codec.blocks.job import Job
@@ -94,6 +95,8 @@ def score_block(job: Job, number: int) -> None:
     of_region = np.bincount(regions, weights, 1 << own).astype(np.float64)
     first_level = job.plan[job.first].tile_level
     summary = _summary(job, number, scene, importance, fine_tile >> (job.tile_level - first_level))
+    if job.overviews.drawn:
+        draw_block(job, number, scene)
     job.save("scored", number, Scored(importance, score, tiles, fine_tile, viewpoints))
     found = Found(
         summary,

@@ -14,7 +14,7 @@ import numpy as np
 
 from exgs.codec.blocks.job import Job, Overviews
 from exgs.codec.encoding.efforts import Effort
-from exgs.codec.measuring.picture_error import evenly_spaced, zoomed
+from exgs.codec.measuring.picture_error import evenly_spaced, thinned, zoomed
 from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
@@ -32,6 +32,7 @@ _FAR_SHARE = 4  # one view in four is farther away
 _FAR = (1.5, 4.0)  # distance of these, relative to the block's diagonal
 _ELEVATIONS_DEG = (10.0, 50.0)
 _WIDTH, _HEIGHT, _FOV_Y_DEG = 640, 360, 50.0
+_DRAWN_PIXELS = 40_000  # of a picture to which coarse layers are fitted
 _WINDOW = (0.5, 99.5)  # percentiles of the bounds of Gaussians that a window contains
 _WINDOW_SAMPLE = 20_000  # Gaussians by which windows are found
 _WINDOW_SIGMAS = 2.0
@@ -67,11 +68,16 @@ def block_viewpoints(
     return replace(whole, fit=[*whole.fit, *few])
 
 
-def overviews(sample: Gaussians, up: tuple[float, float, float], count: int) -> Overviews:
-    """Views of the whole scene, of which `sample` is a sample."""
+def overviews(
+    sample: Gaussians, up: tuple[float, float, float], count: int, drawn: int
+) -> Overviews:
+    """Views of the whole scene, of which `sample` is a sample; `drawn` of them small."""
     made = SceneViews(sample, up=up)
-    measured, fitted = made.views(count, 0), made.views(count, 2)
-    return Overviews(_named(measured, "overview"), _named(fitted, "overview"))
+    return Overviews(
+        _named(made.views(count, 0), "overview"),
+        _named(made.views(count, 2), "overview"),
+        tuple(thinned(camera, _DRAWN_PIXELS) for camera in made.views(drawn, 2)),
+    )
 
 
 def window(camera: Camera, scene: Gaussians) -> Camera:
