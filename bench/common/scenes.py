@@ -6,7 +6,6 @@ used. Real scenes are read from EXGS_DATA or from shared/data beside the reposit
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.common.data import data_dir
 from bench.common.photographs import photograph
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.cameras import CameraSet, read_cameras
@@ -61,12 +61,6 @@ class BenchScene:
 def load_scene(name: str, cache: Path) -> BenchScene:
     """One of SCENES. Raises FileNotFoundError if its files are missing."""
     return _LOADERS[name](cache)
-
-
-def data_dir() -> Path:
-    """The folder with real scenes."""
-    found = os.environ.get("EXGS_DATA")
-    return Path(found) if found else Path(__file__).parents[3] / "shared" / "data"
 
 
 def orbit_views(

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.common.scenes import data_dir
+from bench.common.data import data_dir
 from bench.painter.detail_module import DetailModule
 from bench.painter.detail_pairs import PairOptions, Shard, folder_of, make_shard
 from exgs.painter.bands import CELL

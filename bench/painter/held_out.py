@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.common.encoded import encoded
-from bench.common.scenes import data_dir, orbit_views
+from bench.common.data import data_dir
+from bench.common.scenes import orbit_views
 from bench.painter.blocks import blocks_cameras, blocks_scene
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.scene.camera import Camera, look_at
