@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bench.common.encoded import CACHE
 from bench.common.data import data_dir
+from bench.common.encoded import CACHE
 from bench.rd.peers.splat_transform import convert
 from exgs.scene.formats import WRITABLE, read_scene, write_scene
 from exgs.scene.gaussians import Gaussians

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.common.encoded import encoded
 from bench.common.data import data_dir
+from bench.common.encoded import encoded
 from bench.painter.held_out import BUDGETS, SCENES, held_out_file, load
 from exgs.codec.decoding.decode import decode, open_scene
 from exgs.codec.encoding.encode import EncodeOptions

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.common.encoded import encoded
 from bench.common.data import data_dir
+from bench.common.encoded import encoded
 from bench.common.scenes import orbit_views
 from bench.painter.blocks import blocks_cameras, blocks_scene
 from exgs.codec.encoding.encode import EncodeOptions
