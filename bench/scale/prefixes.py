@@ -47,7 +47,8 @@ class Judge:
     def cell(self, drawn: Gaussians) -> str:
         """The PSNR over all views, and that of the worst."""
         errors = self.errors(drawn)
-        mean, worst = (-10 * np.log10(e) for e in (np.mean(errors), max(errors)))
+        with np.errstate(divide="ignore"):  # infinite where the pictures are equal
+            mean, worst = (-10 * np.log10(e) for e in (np.mean(errors), max(errors)))
         return f"{mean:.1f} ({worst:.1f})"
 
     def _picture(self, scene: Gaussians, camera: Camera) -> FloatArray:
