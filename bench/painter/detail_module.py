@@ -20,7 +20,7 @@ from exgs.painter.detail import (
     LEAST_ENERGY,
     LUMINANCE,
     MOST_CHANGE,
-    SLOPE,
+    NEGATIVE_SLOPE,
 )
 
 
@@ -102,4 +102,4 @@ def bands_of(pictures: Tensor, copies: list[Tensor]) -> list[Tensor]:
 
 
 def _rectified(x: Tensor) -> Tensor:
-    return functional.leaky_relu(x, SLOPE)
+    return functional.leaky_relu(x, NEGATIVE_SLOPE)

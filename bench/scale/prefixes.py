@@ -18,31 +18,31 @@ import numpy as np
 
 from bench.scale.street import street_views
 from exgs.codec.decoding.decode import decode
+from exgs.codec.measuring.quality_table import clipped_pictures
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.formats import read_scene
 from exgs.scene.formats.sog_lod import META_NAME, read_sog_level, sog_level_folders, sog_levels
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
 _SEED = 1_000_003  # of views; encoders use small ones
 _WIDTH, _HEIGHT = 480, 270
 
 
-class Judge:
-    """Compares scenes with a reference in several views."""
+class Comparison:
+    """Errors of scenes against a reference in several views."""
 
     def __init__(self, scene: Gaussians, cameras: Sequence[Camera], *, antialiased: bool) -> None:
         self._rasterizer = default_rasterizer(antialiased=antialiased)
         self._cameras = cameras
-        self._references = [self._picture(scene, camera) for camera in cameras]
+        self._references = clipped_pictures(scene, cameras, self._rasterizer)
 
     def errors(self, drawn: Gaussians) -> list[float]:
         """The mean squared error of each view."""
-        return [
-            float(np.mean((self._picture(drawn, camera) - reference) ** 2))
-            for camera, reference in zip(self._cameras, self._references, strict=True)
-        ]
+        pictures = clipped_pictures(drawn, self._cameras, self._rasterizer)
+        pairs = zip(pictures, self._references, strict=True)
+        return [float(np.mean((picture - reference) ** 2)) for picture, reference in pairs]
 
     def cell(self, drawn: Gaussians) -> str:
         """The PSNR over all views, and that of the worst."""
@@ -50,10 +50,6 @@ class Judge:
         with np.errstate(divide="ignore"):  # infinite where the pictures are equal
             mean, worst = (-10 * np.log10(e) for e in (np.mean(errors), max(errors)))
         return f"{mean:.1f} ({worst:.1f})"
-
-    def _picture(self, scene: Gaussians, camera: Camera) -> FloatArray:
-        picture: FloatArray = np.clip(self._rasterizer.render(scene, camera).rgb, 0, 1)
-        return picture
 
 
 def level_sizes(path: Path) -> dict[int, int]:
@@ -83,17 +79,19 @@ def main() -> None:
     sizes = level_sizes(meta) if meta.exists() else {}
     made = street_views if arguments.views == "street" else synthesise_views
     cameras = made(scene.gaussians, arguments.count, width=_WIDTH, height=_HEIGHT, seed=_SEED)
-    judge = Judge(scene.gaussians, cameras, antialiased=scene.antialiased)
+    comparison = Comparison(scene.gaussians, cameras, antialiased=scene.antialiased)
     at = {size: level for level, size in sizes.items()}
     budgets = sorted({*at, *(round(1000 * kilobytes) for kilobytes in arguments.kilobytes)})
     names = [path.name for path in arguments.files] + ["SOG level"] * bool(sizes)
     print(f"{len(cameras)} views\n\n| kB |", " | ".join(names), "|")
     print("|---:|" + "---:|" * len(names))
     for budget in budgets:
-        cells = [judge.cell(decode(p, max_bytes=budget).gaussians) for p in arguments.files]
+        cells = [comparison.cell(decode(p, max_bytes=budget).gaussians) for p in arguments.files]
         if sizes:
             level = at.get(budget)
-            cells.append("" if level is None else judge.cell(read_sog_level(meta, level).gaussians))
+            cells.append(
+                "" if level is None else comparison.cell(read_sog_level(meta, level).gaussians)
+            )
         print(f"| {budget / 1000:g} |", " | ".join(cells), "|", flush=True)
 
 

@@ -26,12 +26,14 @@ from bench.scale.street import street_views
 from exgs.client.link import Link, parse_link
 from exgs.client.receiver import receive_in_thread
 from exgs.codec.decoding.decode import decode, open_scene
+from exgs.codec.measuring.quality_table import clipped_pictures
 from exgs.lab.viewers.made import Place
 from exgs.lab.viewers.path import ViewPath
 from exgs.lab.viewers.recorded import read_eyenavgs
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.gaussians import FloatArray
+from exgs.scene.metrics import psnr
 
 _WIDTH, _HEIGHT = 320, 180
 _LOOKS_PER_S = 10.0
@@ -104,18 +106,12 @@ def walk(server: Site, path: ViewPath, link: Link, seconds: float, budget: int, 
             if due and now_s >= due[0]:
                 due = [at for at in due if at > now_s]
                 camera = camera_at(path, now_s)
-                picture = np.clip(drawer.render(update.gaussians, camera).rgb, 0, 1)
+                picture = clipped_pictures(update.gaussians, [camera], drawer)[0]
                 seen.pictures.append((now_s, update.received_bytes, camera, picture))
         seen.received_bytes = scene.received_bytes
         seen.client_s = time.process_time() - before_s
         seen.server_s = server.processor_s
     return seen
-
-
-def psnr(whole: Gaussians, camera: Camera, picture: FloatArray) -> float:
-    """PSNR of a picture against that of the whole file."""
-    wanted = np.clip(default_rasterizer().render(whole, camera).rgb, 0, 1)
-    return float(-10 * np.log10(max(np.mean((picture - wanted) ** 2), 1e-10)))
 
 
 def main() -> None:
@@ -140,7 +136,7 @@ def main() -> None:
     whole = decode(arguments.file).gaussians
     reached = None
     for at_s, received, camera, picture in seen.pictures:
-        quality = psnr(whole, camera, picture)
+        quality = psnr(picture, clipped_pictures(whole, [camera], default_rasterizer())[0])
         reached = at_s if reached is None and quality >= _TARGET_DB else reached
         print(f"{at_s:7.1f} s {received / 1e6:8.2f} MB {quality:5.1f} dB", flush=True)
     print(f"{_TARGET_DB:g} dB after {'-' if reached is None else f'{reached:.1f}'} s")

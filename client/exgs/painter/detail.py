@@ -33,7 +33,7 @@ _SHIPPED = Path(__file__).parent / "weights" / "detail.npz"
 
 FEATURES = CELL * CELL + LEVELS + 1 + 6  # detail, energies, brightness, maps
 DILATIONS = 1, 2, 4, 1  # of the blocks
-SLOPE = 0.1  # of the leaky rectifiers
+NEGATIVE_SLOPE = 0.1  # of the leaky rectifiers
 FIRST_GAINS = 0.5, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0  # before training: an unsharp mask
 MOST_CHANGE = 1.5  # of a gain
 
@@ -139,4 +139,4 @@ def _coded_depth(render: Render) -> FloatArray:
 
 
 def _rectified(x: FloatArray) -> FloatArray:
-    return np.asarray(np.maximum(x, np.float32(SLOPE) * x), np.float32)
+    return np.asarray(np.maximum(x, np.float32(NEGATIVE_SLOPE) * x), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from exgs.lab.errors import LabError
 from exgs.scene.gaussians import FloatArray
@@ -34,6 +35,7 @@ def _stlpips() -> Metric:
 PERCEPTUAL: Mapping[str, Callable[[], Metric]] = {"flip": _flip, "stlpips": _stlpips}
 
 
+@cache
 def perceptual_metric(name: str) -> Metric:
     """The metric of this name. Raises LabError if there is none, or if its package is missing."""
     if name not in PERCEPTUAL:

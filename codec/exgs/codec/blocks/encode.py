@@ -44,7 +44,7 @@ from exgs.codec.encoding.encode import (
 from exgs.codec.encoding.first_picture import poster_room
 from exgs.codec.encoding.klt import ShTransform, transform_of_moments
 from exgs.codec.encoding.layer_plan import region_level
-from exgs.codec.encoding.poster import draw_poster, with_poster
+from exgs.codec.encoding.poster import draw_poster, pack_poster, with_poster
 from exgs.codec.errors import SceneError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.packing import pack_index
@@ -139,7 +139,7 @@ def _finish(
     points = block_effort(job.options.quality).quality_points
     index = pack_index(facts, order.chunks, boxes.box, thorough=False)
     most_bytes = poster_room(len(index.root), points, order.chunks[0].packed_bytes)
-    poster = draw_poster(summary, home.view, home.up, rasterizer, most_bytes)
+    poster = pack_poster(draw_poster(summary, home.view, home.up, rasterizer), most_bytes)
     facts = with_poster(facts, poster)
     del summary, packed
 

@@ -94,7 +94,7 @@ def measure_block(job: Job, number: int) -> None:
     builder = SceneBuilder(prefixes.facts)
     refs = [_ref(place, chunk) for place, chunk in rows]
     builder.learn(refs)
-    errors, likeness = [], []
+    errors, structures = [], []
     done = 0
     with Payloads(job, Order([], prefixes.basis)) as payloads:
         for count in prefixes.counts:
@@ -105,17 +105,17 @@ def measure_block(job: Job, number: int) -> None:
             drawn = drawn.select(job.spill.tree.locate(drawn.means) == number)
             error, structure = errors_of(clipped_pictures(drawn, cameras, rasterizer), references)
             errors.append(float(error))
-            likeness.append(float(structure))
-    job.save("measured", number, BlockErrors(tuple(errors), tuple(likeness)))
+            structures.append(float(structure))
+    job.save("measured", number, BlockErrors(tuple(errors), tuple(structures)))
 
 
 def quality_of(prefixes: Prefixes, blocks: Sequence[BlockErrors]) -> list[QualityPoint]:
     """The table: PSNR of the mean squared error over all blocks, and their mean SSIM."""
     errors = np.mean([block.error for block in blocks], axis=0)
-    likeness = np.mean([block.ssim for block in blocks], axis=0)
+    structures = np.mean([block.ssim for block in blocks], axis=0)
     return [
         quality_point(end, error, structure)
-        for end, error, structure in zip(prefixes.body_bytes, errors, likeness, strict=True)
+        for end, error, structure in zip(prefixes.body_bytes, errors, structures, strict=True)
     ]
 
 

@@ -33,7 +33,7 @@ from exgs.codec.encoding.layer_plan import (
     region_level,
 )
 from exgs.codec.encoding.layered_scene import LayeredScene
-from exgs.codec.encoding.poster import POSTER_BYTES, draw_poster, with_poster
+from exgs.codec.encoding.poster import POSTER_BYTES, draw_poster, pack_poster, with_poster
 from exgs.codec.encoding.progressive import encode_chunks
 from exgs.codec.encoding.row_order import value_order
 from exgs.codec.encoding.tiles import TileBoxes, build_tiles
@@ -180,7 +180,8 @@ def encode(
     viewpoints = _viewpoints(gaussians, cameras, options, effort)
     layered = _layered(gaussians, viewpoints.scoring, cameras, options, rasterizer, stages)
     home = _home(replace(given, gaussians=gaussians), options)
-    poster = draw_poster(gaussians, home.view, home.up, rasterizer, POSTER_BYTES)
+    picture = draw_poster(gaussians, home.view, home.up, rasterizer)
+    poster = pack_poster(picture, POSTER_BYTES)
     texts = (options.name, options.credit, options.license, given.crs)
     room_bytes = first_chunk_room(layered.plan, texts, effort.quality_points, len(poster))
     chunks, proxy_counts = encode_chunks(
@@ -194,7 +195,7 @@ def encode(
     index = pack_index(facts, chunks, boxes.box, thorough=False)
     most_bytes = poster_room(len(index.root), effort.quality_points, chunks[0].packed_bytes)
     if len(poster) > most_bytes:
-        poster = draw_poster(gaussians, home.view, home.up, rasterizer, most_bytes)
+        poster = pack_poster(picture, most_bytes)
     facts = with_poster(facts, poster)
     quality = measure_quality(
         build_file(facts, chunks, boxes.box, poster),

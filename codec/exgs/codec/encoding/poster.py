@@ -27,16 +27,17 @@ def with_poster(facts: SceneFacts, poster: bytes) -> SceneFacts:
 
 
 def draw_poster(
-    scene: Gaussians, home: HomeView, up: Vector, rasterizer: Rasterizer, most_bytes: int
-) -> bytes:
-    """A WebP of `scene` from its home view: 320 x 180 pixels, black background.
-
-    It has the best quality that fits into `most_bytes`; it is empty if none does.
-    """
+    scene: Gaussians, home: HomeView, up: Vector, rasterizer: Rasterizer
+) -> Image.Image:
+    """The picture of `scene` from its home view: 320 x 180 pixels, black background."""
     camera = home_camera(home, up, _OVERSAMPLING * _WIDTH, _OVERSAMPLING * _HEIGHT)
     image = np.clip(rasterizer.render(scene, camera).rgb, 0, 1)
     blocks = image.reshape(_HEIGHT, _OVERSAMPLING, _WIDTH, _OVERSAMPLING, 3)
-    picture = Image.fromarray(to_pixels(blocks.mean(axis=(1, 3)).astype(np.float32)))
+    return Image.fromarray(to_pixels(blocks.mean(axis=(1, 3)).astype(np.float32)))
+
+
+def pack_poster(picture: Image.Image, most_bytes: int) -> bytes:
+    """A WebP of the best quality that fits into `most_bytes`; empty if none does."""
     for quality in _QUALITIES:
         data = io.BytesIO()
         picture.save(data, "webp", quality=quality, method=6)
