@@ -1,7 +1,7 @@
 // The page around the picture, made once the first picture is there: buttons, panel, sharing,
 // recording, dropped files.
 
-import type { ScenePage } from './scene/show.ts';
+import type { ScenePage } from './scene/page.ts';
 import { addDrop, chooseFile } from './drop.ts';
 import { iconButton, make } from './dom.ts';
 import { on } from './events.ts';

@@ -1,6 +1,6 @@
 // The panel: bytes received, rate, estimated quality, and simulated slow links.
 
-import type { ScenePage } from './scene/show.ts';
+import type { ScenePage } from './scene/page.ts';
 import { make } from './dom.ts';
 import { on } from './events.ts';
 import { estimatedPsnr } from './quality.ts';

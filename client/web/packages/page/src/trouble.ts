@@ -1,7 +1,7 @@
 // Messages and remedies when a scene can't be shown.
 
 import { SceneError } from '@exgs/client';
-import type { ScenePage } from './scene/show.ts';
+import type { ScenePage } from './scene/page.ts';
 import { storeToken } from './stored_token.ts';
 import { askForToken, say } from './dialog.ts';
 

@@ -50,7 +50,7 @@ export class PartPlan {
     readonly head: FileHead,
     readonly table: ChunkTable,
   ) {
-    this.screen = new Screen(this);
+    this.screen = new Screen(head, table);
     for (const page of head.root.pages) {
       if (page.group === this.groups.length) {
         this.groups.push([]);

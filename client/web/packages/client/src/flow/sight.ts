@@ -1,8 +1,9 @@
 // The weights of cells in one view: coverage of their boxes, corrected by a sketch if there is one
 // (spec/protocol.md, section 10.1).
 
+import type { FileHead } from '../format/head.ts';
+import type { ChunkTable } from '../format/table.ts';
 import type { Box } from '../update.ts';
-import type { PartPlan } from './plan.ts';
 import { ownersOf, sharesOf, type Sketch } from './sketch.ts';
 import { boxWeight, type Eye } from './visibility.ts';
 
@@ -16,8 +17,11 @@ export class Screen {
   private readonly layer: number;
   private owners: { readonly known: number; readonly sketch: Sketch; readonly of: Uint8Array } | null = null;
 
-  constructor(private readonly plan: PartPlan) {
-    const levels = plan.head.root.facts.layers.map(({ level }) => level);
+  constructor(
+    private readonly head: FileHead,
+    private readonly table: ChunkTable,
+  ) {
+    const levels = head.root.facts.layers.map(({ level }) => level);
     const coarse = levels.filter((level) => level <= FINEST_LEVEL);
     this.level = coarse.length > 0 ? Math.max(...coarse) : levels[0]!;
     this.layer = levels.indexOf(this.level);
@@ -25,7 +29,7 @@ export class Screen {
 
   /** The share of a tile's coverage that counts: its finest tiles are behind and beside each other. */
   share(level: number): number {
-    const { layers } = this.plan.head.root.facts;
+    const { layers } = this.head.root.facts;
     return 2 ** -Math.floor((2 * (layers[layers.length - 1]!.level - level)) / 3);
   }
 
@@ -34,7 +38,7 @@ export class Screen {
     const tiles: number[] = [];
     const boxes: Box[] = [];
     for (let tile = 0; tile < 2 ** this.level; tile++) {
-      const box = this.plan.table.box(this.layer, tile);
+      const box = this.table.box(this.layer, tile);
       if (!box) continue;
       tiles.push(tile);
       boxes.push(box);

@@ -4,26 +4,15 @@
 import { ExgsViewer } from '@exgs/viewer';
 import type { Boot } from '../boot_types.ts';
 import { on } from '../events.ts';
-import { cameraOf, hashOf, readParameters, type Parameters } from '../parameters.ts';
+import { cameraOf, hashOf, readParameters } from '../parameters.ts';
 import { askToken, showTrouble } from '../trouble.ts';
 import { embeddedUrl } from './embedded.ts';
 import { showLate } from '../late.ts';
 import { storedToken } from '../stored_token.ts';
-import { installOpener, type Opened } from './open.ts';
+import { installOpener } from './open.ts';
+import type { ScenePage } from './page.ts';
 
 const HASH_AFTER_MS = 400; // of rest
-
-/** What the later parts of the page work with. */
-export interface ScenePage {
-  readonly boot: Boot;
-  readonly parameters: Parameters;
-  readonly viewer: ExgsViewer;
-  readonly opened: Opened;
-  /** Shows a file of the user. */
-  openFile(file: File): void;
-  /** Opens the scene of the address, or opens it again. */
-  open(): void;
-}
 
 /** Shows the scene that the address names, or a file. */
 export function showScene(boot: Boot, file: File | null = null): void {
