@@ -23,7 +23,7 @@ class Shape:
     loss: float = 0.01
     queue_bytes: int = 32 << 10
     seed: int = 0
-    transport: str = "cubic"
+    transport: str = "bbr"
 
 
 @contextlib.contextmanager

@@ -21,16 +21,30 @@ STEP_S = 0.001
 class Link:
     """A bottleneck followed by a delay, as the kernel of the sender observes it."""
 
-    def __init__(self, rate: float, trip_s: float) -> None:
+    def __init__(self, rate: float, trip_s: float, queue_bytes: float = np.inf) -> None:
         self.rate = rate
         self.trip_s = trip_s
+        self.queue_bytes = queue_bytes  # what does not fit is lost, and sent again a trip later
+        self.lost_packets = 0.0
         self.now_s = 0.0
+        self.unsent_bytes = 0.0
+        self.most_rate: float | None = None  # of the sender's kernel
         self.waiting_bytes = 0.0  # at the bottleneck
         self.delivered_bytes = 0.0  # acknowledged too
         self._answers: deque[tuple[float, float]] = deque()  # time of arrival, bytes
+        self._again: deque[tuple[float, float]] = deque()  # lost bytes, likewise
 
     def step(self) -> None:
         self.now_s += STEP_S
+        passing_bytes = min(self.unsent_bytes, (self.most_rate or np.inf) * STEP_S)
+        self.unsent_bytes -= passing_bytes
+        self.waiting_bytes += passing_bytes
+        lost_bytes = max(self.waiting_bytes - self.queue_bytes, 0.0)
+        self._again.append((self.now_s + self.trip_s, lost_bytes))
+        self.lost_packets += lost_bytes / PACKET_BYTES
+        self.waiting_bytes -= lost_bytes
+        while self._again[0][0] <= self.now_s:
+            self.waiting_bytes += self._again.popleft()[1]
         sent_bytes = min(self.waiting_bytes, self.rate * STEP_S)
         self.waiting_bytes -= sent_bytes
         self._answers.append((self.now_s + self.trip_s, sent_bytes))
@@ -38,7 +52,8 @@ class Link:
             self.delivered_bytes += self._answers.popleft()[1]
 
     def delivery(self) -> Delivery:
-        under_way_bytes = self.waiting_bytes + sum(size for _, size in self._answers)
+        travelling = (*self._answers, *self._again)
+        under_way_bytes = self.waiting_bytes + sum(size for _, size in travelling)
         return Delivery(
             packet_bytes=PACKET_BYTES,
             unacknowledged=round(under_way_bytes / PACKET_BYTES),
@@ -46,9 +61,10 @@ class Link:
             lost=0,
             sent_again=0,
             round_trip_s=self.trip_s + self.waiting_bytes / self.rate,
-            unsent_bytes=0,
+            unsent_bytes=round(self.unsent_bytes),
             delivered=round(self.delivered_bytes / PACKET_BYTES) + 0xFFFFFF00 & 0xFFFFFFFF,
             shortest_trip_s=self.trip_s,
+            repeated=round(self.lost_packets),
         )
 
     def fill(self, until_s: float, pacer: Pacer) -> tuple[float, float]:
@@ -60,8 +76,10 @@ class Link:
                 if look_s is not None:
                     again_s = max(look_s, self.now_s + STEP_S)
                     break
-                self.waiting_bytes += pacer.fragment_bytes
-            worst_s = max(worst_s, self.waiting_bytes / self.rate)
+                self.unsent_bytes += pacer.fragment_bytes
+            self.most_rate = pacer.most_rate
+            waiting_bytes = self.unsent_bytes + self.waiting_bytes
+            worst_s = max(worst_s, waiting_bytes / self.rate)
             self.step()
         used_bytes = self.delivered_bytes - before_bytes
         return used_bytes / (self.rate * (self.now_s - start_s)), worst_s
@@ -87,6 +105,32 @@ def test_the_rate_of_a_fast_link_is_found_within_a_second() -> None:
     assert wait_s < 0.2
     link, pacer = Link(250e3, 0.2), Pacer(0.0)
     assert link.fill(3.0, pacer)[1] < 0.25  # also while it finds the rate
+
+
+def test_a_short_queue_is_not_overfilled_for_long() -> None:
+    link, pacer = Link(2.5e6, 0.2, queue_bytes=64e3), Pacer(0.0)
+    link.fill(12.0, pacer)  # start-up and the first probes overfill it
+    before_packets = link.lost_packets
+    share, _ = link.fill(32.0, pacer)
+    assert share > 0.95
+    assert link.lost_packets - before_packets < 0.01 * 20 * link.rate / PACKET_BYTES
+
+
+def test_bursts_are_limited_once_the_rate_is_known() -> None:
+    link, pacer = Link(2.5e6, 0.05), Pacer(0.0)
+    link.fill(0.2, pacer)
+    assert pacer.most_rate is None
+    link.fill(3.0, pacer)
+    assert pacer.most_rate is not None
+    assert 1.1 * link.rate < pacer.most_rate < 1.4 * link.rate
+
+
+def test_the_rate_is_not_forgotten_while_there_is_nothing_to_send() -> None:
+    link, pacer = Link(2.5e6, 0.05), Pacer(0.0)
+    link.fill(3.0, pacer)
+    for at_s in np.arange(4.0, 60.0, 1.0):
+        assert pacer.next_look_s(at_s, replace(link.delivery(), unacknowledged=0), 0.5) is None
+    assert pacer.rate > 0.9 * link.rate
 
 
 def test_a_time_with_little_to_send_does_not_slow_what_follows() -> None:

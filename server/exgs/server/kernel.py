@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import socket
 import struct
@@ -14,10 +15,11 @@ from exgs.server.flow.pacing import Delivery
 
 _TCP_INFO = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _TCP_CC_INFO = 26  # linux/tcp.h
-_FIELDS = struct.Struct("=16xI4x4I28xI72xI8xI32xI4xQ")  # of struct tcp_info, as in `Delivery`
+_FIELDS = struct.Struct("=16xI4x4I28xI28xI40xI8xI32xI4xQ")  # of struct tcp_info, as in `Delivery`
 _BBR = struct.Struct("=8xI8x")  # tcpi_bbr_min_rtt of struct tcp_bbr_info, linux/inet_diag.h
 _ACKNOWLEDGED = struct.Struct("=120xQ")  # tcpi_bytes_acked of struct tcp_info, linux/tcp.h
 _COUNT = struct.Struct("=i")
+_SO_MAX_PACING_RATE, _RATE, _NO_LIMIT = 47, struct.Struct("=Q"), (1 << 64) - 1
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # s, s, probes
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
@@ -34,12 +36,42 @@ def delivery_of(end: socket.socket | None) -> Delivery | None:
     if len(info) < _FIELDS.size:  # an old kernel
         return None
     found = _FIELDS.unpack(info)
-    most_bytes, unacked, sacked, lost, again, trip_us, unsent, sent, delivered, sent_bytes = found
+    (
+        most_bytes,
+        unacked,
+        sacked,
+        lost,
+        again,
+        trip_us,
+        repeated,
+        unsent,
+        sent,
+        delivered,
+        sent_bytes,
+    ) = found
     packet_bytes = sent_bytes / sent if sent else most_bytes
     shortest_s = _BBR.unpack(control)[0] / 1e6 if len(control) == _BBR.size else None
     return Delivery(
-        packet_bytes, unacked, sacked, lost, again, trip_us / 1e6, unsent, delivered, shortest_s
+        packet_bytes,
+        unacked,
+        sacked,
+        lost,
+        again,
+        trip_us / 1e6,
+        unsent,
+        delivered,
+        shortest_s,
+        repeated,
     )
+
+
+def limit_rate(end: socket.socket | None, rate: float | None) -> None:
+    """Make the kernel send at most this many bytes per second, packets included; None: no limit."""
+    if _is_tcp(end) and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the socket is closed
+            end.setsockopt(
+                socket.SOL_SOCKET, _SO_MAX_PACING_RATE, _RATE.pack(int(rate or _NO_LIMIT))
+            )
 
 
 def taken_by_peer(end: socket.socket | None) -> tuple[int, int] | None:
