@@ -26,8 +26,8 @@ from exgs.scene.formats.sog_lod import META_NAME, read_sog_level, sog_level_fold
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
-_SEED = 1_000_003  # of views; encoders use small ones
-_WIDTH, _HEIGHT = 480, 270
+SEED = 1_000_003  # of views; encoders use small ones
+WIDTH, HEIGHT = 480, 270
 
 
 class Comparison:
@@ -78,7 +78,7 @@ def main() -> None:
     meta = arguments.scene / META_NAME
     sizes = level_sizes(meta) if meta.exists() else {}
     made = street_views if arguments.views == "street" else synthesise_views
-    cameras = made(scene.gaussians, arguments.count, width=_WIDTH, height=_HEIGHT, seed=_SEED)
+    cameras = made(scene.gaussians, arguments.count, width=WIDTH, height=HEIGHT, seed=SEED)
     comparison = Comparison(scene.gaussians, cameras, antialiased=scene.antialiased)
     at = {size: level for level, size in sizes.items()}
     budgets = sorted({*at, *(round(1000 * kilobytes) for kilobytes in arguments.kilobytes)})
