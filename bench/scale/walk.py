@@ -1,12 +1,12 @@
 """A recorded walk through a large scene over a slow link: pictures, memory of client and server.
 
     python -m bench.scale.walk FILE.exgs --walk ARCHIVE --member dataset/room/user101_room.csv
-        [--link 2mbit,100ms] [--seconds 120] [--metres 5] [--budget-mb 512]
+        [--link 2mbit,100ms] [--seconds 120] [--metres 5] [--budget-mb 512] [--no-quality]
 
 `exgs serve` runs in a process of its own. The walk starts near the middle of the scene, at street
 level, and goes back and forth. At some times the picture of what has arrived is kept. After the
-session, it is compared with the picture of the whole file. Memory is that of the processes, without
-pages of files.
+session, it is compared with the picture of the whole file. All Gaussians are put together once a
+second, as for drawing. Memory is that of the processes, without pages of files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LOOKS_PER_S = 10.0
 _PICTURES_S = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 120, 180, 240, 300)
 _START_BYTES = 4_000_000  # of the file, from which the start of the walk is chosen
 _TARGET_DB = 25.0
-_MEMORY_EVERY_S = 20.0
+_MEMORY_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class Walk:
     memory: list[tuple[float, int, int]] = field(default_factory=list)  # s, client, server
     first_s: float = 0.0  # the first Gaussians
     received_bytes: int = 0
+    drawn: int = 0  # most Gaussians
+    before_bytes: int = 0  # memory of the client before the session
     client_s: float = 0.0  # processor time
     server_s: float = 0.0
 
@@ -83,14 +85,22 @@ def resident(pid: int) -> int:
     return 0
 
 
-def walk(server: Site, path: ViewPath, link: Link, seconds: float, budget: int, own: int) -> Walk:
+def walk(
+    server: Site,
+    path: ViewPath,
+    link: Link,
+    seconds: float,
+    budget: int,
+    own: int,
+    pictures_s: tuple[float, ...] = _PICTURES_S,
+) -> Walk:
     """Stream along the path in real time."""
-    seen, drawer = Walk(), default_rasterizer()
-    due = [at for at in _PICTURES_S if at <= seconds]
+    seen, drawer = Walk(before_bytes=resident(own)), default_rasterizer()
+    due = [at for at in pictures_s if at <= seconds]
     url = server.stream_url("scene").replace("http", "ws", 1)
     start_s, before_s = time.monotonic(), time.process_time()
     with receive_in_thread(url, link=link, memory_bytes=budget) as scene:
-        looked_s = sampled_s = -1.0
+        looked_s = sampled_s = drawn_s = -1.0
         while (now_s := time.monotonic() - start_s) < seconds:
             if now_s - looked_s >= 1 / _LOOKS_PER_S:
                 looked_s = now_s
@@ -103,6 +113,9 @@ def walk(server: Site, path: ViewPath, link: Link, seconds: float, budget: int, 
                 continue
             if not seen.first_s and len(update.parts):
                 seen.first_s = time.monotonic() - start_s
+            if now_s - drawn_s >= 1:
+                drawn_s = now_s
+                seen.drawn = max(seen.drawn, len(update.gaussians))
             if due and now_s >= due[0]:
                 due = [at for at in due if at > now_s]
                 camera = camera_at(path, now_s)
@@ -124,6 +137,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--metres", type=float, default=5.0, help="world units per metre")
     parser.add_argument("--budget-mb", type=float, default=512.0)
+    parser.add_argument("--no-quality", action="store_true", help="memory and bytes only")
     arguments = parser.parse_args()
     start = start_camera(arguments.file)
     path = recorded_path(arguments.file, start, arguments.walk, arguments.member, arguments.metres)
@@ -131,15 +145,14 @@ def main() -> None:
         shutil.copyfile(arguments.file, Path(folder) / "scene.exgs")
         with site(Path(folder)) as server:
             budget = round(1e6 * arguments.budget_mb)
-            seen = walk(server, path, arguments.link, arguments.seconds, budget, os.getpid())
+            pictures_s = () if arguments.no_quality else _PICTURES_S
+            seen = walk(
+                server, path, arguments.link, arguments.seconds, budget, os.getpid(), pictures_s
+            )
     print(f"first Gaussians after {seen.first_s:.2f} s; {seen.received_bytes:,} bytes in all")
-    whole = decode(arguments.file).gaussians
-    reached = None
-    for at_s, received, camera, picture in seen.pictures:
-        quality = psnr(picture, clipped_pictures(whole, [camera], default_rasterizer())[0])
-        reached = at_s if reached is None and quality >= _TARGET_DB else reached
-        print(f"{at_s:7.1f} s {received / 1e6:8.2f} MB {quality:5.1f} dB", flush=True)
-    print(f"{_TARGET_DB:g} dB after {'-' if reached is None else f'{reached:.1f}'} s")
+    print(f"{seen.drawn:,} Gaussians at most; {seen.before_bytes / 1e6:.0f} MB before the session")
+    if not arguments.no_quality:
+        compare(seen, arguments.file)
     print(f"processor time: client {seen.client_s:.0f} s, server {seen.server_s:.0f} s")
     due_s = 0.0
     for at_s, client, server_bytes in seen.memory:
@@ -148,6 +161,17 @@ def main() -> None:
                 f"{at_s:7.0f} s: client {client / 1e6:.0f} MB, server {server_bytes / 1e6:.0f} MB"
             )
             due_s = at_s + _MEMORY_EVERY_S
+
+
+def compare(seen: Walk, file: Path) -> None:
+    """Print the quality of the pictures, against pictures of the whole file."""
+    whole = decode(file).gaussians
+    reached = None
+    for at_s, received, camera, picture in seen.pictures:
+        quality = psnr(picture, clipped_pictures(whole, [camera], default_rasterizer())[0])
+        reached = at_s if reached is None and quality >= _TARGET_DB else reached
+        print(f"{at_s:7.1f} s {received / 1e6:8.2f} MB {quality:5.1f} dB", flush=True)
+    print(f"{_TARGET_DB:g} dB after {'-' if reached is None else f'{reached:.1f}'} s")
 
 
 if __name__ == "__main__":

@@ -107,9 +107,9 @@ def encode_large(
         )
     if crop is not None and arguments.block is None:
         progress("cropping", 0.0)
-        scene = collect(source, LARGE_COUNT)
-        if scene is not None:
-            return encode(scene, arguments.out, options, progress)
+        if (scene := collect(source, LARGE_COUNT)) is not None:
+            given, scene = [scene], None  # `encode` alone holds the scene, and drops it early
+            return encode(given.pop(), arguments.out, options, progress)
     return encode_by_blocks(
         source, arguments.out, options, blocks, progress, identity=_identity(paths, arguments)
     )

@@ -83,7 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-memory",
         type=byte_size,
         metavar="N",
-        help="memory limit for the decoded scene, such as 256MB; distant cells stay proxies",
+        help="memory limit for the scene, such as 256MB, besides what the program takes without"
+        " one; distant cells stay proxies",
     )
     parser.add_argument(
         "--fade",

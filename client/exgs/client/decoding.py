@@ -12,7 +12,8 @@ from exgs.codec.decoding.build import Changes, SceneBuilder
 from exgs.codec.decoding.drawing import DrawBuffer, DrawnPart, DrawnScene, Part
 from exgs.codec.format.container import FileHead
 
-_LEAST_BYTES = 256 << 10  # packed bytes per update; more if more has been decoded already
+# Packed bytes per update: the larger of both, the second relative to what has been decoded.
+_LEAST_BYTES, _SHARE = 256 << 10, 0.25
 
 
 class LiveScene:
@@ -23,7 +24,7 @@ class LiveScene:
         self._builder: SceneBuilder | None = None
         self._buffer: DrawBuffer | None = None
         self._waiting: list[Arrival] = []
-        self._decoded: set[int] = set()  # chunks
+        self._decoded: dict[int, int] = {}  # chunk -> packed bytes
         self._decoded_bytes = 0
         self._drawn_parts: set[Part] = set()
         self._stale: set[Part] = set()  # parts whose content in the buffer is outdated
@@ -41,6 +42,7 @@ class LiveScene:
         Raises FormatError if a chunk does not agree with its row.
         """
         self._waiting += batch.arrivals
+        self._skip_dropped()
         if batch.head is None:
             return None
         builder = self._open(batch.head)
@@ -115,7 +117,7 @@ class LiveScene:
         So the first picture is fast, a view chosen by it is the same in every run, and an update
         never takes much longer than the ones before.
         """
-        most_bytes = max(_LEAST_BYTES, self._decoded_bytes)
+        most_bytes = max(_LEAST_BYTES, _SHARE * self._decoded_bytes)
         is_first = not self._drawn_parts
         version, taken_bytes = builder.version, 0
         for number, arrival in enumerate(self._waiting):
@@ -127,14 +129,26 @@ class LiveScene:
                     builder.learn(rows)
                 case ChunkCame(ref, packed):
                     builder.add(ref, packed, verified=True)
-                    self._decoded.add(ref.id)
+                    self._decoded[ref.id] = len(packed)
                     taken_bytes += len(packed)
+                    self._decoded_bytes += len(packed)
                 case Dropped(refs):
                     builder.drop({(ref.layer, ref.tile) for ref in refs})
-                    self._decoded.difference_update(ref.id for ref in refs)
+                    self._decoded_bytes -= sum(self._decoded.pop(ref.id, 0) for ref in refs)
         else:
             self._waiting.clear()
-        self._decoded_bytes += taken_bytes
+
+    def _skip_dropped(self) -> None:
+        """Forget waiting chunks whose cells are dropped later."""
+        gone: set[int] = set()
+        kept: list[Arrival] = []
+        for arrival in reversed(self._waiting):
+            if isinstance(arrival, Dropped):
+                gone.update(ref.id for ref in arrival.refs)
+            elif isinstance(arrival, ChunkCame) and arrival.ref.id in gone:
+                continue
+            kept.append(arrival)
+        self._waiting = kept[::-1]
 
     def _enter(self, changes: Changes) -> None:
         self._drawn_parts |= changes.added

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from exgs.client.arrivals import Arrivals
 from exgs.client.cache import Cache, Stored
 from exgs.client.errors import SceneChangedError
 from exgs.client.readiness import Readiness
 from exgs.client.residency import Residency, Revision
+from exgs.client.shelf import Shelf
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.rows import ChunkRef, PageRef
 from exgs.scene.camera import Camera
@@ -18,12 +20,15 @@ from exgs.wire.plan import PartPlan
 from exgs.wire.scheduler import ENDLESS_BYTES
 from exgs.wire.sketch import Sketch
 
+_SHELF_SHARE = 0.125  # of the memory for packed chunks
+
 
 class Delivery:
     """The path from the network to the scene in one run, across reconnections.
 
     The content of a cache, `stored`, is used once the server has confirmed that it still serves the
-    file. With `memory_bytes`, it decides what to leave out and what to drop.
+    file. With `memory_bytes`, it decides what to leave out and what to drop. The packed bytes of
+    dropped chunks are kept in a part of that memory, so that most need not be fetched again.
     """
 
     def __init__(
@@ -37,7 +42,10 @@ class Delivery:
         self.kept_bytes = 0  # bytes of the file received in this run, which need not be sent again
         self._cache = cache
         self._stored = stored
-        self._residency = Residency(memory_bytes) if memory_bytes is not None else None
+        self._residency: Residency | None = None
+        if memory_bytes is not None:
+            self._shelf = Shelf(int(_SHELF_SHARE * memory_bytes))
+            self._residency = Residency(int((1 - _SHELF_SHARE) * memory_bytes))
         self._readiness = Readiness()
         self._early_poster: bytes | None = None  # arrived before the head, so not verified
         self._layer_zero: LayerZero | None = None
@@ -110,10 +118,14 @@ class Delivery:
         """Add a complete chunk whose hash is correct."""
         if self._layer_zero is not None and self.sketch is None:
             self.sketch = self._layer_zero.add(chunk.id, packed)
-        if self._residency is None or self._residency.arrived(chunk.id):
-            self.arrivals.add_chunk(chunk, packed)
-            self._readiness.arrived(chunk.id)
-            self._tell()
+        if self._residency is not None:
+            fits = self._residency.arrived(chunk.id)
+            self._shelf.put(chunk.id, packed, is_in_use=self._residency.holds)
+            if not fits:
+                return
+        self.arrivals.add_chunk(chunk, packed)
+        self._readiness.arrived(chunk.id)
+        self._tell()
 
     @property
     def is_ready(self) -> bool:
@@ -152,8 +164,15 @@ class Delivery:
         if revision.drop:
             self.arrivals.drop([plan.table[chunk] for chunk in revision.drop])
             self._readiness.dropped(revision.drop)
+        here: set[int] = set()
+        for chunk in sorted(revision.fetch_again):
+            packed = self._shelf.get(chunk)
+            if packed is not None and self._residency.arrived(chunk):
+                here.add(chunk)
+                self.arrivals.add_chunk(plan.table[chunk], packed)
+                self._readiness.arrived(chunk)
         self._tell()
-        return revision
+        return replace(revision, fetch_again=revision.fetch_again - here)
 
     def lift_budget(self) -> None:
         """Remove the memory limit, from the next `revise` on."""

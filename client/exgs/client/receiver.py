@@ -39,7 +39,8 @@ class ReceiveOptions(TypedDict, total=False):
     """A folder for received data. Data in it are not requested again in later runs."""
 
     memory_bytes: int | None
-    """Limit of the decoded scene: distant cells stay proxies."""
+    """Limit of the scene in memory: decoded, drawn, and packed chunks of dropped cells. Distant
+    cells stay proxies. Libraries and the index (about 1 kB per cell) come on top."""
 
     token: str | None
     """Bearer token for the server."""

@@ -72,6 +72,10 @@ class Residency:
             self._missing -= is_known and not self._dropped[chunk]
         return True
 
+    def holds(self, chunk: int) -> bool:
+        """Whether a chunk is in memory."""
+        return chunk < len(self._held) and bool(self._held[chunk])
+
     def forget_left_out(self) -> None:
         """Forget what the other side knows: the next revision lists everything to leave out."""
         self._away -= int(self._left_out.sum())

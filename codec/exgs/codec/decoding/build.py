@@ -16,6 +16,7 @@ import numpy.typing as npt
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.drawing import DrawnPart, Part, assemble
 from exgs.codec.decoding.drawing import DrawnScene as DrawnScene
+from exgs.codec.decoding.own_pages import own_copy, own_gaussians
 from exgs.codec.errors import DamagedError, FormatError
 from exgs.codec.format.container import unpack_chunk
 from exgs.codec.format.facts import SceneFacts
@@ -137,10 +138,13 @@ class SceneBuilder:
         match chunk.kind:
             case ChunkKind.LEAF:
                 _once(chunk, cell.leaves)
-                cell.leaves, cell.leaf_counts = self._geometry(chunk, packed)
+                leaves, cell.leaf_counts = self._geometry(chunk, packed)
+                cell.leaves = own_gaussians(leaves)
             case ChunkKind.PROXY:
                 _once(chunk, cell.proxies)
-                cell.proxies, cell.proxy_counts, cell.proxy_vectors = self._proxies(chunk, packed)
+                proxies, cell.proxy_counts, vectors = self._proxies(chunk, packed)
+                cell.proxies = own_gaussians(proxies)
+                cell.proxy_vectors = None if vectors is None else own_copy(vectors)
             case ChunkKind.BASIS:
                 _once(chunk, self._basis)
                 self._basis = unpack_basis(
@@ -297,11 +301,11 @@ class SceneBuilder:
         payload = unpack_chunk(chunk, packed, verified=True)
         if chunk.kind is ChunkKind.FINE:
             _once(chunk, cell.is_fine or None)
-            cell.leaves = unpack_fine(payload, cell.leaves, section=chunk.section)
+            cell.leaves = own_gaussians(unpack_fine(payload, cell.leaves, section=chunk.section))
             cell.is_fine = True
         elif basis is not None:
             vectors = unpack_sh(payload, basis, count=chunk.count, section=chunk.section)
-            cell.sh_sum = vectors if cell.sh_sum is None else cell.sh_sum + vectors
+            cell.sh_sum = own_copy(vectors if cell.sh_sum is None else cell.sh_sum + vectors)
             cell.sh_applied.add(chunk.id)
         cell.version = self.version + 1
         if cell.active:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from exgs.codec.decoding.own_pages import own_zeros
 from exgs.scene.gaussians import FloatArray, Gaussians
 
+_T = TypeVar("_T", bound=np.generic)
+
 _FIRST_ROOM = 1 << 14  # Gaussians
-_GROWTH = 1.5
+_GROWTH = 1.125
+_LEAST_SHARE = 0.75  # of the arrays, if less is needed, they shrink
+_MOVED_ROWS = 1 << 14  # at once, since numpy copies what overlaps
 
 
 class Part(NamedTuple):
@@ -94,6 +99,8 @@ class DrawBuffer:
                 {part: drawn for part, drawn in changed.items() if part.is_proxy is is_proxy},
                 [part for part in dropped if part.is_proxy is is_proxy],
             )
+        self._proxies.trim(self._proxies.count)
+        self._leaves.trim(self._leaves.count + self._proxies.count)
 
     def drawn(self) -> DrawnScene:
         """All drawn Gaussians. The next `update` writes to the same arrays."""
@@ -151,13 +158,20 @@ class _Rows:
 
     def reserve(self, count: int) -> None:
         """Make room for `count` rows."""
-        if count <= len(self.sh_pending):
-            return
-        room = max(count, int(_GROWTH * len(self.sh_pending)))
-        columns = [*_room(room, self._sh_degree), np.zeros(room, bool)]
-        for old, new in zip((*self.columns, self.sh_pending), columns, strict=True):
-            new[: self.count] = old[: self.count]
-        *self.columns, self.sh_pending = columns
+        if count > len(self.sh_pending):
+            self._resize(max(count, int(_GROWTH * len(self.sh_pending))))
+
+    def trim(self, count: int) -> None:
+        """Give memory back if `count` rows need far less."""
+        room = max(int(_GROWTH * count), _FIRST_ROOM)
+        if room < _LEAST_SHARE * len(self.sh_pending):
+            self._resize(room)
+
+    def _resize(self, room: int) -> None:
+        """Move the rows to arrays of another length, one column at a time."""
+        for number, old in enumerate(self.columns):
+            self.columns[number] = _resized(old, room, self.count)
+        self.sh_pending = _resized(self.sh_pending, room, self.count)
 
     def _write(self, drawn: DrawnPart, place: slice) -> None:
         drawn.write(self.columns, place.start)
@@ -184,7 +198,7 @@ class _Rows:
         for place, to in moves:
             if place != to:
                 for column in (*self.columns, self.sh_pending):
-                    column[to] = column[place]
+                    _move(column, place, to.start)
         self._places, self.count = places, end
 
 
@@ -205,6 +219,21 @@ def assemble(parts: Mapping[Part, DrawnPart], sh_degree: int) -> DrawnScene:
         is_proxy[rows], sh_pending[rows] = part.is_proxy, parts[part].sh_pending
         start = rows.stop
     return DrawnScene(Gaussians(*columns), is_proxy, sh_pending)
+
+
+def _move(column: npt.NDArray[Any], place: slice, to: int) -> None:
+    """Copy the rows of `place` to lower places that start with `to`."""
+    for start in range(place.start, place.stop, _MOVED_ROWS):
+        rows = column[start : min(start + _MOVED_ROWS, place.stop)]
+        column[to : to + len(rows)] = rows
+        to += len(rows)
+
+
+def _resized(old: npt.NDArray[_T], room: int, count: int) -> npt.NDArray[_T]:
+    """An array of `room` rows that starts with the first `count` rows of `old`."""
+    new = own_zeros((room, *old.shape[1:]), old.dtype)
+    new[:count] = old[:count]
+    return new
 
 
 def _room(count: int, sh_degree: int) -> list[FloatArray]:

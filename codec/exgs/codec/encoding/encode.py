@@ -170,6 +170,9 @@ def encode(
     stages = Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
     gaussians = _visible(given.gaussians, options)
+    dropped = len(given.gaussians) - len(gaussians)
+    given = replace(given, gaussians=gaussians)
+    del scene  # in another order: only one copy stays
     check_plan(plan_layers(len(gaussians), proxies=options.proxies))
 
     stages.enter("scoring")
@@ -179,7 +182,7 @@ def encode(
     effort = _effort(gaussians, cameras, options, rasterizer)
     viewpoints = _viewpoints(gaussians, cameras, options, effort)
     layered = _layered(gaussians, viewpoints.scoring, cameras, options, rasterizer, stages)
-    home = _home(replace(given, gaussians=gaussians), options)
+    home = _home(given, options)
     picture = draw_poster(gaussians, home.view, home.up, rasterizer)
     poster = pack_poster(picture, POSTER_BYTES)
     texts = (options.name, options.credit, options.license, given.crs)
@@ -212,7 +215,7 @@ def encode(
     file_bytes, scene_hash = write_pieces(Path(out_path), pieces)
     return EncodeReport(
         gaussians=len(gaussians),
-        dropped=len(given.gaussians) - len(gaussians),
+        dropped=dropped,
         file_bytes=file_bytes,
         scene_hash=scene_hash,
         layers=facts.layers,
