@@ -9,7 +9,7 @@ import pytest
 
 from exgs.codec.measuring.directions import sh_basis
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, shrunk
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
 from exgs.codec.merging.colorfit import fit_colors
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
@@ -122,12 +122,3 @@ def test_cameras_are_picked_evenly_and_never_enlarged() -> None:
     assert scaled(CAMERAS[0], 100) is CAMERAS[0]
     small = scaled(CAMERAS[0], 12)
     assert (small.width, small.height) == (12, 9)
-
-
-def test_a_shrunk_picture_has_the_means_of_the_areas_that_its_pixels_cover() -> None:
-    picture = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
-    half = picture.reshape(3, 2, 9, 3).mean(axis=1)
-    np.testing.assert_allclose(shrunk(picture, 3, 9), half, atol=1e-6)
-    odd = shrunk(picture, 6, 6)  # pixels of 1.5: one and a half, or a half and one
-    np.testing.assert_allclose(odd[:, 0], (picture[:, 0] + picture[:, 1] / 2) / 1.5, atol=1e-6)
-    np.testing.assert_allclose(odd[:, 1], (picture[:, 1] / 2 + picture[:, 2]) / 1.5, atol=1e-6)

@@ -67,8 +67,7 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     )
     clusters = divide_remainders(layered, effort.proxies)
     training = FitViews(job.overviews.drawn, composed(job))
-    step = max(1, len(training.cameras) // effort.fit_views)
-    fit = FitViews(training.cameras[::step], training.references[::step])
+    fit = training.some(effort.fit_views)
     precision = layer_precision(len(summary), 0.0, sh=False)
     results = []
     options = job.options

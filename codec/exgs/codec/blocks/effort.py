@@ -7,7 +7,7 @@ from dataclasses import replace
 from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality
 
 _VIEWS = {"low": 8, "default": 20, "high": 30}
-_FIT_VIEWS = {"low": 4, "default": 8, "high": 20}
+_FIT_VIEWS = {"low": 12, "default": 20, "high": 40}
 _TRAINING_VIEWS = {"low": 20, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
 _OVERVIEWS = {"low": 10, "default": 20, "high": 30}

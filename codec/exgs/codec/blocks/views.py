@@ -14,7 +14,7 @@ import numpy as np
 
 from exgs.codec.blocks.job import Job, Overviews
 from exgs.codec.encoding.efforts import Effort
-from exgs.codec.measuring.picture_error import evenly_spaced, thinned, zoomed
+from exgs.codec.measuring.picture_error import thinned, zoomed
 from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
@@ -63,9 +63,7 @@ def block_viewpoints(
         sets.append(_interleaved(near, away))
     scoring, held_out, training = sets
     over = [window(camera, scene) for camera in job.overviews.fitted]
-    whole = viewpoints_of(scoring, [*training, *over], held_out)
-    few = evenly_spaced(over, max(len(whole.fit) // 2, 1))
-    return replace(whole, fit=[*whole.fit, *few])
+    return viewpoints_of(scoring, [*training, *over], held_out)
 
 
 def overviews(

@@ -44,8 +44,8 @@ class Effort:
     """Settings that determine the encoding time."""
 
     views: int  # scoring views, unless `EncodeOptions.views` is set
-    fit_views: int  # for colour fits
     training_views: int  # for distillation
+    fit_views: int  # of the training views, for colour fits
     gain_views: int  # for gains
     held_out_views: int  # for the rate-quality table
     quality_points: int  # of the rate-quality table, about
@@ -56,8 +56,8 @@ class Effort:
 EFFORTS: dict[Quality, Effort] = {
     "low": Effort(
         views=10,
-        fit_views=4,
         training_views=80,
+        fit_views=16,
         gain_views=4,
         held_out_views=2,
         quality_points=8,
@@ -66,8 +66,8 @@ EFFORTS: dict[Quality, Effort] = {
     ),
     "default": Effort(
         views=40,
-        fit_views=12,
         training_views=100,
+        fit_views=20,
         gain_views=16,
         held_out_views=4,
         quality_points=14,
@@ -76,8 +76,8 @@ EFFORTS: dict[Quality, Effort] = {
     ),
     "high": Effort(
         views=40,
-        fit_views=40,
         training_views=200,
+        fit_views=60,
         gain_views=40,
         held_out_views=6,
         quality_points=14,

@@ -29,7 +29,7 @@ from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
 from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
 from exgs.codec.format.container import PackedChunk
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, shrunk, thinned
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, thinned
 from exgs.codec.measuring.viewpoints import Viewpoints
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.scene.camera import Camera
@@ -39,9 +39,6 @@ from exgs.scene.rasterizer import Rasterizer
 # Added to the energy, relative to the mean: Gaussians that the views hardly see are coded as well.
 _ENERGY_FLOOR = 0.01
 
-_FIT_WIDTH = 480  # pixels
-_SMALL_WIDTH = 320  # pixels; for layers of at most _SMALL_PROXIES proxies and no leaves
-_SMALL_PROXIES = 12_000
 _PIXELS_PER_PROXY = 3.5  # of a training view, for the largest number of proxies in a layer
 _TRAINING_PIXELS_MIN = 20_000
 _TRAINING_PIXELS_MAX = {False: 20_000, True: 60_000}  # by `Effort.thorough`
@@ -103,16 +100,14 @@ def pack_scene(
         clusters = dividing.result()
 
     drawn = Gaussians.empty(scene.sh_degree)
-    fit = FitPictures(scene, evenly_spaced(viewpoints.fit, effort.fit_views), rasterizer)
     training = training_views(layered, viewpoints.training, rasterizer, effort)
+    fitted = (training.some(effort.fit_views), training, rasterizer, effort.proxies)
     layers: list[PackedLayer] = []
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, packed[number].drawn_leaves(refined=True)])
         proxies: list[PackedCell] = []
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
-            views = fit.views(len(drawn), layer.proxies)
-            fitted = (views, training, rasterizer, effort.proxies)
             if number == 0 and room_bytes is not None:
                 proxies = pack_first(layered, clusters[0], *fitted, room_bytes)
             else:
@@ -216,47 +211,16 @@ def _pack_leaves(
     return PackedLayer([], leaves, passes, fine, precision, energies)
 
 
-class FitPictures:
-    """The cameras and reference pictures of colour fits, at two sizes."""
-
-    def __init__(self, scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> None:
-        self._scene = scene
-        self._cameras = cameras
-        self._rasterizer = rasterizer
-        self._kept: dict[int, FitViews] = {}
-
-    def views(self, leaves: int, proxies: int) -> FitViews:
-        """The views for a layer with `proxies`, drawn together with `leaves` earlier leaves.
-
-        A few large proxies without leaves are fitted to small pictures. These are reduced from
-        larger ones: in pictures drawn at a small size, the screen filter would enlarge Gaussians,
-        and proxies would be fitted to that.
-        """
-        if _FIT_WIDTH not in self._kept:
-            cameras = [scaled(camera, _FIT_WIDTH) for camera in self._cameras]
-            pictures = [np.clip(self._rasterizer.render(self._scene, c).rgb, 0, 1) for c in cameras]
-            self._kept[_FIT_WIDTH] = FitViews(cameras, pictures)
-        large = self._kept[_FIT_WIDTH]
-        if leaves or proxies > _SMALL_PROXIES:
-            return large
-        if _SMALL_WIDTH not in self._kept:
-            cameras = [scaled(camera, _SMALL_WIDTH) for camera in large.cameras]
-            pictures = [
-                shrunk(picture, camera.height, camera.width)
-                for camera, picture in zip(cameras, large.references, strict=True)
-            ]
-            self._kept[_SMALL_WIDTH] = FitViews(cameras, pictures)
-        return self._kept[_SMALL_WIDTH]
-
-
 def training_views(
     layered: LayeredScene, cameras: Sequence[Camera], rasterizer: Rasterizer, effort: Effort
 ) -> FitViews:
-    """The training views, with 3.5 pixels per proxy within bounds.
+    """The training views, with 3.5 pixels per proxy within bounds; none without proxies.
 
     The screen filter is reduced with the pictures, so that proxies fit pictures of the full size.
     """
     most = max((layer.proxies for layer in layered.plan), default=0)
+    if not most:
+        return FitViews([], [])
     most_pixels = _TRAINING_PIXELS_MAX[effort.thorough]
     pixels = min(max(round(_PIXELS_PER_PROXY * most), _TRAINING_PIXELS_MIN), most_pixels)
     small = [thinned(camera, pixels) for camera in cameras]

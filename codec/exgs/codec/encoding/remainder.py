@@ -20,6 +20,7 @@ from exgs.codec.encoding.layered_scene import Index, LayeredScene
 from exgs.codec.encoding.proxy_sh import code_proxy_sh
 from exgs.codec.encoding.quantization import geometry_steps
 from exgs.codec.measuring.importance import Importance
+from exgs.codec.measuring.picture_error import evenly_spaced
 from exgs.codec.merging.agglomerate import agglomerate, as_mixture, merge_components
 from exgs.codec.merging.clusters import cluster
 from exgs.codec.merging.colorfit import fit_colors
@@ -50,6 +51,14 @@ class FitViews:
 
     cameras: Sequence[Camera]
     references: Sequence[FloatArray]
+
+    def some(self, count: int) -> FitViews:
+        """At most `count` of the views, evenly spaced."""
+        picked = evenly_spaced(range(len(self.cameras)), count)
+        return FitViews(
+            [self.cameras[number] for number in picked],
+            [self.references[number] for number in picked],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +265,7 @@ def _best_size(
     The error has one minimum over the sizes, so the search moves to a better neighbour until there
     is none.
     """
-    some = _size_views(views)
+    some = views.some(_SIZE_VIEWS)
     everything = Gaussians.concatenate([drawn, proxies])
 
     @functools.cache
@@ -270,12 +279,6 @@ def _best_size(
         before = best
         best = min(range(max(best - 1, 0), min(best + 2, len(_SIZES))), key=error)
     return _resized(proxies, merged, _SIZES[best])
-
-
-def _size_views(views: FitViews) -> FitViews:
-    """About two of `views`, evenly spaced."""
-    picked = slice(None, None, max(1, len(views.cameras) // _SIZE_VIEWS))
-    return FitViews(views.cameras[picked], views.references[picked])
 
 
 def _error(scene: Gaussians, views: FitViews, rasterizer: Rasterizer) -> float:

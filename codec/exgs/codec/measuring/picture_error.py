@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
+
+T = TypeVar("T")
 
 _ASPECT_MAX = 2  # height of a scaled picture over the maximum width
 
@@ -70,10 +73,10 @@ class TileErrors:
         return np.clip(self._rasterizer.render(scene, camera).rgb, 0, 1)
 
 
-def evenly_spaced(cameras: Sequence[Camera], count: int) -> list[Camera]:
-    """At most `count` of `cameras`, at equal distances in the sequence."""
-    places = np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round()
-    return [cameras[int(place)] for place in np.unique(places)]
+def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of `items`, at equal distances in the sequence."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
+    return [items[int(place)] for place in np.unique(places)]
 
 
 def scaled(camera: Camera, width: int) -> Camera:
@@ -93,21 +96,6 @@ def thinned(camera: Camera, pixels: int) -> Camera:
     if factor >= 1:
         return camera
     return camera.thinned(*(max(1, round(side * factor)) for side in (camera.width, camera.height)))
-
-
-def shrunk(picture: FloatArray, height: int, width: int) -> FloatArray:
-    """`picture` [H, W, C] reduced to [height, width, C]: each pixel is the mean of its area."""
-    rows, columns = _area_weights(height, picture.shape[0]), _area_weights(width, picture.shape[1])
-    lower = np.tensordot(rows, picture, axes=1)
-    small: FloatArray = np.matmul(columns, lower)
-    return small
-
-
-def _area_weights(small: int, large: int) -> FloatArray:
-    """Weights [small, large] of the pixels of a row in each pixel of the reduced row."""
-    edges = np.linspace(0, large, small + 1)
-    covered = np.clip(edges[:, None] - np.arange(large), 0, 1)
-    return (np.diff(covered, axis=0) * (small / large)).astype(np.float32)
 
 
 def zoomed(camera: Camera, factor: float) -> Camera:

@@ -1,4 +1,4 @@
-"""The views of an encoder: for importance, colour fits, distillation, gains and the quality table.
+"""The views of an encoder: for importance, fits of proxies, gains and the quality table.
 
 Gains are not measured on views to which proxies were fitted: the error of the proxies is too small
 there, and so would be the gain of the chunks that replace them.
@@ -28,9 +28,8 @@ class Viewpoints:
     """The cameras of one encoding. Their pictures are at most 640 pixels wide and 1280 high."""
 
     scoring: Sequence[Camera]  # for importance
-    fit: Sequence[Camera]  # for colour fits: every second scoring view
-    gains: Sequence[Camera]  # for gains: the other scoring views
-    training: Sequence[Camera]  # for distillation
+    gains: Sequence[Camera]  # for gains: every second scoring view
+    training: Sequence[Camera]  # for distillation and colour fits
     held_out: Sequence[Camera]  # for the rate-quality table
 
 
@@ -88,9 +87,7 @@ def viewpoints_of(
     scoring, training, held_out = (
         [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, training, held_out)
     )
-    return Viewpoints(
-        scoring, scoring[::2], scoring[1::2] or scoring, training, [_enlarged(c) for c in held_out]
-    )
+    return Viewpoints(scoring, scoring[1::2] or scoring, training, [_enlarged(c) for c in held_out])
 
 
 def _enlarged(camera: Camera) -> Camera:
