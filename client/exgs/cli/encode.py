@@ -156,8 +156,10 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
             report = encode_large(paths, arguments, options, blocks, rotation, progress)
         else:
             progress("reading", 0.0)
-            scene = joined([read_scene(path, frame=arguments.frame) for path in paths])
-            report = encode(_placed(scene, arguments), arguments.out, options, progress)
+            scenes = (read_scene(path, frame=arguments.frame) for path in paths)
+            report = encode(  # no variable here holds the scene, so `encode` can drop it
+                _placed(joined(list(scenes)), arguments), arguments.out, options, progress
+            )
     if arguments.json:
         output.json(
             {

@@ -80,6 +80,7 @@ class Pacer:
         self._rates: deque[tuple[float, float]] = deque()  # (time in s, bytes per second)
         self._rate = 0.0  # the maximum of these
         self._volume = _Volume(now_s)
+        self._shortest_s = 0.0  # round trip; 0 if unknown
         self._sampled_s = now_s
         self._delivered: int | None = None  # at the last sample
         self._repeated = 0  # likewise
@@ -95,8 +96,11 @@ class Pacer:
 
     @property
     def most_rate(self) -> float | None:
-        """The rate in bytes per second that bursts should not exceed; None: no limit."""
-        if self._volume.is_starting or not self._rate:
+        """The rate in bytes per second that bursts should not exceed; None: no limit.
+
+        Near peers need none: their queues are counted in milliseconds anyway.
+        """
+        if self._volume.is_starting or not self._rate or self._shortest_s <= _SLACK_S:
             return None
         return self._rate * max(_PACE, self._volume.share)
 
@@ -115,6 +119,7 @@ class Pacer:
         )
         room_bytes = float(max(_LEAST_BYTES, _LEAST_PACKETS * known.packet_bytes))
         excess_bytes = 0.0
+        self._shortest_s = known.shortest_trip_s or 0.0
         if known.shortest_trip_s is None:
             fastest = self._rate
         else:
