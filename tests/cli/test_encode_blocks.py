@@ -73,3 +73,12 @@ def test_options_of_large_scenes_need_blocks(
     assert main(["encode", str(ply), str(tmp_path / "x.exgs"), "--block", "1900", *timed]) == 2
     assert main(["encode", str(ply), str(tmp_path / "x.exgs"), "--quality", "low", *timed]) == 2
     assert "give --block" in capsys.readouterr().err
+
+
+def test_a_scene_in_blocks_cannot_be_reduced(
+    ply: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = ["--final", "0.3", "--block", "1900"]
+    assert main(["encode", str(ply), str(tmp_path / "x.exgs"), *final]) == 2
+    assert "leave it out, or give --block 0" in capsys.readouterr().err
+    assert not (tmp_path / "x.exgs").exists()

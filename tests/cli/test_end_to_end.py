@@ -127,6 +127,21 @@ def test_a_file_without_proxies_holds_only_the_scenes_own(
     assert _layers(_json(capsys, "info", str(folder / "box.exgs")))[0]["proxies"] > 0
 
 
+def test_a_file_may_end_early(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "early.exgs"
+    cameras = ["--cameras", str(folder / "cameras.json")]
+    options = ["--quality", "low", "--final", "2"]
+    made = _json(capsys, "encode", str(folder / "box.ply"), str(out), *options, *cameras)
+    loss_db, reduced, kept = (made[name] for name in ("loss_db", "reduced", "gaussians"))
+    assert isinstance(loss_db, float) and isinstance(reduced, int) and isinstance(kept, int)
+    assert 0 < loss_db <= 2
+    assert reduced > 0
+    assert reduced + kept == COUNT
+    assert out.stat().st_size < 0.9 * (folder / "box.exgs").stat().st_size
+
+
 @pytest.mark.parametrize("delay_s", [2.5, 4, 6])
 def test_an_interrupted_encode_leaves_the_old_file_and_no_other(
     folder: Path, tmp_path: Path, delay_s: float

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from exgs.codec.encoding.encode import Progress
+from exgs.codec.encoding.stages import Progress
 from exgs.painter.spread import (
     FEATURES,
     OUTPUTS,

@@ -24,10 +24,11 @@ from exgs.cli.inputs import local_file, require_output, require_scene
 from exgs.cli.interrupt import interruptible
 from exgs.cli.output import Output
 from exgs.cli.outputs import add_overwrite, check_output
-from exgs.cli.progress import ENCODING
+from exgs.cli.progress import ENCODING, FINAL_ENCODING
 from exgs.cli.scene_inputs import load_cameras
 from exgs.cli.view import home_argument, home_of, up_direction
 from exgs.codec.encoding.encode import EncodeOptions, encode
+from exgs.codec.encoding.final import FINAL_MAX_DB, PHOTO_DB
 from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.scene import Scene
 from exgs.scene.transform import cropped, joined, transformed
@@ -70,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="instead of a quality, the work that fits into about N seconds on this machine,"
         " between low and high",
+    )
+    parser.add_argument(
+        "--final",
+        type=factor,
+        metavar="LOSS_DB",
+        help="end the file early: leave Gaussians out, refit the others and quantize them more"
+        f" coarsely, so that a scene that matches its photographs with {PHOTO_DB:g} dB loses about"
+        f" LOSS_DB (at most {FINAL_MAX_DB:g}) of PSNR; measured against pictures of the scene in"
+        " views that no fit uses; takes up to several times as long",
     )
     parser.add_argument(
         "--no-proxies",
@@ -134,6 +144,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         require_scene(name, *READABLE)
     require_output(arguments.out, ".exgs")
     check_output(arguments.out, arguments)
+    if arguments.final is not None:
+        _check_final(arguments)
     options = EncodeOptions(
         quality=arguments.quality,
         seconds=arguments.seconds,
@@ -146,8 +158,12 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         proxies=not arguments.no_proxies,
         home=home_of(arguments.home) if arguments.home else None,
         up=arguments.up,
+        final=arguments.final,
     )
-    with output.progress(ENCODING) as progress, ExitStack() as inputs_here:
+    with (
+        output.progress(FINAL_ENCODING if arguments.final else ENCODING) as progress,
+        ExitStack() as inputs_here,
+    ):
         paths = [inputs_here.enter_context(local_file(n, report=progress)) for n in names]
         input_bytes = sum(map(_input_bytes, paths))
         blocks = wanted_blocks(paths, arguments)
@@ -166,6 +182,8 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
                 **file_as_json(arguments.out),
                 "input_bytes": input_bytes,
                 "dropped": report.dropped,
+                "reduced": report.reduced,
+                "loss_db": report.loss_db,
                 "stages_s": {stage: round(time_s, 3) for stage, time_s in report.seconds.items()},
                 **output.costs(),
             }
@@ -175,6 +193,11 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.detail(f"{stage}: {time_s:.1f} s")
     if report.dropped:
         output.note(f"{report.dropped:,} Gaussians left out because they are too faint to see")
+    if report.loss_db is not None:
+        output.note(
+            f"{report.reduced:,} Gaussians left out and the others refit, for"
+            f" {report.loss_db:.2f} dB"
+        )
     if not report.is_up_known:
         output.note("no floor is found to tell which way is up; if pictures are rolled, give --up")
     inputs = names[0] if len(names) == 1 else f"the {len(names)} scenes"
@@ -183,6 +206,14 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         f" {_compared(input_bytes, report.file_bytes)} than {inputs}"
     )
     output.done(arguments.out)
+
+
+def _check_final(arguments: argparse.Namespace) -> None:
+    """Refuse values of --final that no encoding takes."""
+    if arguments.final > FINAL_MAX_DB:
+        arguments.usage_error(f"--final is at most {FINAL_MAX_DB:g} dB: for less, cut the file")
+    if arguments.seconds is not None:
+        arguments.usage_error("--final takes its own time: give --quality instead of --seconds")
 
 
 def _input_bytes(path: Path) -> int:

@@ -70,6 +70,10 @@ def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> Block
                     f"--{name} is for large scenes: give --block to encode by blocks"
                 )
         return None
+    if arguments.final is not None:
+        arguments.usage_error(
+            "--final is for scenes that are encoded in one piece: leave it out, or give --block 0"
+        )
     if arguments.seconds is not None:
         arguments.usage_error(
             "--seconds is for scenes that are encoded in one piece: give --quality instead, or"

@@ -34,6 +34,11 @@ ENCODING: Spans = {
     "measuring": (90, 99),
     "writing": (99, 100),
 }
+FINAL_ENCODING: Spans = {
+    "reducing": (2, 60),
+    **{stage: (60 + 0.4 * start, 60 + 0.4 * end) for stage, (start, end) in ENCODING.items()},
+    **{stage: ENCODING[stage] for stage in ("fetching", "reading")},
+}
 STREAMING: Spans = {"receiving": (0, 65), "measuring": (65, 100)}
 
 

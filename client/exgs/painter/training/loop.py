@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exgs.codec.encoding.encode import Progress
+from exgs.codec.encoding.stages import Progress
 from exgs.codec.threads import ahead
 from exgs.painter.inputs import LEAVES, RAW, SPREAD
 from exgs.painter.models import SHIPPED, load_network

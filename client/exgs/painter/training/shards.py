@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.codec.encoding.encode import Progress
+from exgs.codec.encoding.stages import Progress
 from exgs.painter.training.pairs import PairOptions
 from exgs.painter.training.recipe import Recipe
 from exgs.painter.training.scenes import TrainingScene, check_source, load_source

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.codec.encoding.encode import Progress
+from exgs.codec.encoding.stages import Progress
 from exgs.painter.spread import (
     FEATURES,
     LAYERS,

@@ -33,18 +33,12 @@ from exgs.codec.blocks.views import overviews
 from exgs.codec.blocks.workers import RESULTS, Runner, runner
 from exgs.codec.constants import MAX_BASES
 from exgs.codec.encoding.efforts import EFFORTS
-from exgs.codec.encoding.encode import (
-    EncodeOptions,
-    EncodeReport,
-    Progress,
-    Stages,
-    check_request,
-    scene_facts,
-)
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, check_request, scene_facts
 from exgs.codec.encoding.first_picture import poster_room
 from exgs.codec.encoding.klt import ShTransform, transform_of_moments
 from exgs.codec.encoding.layer_plan import region_level
 from exgs.codec.encoding.poster import draw_poster, pack_poster, with_poster
+from exgs.codec.encoding.stages import Progress, Stages
 from exgs.codec.errors import SceneError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.packing import pack_index
@@ -169,6 +163,8 @@ def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
     check_request(source.count, source.facts.crs, out, options)
     if options.cameras is not None:
         raise SceneError("cameras can't be given for a scene that is encoded by blocks")
+    if options.final is not None:
+        raise SceneError("a scene that is encoded by blocks can't be reduced: leave final out")
     if options.score not in (None, "combined", "energy"):
         raise SceneError(f"blocks can't be ordered by {options.score}")
 

@@ -49,6 +49,7 @@ class Effort:
     gain_views: int  # for gains
     held_out_views: int  # for the rate-quality table
     quality_points: int  # of the rate-quality table, about
+    final_steps: int  # of a round of `reduce_scene`, in scenes of 500,000 Gaussians or more
     thorough: bool  # slow compression, and larger training views
     proxies: ProxyEffort
 
@@ -61,6 +62,7 @@ EFFORTS: dict[Quality, Effort] = {
         gain_views=4,
         held_out_views=2,
         quality_points=8,
+        final_steps=100,
         thorough=False,
         proxies=ProxyEffort(2, 200, 0, fit_iterations=2, fit_missing=0.5, thorough=False),
     ),
@@ -71,6 +73,7 @@ EFFORTS: dict[Quality, Effort] = {
         gain_views=16,
         held_out_views=4,
         quality_points=14,
+        final_steps=270,
         thorough=True,
         proxies=ProxyEffort(4, 440, 280, fit_iterations=2, fit_missing=0.0, thorough=True),
     ),
@@ -81,6 +84,7 @@ EFFORTS: dict[Quality, Effort] = {
         gain_views=40,
         held_out_views=6,
         quality_points=14,
+        final_steps=660,
         thorough=True,
         proxies=ProxyEffort(5, 2000, 1000, fit_iterations=4, fit_missing=0.0, thorough=True),
     ),
@@ -172,6 +176,7 @@ def _between(low: Effort, high: Effort, share: float) -> Effort:
         gain_views=number(low.gain_views, high.gain_views),
         held_out_views=number(low.held_out_views, high.held_out_views),
         quality_points=number(low.quality_points, high.quality_points),
+        final_steps=number(low.final_steps, high.final_steps),
         thorough=thorough,
         proxies=ProxyEffort(
             number(p.parts, q.parts),

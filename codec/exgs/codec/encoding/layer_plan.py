@@ -25,6 +25,7 @@ _FIRST_PROXIES = 2600
 _PROXY_GROWTH = 3.4
 _PROXY_SHARE = 0.051
 _PROXY_SHARE_MAX = 0.107
+_REDUCED_SHARE_MAX = 0.25  # in reduced scenes
 _LARGE_COUNT = 500_000
 
 # (share of the leaves that have arrived after the layer, proxies relative to all leaves)
@@ -58,9 +59,11 @@ class LayerPlan:
     amplification: float = 1.0  # factor on the scales of leaves while this is the top layer
 
 
-def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
+def plan_layers(count: int, *, proxies: bool = True, whole: int | None = None) -> list[LayerPlan]:
     """The layers of a scene of `count` Gaussians.
 
+    If the scene was reduced from `whole` Gaussians, the layers without leaves have about as many
+    proxies as those of the whole scene: as much has to be shown before the leaves come.
     Without `proxies` the layers are subsets of the leaves, as in ExGS, and leaves are amplified by
     (1 / share of the leaves that have arrived)^(1/8).
     """
@@ -75,8 +78,10 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
             ]
         )
     sizes: list[tuple[int, int, float]] = []
-    share = min(_PROXY_SHARE * max(_LARGE_COUNT / count, 1.0) ** 0.35, _PROXY_SHARE_MAX)
+    share = _proxy_share(count)
     most = share * count
+    if whole is not None:
+        most = max(most, min(_proxy_share(whole) * whole, _REDUCED_SHARE_MAX * count))
     steps = max(1, round(math.log(max(most / _FIRST_PROXIES, 1.0), _PROXY_GROWTH)))
     first = min(_FIRST_PROXIES, most if most <= _FIRST_PROXIES else most / 2)
     for step in range(steps + 1 if most > _FIRST_PROXIES else 1):
@@ -89,6 +94,11 @@ def plan_layers(count: int, *, proxies: bool = True) -> list[LayerPlan]:
         sizes.append((after - before, round(beside * count), 1.0))
         before = after
     return _tiled(sizes)
+
+
+def _proxy_share(count: int) -> float:
+    """Proxies in the last layer without leaves, relative to the Gaussians of the scene."""
+    return min(_PROXY_SHARE * float(max(_LARGE_COUNT / count, 1.0) ** 0.35), _PROXY_SHARE_MAX)
 
 
 def check_plan(plan: Sequence[LayerPlan]) -> None:

@@ -29,6 +29,7 @@ class LayeredScene:
     tiles: TileTree
     fine_tile: Index  # [N] finest tile of each Gaussian
     layer_of: Index  # [N] layer of each Gaussian
+    coarseness: float = 1.0  # factor on the squared errors that quantization of leaves may add
 
     @cached_property
     def plain(self) -> Gaussians:

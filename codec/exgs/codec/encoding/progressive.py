@@ -116,6 +116,12 @@ def pack_scene(
     return layers
 
 
+def decoded_leaves(layered: LayeredScene, effort: Effort) -> Gaussians:
+    """The leaves of all layers, as a client decodes them from a whole file."""
+    layers = _pack_layers(layered, sh_transform(layered), effort)
+    return Gaussians.concatenate([layer.drawn_leaves(refined=True) for layer in layers])
+
+
 def sh_transform(layered: LayeredScene) -> ShTransform | None:
     """The SH bases of a scene; None without SH."""
     scene, importance = layered.scene, layered.importance
@@ -170,7 +176,9 @@ def _pack_leaves(
     pixel_size = layered.sensitivity.pixel_size[index]
 
     arrived = (len(scene) - len(remainder)) / len(scene)
-    precision = layer_precision(len(scene), arrived, sh=transform is not None)
+    precision = layer_precision(
+        len(scene), arrived, sh=transform is not None, coarseness=layered.coarseness
+    )
 
     def steps(distortion: float) -> Callable[[Members], GeometrySteps]:
         return lambda members: geometry_steps(

@@ -68,13 +68,13 @@ class Precision:
     color_factor: float  # on the budget of base colours
 
 
-def layer_precision(count: int, arrived: float, *, sh: bool) -> Precision:
+def layer_precision(count: int, arrived: float, *, sh: bool, coarseness: float = 1.0) -> Precision:
     """The precision of a layer after which the share `arrived` of `count` leaves has arrived.
 
-    `sh` tells whether SH follow. While most of the scene is missing, a finer quantization would not
-    be visible.
+    `sh` tells whether SH follow, `coarseness` is a factor on the squared errors. While most of the
+    scene is missing, a finer quantization would not be visible.
     """
-    fine = _FINE_TOTAL / count
+    fine = coarseness * _FINE_TOTAL / count
     coarse = fine * max(arrived, _COARSE_SHARE_MIN) ** -_COARSE_GROWTH
     coarse_sh, fine_sh = coarse * _COARSE_SH_RATIO, fine * _FINE_SH_RATIO
     shape_factor = min(_SHAPES_SHARE / max(arrived, _SHAPES_SHARE), 1.0)
