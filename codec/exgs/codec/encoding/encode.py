@@ -222,9 +222,10 @@ def encode(
     )
 
     stages.enter("measuring")
-    leaf_counts = [layer.leaves for layer in layered.plan]
-    facts = scene_facts(given, layered.plan, leaf_counts, proxy_counts, home, options)
-    boxes = TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
+    plan, boxes = layered.plan, TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
+    del layered  # its measurements are not needed any more
+    leaf_counts = [layer.leaves for layer in plan]
+    facts = scene_facts(given, plan, leaf_counts, proxy_counts, home, options)
     index = pack_index(facts, chunks, boxes.box, thorough=False)
     most_bytes = poster_room(len(index.root), effort.quality_points, chunks[0].packed_bytes)
     if len(poster) > most_bytes:
