@@ -38,6 +38,10 @@ _CSV = Path(__file__).parents[1] / "results" / "final.csv"
 _TABLE = _CSV.with_suffix(".md")
 _PREFIXES = 12
 _TRIES = 5  # of decimation
+_PEERS_TEXT = (
+    "SPZ and SOG are the smallest files, after `--decimate-adaptive`, whose PSNR against the source"
+    f" is at least that of `exgs encode --final` (@playcanvas/splat-transform {VERSION})."
+)
 FOX_CAMERAS, FOX_PLAIN = "fox, its cameras", "fox, generated views"
 CASES = (FOX_CAMERAS, FOX_PLAIN, *(name for name in SCENES if name != "fox"))
 
@@ -173,11 +177,10 @@ def _table(rows: list[Row]) -> str:
     parts = [
         "# Files that end early",
         "",
-        "Written by `python -m bench.encoder.final --peers`. Each file is the smallest of its kind"
-        " whose PSNR against the source is at least that of `exgs encode --final`, means over"
-        " held-out views (`bench.rd` lists them). 'Share' is the part of the PLY. SPZ, SOG and"
-        f" `--decimate-adaptive` are those of @playcanvas/splat-transform {VERSION}. All points,"
+        "Written by `python -m bench.encoder.final`. PSNR is the mean over held-out views (those of"
+        " `bench.rd`). 'Share' is the part of the PLY, 'encoding' is processor time. All points,"
         " prefixes too, are in final.csv.",
+        *(["", _PEERS_TEXT] if any(row.kind.startswith(("SPZ", "SOG")) for row in rows) else []),
         "",
         "| scene | file | bytes | share | Gaussians | against the source | against photographs |"
         " encoding |",
