@@ -8,19 +8,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exgs.painter.bands import BANDS, CELL, DERIVED, FILTERS
+from exgs.painter.bands import BANDS, CELL, DERIVED, FILTERS, LEVELS
 from exgs.painter.detail import (
     DETAIL_SCALE,
     DILATIONS,
     ENERGY_MIDDLE,
     ENERGY_OCTAVES,
+    FAINT_MIDDLE,
+    FAINT_OCTAVES,
     FEATURES,
     FIRST_GAINS,
     FLAT_BEFORE,
     LEAST_ENERGY,
+    LEAST_FAINT,
     LUMINANCE,
     MOST_CHANGE,
+    MOST_PATTERN,
     NEGATIVE_SLOPE,
+    OUTPUT_SCALE,
+    PATTERN,
 )
 
 
@@ -42,23 +48,35 @@ class DetailModule(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(FEATURES, width, 3, padding=1)
         self.blocks = nn.Sequential(*(_Block(width, dilation) for dilation in DILATIONS))
-        self.leave = nn.Conv2d(width, BANDS, 1)
+        self.leave = nn.Conv2d(width, BANDS + PATTERN, 1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
         """What to add to pictures [B, 3, H, W]; sides are multiples of CELL."""
         copies = blurred_copies(pictures)
-        gains = self.gains(features(pictures, copies, maps))
-        gains = functional.interpolate(gains, scale_factor=CELL, mode="bilinear")
+        stack = features(pictures, copies, maps)
+        gains, pattern = self.outputs(stack)
+        gains, around = (
+            functional.interpolate(x, scale_factor=CELL, mode="bilinear")
+            for x in (gains, contrast(stack))
+        )
         bands = torch.stack(bands_of(pictures, copies), dim=1)
-        return (gains[:, :, None] * bands).sum(dim=1)
+        added: Tensor = (gains[:, :, None] * bands).sum(dim=1)
+        return added + around * functional.pixel_shuffle(pattern, CELL)
 
-    def gains(self, stack: Tensor) -> Tensor:
-        """The gains [B, BANDS, h, w]."""
-        x = self.blocks(self.enter(stack))
-        change = MOST_CHANGE * torch.tanh(self.leave(_rectified(x)) / MOST_CHANGE)
-        return change + change.new_tensor(FIRST_GAINS)[:, None, None]
+    def outputs(self, stack: Tensor) -> tuple[Tensor, Tensor]:
+        """Gains [B, BANDS, h, w] and pattern [B, PATTERN, h, w] of cells with these features."""
+        out = OUTPUT_SCALE * self.leave(_rectified(self.blocks(self.enter(stack))))
+        change = MOST_CHANGE * torch.tanh(out[:, :BANDS] / MOST_CHANGE)
+        pattern = MOST_PATTERN * torch.tanh(out[:, BANDS:] / MOST_PATTERN)
+        return change + change.new_tensor(FIRST_GAINS)[:, None, None], pattern
+
+
+def contrast(stack: Tensor) -> Tensor:
+    """The contrast of the surroundings of each cell [B, 1, h, w], from the features."""
+    energies = stack[:, PATTERN : PATTERN + LEVELS] * ENERGY_OCTAVES + ENERGY_MIDDLE
+    return energies.exp2().sum(dim=1, keepdim=True) - LEVELS * LEAST_ENERGY
 
 
 def features(pictures: Tensor, copies: list[Tensor], maps: Tensor) -> Tensor:
@@ -67,15 +85,17 @@ def features(pictures: Tensor, copies: list[Tensor], maps: Tensor) -> Tensor:
     levels = [(level * grey).sum(dim=1, keepdim=True) for level in (pictures, *copies)]
     detail = DETAIL_SCALE * (levels[0] - levels[1 + FLAT_BEFORE])
     bands = [(finer - coarser).abs() for finer, coarser in pairwise(levels)]
-    energies = (functional.avg_pool2d(torch.cat(bands, dim=1), CELL) + LEAST_ENERGY).log2()
+    means = functional.avg_pool2d(torch.cat(bands, dim=1), CELL)
+    energies = ((means + LEAST_ENERGY).log2() - ENERGY_MIDDLE) / ENERGY_OCTAVES
+    faint = ((means + LEAST_FAINT).log2() - FAINT_MIDDLE) / FAINT_OCTAVES
     brightness = functional.avg_pool2d(levels[0], CELL) - 0.5
     split = functional.pixel_unshuffle(detail, CELL)
-    parts = [split, (energies - ENERGY_MIDDLE) / ENERGY_OCTAVES, brightness, maps]
+    parts = [split, energies, faint, brightness, maps]
     return torch.cat(parts, dim=1)
 
 
 def blurred_copies(pictures: Tensor) -> list[Tensor]:
-    """Pictures [B, C, H, W] after 1, 2, 3 and 4 of the filters."""
+    """Pictures [B, C, H, W] after the first, the first two, … of the filters."""
     copies = []
     for weights, spacing in FILTERS:
         reach, channels = spacing * (len(weights) // 2), pictures.shape[1]

@@ -45,6 +45,7 @@ class PairOptions:
     file_pool: int = 48
     least_bytes: int = 14_000
     most_bytes: int = 400_000
+    file_most_bytes: int = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,9 @@ def make_shard(source: str, data: Path, folder: Path, options: PairOptions) -> b
         encode(scene.gaussians, path, EncodeOptions())
     cameras = scene.cameras
     if ":" not in source:
-        options = replace(options, prefixes=options.file_prefixes)
+        options = replace(
+            options, prefixes=options.file_prefixes, most_bytes=options.file_most_bytes
+        )
         width, height = _SIZE
         cameras = synthesise_views(
             scene.gaussians, options.file_pool, width=width, height=height, seed=_VIEWS_SEED

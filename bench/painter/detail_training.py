@@ -1,9 +1,11 @@
 """Trains the network of `--painter sharpen`: python -m bench.painter.detail_training RECIPE OUT.
 
 The loss is the distance of painted crops from the whole scene: the logarithm of ST-LPIPS with
-features of VGG16, and absolute differences relative to those of the raw crops. A loss of PSNR
-counts in addition. ST-LPIPS with AlexNet is for measuring only; the validation figures show it. A
-run continues from OUT/checkpoint.pt; it ends with OUT/detail.npz and OUT/curve.csv.
+features of VGG16, of all crops at half the resolution and of one crop of each batch at full
+resolution, and FLIP relative to that of the raw crops. A larger loss of PSNR counts in addition,
+and so does the difference between paintings of the same place in shifted crops. ST-LPIPS with
+AlexNet is for measuring only; the validation figures show it. A run continues from
+OUT/checkpoint.pt; it ends with OUT/detail.npz and OUT/curve.csv.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from torch.nn import functional
 from bench.common.data import data_dir
 from bench.painter.detail_module import DetailModule
 from bench.painter.detail_pairs import PairOptions, Shard, folder_of, make_shard
+from bench.painter.flip_loss import flip_means
 from exgs.painter.bands import CELL
 from exgs.painter.stlpips import StLpips
 from exgs.painter.training.schedule import (
@@ -35,10 +38,10 @@ from exgs.painter.training.schedule import (
 )
 
 _EDGE = 16  # pixels of a crop on each side that the loss leaves out
-_SMALL_DISTANCE, _SMALL_ERROR, _SMALL_MSE = 0.01, 0.002, 1e-5
+_SMALL_DISTANCE, _SMALL_ERROR, _SMALL_FLIP, _SMALL_MSE = 0.01, 0.002, 0.01, 1e-5
 _VALIDATION_SIDE, _VALIDATION_CROPS = 240, 8  # of each source
 _TRIES, _LEAST_GATE = 8, 0.3  # a crop is drawn again if less of it is painted
-_MOST_RATIO = 0.1  # crops that differ more (mean absolute difference) say little
+_MOST_ERROR = 0.2  # crops that differ more (mean absolute difference) say little
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,11 @@ class LossOptions:
     """Weights of the loss."""
 
     slices: int = 5  # of the features of VGG16
-    absolute: float = 0.25
-    decibel: float = 0.05  # per dB lost
-    beyond: float = 0.7  # per dB lost beyond `free`
-    free: float = 0.4  # dB
+    full: float = 0.3  # of ST-LPIPS at full resolution
+    flip: float = 1.5
+    steady: float = 1.5  # of differences between shifted crops, relative to the raw errors
+    beyond: float = 0.8  # per dB lost beyond `free`
+    free: float = 0.25  # dB
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,16 @@ class Batch:
     maps: Tensor  # [B, 6, s / CELL, s / CELL]
     gate: Tensor  # [B, 1, s, s]
     target: Tensor  # [B, 3, s, s]
+    shift: tuple[int, int] = (0, 0)  # pixels down and to the right, less than a cell
+
+    def shifted(self, down: int, across: int) -> Batch:
+        """The part of s - CELL pixels that begins there."""
+        side = self.picture.shape[-1] - CELL
+        pixels = ..., slice(down, down + side), slice(across, across + side)
+        maps = self.maps
+        rows = maps[..., :-1, :].lerp(maps[..., 1:, :], down / CELL)
+        maps = rows[..., :-1].lerp(rows[..., 1:], across / CELL)
+        return Batch(self.picture[pixels], maps, self.gate[pixels], self.target[pixels])
 
 
 class Training:
@@ -134,19 +148,27 @@ class Training:
         self.losses.append(figures)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, list[float]]:
-        options = self._recipe.loss
-        shown = painted(self._module, batch)
+        options, (down, across) = self._recipe.loss, batch.shift
+        moved = painted(self._module, batch.shifted(down, across))
+        batch = batch.shifted(0, 0)
+        whole = painted(self._module, batch)
+        side = whole.shape[-1]
+        same = whole[..., down:, across:] - moved[..., : side - down, : side - across]
         inner = (slice(None), slice(None), *(slice(_EDGE, -_EDGE),) * 2)
-        shown, raw, target = shown[inner], batch.picture[inner].clamp(0, 1), batch.target[inner]
-        looks = (self._distances(shown, target) + _SMALL_DISTANCE).log().mean()
-        far = [(x - target).abs().mean(dim=(1, 2, 3)) + _SMALL_ERROR for x in (raw, shown)]
-        absolute = (far[1] / far[0]).mean()
+        shown, raw, target = whole[inner], batch.picture[inner].clamp(0, 1), batch.target[inner]
+        halves = (functional.avg_pool2d(x, 2) for x in (shown, target))
+        looks = (self._distances(*halves) + _SMALL_DISTANCE).log().mean()
+        full = (self._distances(shown[:1], target[:1]) + _SMALL_DISTANCE).log().mean()
+        far = (raw - target).abs().mean(dim=(1, 2, 3)) + _SMALL_ERROR
+        unsteady = (same[inner].abs().mean(dim=(1, 2, 3)) / far).mean()
+        flips = [flip_means(x, target) + _SMALL_FLIP for x in (raw, shown)]
+        seen = (flips[1] / flips[0]).mean()
         mse = [(x - target).square().mean(dim=(1, 2, 3)) + _SMALL_MSE for x in (raw, shown)]
         lost = 10 * (mse[1] / mse[0]).log10()
         beyond = functional.relu(lost - options.free).mean()
-        loss = looks + options.absolute * absolute
-        loss = loss + options.decibel * lost.mean() + options.beyond * beyond
-        return loss, [float(x.detach()) for x in (loss, looks, absolute, lost.mean())]
+        loss = looks + options.full * full + options.flip * seen + options.steady * unsteady
+        loss = loss + options.beyond * beyond
+        return loss, [float(x.detach()) for x in (loss, looks, seen, unsteady, lost.mean())]
 
     def _distances(self, shown: Tensor, target: Tensor) -> Tensor:
         """ST-LPIPS of the crops [B]."""
@@ -165,13 +187,16 @@ class Training:
                 far = [alex(x, batch.target) for x in shown]
                 mse = [(x - batch.target).square().mean(dim=(1, 2, 3)) + 1e-6 for x in shown]
                 lost = 10 * (mse[1] / mse[0]).log10().mean()
-                figures.append((float(far[1].mean() / far[0].mean()), float(lost)))
-        sums = np.mean(self.losses, axis=0) if self.losses else np.full(4, np.nan)
+                seen = [flip_means(x, batch.target).mean() for x in shown]
+                ratios = [float(x[1].mean() / x[0].mean()) for x in (far, seen)]
+                figures.append((*ratios, float(lost)))
+        names = "loss", "vgg", "flip", "unsteady", "lost_db"
+        sums = np.mean(self.losses, axis=0) if self.losses else np.full(len(names), np.nan)
         self.losses = []
-        names = "loss", "vgg", "absolute", "lost_db"
         row = {"step": float(self.step)} | dict(zip(names, map(float, sums), strict=True))
-        for number, (ratio, lost_db) in enumerate(figures):
-            row |= {f"alex_{number}": ratio, f"lost_db_{number}": lost_db}
+        for number, values in enumerate(figures):
+            kinds = (f"{name}_{number}" for name in ("alex", "flip", "lost_db"))
+            row |= dict(zip(kinds, values, strict=True))
         self.rows.append(row | {"time_s": time.process_time()})
         return " ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items())
 
@@ -202,7 +227,8 @@ def draw_batch(shards: Sequence[Shard], options: OptimiserOptions, step: int) ->
             order = rng.permutation(3)
             crop[0], crop[3] = crop[0][..., order], crop[3][..., order]
         crops.append(crop)
-    return _stacked(crops)
+    down, across = rng.integers(CELL, size=2).tolist()
+    return replace(_stacked(crops), shift=(down, across))
 
 
 def _random_crop(shard: Shard, side: int, rng: np.random.Generator) -> list[np.ndarray] | None:
@@ -214,7 +240,7 @@ def _random_crop(shard: Shard, side: int, rng: np.random.Generator) -> list[np.n
             CELL * int(rng.integers((size - side) // CELL + 1)) for size in (height, width)
         )
         crop = _crop(shard, number, top, left, side)
-        if crop[2].mean() > _LEAST_GATE and 0.002 < np.abs(crop[0] - crop[3]).mean() < _MOST_RATIO:
+        if crop[2].mean() > _LEAST_GATE and 0.002 < np.abs(crop[0] - crop[3]).mean() < _MOST_ERROR:
             return crop
     return None
 

@@ -13,11 +13,13 @@ from bench.painter import detail_pairs
 from bench.painter.detail_module import DetailModule
 from bench.painter.detail_pairs import PairOptions, Shard, folder_of, make_shard
 from bench.painter.detail_training import Recipe, Training, draw_batch, painted, read_recipe
-from exgs.painter.bands import BANDS, bands_of, blurred_copies, cell_means, enlarged
+from bench.painter.flip_loss import flip_means
+from exgs.painter.bands import BANDS, LEVELS, bands_of, blurred_copies, cell_means, enlarged
 from exgs.painter.detail import FIRST_GAINS, DetailNetwork, shipped
 from exgs.painter.stlpips import stlpips_weights
 from exgs.painter.training.scenes import TrainingScene
 from exgs.painter.training.schedule import OptimiserOptions
+from exgs.scene.metrics import can_flip, flip
 from exgs.scene.views.made_up import synthesise_views
 from tests.client.scenes import write_box
 
@@ -73,9 +75,9 @@ def test_bands_with_a_gain_of_one_add_up_to_the_detail() -> None:
     copies = blurred_copies(picture)
     bands = list(bands_of(picture, copies))
     assert len(bands) == BANDS
-    np.testing.assert_allclose(sum(bands[:4]), picture - copies[-1], atol=1e-6)
+    np.testing.assert_allclose(sum(bands[:LEVELS]), picture - copies[-1], atol=1e-6)
     across = np.broadcast_to(np.linspace(0, 1, 41, dtype=np.float32)[:, None] ** 2, (30, 41, 3))
-    along, falling = list(bands_of(across, blurred_copies(across)))[6:]
+    along, falling = list(bands_of(across, blurred_copies(across)))[-2:]
     assert along[10:20, 10:30].mean() > 1e-3
     np.testing.assert_allclose(falling, 0, atol=1e-6)
 
@@ -122,6 +124,52 @@ def test_batches_depend_on_the_step_alone(shard: Shard) -> None:
     assert not torch.equal(first.picture, other.picture)
     assert first.maps.shape == (2, 6, 16, 16)
     assert painted(DetailModule(8), first).shape == first.target.shape
+
+
+def test_shifted_crops_show_the_same_places(shard: Shard) -> None:
+    options = OptimiserOptions(batch=1, crop=64)
+    batch = draw_batch([shard], options, 3)
+    ramp = torch.arange(16.0).expand(1, 6, 16, 16)
+    moved = replace(batch, maps=ramp).shifted(1, 2)
+    assert torch.equal(moved.picture, batch.picture[..., 1:61, 2:62])
+    assert torch.equal(moved.maps, ramp[..., :15, :15] + 0.5)
+    shifts = [draw_batch([shard], options, step).shift for step in range(20)]
+    assert {0, 1, 2, 3} == {part for shift in shifts for part in shift}
+
+
+@pytest.mark.skipif(not can_flip(), reason="flip-evaluator is not installed")
+def test_the_loss_of_flip_equals_the_metric() -> None:
+    rng = np.random.default_rng(4)
+    target = np.kron(rng.uniform(0, 1, (12, 16, 3)), np.ones((8, 8, 1))).astype(np.float32)
+    pictures = np.clip([target, target + rng.normal(0, 0.1, target.shape), target[::-1]], 0, 1)
+    near, far = (
+        torch.from_numpy(np.float32(x)).permute(0, 3, 1, 2)
+        for x in (pictures, np.stack([target] * 3))
+    )
+    wanted = [flip(picture.astype(np.float32), target) for picture in pictures]
+    np.testing.assert_allclose(flip_means(near, far).numpy(), wanted, atol=2e-3)
+    shown = near[1:].requires_grad_()
+    flip_means(shown, far[1:]).sum().backward()
+    assert shown.grad is not None
+    assert shown.grad.isfinite().all()
+
+
+def test_onnxruntime_computes_the_same() -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    from bench.painter.detail_onnx import model
+
+    weights = {name: value.numpy() for name, value in _module().state_dict().items()}
+    session = runtime.InferenceSession(model(weights).SerializeToString())
+    for size in ((40, 56), (64, 48)):
+        picture, maps = _inputs(*size)
+        planes = {
+            name: np.ascontiguousarray(value.transpose(2, 0, 1)[None])
+            for name, value in (("picture", picture), ("maps", maps))
+        }
+        [added] = session.run(["added"], planes)
+        wanted = DetailNetwork(weights).added(picture, maps)
+        np.testing.assert_allclose(added[0].transpose(1, 2, 0), wanted, atol=1e-4)
 
 
 @pytest.mark.skipif(stlpips_weights("vgg") is None, reason="stlpips-pytorch is not installed")

@@ -1,6 +1,6 @@
 """Bands of detail of a picture, and their combination with a gain for each pixel.
 
-Four bands are differences between increasingly blurred copies of the picture. Four more are second
+Five bands are differences between increasingly blurred copies of the picture. Four more are second
 derivatives of two of these copies along the axes and along the diagonals: with them a gain can
 sharpen across an edge and smooth along it.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from exgs.scene.gaussians import FloatArray
 
 CELL = 4  # pixels: the side of the cells for which gains are given
-BANDS = 8
-LEVELS = 4  # blurred copies; also the number of bands that are differences of them
+BANDS = 9
+LEVELS = 5  # blurred copies; also the number of bands that are differences of them
 
 # Binomial filters and the distance of their samples in pixels, each applied to the copy before.
 FILTERS: tuple[tuple[tuple[float, ...], int], ...] = (
@@ -23,12 +23,13 @@ FILTERS: tuple[tuple[tuple[float, ...], int], ...] = (
     ((0.0625, 0.25, 0.375, 0.25, 0.0625), 1),
     ((0.0625, 0.25, 0.375, 0.25, 0.0625), 2),
     ((0.0625, 0.25, 0.375, 0.25, 0.0625), 4),
+    ((0.0625, 0.25, 0.375, 0.25, 0.0625), 8),
 )
 DERIVED = (0, 1), (1, 2)  # blurred copies and the steps of their second derivatives, in pixels
 
 
 def blurred_copies(picture: FloatArray) -> list[FloatArray]:
-    """The picture [H, W, C] after 1, 2, 3 and 4 of the filters."""
+    """The picture [H, W, C] after the first, the first two, … of the filters."""
     copies = []
     for weights, spacing in FILTERS:
         picture = _filtered(_filtered(picture, weights, spacing, 0), weights, spacing, 1)

@@ -2,8 +2,8 @@
 
 It reads, for cells of 4x4 pixels, the detail of the picture and what the rasterizer knows of it:
 the shares of leaves and proxies, the sizes of the proxies on the screen, pending SH and depth. It
-returns a gain for each of the bands of `bands`. It adds nothing else to a picture, so it can
-sharpen and smooth but not invent.
+returns a gain for each of the bands of `bands`, and a fine pattern of brightness relative to the
+contrast of its surroundings. Where a picture is flat nothing is added.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.painter.bands import (
+    BANDS,
     CELL,
     LEVELS,
     bands_of,
@@ -29,18 +30,22 @@ from exgs.painter.confidence import Confidence
 from exgs.scene.gaussians import FloatArray
 from exgs.scene.rasterizer import Render
 
-_SHIPPED = Path(__file__).parent / "weights" / "detail.npz"
+SHIPPED = Path(__file__).parent / "weights" / "detail.npz"
 
-FEATURES = CELL * CELL + LEVELS + 1 + 6  # detail, energies, brightness, maps
+FEATURES = CELL * CELL + 2 * LEVELS + 1 + 6  # detail, energies twice, brightness, maps
 DILATIONS = 1, 2, 4, 1  # of the blocks
 NEGATIVE_SLOPE = 0.1  # of the leaky rectifiers
-FIRST_GAINS = 0.5, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0  # before training: an unsharp mask
-MOST_CHANGE = 1.5  # of a gain
+FIRST_GAINS = 0.5, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # before training: an unsharp mask
+OUTPUT_SCALE = 4.0  # of the last layer, which learns faster by that
+MOST_CHANGE = 2.0  # of a gain
+PATTERN = CELL * CELL  # outputs besides the gains
+MOST_PATTERN = 1.0  # relative to the contrast
 
 # Scales of the features
 LUMINANCE = 0.299, 0.587, 0.114
 DETAIL_SCALE, FLAT_BEFORE = 10.0, 2  # detail: the picture without its copy of this number
 LEAST_ENERGY, ENERGY_MIDDLE, ENERGY_OCTAVES = 2.0**-9, -6.0, 2.0
+LEAST_FAINT, FAINT_MIDDLE, FAINT_OCTAVES = 2.0**-12, -8.0, 2.0  # for faint detail
 _SIZE_MIDDLE, _SIZE_OCTAVES = 2.0, 2.0  # log2 of pixels
 _DEPTH_OCTAVES, _MOST_DEPTH = 2.0, 2.0
 
@@ -48,7 +53,7 @@ _DEPTH_OCTAVES, _MOST_DEPTH = 2.0, 2.0
 @cache
 def shipped() -> DetailNetwork:
     """The network whose weights are shipped with the package."""
-    with np.load(_SHIPPED) as weights:
+    with np.load(SHIPPED) as weights:
         return DetailNetwork({name: weights[name].astype(np.float32) for name in weights})
 
 
@@ -65,21 +70,27 @@ class DetailNetwork:
     def added(self, picture: FloatArray, maps: FloatArray) -> FloatArray:
         """What to add to a picture [H, W, 3]. `maps` is the result of `cell_maps`."""
         copies = blurred_copies(picture)
-        gains = enlarged(self.gains(features(picture, copies, maps)), *picture.shape[:2])
-        added = np.zeros_like(picture)
+        height, width = picture.shape[:2]
+        stack = features(picture, copies, maps)
+        gains, pattern = self.outputs(stack)
+        gains, around = (enlarged(x, height, width) for x in (gains, contrast(stack)))
+        added = np.asarray(spread_out(pattern)[:height, :width, None] * around, np.float32)
+        added = np.repeat(added, 3, axis=2)
         for number, band in enumerate(bands_of(picture, copies)):
             added += gains[..., number, None] * band
         return added
 
-    def gains(self, stack: FloatArray) -> FloatArray:
-        """The gains [h, w, BANDS] of cells with these features [h, w, FEATURES]."""
+    def outputs(self, stack: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Gains [h, w, BANDS] and pattern [h, w, PATTERN] of cells with these features."""
         x = self._convolved("enter", stack, 1)
         for number, dilation in enumerate(DILATIONS):
             y = self._convolved(f"blocks.{number}.0", _rectified(x), dilation)
             x = x + self._convolved(f"blocks.{number}.1", _rectified(y), 1)
-        out = self._convolved("leave", _rectified(x), 1)
-        change = MOST_CHANGE * np.tanh(out / MOST_CHANGE)
-        return np.asarray(np.array(FIRST_GAINS, np.float32) + change, np.float32)
+        out = OUTPUT_SCALE * self._convolved("leave", _rectified(x), 1)
+        change = MOST_CHANGE * np.tanh(out[..., :BANDS] / MOST_CHANGE)
+        gains = np.array(FIRST_GAINS, np.float32) + change
+        pattern = MOST_PATTERN * np.tanh(out[..., BANDS:] / MOST_PATTERN)
+        return gains.astype(np.float32), pattern.astype(np.float32)
 
     def _convolved(self, name: str, x: FloatArray, dilation: int) -> FloatArray:
         """A convolution with 1 or 3x3 samples that are `dilation` cells apart; zeros outside."""
@@ -87,12 +98,14 @@ class DetailNetwork:
         height, width = x.shape[:2]
         reach = dilation * (len(weight) // 2)
         padded = np.pad(x, ((reach, reach), (reach, reach), (0, 0)))
-        result = np.tile(bias, (height, width, 1))
-        for row, column in np.ndindex(*weight.shape[:2]):
-            top, left = row * dilation, column * dilation
-            part = padded[top : top + height, left : left + width]
-            result += part @ weight[row, column]
-        return result
+        columns = range(0, weight.shape[1] * dilation, dilation)
+        beside = np.concatenate([padded[:, left : left + width] for left in columns], axis=2)
+        result = np.tile(bias, (height * width, 1))
+        for row, kernel in enumerate(weight):
+            inputs = kernel.shape[0] * kernel.shape[1]
+            part = beside[row * dilation : row * dilation + height].reshape(-1, inputs)
+            result += part @ kernel.reshape(inputs, -1)
+        return result.reshape(height, width, -1)
 
 
 def features(picture: FloatArray, copies: list[FloatArray], maps: FloatArray) -> FloatArray:
@@ -103,10 +116,25 @@ def features(picture: FloatArray, copies: list[FloatArray], maps: FloatArray) ->
     height, width = detail.shape[0] // CELL, detail.shape[1] // CELL
     split = detail.reshape(height, CELL, width, CELL).swapaxes(1, 2).reshape(height, width, -1)
     bands = [np.abs(finer - coarser) for finer, coarser in pairwise(levels)]
-    energies = np.log2(cell_means(np.concatenate(bands, axis=2)) + LEAST_ENERGY)
+    means = cell_means(np.concatenate(bands, axis=2))
+    energies = (np.log2(means + LEAST_ENERGY) - ENERGY_MIDDLE) / ENERGY_OCTAVES
+    faint = (np.log2(means + LEAST_FAINT) - FAINT_MIDDLE) / FAINT_OCTAVES
     brightness = cell_means(levels[0]) - 0.5
-    parts = [split, (energies - ENERGY_MIDDLE) / ENERGY_OCTAVES, brightness, maps]
+    parts = [split, energies, faint, brightness, maps]
     return np.asarray(np.concatenate(parts, axis=2), np.float32)
+
+
+def contrast(stack: FloatArray) -> FloatArray:
+    """The contrast of the surroundings of each cell [h, w, 1], from the features."""
+    energies = stack[..., PATTERN : PATTERN + LEVELS] * ENERGY_OCTAVES + ENERGY_MIDDLE
+    return np.asarray(np.exp2(energies).sum(axis=2, keepdims=True) - LEVELS * LEAST_ENERGY)
+
+
+def spread_out(pattern: FloatArray) -> FloatArray:
+    """The pattern of cells [h, w, PATTERN] as pixels."""
+    height, width = pattern.shape[:2]
+    cells = pattern.reshape(height, width, CELL, CELL).swapaxes(1, 2)
+    return cells.reshape(height * CELL, width * CELL)
 
 
 def cell_maps(render: Render, confidence: Confidence) -> FloatArray:
