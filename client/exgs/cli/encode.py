@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end the file early: leave Gaussians out, refit the others and quantize them more"
         f" coarsely, so that a scene that matches its photographs with {PHOTO_DB:g} dB loses about"
         f" LOSS_DB (at most {FINAL_MAX_DB:g}) of PSNR; measured against pictures of the scene in"
-        " views that no fit uses; takes up to several times as long",
+        " views that no refit uses; best with --cameras; takes several times as long",
     )
     parser.add_argument(
         "--no-proxies",
