@@ -207,6 +207,7 @@ def encode(
         views = final_views(whole, cameras, options.seed, rasterizer)
         gaussians = reduce_scene(whole, views, rasterizer, options.final, effort, stages.report)
         stages.enter("scoring")
+    plan: Sequence[LayerPlan]
     plan = plan_layers(len(gaussians), proxies=options.proxies, whole=len(whole))
     layered = _layered(gaussians, plan, viewpoints.scoring, cameras, options, rasterizer, stages)
     if options.final is not None and views is not None:
