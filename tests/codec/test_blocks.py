@@ -23,10 +23,12 @@ from exgs.codec.blocks.errors import WorkerError
 from exgs.codec.blocks.job import Job, Overviews, rows_of
 from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import window
+from exgs.codec.constants import MAX_CHUNKS, MAX_SCENE_COUNT
 from exgs.codec.decoding.decode import decode, open_scene, verify
 from exgs.codec.decoding.source import ExgsSource
 from exgs.codec.encoding.encode import EncodeOptions, EncodeReport
 from exgs.codec.encoding.first_picture import FIRST_PICTURE_BYTES
+from exgs.codec.encoding.layer_plan import most_chunks
 from exgs.codec.errors import SceneError
 from exgs.codec.payload.sh import with_vectors
 from exgs.scene.cpu.rasterizer import CpuRasterizer
@@ -320,6 +322,13 @@ def test_every_large_scene_has_a_plan(count: int) -> None:
     assert not any(layer.leaves for layer in layers[:first])
     assert layers[0].proxies <= 2600
     assert plan.summary_count(layers, first) <= 600_000
+
+
+@pytest.mark.parametrize("count", [30_000_000, 100_000_000, MAX_SCENE_COUNT])
+@pytest.mark.parametrize("proxies", [True, False])
+def test_small_cells_do_not_lead_to_too_many_chunks(count: int, proxies: bool) -> None:
+    layers, _ = plan.plan_for_blocks(count, plan.block_level(count, 500_000), proxies=proxies)
+    assert most_chunks(layers) <= MAX_CHUNKS // 4
 
 
 def test_shares_of_blocks_follow_their_scores() -> None:

@@ -8,9 +8,10 @@ from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality
 
 _VIEWS = {"low": 8, "default": 20, "high": 30}
 _FIT_VIEWS = {"low": 12, "default": 20, "high": 40}
-_TRAINING_VIEWS = {"low": 20, "default": 56, "high": 120}
+_TRAINING_VIEWS = {"low": 40, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
 _OVERVIEWS = {"low": 10, "default": 20, "high": 30}
+_FITTED_OVERVIEWS = {"low": 20, "default": 20, "high": 30}
 
 
 def block_effort(quality: Quality) -> Effort:
@@ -28,3 +29,8 @@ def block_effort(quality: Quality) -> Effort:
 def overview_count(quality: Quality) -> int:
     """The number of views of the whole scene on which each block is measured."""
     return _OVERVIEWS[quality]
+
+
+def fitted_overview_count(quality: Quality) -> int:
+    """The number of views of the whole scene to which each block is fitted."""
+    return _FITTED_OVERVIEWS[quality]

@@ -22,7 +22,7 @@ import numpy as np
 
 from exgs.codec.blocks.assemble import SceneBoxes, order_chunks, write_file
 from exgs.codec.blocks.coarse import encode_coarse
-from exgs.codec.blocks.effort import block_effort, overview_count
+from exgs.codec.blocks.effort import block_effort, fitted_overview_count, overview_count
 from exgs.codec.blocks.job import Job, Spill, remove_tree
 from exgs.codec.blocks.measure import choose_prefixes, keep_prefixes, quality_of
 from exgs.codec.blocks.packing import Packed
@@ -53,7 +53,7 @@ BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
 _MOST_DRAWN = 64  # views of the whole scene to which coarse layers are fitted
 
 _SPILL = "spill.pkl"
-_LAYOUT = 3  # version of the files in the work folder
+_LAYOUT = 4  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,8 @@ def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
     up = job.options.up or find_up(sample)
     quality = job.options.quality
     drawn = min(EFFORTS[quality].training_views, _MOST_DRAWN) if job.first else 0
-    return replace(job, up=up, overviews=overviews(sample, up, overview_count(quality), drawn))
+    counts = overview_count(quality), fitted_overview_count(quality), drawn
+    return replace(job, up=up, overviews=overviews(sample, up, *counts))
 
 
 def _share(job: Job, found: list[Found]) -> ShTransform | None:

@@ -13,8 +13,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.encoding.layer_plan import LayerPlan, check_plan, plan_layers
+from exgs.codec.encoding.layer_plan import LayerPlan, check_plan, most_chunks, plan_layers
 from exgs.codec.errors import SceneError
+
+# Target size of chunks with leaves, half of that in one piece: large scenes are streamed for one
+# view at a time, and small cells contain less that it does not show.
+_CHUNK_BYTES = 16 << 10
+_MOST_CHUNKS = 1 << 17  # for cells of this size; scenes that would have more have larger cells
+_DOUBLINGS = 4
 
 # Size of the summary from which coarse layers are made, relative to the scene.
 _SUMMARY_SHARE = 1 / 64
@@ -40,18 +46,27 @@ def plan_for_blocks(count: int, level: int, *, proxies: bool = True) -> tuple[li
     Layers with leaves, and with proxies of more than the summary could give, are cut at least as
     finely as the blocks. Raises SceneError for a scene that is too small, or too large for a file.
     """
-    plan = plan_layers(count, proxies=proxies)
-    if len(plan) < 2 or count < 64 << level:
-        raise SceneError(f"{count:,} Gaussians are too few for {1 << level} blocks")
+    for doublings in range(_DOUBLINGS):
+        plan = plan_layers(count, proxies=proxies, chunk_bytes=_CHUNK_BYTES << doublings)
+        if len(plan) < 2 or count < 64 << level:
+            raise SceneError(f"{count:,} Gaussians are too few for {1 << level} blocks")
+        plan = _cut_to_blocks(plan, count, level)
+        if most_chunks(plan) <= _MOST_CHUNKS:
+            break
+    check_plan(plan)
+    first = next(number for number, layer in enumerate(plan) if layer.tile_level >= level)
+    return plan, first
+
+
+def _cut_to_blocks(plan: Sequence[LayerPlan], count: int, level: int) -> list[LayerPlan]:
+    """`plan`, whose large layers are cut at least to `level`."""
     raised = []
     reached = 0
     for number, layer in enumerate(plan):
         large = layer.leaves or (number and layer.proxies > count * _SUMMARY_SHARE)
         reached = max(reached, layer.tile_level, level if large else 0)
         raised.append(replace(layer, tile_level=reached))
-    check_plan(raised)
-    first = next(number for number, layer in enumerate(raised) if layer.tile_level >= level)
-    return raised, first
+    return raised
 
 
 def summary_count(plan: Sequence[LayerPlan], first: int) -> int:

@@ -67,13 +67,13 @@ def block_viewpoints(
 
 
 def overviews(
-    sample: Gaussians, up: tuple[float, float, float], count: int, drawn: int
+    sample: Gaussians, up: tuple[float, float, float], measured: int, fitted: int, drawn: int
 ) -> Overviews:
-    """Views of the whole scene, of which `sample` is a sample; `drawn` of them small."""
+    """So many views of the whole scene, of which `sample` is a sample, for each purpose."""
     made = SceneViews(sample, up=up)
     return Overviews(
-        _named(made.views(count, 0), "overview"),
-        _named(made.views(count, 2), "overview"),
+        _named(made.views(measured, 0), "overview"),
+        _named(made.views(fitted, 2), "overview"),
         tuple(thinned(camera, _DRAWN_PIXELS) for camera in made.views(drawn, 2)),
     )
 

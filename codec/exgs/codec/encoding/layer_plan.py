@@ -59,13 +59,20 @@ class LayerPlan:
     amplification: float = 1.0  # factor on the scales of leaves while this is the top layer
 
 
-def plan_layers(count: int, *, proxies: bool = True, whole: int | None = None) -> list[LayerPlan]:
+def plan_layers(
+    count: int,
+    *,
+    proxies: bool = True,
+    whole: int | None = None,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> list[LayerPlan]:
     """The layers of a scene of `count` Gaussians.
 
     If the scene was reduced from `whole` Gaussians, the layers without leaves have about as many
     proxies as those of the whole scene: as much has to be shown before the leaves come.
     Without `proxies` the layers are subsets of the leaves, as in ExGS, and leaves are amplified by
-    (1 / share of the leaves that have arrived)^(1/8).
+    (1 / share of the leaves that have arrived)^(1/8). `chunk_bytes` is the target size of chunks in
+    layers with leaves.
     """
     if count <= _SINGLE_LAYER_COUNT:
         return [LayerPlan(count, 0, 0)]
@@ -75,7 +82,8 @@ def plan_layers(count: int, *, proxies: bool = True, whole: int | None = None) -
             [
                 (after - before, 0, (count / after) ** 0.125)
                 for before, after in zip([0, *arrived], arrived, strict=False)
-            ]
+            ],
+            chunk_bytes,
         )
     sizes: list[tuple[int, int, float]] = []
     share = _proxy_share(count)
@@ -93,7 +101,7 @@ def plan_layers(count: int, *, proxies: bool = True, whole: int | None = None) -
         beside = proxy_share * share / _PROXY_SHARE
         sizes.append((after - before, round(beside * count), 1.0))
         before = after
-    return _tiled(sizes)
+    return _tiled(sizes, chunk_bytes)
 
 
 def _proxy_share(count: int) -> float:
@@ -125,16 +133,17 @@ def region_level(plan: Sequence[LayerPlan]) -> int:
     return min(level, MAX_BASES.bit_length() - 1, *(p.tile_level for p in plan if p.leaves))
 
 
-def _tiled(sizes: list[tuple[int, int, float]]) -> list[LayerPlan]:
+def _tiled(sizes: list[tuple[int, int, float]], chunk_bytes: int) -> list[LayerPlan]:
     """Plans with the tile levels that give chunks of about the target size; levels never decrease.
 
-    `sizes` are leaves, proxies and amplification of each layer.
+    `sizes` are leaves, proxies and amplification of each layer; `chunk_bytes` is the target size in
+    layers with leaves.
     """
     plans: list[LayerPlan] = []
     level = 0
     for leaves, proxies, amplification in sizes:
         layer_bytes = (leaves + proxies) * _GAUSSIAN_BYTES
-        chunks = layer_bytes / (_CHUNK_BYTES if leaves else _FIRST_CHUNK_BYTES)
+        chunks = layer_bytes / (chunk_bytes if leaves else _FIRST_CHUNK_BYTES)
         if leaves and layer_bytes >= _SPLIT_BYTES:
             chunks = max(chunks, min(_FEW_CHUNKS, layer_bytes / _FIRST_CHUNK_BYTES))
         if not leaves and not plans:
