@@ -207,7 +207,6 @@ def encode(
         views = final_views(whole, cameras, options.seed, rasterizer)
         gaussians = reduce_scene(whole, views, rasterizer, options.final, effort, stages.report)
         stages.enter("scoring")
-    plan: Sequence[LayerPlan]
     plan = plan_layers(len(gaussians), proxies=options.proxies, whole=len(whole))
     layered = _layered(gaussians, plan, viewpoints.scoring, cameras, options, rasterizer, stages)
     if options.final is not None and views is not None:
@@ -223,10 +222,10 @@ def encode(
     )
 
     stages.enter("measuring")
-    plan, boxes = layered.plan, TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
+    layers, boxes = layered.plan, TileBoxes(gaussians.means, layered.fine_tile, layered.tiles.level)
     del layered  # its measurements are not needed any more
-    leaf_counts = [layer.leaves for layer in plan]
-    facts = scene_facts(given, plan, leaf_counts, proxy_counts, home, options)
+    leaf_counts = [layer.leaves for layer in layers]
+    facts = scene_facts(given, layers, leaf_counts, proxy_counts, home, options)
     index = pack_index(facts, chunks, boxes.box, thorough=False)
     most_bytes = poster_room(len(index.root), effort.quality_points, chunks[0].packed_bytes)
     if len(poster) > most_bytes:
