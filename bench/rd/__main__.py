@@ -167,10 +167,12 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
     import matplotlib.figure
 
     scenes = list(dict.fromkeys(row.scene for row in rows))
-    columns = min(len(scenes), _PANELS)
-    lines = math.ceil(len(scenes) / max(columns, 1))
+    lines = math.ceil(len(scenes) / _PANELS)
+    columns = math.ceil(len(scenes) / lines)
     figure = matplotlib.figure.Figure(figsize=(6 * columns, 5 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axes in panels[len(scenes) :]:
+        axes.set_axis_off()
     for axes, scene in zip(panels, scenes, strict=False):
         for peer, color in zip(PEERS, _COLORS, strict=True):
             points = sorted(
