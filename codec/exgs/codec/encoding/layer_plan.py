@@ -64,7 +64,7 @@ def plan_layers(
     *,
     proxies: bool = True,
     whole: int | None = None,
-    chunk_bytes: int = _CHUNK_BYTES,
+    chunk_bytes: int | None = None,
 ) -> list[LayerPlan]:
     """The layers of a scene of `count` Gaussians.
 
@@ -72,8 +72,9 @@ def plan_layers(
     proxies as those of the whole scene: as much has to be shown before the leaves come.
     Without `proxies` the layers are subsets of the leaves, as in ExGS, and leaves are amplified by
     (1 / share of the leaves that have arrived)^(1/8). `chunk_bytes` is the target size of chunks in
-    layers with leaves.
+    layers with leaves, by default 32 KiB.
     """
+    chunk_bytes = chunk_bytes or _CHUNK_BYTES
     if count <= _SINGLE_LAYER_COUNT:
         return [LayerPlan(count, 0, 0)]
     if not proxies:
