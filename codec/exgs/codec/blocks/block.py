@@ -69,8 +69,7 @@ def encode_block(job: Job, number: int) -> None:
         (OVERVIEW_SHARE * job.blocks, overviews),
     ]
     coarse = job.load("coarse", number)
-    errors = np.zeros((len(plan) + 1, scored.tiles.count))
-    pixels = 0.0
+    errors = np.zeros((len(plan) + 2, scored.tiles.count))
     for weight, cameras in books:
         if not cameras:
             continue
@@ -78,8 +77,7 @@ def encode_block(job: Job, number: int) -> None:
         for state in ahead(states(plan, results, coarse)):
             book.add_state(state)
         errors += weight * book.by_tile()
-        pixels = max(pixels, book.pixels)
-    jobs = jobs_of(plan, results, transform, errors, pixels, scored.tiles.level)
+    jobs = jobs_of(plan, results, transform, errors, scored.tiles.level)
     steps = store(
         job,
         number,

@@ -88,7 +88,7 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     book = TileErrors(summary, tile, 1 << level, gain_views(viewpoints, effort), rasterizer)
     for state in ahead(states(plan, results)):
         book.add_state(state)
-    jobs = jobs_of(plan, results, None, book.by_tile(), book.pixels, level)
+    jobs = jobs_of(plan, results, None, book.by_tile(), level)
     steps = store(job, job.blocks, jobs, layer=0, levels=[layer.tile_level for layer in plan])
     _keep_drawn(job, results[-1])
     counts = [sum(len(cell.members) for cell in result.proxies) for result in results]

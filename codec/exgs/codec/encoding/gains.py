@@ -1,9 +1,9 @@
 """The gain of each chunk, and the file order that follows from it.
 
 A gain is the reduction of the squared error, summed over the pixels and channels of a view and
-averaged over views. Gains of leaves and proxies are measured by rendering. Gains of refinements
-(fine SH and FINE) are computed with a model of quantization errors: in renderings they would be
-much smaller than the other errors.
+averaged over views. Gains of leaves and proxies are measured by rendering. What all refinements
+(fine SH and FINE) gain together is measured too, once everything else has arrived. A model of
+quantization errors divides it among them: alone, each would be far below the other errors.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from exgs.scene.gaussians import Gaussians
 _PRIOR = 0.25  # share of a layer's gain that is divided by count, not as measured per tile
 _FINE_SCALARS = 10  # scalars per Gaussian that a FINE chunk refines
 _MEASURED_OVER_MODEL = 0.35  # error of coarse shapes in renderings, relative to the model
+
+
+# Chunks that arrive together, what they gain in comparison, layer and tile of the cell.
+_Refinement = tuple[list[PackedChunk], float, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +96,7 @@ def in_order(
     for state in ahead(states(plan, layers)):
         tile_errors.add_state(state)
     errors = tile_errors.by_tile()
-    found = jobs_of(plan, layers, transform, errors, tile_errors.pixels, tile_level)
+    found = jobs_of(plan, layers, transform, errors, tile_level)
     chunks = [chunk for job in best_order(found.jobs) for chunk in found.chunks[job]]
     if transform is not None:
         first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
@@ -111,7 +115,6 @@ def jobs_of(
     layers: Sequence[PackedLayer],
     transform: ShTransform | None,
     errors: npt.NDArray[np.float64],
-    pixels: float,
     tile_level: int,
 ) -> Jobs:
     """The steps that send `layers`.
@@ -120,12 +123,12 @@ def jobs_of(
         plan: the layers of the scene.
         layers: their packed cells.
         transform: the SH bases of the file; None without SH.
-        errors: [1 + layers, tiles] squared error before the first layer and after each layer.
-        pixels: mean number of pixels of the views of `errors`.
+        errors: [states, tiles] squared error of each of the `states`.
         tile_level: level of the finest tiles.
     """
     found = Jobs([], [])
     job_of: dict[tuple[int, int], int] = {}
+    refinements: list[_Refinement] = []
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
         span = 1 << (tile_level - layer.tile_level)
         # The coarse SH of leaves are joined to them: a cell is drawn with both.
@@ -142,22 +145,35 @@ def jobs_of(
             parent = job_of[number - 1, tile >> shift] if number else None
             job_of[number, tile] = found.add(chunks, gains[tile], parent)
 
-        for place, leaves in enumerate(packed.leaves):
-            count = len(leaves.members)
-            refinement = []
-            gain = 0.0
-            if packed.sh and transform is not None:
-                fine = packed.sh[1][place]
-                refinement.append(fine.chunk)
-                squares = np.square(transform.coefficients(fine.vectors, fine.basis)).sum(axis=1)
-                gain += float(packed.energy[place] @ squares) / (4 * math.pi)
-            if leaves.tile in packed.fine:
-                refinement.append(packed.fine[leaves.tile].chunk)
-                reduction = packed.precision.coarse - packed.precision.fine
-                gain += 3 * _FINE_SCALARS * _MEASURED_OVER_MODEL * count * reduction
-            if refinement and count:
-                found.add(refinement, gain * pixels, job_of[number, leaves.tile])
+        refinements += _refinements_of(packed, transform, number)
+    modelled = sum(gain for _, gain, _ in refinements)
+    if modelled > 0:
+        measured = float((errors[-2] - errors[-1]).sum())
+        factor = max(measured / modelled, 0.0)
+        for chunks, gain, refined in refinements:
+            found.add(chunks, gain * factor, job_of[refined])
     return found
+
+
+def _refinements_of(
+    packed: PackedLayer, transform: ShTransform | None, number: int
+) -> Iterator[_Refinement]:
+    """The refinements of the cells of layer `number`, with gains by the model."""
+    for place, leaves in enumerate(packed.leaves):
+        count = len(leaves.members)
+        chunks = []
+        gain = 0.0
+        if packed.sh and transform is not None:
+            fine = packed.sh[1][place]
+            chunks.append(fine.chunk)
+            squares = np.square(transform.coefficients(fine.vectors, fine.basis)).sum(axis=1)
+            gain += float(packed.energy[place] @ squares) / (4 * math.pi)
+        if leaves.tile in packed.fine:
+            chunks.append(packed.fine[leaves.tile].chunk)
+            reduction = packed.precision.coarse - packed.precision.fine
+            gain += 3 * _FINE_SCALARS * _MEASURED_OVER_MODEL * count * reduction
+        if chunks and count:
+            yield chunks, gain, (number, leaves.tile)
 
 
 def states(
@@ -165,9 +181,9 @@ def states(
     layers: Sequence[PackedLayer],
     before: Gaussians | None = None,
 ) -> Iterator[Gaussians]:
-    """The drawn Gaussians of the prefixes without chunks and up to the end of each layer.
+    """The drawn Gaussians without chunks, up to the end of each layer, and of everything.
 
-    The newest layer is drawn without its refinements. `before` are drawn before the first layer.
+    All but the last are drawn without refinements. `before` are drawn before the first layer.
     """
     yield before or Gaussians.empty()
     below = Gaussians.empty()
@@ -177,7 +193,8 @@ def states(
         if layer.amplification != 1:
             state = replace(state, scales=state.scales * np.float32(layer.amplification))
         yield state
-        below = Gaussians.concatenate([below, packed.drawn_leaves(refined=True)])
+        below = Gaussians.concatenate([below, packed.drawn_leaves(refined=False)])
+    yield Gaussians.concatenate([layer.drawn_leaves(refined=True) for layer in layers])
 
 
 def _smoothed(measured: Sequence[float], counts: dict[int, float]) -> dict[int, float]:

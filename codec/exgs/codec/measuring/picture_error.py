@@ -45,11 +45,6 @@ class TileErrors:
         self._references = [self._picture(scene, camera) for camera in cameras]
         self._errors: list[list[FloatArray]] = []
 
-    @property
-    def pixels(self) -> float:
-        """Mean number of pixels of a view."""
-        return float(np.mean([camera.width * camera.height for camera in self._cameras]))
-
     def add_state(self, state: Gaussians) -> None:
         """Draw `state` from all cameras and keep its squared errors."""
         self._errors.append(
