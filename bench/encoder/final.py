@@ -29,6 +29,7 @@ from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.efforts import EFFORTS, Quality
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import TruncatedError
+from exgs.codec.measuring.quality_table import clipped_pictures
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -78,10 +79,7 @@ class Meter:
         return float(np.mean(of_source)), float(np.mean(of_photographs))
 
     def _pictures(self, gaussians: Gaussians) -> list[FloatArray]:
-        return [
-            np.clip(self._rasterizer.render(gaussians, camera).rgb, 0, 1)
-            for camera in self._scene.held_out
-        ]
+        return clipped_pictures(gaussians, self._scene.held_out, self._rasterizer)
 
 
 def _rows(case: str, loss_db: float, quality: Quality, peers: bool, cache: Path) -> Iterator[Row]:

@@ -6,6 +6,7 @@ For pictures with values in [0, 1] at 67 pixels per degree, like `exgs.scene.met
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -55,12 +56,11 @@ def _seen(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             for share, (_, width) in zip(weights, gaussians, strict=True)
         ]
         parts.append(torch.stack(blurred).sum(dim=0))
-    lab = _lab(_from_opponent(torch.cat(parts, dim=1)))
-    colours = torch.cat([lab[:, :1], 0.01 * lab[:, :1] * lab[:, 1:]], dim=1)  # Hunt
+    colours = _hunt(_lab(_from_opponent(torch.cat(parts, dim=1))))
     grey = (opponent[:, :1] + 16) / 116
-    smooth, slope, bend = _feature_kernels()
+    smooth, first, second = _feature_kernels()
     strengths = []
-    for kernel in (slope, bend):
+    for kernel in (first, second):
         pair = [_convolved(grey, smooth, kernel), _convolved(grey, kernel, smooth)]
         strengths.append(_length(torch.cat(pair, dim=1)))
     return colours, strengths[0], strengths[1]
@@ -80,7 +80,12 @@ def _mixed(pictures: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _opponent(linear: Tensor) -> Tensor:
-    x, y, z = (_mixed(linear, torch.tensor(_TO_XYZ)) / _white()).unbind(dim=1)
+    return _differences(_mixed(linear, torch.tensor(_TO_XYZ)) / _white())
+
+
+def _differences(xyz: Tensor) -> Tensor:
+    """Lightness and the two differences of colours, as in CIELAB and YyCxCz."""
+    x, y, z = xyz.unbind(dim=1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
@@ -94,16 +99,21 @@ def _from_opponent(opponent: Tensor) -> Tensor:
 
 def _lab(xyz: Tensor) -> Tensor:
     root = xyz.clamp(_LAB_KNEE**3) ** (1 / 3)
-    x, y, z = torch.where(xyz > _LAB_KNEE**3, root, xyz / (3 * _LAB_KNEE**2) + 4 / 29).unbind(dim=1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+    dark = xyz / (3 * _LAB_KNEE**2) + 4 / 29
+    return _differences(torch.where(xyz > _LAB_KNEE**3, root, dark))
 
 
+def _hunt(lab: Tensor) -> Tensor:
+    """CIELAB with the Hunt effect: darker colours look less saturated."""
+    return torch.cat([lab[:, :1], 0.01 * lab[:, :1] * lab[:, 1:]], dim=1)
+
+
+@cache
 def _most_colour() -> float:
     """The distance of pure green and pure blue, raised to the power."""
     pair = torch.zeros(2, 3, 1, 1)
     pair[0, 1] = pair[1, 2] = 1
-    lab = _lab(_mixed(pair, torch.tensor(_TO_XYZ)) / _white())
-    green, blue = torch.cat([lab[:, :1], 0.01 * lab[:, :1] * lab[:, 1:]], dim=1)[..., 0, 0]
+    green, blue = _hunt(_lab(_mixed(pair, torch.tensor(_TO_XYZ)) / _white()))[..., 0, 0]
     apart = (green[0] - blue[0]).abs() + (green[1:] - blue[1:]).norm()
     return float(apart**_COLOUR_POWER)
 
@@ -125,9 +135,9 @@ def _feature_kernels() -> tuple[Tensor, Tensor, Tensor]:
     reach = math.ceil(3 * deviation)
     places = torch.arange(-reach, reach + 1, dtype=torch.float32)
     smooth = (-0.5 * (places / deviation) ** 2).exp()
-    slope, bend = -places * smooth, ((places / deviation) ** 2 - 1) * smooth
+    first, second = -places * smooth, ((places / deviation) ** 2 - 1) * smooth
     derived = []
-    for kernel in (slope, bend):
+    for kernel in (first, second):
         up, down = kernel.clamp(0), (-kernel).clamp(0)
         derived.append(up / up.sum() - down / down.sum())
     return smooth / smooth.sum(), derived[0], derived[1]

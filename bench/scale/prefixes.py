@@ -26,8 +26,14 @@ from exgs.scene.formats.sog_lod import META_NAME, read_sog_level, sog_level_fold
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import synthesise_views
 
-SEED = 1_000_003  # of views; encoders use small ones
-WIDTH, HEIGHT = 480, 270
+_SEED = 1_000_003  # of views; encoders use small ones
+_WIDTH, _HEIGHT = 480, 270
+VIEWS = {"whole": synthesise_views, "street": street_views}
+
+
+def views_of(scene: Gaussians, kind: str, count: int) -> list[Camera]:
+    """Views of one of the kinds of VIEWS that no encoder uses."""
+    return VIEWS[kind](scene, count, width=_WIDTH, height=_HEIGHT, seed=_SEED)
 
 
 class Comparison:
@@ -71,14 +77,13 @@ def main() -> None:
     parser.add_argument("scene", type=Path)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.exgs")
     parser.add_argument("--kilobytes", type=float, nargs="+", metavar="KB", default=[])
-    parser.add_argument("--views", choices=("whole", "street"), default="whole")
+    parser.add_argument("--views", choices=VIEWS, default="whole")
     parser.add_argument("--count", type=int, default=8)
     arguments = parser.parse_args()
     scene = read_scene(arguments.scene)
     meta = arguments.scene / META_NAME
     sizes = level_sizes(meta) if meta.exists() else {}
-    made = street_views if arguments.views == "street" else synthesise_views
-    cameras = made(scene.gaussians, arguments.count, width=WIDTH, height=HEIGHT, seed=SEED)
+    cameras = views_of(scene.gaussians, arguments.views, arguments.count)
     comparison = Comparison(scene.gaussians, cameras, antialiased=scene.antialiased)
     at = {size: level for level, size in sizes.items()}
     budgets = sorted({*at, *(round(1000 * kilobytes) for kilobytes in arguments.kilobytes)})

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.scale.prefixes import HEIGHT, SEED, WIDTH
-from bench.scale.street import street_views
+from bench.scale.prefixes import VIEWS, views_of
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.decoding.decode import open_scene
 from exgs.codec.measuring.quality_table import clipped_pictures
@@ -26,7 +25,6 @@ from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import FloatArray, Gaussians
-from exgs.scene.views.made_up import synthesise_views
 from exgs.wire.events import View
 from exgs.wire.layer_zero import read_sketch
 from exgs.wire.parts import is_page
@@ -78,12 +76,11 @@ def main() -> None:
     parser.add_argument("scene", type=Path)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.exgs")
     parser.add_argument("--kilobytes", type=float, nargs="+", metavar="KB", default=_KILOBYTES)
-    parser.add_argument("--views", choices=("whole", "street"), default="street")
+    parser.add_argument("--views", choices=VIEWS, default="street")
     parser.add_argument("--count", type=int, default=20)
     arguments = parser.parse_args()
     scene = read_scene(arguments.scene)
-    made = street_views if arguments.views == "street" else synthesise_views
-    cameras = made(scene.gaussians, arguments.count, width=WIDTH, height=HEIGHT, seed=SEED)
+    cameras = views_of(scene.gaussians, arguments.views, arguments.count)
     rasterizer = default_rasterizer(antialiased=scene.antialiased)
     references = clipped_pictures(scene.gaussians, cameras, rasterizer)
     del scene

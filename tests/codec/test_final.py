@@ -17,8 +17,7 @@ from exgs.codec.encoding.final import (
     lost_db,
     reduce_scene,
 )
-from exgs.codec.merging.descent import Descent
-from exgs.codec.merging.distill import gradient_of_squares
+from exgs.codec.merging.descent import Descent, gradient_of_squares
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.cpu.rasterizer import CpuRasterizer

@@ -14,7 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from exgs.codec.merging.distill import distill, gradient_of_squares
+from exgs.codec.merging.descent import gradient_of_squares
+from exgs.codec.merging.distill import distill
 from exgs.painter.stretch import find_candidates, find_neighbours
 from exgs.painter.training.photographs import Array
 from exgs.scene.camera import Camera

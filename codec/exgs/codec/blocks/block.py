@@ -69,15 +69,15 @@ def encode_block(job: Job, number: int) -> None:
         (OVERVIEW_SHARE * job.blocks, overviews),
     ]
     coarse = job.load("coarse", number)
-    errors = np.zeros((len(plan) + 2, scored.tiles.count))
+    measured = []
     for weight, cameras in books:
         if not cameras:
             continue
         book = TileErrors(scene, scored.fine_tile, scored.tiles.count, cameras, rasterizer)
         for state in ahead(states(plan, results, coarse)):
             book.add_state(state)
-        errors += weight * book.by_tile()
-    jobs = jobs_of(plan, results, transform, errors, scored.tiles.level)
+        measured.append(weight * book.by_tile())
+    jobs = jobs_of(plan, results, transform, np.sum(measured, axis=0), scored.tiles.level)
     steps = store(
         job,
         number,

@@ -12,7 +12,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,9 @@ from exgs.codec.encoding.row_order import value_order
 from exgs.codec.measuring.camera_check import are_plausible
 from exgs.codec.measuring.importance import measure_importance
 from exgs.codec.measuring.picture_error import evenly_spaced, scaled, zoomed
-from exgs.codec.merging.descent import Descent
-from exgs.codec.merging.distill import gradient_of_squares
+from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.viewpoints import without
+from exgs.codec.merging.descent import Descent, descend
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.errors import SceneWarning
@@ -97,11 +97,11 @@ class ViewLoss:
 
     def __call__(self, candidate: Gaussians) -> float:
         """The loss of `candidate` in dB."""
+        pictures = clipped_pictures(candidate, self.cameras, self.rasterizer)
         losses = []
-        for camera, reference, covered in zip(
-            self.cameras, self.references, self.covered, strict=True
+        for picture, reference, covered in zip(
+            pictures, self.references, self.covered, strict=True
         ):
-            picture = np.clip(self.rasterizer.render(candidate, camera).rgb, 0, 1)
             total = float(np.square(picture - reference).sum(dtype=np.float64))
             losses.append(lost_db(total / (3 * covered)))
         return float(np.mean(losses))
@@ -128,8 +128,7 @@ def final_views(
     """
     if cameras is not None and len(cameras.fit) >= _CAMERAS_MIN:
         measured = cameras.fit[_MEASURED // 2 :: _MEASURED]
-        numbers = set(map(id, measured))
-        fit = [camera for camera in cameras.fit if id(camera) not in numbers]
+        fit = without(cameras.fit, measured)
         training = [scaled(camera, _WIDTH) for camera in evenly_spaced(fit, _TRAINING_VIEWS)]
         held_back = [scaled(camera, _WIDTH) for camera in evenly_spaced(measured, _ERROR_VIEWS)]
         some = evenly_spaced(training, _PLAUSIBLE_VIEWS)
@@ -260,15 +259,8 @@ def _refitted(
     descent = Descent(
         Gaussians.empty(start.sh_degree), start, evenly_spaced(cameras, 24), _OPACITIES
     )
-    views: list[int] = []
-    for step in range(steps):
-        if not views:
-            views = rng.permutation(len(cameras)).tolist()
-        view = views.pop()
-        reference = references[view].astype(np.float32)
-        gradient = partial(gradient_of_squares, reference=reference)
-        gradients = rasterizer.render_gradients(descent.scene, cameras[view], gradient)
-        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-        rate = _LAST_RATE + (_RATE - _LAST_RATE) * cosine
-        descent.step(gradients, rate, cameras[view].position)
+    views = (np.arange(len(cameras)), cameras, references)
+    rates = _RATE, _LAST_RATE
+    for _ in descend(descent, *views, rasterizer, rng, steps=steps, rates=rates, fit_sh=True):
+        pass
     return descent.current()

@@ -32,7 +32,6 @@ _PRIOR = 0.25  # share of a layer's gain that is divided by count, not as measur
 _FINE_SCALARS = 10  # scalars per Gaussian that a FINE chunk refines
 _MEASURED_OVER_MODEL = 0.35  # error of coarse shapes in renderings, relative to the model
 
-
 # Chunks that arrive together, what they gain in comparison, layer and tile of the cell.
 _Refinement = tuple[list[PackedChunk], float, tuple[int, int]]
 
@@ -181,9 +180,10 @@ def states(
     layers: Sequence[PackedLayer],
     before: Gaussians | None = None,
 ) -> Iterator[Gaussians]:
-    """The drawn Gaussians without chunks, up to the end of each layer, and of everything.
+    """The drawn Gaussians without chunks, and up to the end of each layer, without refinements.
 
-    All but the last are drawn without refinements. `before` are drawn before the first layer.
+    The last state is that of everything, if there are refinements. `before` are drawn before the
+    first layer.
     """
     yield before or Gaussians.empty()
     below = Gaussians.empty()
@@ -194,7 +194,8 @@ def states(
             state = replace(state, scales=state.scales * np.float32(layer.amplification))
         yield state
         below = Gaussians.concatenate([below, packed.drawn_leaves(refined=False)])
-    yield Gaussians.concatenate([layer.drawn_leaves(refined=True) for layer in layers])
+    if any(layer.sh or layer.fine for layer in layers):
+        yield Gaussians.concatenate([layer.drawn_leaves(refined=True) for layer in layers])
 
 
 def _smoothed(measured: Sequence[float], counts: dict[int, float]) -> dict[int, float]:

@@ -18,7 +18,7 @@ from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _ASPECT_MAX = 2  # height of a scaled picture over the maximum width
 
@@ -68,7 +68,7 @@ class TileErrors:
         return np.clip(self._rasterizer.render(scene, camera).rgb, 0, 1)
 
 
-def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+def evenly_spaced(items: Sequence[_T], count: int) -> list[_T]:
     """At most `count` of `items`, at equal distances in the sequence."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
     return [items[int(place)] for place in np.unique(places)]

@@ -46,15 +46,16 @@ def photographed_viewpoints(
         raise SceneError("the set of cameras is empty: one or more are needed")
     scoring = evenly_spaced(cameras.fit, views)
     gains, half = scoring[1::2], scoring[3::4]
-    candidates = _without(cameras.fit, gains)
+    candidates = without(cameras.fit, gains)
     if len(candidates) < min(training, _TRAINING_VIEWS_MIN):
-        candidates = _without(cameras.fit, half)
+        candidates = without(cameras.fit, half)
     return viewpoints_of(
         scoring, evenly_spaced(candidates, training), evenly_spaced(cameras.held_out, held_out)
     )
 
 
-def _without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Camera]:
+def without(cameras: Sequence[Camera], left_out: Sequence[Camera]) -> list[Camera]:
+    """`cameras` that are none of the objects `left_out`."""
     numbers = set(map(id, left_out))
     return [camera for camera in cameras if id(camera) not in numbers]
 

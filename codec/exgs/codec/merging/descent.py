@@ -7,7 +7,8 @@ of `Rasterizer.render_gradients`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from exgs.codec.measuring.directions import sh_basis
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.kernel import kernel
-from exgs.scene.rasterizer import Gradients
+from exgs.scene.rasterizer import Gradients, Rasterizer
 
 # Learning rates at the first step. Units: the Gaussian's size (see `Descent`), the unit quaternion,
 # log scale, logit of the opacity, SH coefficient.
@@ -25,7 +26,6 @@ _RATES = {"means": 0.03, "quats": 0.02, "scales": 0.03, "opacities": 0.08, "sh0"
 _SH_RATE = 0.006  # of SH coefficients above degree 0
 _DECAY, _SQUARE_DECAY = 0.9, 0.99
 _EPSILON = 1e-12
-_BLOCKS = 32  # parallel parts of a step on SH
 
 PROXY_OPACITIES = (0.01, 0.995)
 _SCALE_MIN_PIXELS = 0.05  # thinner Gaussians look equally flat even from nearer views
@@ -71,10 +71,11 @@ class Descent:
         low = np.log(np.float32(_SCALE_MIN_PIXELS) * pixel + np.float32(1e-30))[:, None]
         high = np.log(np.float32(_SCALE_MAX_DISTANCES) * middle + np.float32(1e-30))[:, None]
         self._scale_bounds = np.minimum(low, scales), np.maximum(high, scales)
+        self.first = len(fixed)  # number of the first Gaussian that is fitted
         joint = Gaussians.concatenate([fixed, start])
         buffers = {name: getattr(joint, name).copy() for name in (*self._values, "shN")}
         self.scene = Gaussians(**buffers)
-        self._tails = {name: buffer[len(fixed) :] for name, buffer in buffers.items()}
+        self._tails = {name: buffer[self.first :] for name, buffer in buffers.items()}
         self._given_shN = start.shN
         self._sh_moments: tuple[FloatArray, FloatArray] | None = None
         self._momentum = {name: np.zeros_like(value) for name, value in self._values.items()}
@@ -143,6 +144,58 @@ class Descent:
         )
 
 
+def descend(
+    descent: Descent,
+    numbers: npt.NDArray[np.integer],
+    cameras: Sequence[Camera],
+    references: Sequence[npt.NDArray[np.floating]],
+    rasterizer: Rasterizer,
+    rng: np.random.Generator,
+    *,
+    steps: int,
+    rates: tuple[float, float],
+    fit_sh: bool = False,
+) -> Iterator[int]:
+    """Steps on the squared error of pictures; yields the number of steps after each.
+
+    Args:
+        descent: the Gaussians and the state of their fit.
+        numbers: the views to fit to, in random order; all are used before one is used again.
+        cameras: of the views, also of others.
+        references: the pictures [H, W, 3] to match, one for each camera.
+        rasterizer: draws and differentiates.
+        rng: gives the order of the views.
+        steps: how many.
+        rates: of the first and after the last step; between them they follow a cosine.
+        fit_sh: whether SH above degree 0 are fitted as well.
+    """
+    views: list[int] = []
+    first_rate, last_rate = rates
+    for step in range(steps):
+        if not views:
+            views = rng.permutation(numbers).tolist()
+        view = views.pop()
+        camera = cameras[view]
+        reference = np.asarray(references[view], np.float32)
+        gradient = partial(gradient_of_squares, reference=reference)
+        gradients = rasterizer.render_gradients(
+            descent.scene, camera, gradient, first=descent.first
+        )
+        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+        rate = last_rate + (first_rate - last_rate) * cosine
+        descent.step(gradients, rate, camera.position if fit_sh else None)
+        yield step + 1
+
+
+def gradient_of_squares(picture: FloatArray, reference: FloatArray) -> FloatArray:
+    """Gradient [H, W, 3] of the mean squared error of `picture` [H, W, 3], clamped to [0, 1].
+
+    Clamped pixels get the gradient of their clamped values, so that they can return.
+    """
+    residual: FloatArray = np.clip(picture, 0, 1) - reference
+    return residual * np.float32(2 / residual.size)
+
+
 @kernel(parallel=True)
 def _adam_of_sh(
     of_base: npt.NDArray[np.float64],
@@ -153,24 +206,9 @@ def _adam_of_sh(
     rate: np.float32,
     square_bias: np.float32,
 ) -> None:
-    for block in prange(_BLOCKS):
-        _adam_block(block, of_base, basis, shN, momentum, square, rate, square_bias)
-
-
-@kernel()
-def _adam_block(
-    block: int,
-    of_base: npt.NDArray[np.float64],
-    basis: npt.NDArray[np.float64],
-    shN: FloatArray,
-    momentum: FloatArray,
-    square: FloatArray,
-    rate: np.float32,
-    square_bias: np.float32,
-) -> None:
     n, terms, _ = shN.shape
     keep, square_keep = np.float32(1 - _DECAY), np.float32(1 - _SQUARE_DECAY)
-    for i in range(block * n // _BLOCKS, (block + 1) * n // _BLOCKS):
+    for i in prange(n):
         for k in range(terms):
             for c in range(3):
                 gradient = np.float32(of_base[i, c] * basis[i, k])

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
-from exgs.codec.merging.descent import Descent
+from exgs.codec.merging.descent import Descent, descend
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
@@ -67,33 +66,14 @@ def distill(
     descent = Descent(fixed, proxies, cameras)
     best, least = proxies, error(proxies)
     checks = {round(share * steps) for share in _CHECKS}
-    views: list[int] = []
-    for step in range(steps):
-        if not views:
-            views = rng.permutation(training).tolist()
-        view = views.pop()
-
-        gradient = partial(gradient_of_squares, reference=references[view])
-        gradients = rasterizer.render_gradients(
-            descent.scene, cameras[view], gradient, first=len(fixed)
-        )
-        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-        descent.step(gradients, _LAST_RATE + (1 - _LAST_RATE) * cosine)
-        if step + 1 in checks:
+    views = (training, cameras, references)
+    for step in descend(descent, *views, rasterizer, rng, steps=steps, rates=(1.0, _LAST_RATE)):
+        if step in checks:
             candidate = descent.current()
             candidate_error = error(candidate)
             if candidate_error < least:
                 best, least = candidate, candidate_error
     return best
-
-
-def gradient_of_squares(picture: FloatArray, reference: FloatArray) -> FloatArray:
-    """Gradient [H, W, 3] of the mean squared error of `picture` [H, W, 3], clamped to [0, 1].
-
-    Clamped pixels get the gradient of their clamped values, so that they can return.
-    """
-    residual: FloatArray = np.clip(picture, 0, 1) - reference
-    return residual * np.float32(2 / residual.size)
 
 
 def _residual(
