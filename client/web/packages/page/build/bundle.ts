@@ -18,7 +18,7 @@ export async function bundle(entry: string, { format, define = {} }: BundleOptio
       target: 'es2022',
       minify: true,
       modulePreload: false,
-      rolldownOptions: { input: entry, output: { format, codeSplitting: false } },
+      rolldownOptions: { input: entry, preserveEntrySignatures: 'strict', output: { format, codeSplitting: false } },
     },
   })) as Rolldown.RolldownOutput;
   const chunks = result.output.filter((output) => output.type === 'chunk');

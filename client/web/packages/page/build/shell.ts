@@ -9,6 +9,7 @@ import { bundle } from './bundle.ts';
 import { fill, inline, styles } from './html.ts';
 import { gzip, packFile, packFolder } from './pack.ts';
 
+const WEIGHTS = path.resolve(import.meta.dirname, '../../../../exgs/painter/weights/detail.npz');
 const MOST_BYTES = 80_000; // gzip, of all code before the first picture
 
 export interface Places {
@@ -16,10 +17,11 @@ export interface Places {
   readonly out: string; // where the built page goes
 }
 
-/** The code of both workers, and what the page's code calls their places. */
+/** The code beside the page's: of both workers and of sharpening; and what the page's calls their places. */
 export interface Workers {
   readonly client: string;
   readonly sort: string;
+  readonly sharpen: string;
   readonly define: Record<string, string>;
 }
 
@@ -28,10 +30,19 @@ export async function makeWorkers({ page }: Places, isSingle: boolean): Promise<
   const entry = (file: string): string => path.resolve(page, '..', file);
   const client = await bundle(entry('client/src/worker/entry.ts'), { format: 'es' });
   const sort = await bundle(entry('viewer/src/sort/worker.ts'), { format: 'es' });
+  const weights = fs.readFileSync(WEIGHTS).toString('base64');
+  const sharpen = await bundle(path.join(page, 'src/sharpen_code.ts'), {
+    format: 'es',
+    define: { SHARPEN_WEIGHTS: JSON.stringify(weights) },
+  });
   const place = (name: string, code: string): string =>
     JSON.stringify(isSingle ? `#exgs-${name}` : `/assets/${fileOf(name, code)}`);
-  const define = { CLIENT_WORKER: place('client', client), SORT_WORKER: place('sort', sort) };
-  return { client, sort, define };
+  const define = {
+    CLIENT_WORKER: place('client', client),
+    SORT_WORKER: place('sort', sort),
+    SHARPEN_CODE: JSON.stringify(`/assets/${fileOf('sharpen', sharpen)}`),
+  };
+  return { client, sort, sharpen, define };
 }
 
 /** Has the packages' own ways to start a worker lead to ours, so that none is bundled twice. */
@@ -67,6 +78,7 @@ export function shell(places: Places, workers: Workers): Plugin {
       };
       emit('client', workers.client);
       emit('sort', workers.sort);
+      emit('sharpen', workers.sharpen);
     },
     writeBundle(_options, output) {
       weigh(output, places, workers);

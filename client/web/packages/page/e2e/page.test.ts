@@ -103,6 +103,25 @@ describe.skipIf(!findChromium())('the page', () => {
     expect(browser.complaints).toEqual([]);
   });
 
+  test('loads what sharpens on demand, and leaves a whole scene as it is', async () => {
+    const { page } = browser;
+    await box();
+    await reached(page, 'complete');
+    await settled(page);
+    const raw = await page.evaluate(pixels);
+    await page.getByRole('button', { name: /Panel/ }).click();
+    const code = page.waitForResponse(/\/assets\/sharpen-/);
+    const choice = page.getByLabel('Sharpen');
+    await choice.check();
+    expect((await code).status()).toBe(200);
+    await settled(page);
+    expect(await page.evaluate(pixels)).toBe(raw);
+    await choice.uncheck();
+    await settled(page);
+    expect(await page.evaluate(pixels)).toBe(raw);
+    expect(browser.complaints).toEqual([]);
+  });
+
   test('shows figures, and a link leads back to the view', async () => {
     const { page } = browser;
     await box();
@@ -207,4 +226,14 @@ interface Finding {
   readonly id: string;
   readonly impact: string;
   readonly nodes: readonly { readonly html: string }[];
+}
+
+/** What the viewer shows, as a data URL. */
+async function pixels(): Promise<string> {
+  const blob = await (document.querySelector('exgs-viewer') as unknown as Viewer).snapshot();
+  return new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.readAsDataURL(blob);
+  });
 }

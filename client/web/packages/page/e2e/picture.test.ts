@@ -46,9 +46,7 @@ describe.skipIf(!findChromium())('pictures', () => {
       }
       await front.stop();
     }
-    const script = path.join(import.meta.dirname, 'support/compare.py');
-    const input = JSON.stringify(pairs);
-    const psnr: number[] = JSON.parse(execFileSync(PYTHON, [script], { input, encoding: 'utf8' }));
+    const psnr = compare(pairs);
     console.log(`${name}, ${target}: ${psnr.join(', ')} dB`);
     return psnr;
   };
@@ -60,6 +58,29 @@ describe.skipIf(!findChromium())('pictures', () => {
     for (const value of await measure(SAMPLE, fronts, target)) expect(value).toBeGreaterThan(least);
   });
 
+  test('at rest are sharpened as by --painter sharpen where that is switched on', async () => {
+    const bytes = 64_000;
+    const front = await serveFront(SAMPLE, bytes);
+    const { page } = browser;
+    const pairs = [];
+    for (const query of ['noui', 'noui&sharpen']) {
+      await page.goto('about:blank');
+      await page.goto(`${server.url}/?${query}&content=${front.url}/${path.basename(SAMPLE)}`);
+      await reached(page, 'firstpicture');
+      if (query.endsWith('sharpen')) await page.waitForFunction(hasSharpenCode);
+      await settled(page);
+      const shown = await page.evaluate(snapshot);
+      const picture = path.join(outFolder(), `${query}.png`);
+      fs.writeFileSync(picture, Buffer.from(shown.png, 'base64'));
+      pairs.push({ file: SAMPLE, bytes, view: shown.view, picture, sharpen: true });
+    }
+    await front.stop();
+    const [raw = 0, sharp = 0] = compare(pairs);
+    console.log(`sample, sharpened: ${sharp} dB, raw ${raw} dB`);
+    expect(sharp).toBeGreaterThan(45);
+    expect(sharp).toBeGreaterThan(raw + 6);
+  });
+
   test.for(REAL)('are those of the CPU rasterizer for %s', async (name, { skip }) => {
     const file = realScene(name);
     if (!file) skip(missing(name));
@@ -67,6 +88,17 @@ describe.skipIf(!findChromium())('pictures', () => {
     for (const value of await measure(file!, FRONTS.slice(0, 1), 'fixed')) expect(value).toBeGreaterThan(45);
   });
 });
+
+/** PSNR of pictures against the CPU rasterizer. */
+function compare(pairs: readonly object[]): number[] {
+  const script = path.join(import.meta.dirname, 'support/compare.py');
+  return JSON.parse(execFileSync(PYTHON, [script], { input: JSON.stringify(pairs), encoding: 'utf8' }));
+}
+
+/** Whether the code for sharpening has been loaded. */
+function hasSharpenCode(): boolean {
+  return performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/sharpen-'));
+}
 
 /** Turns the camera of the page's viewer aside. */
 function lookAside([right, down]: number[]): void {

@@ -8,6 +8,7 @@ import { on } from './events.ts';
 import { Panel, showMinistats } from './panel.ts';
 import { Recorder } from './recorder.ts';
 import { share } from './share.ts';
+import { canSharpen, sharpen } from './sharpen.ts';
 import { adoptStyles } from './styles.ts';
 
 const ICONS = {
@@ -24,6 +25,7 @@ export function showLate(page: ScenePage): void {
   adoptStyles();
   if (parameters.ministats) showMinistats(page);
   addDrop(page.openFile);
+  if (parameters.sharpen && canSharpen(boot.data)) void sharpen(viewer, true);
   if (parameters.plain) return;
 
   const panel = new Panel(page);

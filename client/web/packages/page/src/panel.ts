@@ -5,6 +5,7 @@ import { make } from './dom.ts';
 import { on } from './events.ts';
 import { estimatedPsnr } from './quality.ts';
 import { RateMeter } from './rate.ts';
+import { canSharpen, sharpen } from './sharpen.ts';
 import { formatBytes, formatCount, formatFrames, formatRate } from './text.ts';
 
 const EVERY_MS = 500;
@@ -31,6 +32,7 @@ export class Panel {
     }
     this.element = make('section', { className: 'panel', hidden: true, aria: { label: 'Panel' } });
     this.element.append(make('h2', {}, 'Progress'), rows, this.#linkChoice());
+    if (canSharpen(page.boot.data)) this.element.append(this.#sharpenChoice());
     on(page.viewer, 'progress', ({ receivedBytes }) => {
       this.#meter.add(performance.now(), receivedBytes);
     });
@@ -62,6 +64,15 @@ export class Panel {
       opened.scene?.setRate(opened.rate);
     });
     return make('label', {}, 'Link', select);
+  }
+
+  #sharpenChoice(): HTMLElement {
+    const { viewer, parameters } = this.#page;
+    const box = make('input', { type: 'checkbox', checked: parameters.sharpen });
+    box.addEventListener('change', async () => {
+      box.checked = await sharpen(viewer, box.checked);
+    });
+    return make('label', { title: 'Sharpens soft pictures at rest' }, 'Sharpen', box);
   }
 
   #update(): void {

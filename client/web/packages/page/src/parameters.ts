@@ -13,6 +13,8 @@ export interface Parameters {
   readonly poster: string | null;
   /** `float` or `fixed`, null for what the device can. */
   readonly target: string | null;
+  /** Whether pictures at rest are sharpened. */
+  readonly sharpen: boolean;
 }
 
 const MILLIONS_BELOW = 1000; // a budget of 1.5 means 1.5 million
@@ -37,6 +39,7 @@ export function readParameters(search: string): Parameters {
     transport: transport === 'static' || transport === 'streaming' ? transport : 'auto',
     poster: given.get('poster'),
     target: given.get('target'),
+    sharpen: isOn('sharpen'),
   };
 }
 

@@ -102,6 +102,7 @@ export class SplatRenderer {
         upload: (spans, packed) => store.upload(spans, packed),
         readLook: (group) => table.get(group),
         writeLook: (group, look) => table.set(group, look.opacity, look.amplification, look.harmonics),
+        writeKind: (group, isProxy) => table.setKind(group, isProxy),
         wantOrder: () => order.want(),
         sorted: () => order.sorted,
         committed: (progress) => {
@@ -241,7 +242,7 @@ export class SplatRenderer {
   }
 
   #present(): void {
-    this.#passes.present();
+    this.#passes.present(() => this.#table.hasProxies);
     this.#shownSplats = this.#drawnSplats;
   }
 

@@ -20,6 +20,7 @@ export interface Ports {
   readonly upload: (spans: readonly Span[], packed: Packed) => void;
   readonly readLook: (group: number) => Look;
   readonly writeLook: (group: number, look: Look) => void;
+  readonly writeKind: (group: number, isProxy: boolean) => void;
   /** Wants a new order; returns its serial. */
   readonly wantOrder: () => number;
   /** Serial of the current order. */
@@ -144,7 +145,7 @@ export class Stager {
   }
 
   /** Gives a new part slots and groups, or reports that there is no room. */
-  #add({ key, count, children, data }: PartAdded): Part | null {
+  #add({ key, kind, count, children, data }: PartAdded): Part | null {
     const spans = this.#slots.take(count);
     if (!spans) {
       const message = `No room for ${count} more splats on this GPU.`;
@@ -157,7 +158,10 @@ export class Stager {
     const part: Part = { id, count, spans, firstGroup, groupCount, hasSh, dying: false, dead: false };
     this.#parts.set(key, part);
     this.#staying += count;
-    for (const group of groupsOf(part)) this.#partOfGroup.set(group, part);
+    for (const group of groupsOf(part)) {
+      this.#partOfGroup.set(group, part);
+      this.#ports.writeKind(group, kind === 'proxy');
+    }
     this.#ports.post({ type: 'add', key: id, spans, groups: firstGroup, children, data });
     return part;
   }

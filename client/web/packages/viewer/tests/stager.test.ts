@@ -15,6 +15,7 @@ const EVERYWHERE = { x: 0, y: 0, z: 0, offset: 1, eye: [0, 0, 0] } as const;
 /** A stager with a worker that answers when it is told to, and a GPU of plain arrays. */
 class Bench {
   readonly looks = new Map<number, Look>();
+  readonly kinds = new Map<number, boolean>();
   readonly groupOf = new Map<number, number>(); // by slot, as uploaded
   readonly meanOf = new Map<number, number>();
   readonly stager: Stager;
@@ -33,6 +34,7 @@ class Bench {
         upload: (spans, packed) => this.#upload(spans, packed),
         readLook: (group) => this.looks.get(group) ?? { opacity: 0, amplification: 1, harmonics: 0 },
         writeLook: (group, look) => this.looks.set(group, look),
+        writeKind: (group, isProxy) => this.kinds.set(group, isProxy),
         wantOrder: () => {
           this.#wanted = true;
           return this.#serial + 1;
@@ -146,6 +148,20 @@ test('what replaces fades in as what is replaced fades out, and not before it ca
     expect((drawn.get(1) ?? 0) + (drawn.get(2) ?? 0)).toBeCloseTo(7, 9);
   }
   expect(bench.drawn()).toEqual(new Map([[2, 7]]));
+});
+
+test('groups of proxies are told from those of leaves, also where their numbers were used before', () => {
+  const bench = new Bench();
+  const proxy = { ...part(1, 1, [2, 2]), kind: 'proxy' as const };
+  bench.update({ added: [proxy], groups: show(1) });
+  bench.settle();
+  expect([...bench.kinds.values()]).toEqual([true, true]);
+  bench.update({ dropped: [1] });
+  bench.settle();
+  bench.update({ added: [part(2, 2, [2, 2])], groups: show(2) });
+  bench.settle();
+  const drawn = bench.order.map((slot) => bench.kinds.get(bench.groupOf.get(slot)!));
+  expect(drawn).toEqual([false, false, false, false]);
 });
 
 test('a key that comes again names the new part, though the old one is still fading', () => {

@@ -1,7 +1,8 @@
 """PSNR of a picture of the browser against the CPU rasterizer: python compare.py < JSON > JSON.
 
 The input is a list of {"file", "bytes", "view", "picture"}: the first `bytes` of an .exgs file are
-decoded and drawn in `view`, and held against the PNG `picture`. The output is a list of dB.
+decoded and drawn in `view`, with "sharpen": true sharpened as well, and held against the PNG
+`picture`. The output is a list of dB.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from exgs.codec import decode
+from exgs.codec.decoding.decode import decode, read_facts
+from exgs.painter.confidence import look_at_scene
+from exgs.painter.sharpen import SharpenPainter
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 
@@ -34,8 +37,10 @@ def psnr(pair: dict[str, Any]) -> float:
         view["height"],
     )
     drawn = decode(pair["file"], max_bytes=pair["bytes"])
-    scene = getattr(drawn, "gaussians", None) or drawn.scene.gaussians
-    wanted = np.clip(default_rasterizer().render(scene, camera).rgb, 0, 1)
+    facts = read_facts(pair["file"])
+    render, confidence = look_at_scene(default_rasterizer(), drawn, facts, camera)
+    painted = SharpenPainter().paint(render, confidence) if pair.get("sharpen") else render.rgb
+    wanted = np.clip(painted, 0, 1)
     picture = np.asarray(Image.open(Path(pair["picture"])).convert("RGB")).astype(np.float64) / 255
     return float(-10 * np.log10(max(np.mean((picture - wanted) ** 2), 1e-12)))
 

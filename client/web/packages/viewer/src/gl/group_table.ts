@@ -1,4 +1,5 @@
-// A value for each group, read by every splat: opacity factor, scale factor, share of the harmonics.
+// A value for each group, read by every splat: opacity factor, scale factor, share of the
+// harmonics, and 1 for proxies.
 // Fading, replacing and amplifying write here alone: no splat is touched and nothing is sorted.
 
 import { texture } from './context.ts';
@@ -22,6 +23,14 @@ export class GroupTable {
     return this.#end > this.#first;
   }
 
+  /** Whether any proxies are shown. */
+  get hasProxies(): boolean {
+    for (let at = 0; at < this.#values.length; at += 4) {
+      if (this.#values[at]! > 0 && this.#values[at + 3] === 1) return true;
+    }
+    return false;
+  }
+
   get(group: number): { opacity: number; amplification: number; harmonics: number } {
     const at = 4 * group;
     const [opacity = 0, amplification = 1, harmonics = 0] = this.#values.subarray(at, at + 3);
@@ -37,6 +46,13 @@ export class GroupTable {
     const row = Math.floor(group / WIDTH);
     this.#first = this.changed ? Math.min(this.#first, row) : row;
     this.#end = Math.max(this.#end, row + 1);
+  }
+
+  /** Says of a group whether it consists of proxies. */
+  setKind(group: number, isProxy: boolean): void {
+    const { opacity, amplification, harmonics } = this.get(group);
+    this.set(group, opacity, amplification, harmonics);
+    this.#values[4 * group + 3] = isProxy ? 1 : 0;
   }
 
   /** The texture, with all values in it. */

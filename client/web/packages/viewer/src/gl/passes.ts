@@ -13,6 +13,7 @@ import {
   projectFragment,
   splatVertex,
 } from './shaders.ts';
+import { KindsPass, type Drawn, type PictureKinds } from './kinds.ts';
 import { rows, type Block } from './store.ts';
 
 const QUADS = 128; // to an instance: one quad each is slow on many drivers
@@ -20,6 +21,7 @@ const COVERED = 0.1; // least coverage of a pixel that has a depth
 
 export class Passes {
   readonly target: Target;
+  readonly #hasSh: boolean;
   readonly #gl: WebGL2RenderingContext;
   readonly #project: readonly [bare: Program, full: Program];
   readonly #splat: Program;
@@ -31,6 +33,9 @@ export class Passes {
   readonly #indices: WebGLBuffer;
   #projected: { rows: number; textures: WebGLTexture[]; framebuffer: WebGLFramebuffer } | null = null;
   #surface: Surface | null = null;
+  #kinds: KindsPass | null = null;
+  #drawn: Omit<Drawn, 'projected' | 'order'> | null = null; // what was projected last
+  #serial = 0;
   #orders: { rows: number; textures: WebGLTexture[] } = { rows: 0, textures: [] };
   #count = 0;
 
@@ -41,6 +46,7 @@ export class Passes {
     target: Target = 'float',
   ) {
     this.#gl = gl;
+    this.#hasSh = shDegree > 0;
     this.target = target === 'float' && canDrawToHalfFloats(gl) ? 'float' : 'fixed';
     const bare = compile(gl, FULL_VERTEX, projectFragment(0, precision));
     const full = shDegree > 0 ? compile(gl, FULL_VERTEX, projectFragment(shDegree, precision)) : bare;
@@ -87,6 +93,7 @@ export class Passes {
       this.#orders = { rows: height, textures: [make(), make()] };
     }
     this.#orders.textures.reverse();
+    this.#serial++;
     const current = this.#orders.textures[0];
     this.#count = count;
     if (!current) return;
@@ -108,6 +115,10 @@ export class Passes {
     if (blocks.length === 0) return;
     const gl = this.#gl;
     const projected = this.#projectedRoom(blocks.length * BLOCK_ROWS);
+    const inUse = blocks.map((_, number) => used(number));
+    const [focal, { width, height }] = [view.K[0]!, view];
+    this.#drawn = { blocks, rows: inUse, groups, focal, width, height };
+    this.#serial++;
     gl.bindFramebuffer(gl.FRAMEBUFFER, projected.framebuffer);
     gl.disable(gl.BLEND);
     gl.bindVertexArray(this.#empty);
@@ -145,13 +156,25 @@ export class Passes {
   }
 
   /** Lets the last pass put the picture on the canvas. */
-  present(): void {
+  present(hasProxies: () => boolean): void {
     const gl = this.#gl;
     const surface = this.#surface;
     if (!surface) return;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, surface.width, surface.height);
-    (this.#pass ?? this.#present).draw(gl, surface);
+    const kinds = { serial: this.#serial, draw: () => (hasProxies() ? this.#drawKinds() : null) };
+    (this.#pass ?? this.#present).draw(gl, surface, kinds);
+    this.#kinds?.free();
+  }
+
+  #drawKinds(): PictureKinds | null {
+    const order = this.#orders.textures[0];
+    if (this.target !== 'float' || !this.#drawn || !this.#projected || !order) return null;
+    this.#kinds ??= new KindsPass(this.#gl, QUADS);
+    const drawn = { ...this.#drawn, projected: this.#projected.textures, order };
+    const { width, height } = drawn;
+    const quads = (program: Program): void => this.#drawSplats(program, width, height, 1);
+    return this.#kinds.draw(drawn, this.#hasSh, [DEPTH_LOG2_LEAST, DEPTH_LOG2_SPAN], quads);
   }
 
   /** Depth along z at a pixel of the last projection, or null where nothing is. */
@@ -179,6 +202,7 @@ export class Passes {
     const gl = this.#gl;
     this.setPass(null);
     this.#present.dispose();
+    this.#kinds?.dispose();
     for (const program of [...this.#project, this.#splat, this.#pick]) {
       if (program) gl.deleteProgram(program.handle);
     }

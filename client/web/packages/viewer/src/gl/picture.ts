@@ -2,6 +2,7 @@
 // brings it to the canvas, which can be replaced.
 
 import { bind, canDrawHalfFloats, compile, framebuffer, isComplete, texture, type Program } from './context.ts';
+import type { PictureKinds } from './kinds.ts';
 import { FULL_VERTEX, PRESENT_FRAGMENT } from './shaders.ts';
 
 // Where no floats can be drawn, colours are kept in 10 bits as shares of this: they may go beyond 1.
@@ -17,6 +18,14 @@ export interface SplatPicture {
   readonly height: number;
 }
 
+/** The kinds of splats that a picture consists of, which are drawn on demand. */
+export interface KindsSource {
+  /** Changes with the splats and their places in the picture. */
+  readonly serial: number;
+  /** Draws them, for this pass only. Null without proxies, and where half floats can't be drawn into. */
+  draw(): PictureKinds | null;
+}
+
 /**
  * The pass after the splats, which draws to the canvas: framebuffer null, viewport set, blending off.
  * The one that is built in clamps the colours to 0..1. A painter of missing detail fits here. A pass
@@ -24,7 +33,7 @@ export interface SplatPicture {
  * arrays and the viewport it may change. With a new result later, call `redraw` for another frame.
  */
 export interface PicturePass {
-  draw(gl: WebGL2RenderingContext, picture: SplatPicture): void;
+  draw(gl: WebGL2RenderingContext, picture: SplatPicture, kinds: KindsSource): void;
   dispose(): void;
 }
 

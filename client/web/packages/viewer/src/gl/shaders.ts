@@ -4,7 +4,8 @@
 import { ROW_BITS, ROW_SLOTS, shCoefficients, shLayers, type ShPrecision } from '../splats/layout.ts';
 import { LOG_LEAST, LOG_SPAN } from '../splats/pack.ts';
 
-const HEAD = `#version 300 es
+/** The first lines of every shader. */
+export const HEAD = `#version 300 es
 precision highp float;precision highp int;precision highp sampler2D;
 precision highp usampler2D;precision highp usampler2DArray;
 `;
@@ -137,6 +138,27 @@ void main(){
 }`;
 }
 
+/** GLSL: `place` puts a corner of a quad, `batch` to an instance, and says whether it is drawn. */
+export function splatCorner(batch: number): string {
+  return `bool place(out ivec2 at,out uvec4 q1,out float opacity){
+  int n=gl_InstanceID*${batch}+(gl_VertexID>>2);
+  if(n>=count)return false;
+  int slot=int(texelFetch(order,ivec2(n&${ROW_SLOTS - 1},n>>${ROW_BITS}),0).x);
+  at=ivec2(slot&${ROW_SLOTS - 1},slot>>${ROW_BITS});
+  q1=texelFetch(projected1,at,0);
+  opacity=uintBitsToFloat(q1.y);
+  if(opacity<=0.)return false;
+  vec4 q0=uintBitsToFloat(texelFetch(projected0,at,0));
+  float r=sqrt(2.*log(255.*opacity))+1e-3;
+  vec2 corner=vec2(float(gl_VertexID&1)*2.-1.,float(gl_VertexID&2)-1.)*r;
+  vec2 b=vec2(q0.w,-q0.z)*(uintBitsToFloat(q1.x)/length(q0.zw));
+  vec2 pixel=q0.xy+q0.zw*corner.x+b*corner.y;
+  sigma=corner;
+  gl_Position=vec4(pixel.x/size.x*2.-1.,1.-pixel.y/size.y*2.,0.,1.);
+  return true;
+}`;
+}
+
 /** Quads, `batch` to an instance; with `depth` the colour is the depth, for picking. */
 export function splatVertex(batch: number, depth: boolean): string {
   const color = depth
@@ -145,22 +167,11 @@ export function splatVertex(batch: number, depth: boolean): string {
   return `${HEAD}
 uniform usampler2D projected0,projected1,order;uniform vec2 size;uniform int count;uniform float range;
 out vec2 sigma;flat out vec4 color;
+${splatCorner(batch)}
 void main(){
   gl_Position=vec4(0.,0.,2.,1.);
-  int n=gl_InstanceID*${batch}+(gl_VertexID>>2);
-  if(n>=count)return;
-  int slot=int(texelFetch(order,ivec2(n&${ROW_SLOTS - 1},n>>${ROW_BITS}),0).x);
-  ivec2 at=ivec2(slot&${ROW_SLOTS - 1},slot>>${ROW_BITS});
-  uvec4 q1=texelFetch(projected1,at,0);
-  float opacity=uintBitsToFloat(q1.y);
-  if(opacity<=0.)return;
-  vec4 q0=uintBitsToFloat(texelFetch(projected0,at,0));
-  float r=sqrt(2.*log(255.*opacity))+1e-3;
-  vec2 corner=vec2(float(gl_VertexID&1)*2.-1.,float(gl_VertexID&2)-1.)*r;
-  vec2 b=vec2(q0.w,-q0.z)*(uintBitsToFloat(q1.x)/length(q0.zw));
-  vec2 pixel=q0.xy+q0.zw*corner.x+b*corner.y;
-  sigma=corner;color=vec4(${color}/range,opacity);
-  gl_Position=vec4(pixel.x/size.x*2.-1.,1.-pixel.y/size.y*2.,0.,1.);
+  ivec2 at;uvec4 q1;float opacity;
+  if(place(at,q1,opacity))color=vec4(${color}/range,opacity);
 }`;
 }
 
