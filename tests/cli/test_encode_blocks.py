@@ -10,8 +10,10 @@ from exgs.cli import decode as decode_command
 from exgs.cli import encode_blocks
 from exgs.cli.main import main
 from exgs.codec.decoding.decode import decode, read_facts
+from exgs.codec.measuring.home_view import find_up
+from exgs.scene.cameras import write_cameras
 from exgs.scene.formats.ply import read_ply, write_ply
-from tests.codec.encoding import ball
+from tests.codec.encoding import ball, ring
 
 COUNT = 3600
 QUICK = ("--quality", "low", "--views", "2", "-q")
@@ -63,6 +65,21 @@ def test_cropping_a_large_scene_leaves_a_small_one(
     out = tmp_path / "half.exgs"
     assert main(["encode", str(ply), str(out), "--crop", box, *QUICK]) == 0
     assert read_facts(out).leaf_count == inside
+
+
+def test_a_large_scene_with_cameras_is_encoded_by_blocks(
+    ply: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode_blocks, "LARGE_COUNT", 3000)
+    monkeypatch.setattr(encode_blocks, "BLOCK_COUNT", 1900)
+    cameras, out = tmp_path / "cameras.json", tmp_path / "seen.exgs"
+    write_cameras(cameras, ring(9).cameras)
+    options = ["--cameras", str(cameras), "--no-proxies", *QUICK]
+    assert main(["encode", str(ply), str(out), *options]) == 0
+    facts = read_facts(out)
+    assert facts.leaf_count == COUNT
+    assert min(layer.tile_level for layer in facts.layers) >= 1
+    assert facts.up == pytest.approx(find_up(ball(10), ring(9).fit), abs=1e-6)
 
 
 def test_options_of_large_scenes_need_blocks(

@@ -61,7 +61,7 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
 def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> BlockOptions | None:
     """The division of the scenes of `paths` into blocks; None if they are encoded in one piece."""
     rows = 0
-    if arguments.block is None and arguments.cameras is None:
+    if arguments.block is None:
         rows = sum(count_rows(path, frame=arguments.frame) for path in paths)
     if not arguments.block and (arguments.block == 0 or rows <= LARGE_COUNT):
         for name in ("dask", "work", "resume"):

@@ -11,17 +11,17 @@ from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.plan import block_plan
 from exgs.codec.blocks.scoring import Scored, block_rasterizer
-from exgs.codec.blocks.views import OVERVIEW_SHARE, window
+from exgs.codec.blocks.views import shared_views, window
 from exgs.codec.encoding.gains import jobs_of, states
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import gain_views, pack_scene
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
+from exgs.codec.measuring.picture_error import TileErrors, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.codec.threads import ahead
 
-_OVERVIEW_WIDTH = 480
+_SHARED_WIDTH = 480  # pixels, of views that show several blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,17 +62,14 @@ def encode_block(job: Job, number: int) -> None:
         layered, scored.viewpoints, rasterizer, effort, transform, lambda stage: None
     )
 
-    few = evenly_spaced(job.overviews.measured, effort.gain_views)
-    overviews = [window(scaled(camera, _OVERVIEW_WIDTH), scene) for camera in few]
-    books = [
-        (1 - OVERVIEW_SHARE, gain_views(scored.viewpoints, effort)),
-        (OVERVIEW_SHARE * job.blocks, overviews),
-    ]
+    weight, shared = shared_views(job, number, effort.gain_views)
+    books = [(weight, gain_views(scored.viewpoints, effort))]
+    for views in shared:
+        windows = [window(scaled(camera, _SHARED_WIDTH), scene) for camera in views.cameras]
+        books.append((views.weight, windows))
     coarse = job.load("coarse", number)
     measured = []
     for weight, cameras in books:
-        if not cameras:
-            continue
         book = TileErrors(scene, scored.fine_tile, scored.tiles.count, cameras, rasterizer)
         for state in ahead(states(plan, results, coarse)):
             book.add_state(state)

@@ -14,6 +14,7 @@ from exgs.codec.blocks.composite import composed
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.scoring import Found
+from exgs.codec.blocks.views import with_photographs
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.cells import PackedCell, pack_cells
 from exgs.codec.encoding.efforts import EFFORTS
@@ -50,7 +51,12 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     made = SceneViews(job.spill.sample(), up=job.up)
     near = [camera for block in found for camera in block.cameras]
     near = evenly_spaced(near, effort.views // _BLOCK_VIEWS)
-    scoring = [*made.views(effort.views, 3 * job.options.seed), *near]
+    whole = with_photographs(
+        lambda count: made.views(count, 3 * job.options.seed),
+        job.overviews.photographs,
+        effort.views,
+    )
+    scoring = [*whole, *near]
     viewpoints = viewpoints_of(_mixed(scoring), [], scoring[:1])
 
     importance = measure_importance(summary, viewpoints.scoring, rasterizer)

@@ -22,11 +22,11 @@ def draw_block(job: Job, number: int, scene: Gaussians) -> None:
     pictures = []
     for camera in job.overviews.drawn:
         found = rasterizer.render(scene, camera)
-        pictures.append(np.dstack([found.rgb, found.alpha]).astype(np.float16))
+        pictures.append(np.dstack([found.rgb, found.alpha]).astype(np.float16).reshape(-1, 4))
     path = job.picture_path(number)
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as file:
-        np.save(file, np.stack(pictures))
+        np.save(file, np.concatenate(pictures))  # of any sizes
 
 
 def composed(job: Job) -> list[FloatArray]:
@@ -35,10 +35,13 @@ def composed(job: Job) -> list[FloatArray]:
     drawn = [np.zeros((camera.height, camera.width, 3), np.float32) for camera in cameras]
     left = [np.ones((camera.height, camera.width, 1), np.float32) for camera in cameras]
     places = [front_to_back(job.spill.tree, camera.position) for camera in cameras]
+    ends = np.cumsum([camera.width * camera.height for camera in cameras])
     for rank in range(job.blocks):
         for view, order in enumerate(places):
             kept = np.load(job.picture_path(order[rank]), mmap_mode="r")
-            layer = kept[view].astype(np.float32)
+            shape = *left[view].shape[:2], 4
+            layer = kept[ends[view] - shape[0] * shape[1] : ends[view]]
+            layer = layer.astype(np.float32).reshape(shape)
             drawn[view] += left[view] * layer[..., :3]
             left[view] *= 1 - layer[..., 3:]
     return [np.clip(picture, 0, 1) for picture in drawn]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exgs.codec.blocks.photographs import PHOTOGRAPH_SHARE, CameraCounts
 from exgs.codec.encoding.efforts import EFFORTS, Effort, Quality
 
 _VIEWS = {"low": 8, "default": 20, "high": 30}
@@ -12,6 +13,7 @@ _TRAINING_VIEWS = {"low": 40, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
 _OVERVIEWS = {"low": 10, "default": 20, "high": 30}
 _FITTED_OVERVIEWS = {"low": 20, "default": 20, "high": 30}
+_HELD_OUT_CAMERAS = {"low": 8, "default": 8, "high": 16}
 
 
 def block_effort(quality: Quality) -> Effort:
@@ -34,3 +36,12 @@ def overview_count(quality: Quality) -> int:
 def fitted_overview_count(quality: Quality) -> int:
     """The number of views of the whole scene to which each block is fitted."""
     return _FITTED_OVERVIEWS[quality]
+
+
+def camera_counts(quality: Quality, views: int | None = None) -> CameraCounts:
+    """The numbers of photographs' cameras; `views` replaces that of the measured ones."""
+    return CameraCounts(
+        2 * _VIEWS[quality] if views is None else views,
+        round(PHOTOGRAPH_SHARE * _TRAINING_VIEWS[quality]),
+        _HELD_OUT_CAMERAS[quality],
+    )

@@ -22,10 +22,16 @@ import numpy as np
 
 from exgs.codec.blocks.assemble import SceneBoxes, order_chunks, write_file
 from exgs.codec.blocks.coarse import encode_coarse
-from exgs.codec.blocks.effort import block_effort, fitted_overview_count, overview_count
-from exgs.codec.blocks.job import Job, Spill, remove_tree
+from exgs.codec.blocks.effort import (
+    block_effort,
+    camera_counts,
+    fitted_overview_count,
+    overview_count,
+)
+from exgs.codec.blocks.job import BlockCameras, Job, Spill, remove_tree
 from exgs.codec.blocks.measure import choose_prefixes, keep_prefixes, quality_of
 from exgs.codec.blocks.packing import Packed
+from exgs.codec.blocks.photographs import share_cameras
 from exgs.codec.blocks.plan import layer_shares, plan_for_blocks
 from exgs.codec.blocks.scoring import Found
 from exgs.codec.blocks.spill import spill_scene
@@ -43,17 +49,20 @@ from exgs.codec.errors import SceneError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.packing import pack_index
 from exgs.codec.measuring.home_view import Home, find_home, find_up
+from exgs.codec.measuring.picture_error import evenly_spaced
 from exgs.scene.backends import default_rasterizer
+from exgs.scene.camera import Camera
+from exgs.scene.cameras import CameraSet
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.sources.source import GaussianSource
 
 LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
-_MOST_DRAWN = 64  # views of the whole scene to which coarse layers are fitted
+_MOST_DRAWN = 64  # views of the whole scene to which coarse layers are fitted, and photographs
 
 _SPILL = "spill.pkl"
-_LAYOUT = 4  # version of the files in the work folder
+_LAYOUT = 5  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,7 @@ def encode_by_blocks(
 
     The same scene, options and block size give the same bytes, whatever the workers. `identity`
     names the content of the source, for `resume`; without it nothing is taken over. Raises as
-    `encode` does; SceneError for cameras, which are not supported here, and for a scene that is
-    too small to be cut; WorkerError.
+    `encode` does; SceneError for a scene that is too small to be cut; WorkerError.
     """
     options, blocks = options or EncodeOptions(), blocks or BlockOptions()
     out = Path(out_path)
@@ -101,7 +109,7 @@ def encode_by_blocks(
     key = _key(source, options, blocks, identity)
     with _work_folder(out, blocks, key) as folder, runner(blocks.workers, blocks.dask) as run:
         job = _spilled(source, folder, options, blocks, stages)
-        job = _prepared(job, run, stages)
+        job = _prepared(job, options.cameras, run, stages)
         _run(run, "score", job, stages, "scoring")
         found: list[Found] = [job.load("found", number) for number in range(job.blocks)]
         transform = _share(job, found)
@@ -161,8 +169,6 @@ def _finish(
 
 def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
     check_request(source.count, source.facts.crs, out, options)
-    if options.cameras is not None:
-        raise SceneError("cameras can't be given for a scene that is encoded by blocks")
     if options.final is not None:
         raise SceneError("a scene that is encoded by blocks can't be reduced: leave final out")
     if options.score not in (None, "combined", "energy"):
@@ -173,8 +179,12 @@ def _key(
     source: GaussianSource, options: EncodeOptions, blocks: BlockOptions, identity: str
 ) -> str:
     """A hash of everything that determines the files in the work folder."""
-    settings = {k: v for k, v in asdict(options).items() if k not in ("cameras",)}
-    told = [_LAYOUT, version("exgs"), identity, source.count, settings, blocks.block_count]
+    settings = asdict(replace(options, cameras=None))
+    cameras = [
+        [camera.viewmat.tolist(), camera.K.tolist(), camera.width, camera.height]
+        for camera in (options.cameras.cameras if options.cameras else ())
+    ]
+    told = [_LAYOUT, version("exgs"), identity, source.count, settings, blocks.block_count, cameras]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -219,20 +229,29 @@ def _spilled(
             pickle.dump(spill, file, protocol=5)
     plan, first = plan_for_blocks(spill.count, spill.level, proxies=options.proxies)
     regions = min(region_level(plan), MAX_BASES.bit_length() - 1)
+    options = replace(options, cameras=None)  # see `_prepared`: each block gets only its own
     if options.score is None and not options.proxies:
         options = replace(options, score="energy")
     return Job(folder, spill, tuple(plan), first, regions, options)
 
 
-def _prepared(job: Job, run: Runner, stages: Stages) -> Job:
+def _prepared(job: Job, cameras: CameraSet | None, run: Runner, stages: Stages) -> Job:
     """The job with the views of the whole scene, once all blocks are outlined."""
     _run(run, "outline", job, stages, "outlining")
     sample = job.spill.sample()
-    up = job.options.up or find_up(sample)
     quality = job.options.quality
+    photographs: tuple[Camera, ...] = ()
+    if cameras is not None:
+        cameras = cameras.relative_to(job.spill.facts.origin)
+        fit = share_cameras(job, cameras, camera_counts(quality, job.options.views))
+        photographs = tuple(evenly_spaced(fit, _MOST_DRAWN))
+    else:
+        for number in range(job.blocks):
+            job.save("cameras", number, BlockCameras())
+    up = job.options.up or find_up(sample, photographs)
     drawn = min(EFFORTS[quality].training_views, _MOST_DRAWN) if job.first else 0
     counts = overview_count(quality), fitted_overview_count(quality), drawn
-    return replace(job, up=up, overviews=overviews(sample, up, *counts))
+    return replace(job, up=up, overviews=overviews(sample, up, *counts, photographs))
 
 
 def _share(job: Job, found: list[Found]) -> ShTransform | None:
@@ -274,7 +293,9 @@ def _run(
 def _home(job: Job, summary: Gaussians) -> Home:
     options, known = job.options, job.spill.facts
     if options.home is None:
-        return find_home(summary, up=options.up, antialiased=known.antialiased)
+        cameras = job.overviews.photographs
+        up = job.up if cameras else options.up
+        return find_home(summary, cameras, up=up, antialiased=known.antialiased)
     return Home(options.home.relative_to(known.origin), job.up)
 
 

@@ -66,6 +66,23 @@ class Overviews:
     measured: tuple[Camera, ...]  # for importance and gains
     fitted: tuple[Camera, ...]  # for distillation and colour fits
     drawn: tuple[Camera, ...]  # to which coarse layers are fitted
+    photographs: tuple[Camera, ...] = ()  # cameras of the scene, except the held-out ones
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCameras:
+    """Cameras of the scene's photographs that see one block. All are empty without photographs."""
+
+    measured: tuple[Camera, ...] = ()  # for importance, and every second one for gains
+    seen_share: float = 0.0  # of all cameras, those that see the block
+    fitted: tuple[Camera, ...] = ()  # for distillation and colour fits
+    held_out: tuple[Camera, ...] = ()  # for the rate-quality table
+    held_out_pixels: int = 0  # of all held-out cameras, also of those that don't see the block
+
+    @property
+    def for_gains(self) -> tuple[Camera, ...]:
+        """Those of `measured` on which gains are measured; they are not in `fitted`."""
+        return self.measured[1::2] or self.measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)

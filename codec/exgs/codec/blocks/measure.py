@@ -1,7 +1,8 @@
 """The rate-quality table of a large scene, measured block by block.
 
 Each block draws its part of each prefix, in its context, from held-out views. The context is the
-same in both pictures, so that the error of each block counts once.
+same in both pictures, so that the error of each block counts once. With photographs, the table is
+that of the held-out ones, of which each block measures the windows that show it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from exgs.codec.blocks.assemble import Order, Payloads
-from exgs.codec.blocks.job import Job
+from exgs.codec.blocks.job import BlockCameras, Job
 from exgs.codec.blocks.packing import StoredChunk
 from exgs.codec.blocks.scoring import Scored, block_rasterizer
+from exgs.codec.blocks.views import window
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.format.facts import QualityPoint, SceneFacts
 from exgs.codec.format.packing import PackedIndex
@@ -25,6 +27,9 @@ from exgs.codec.measuring.quality_table import (
     measured_chunks,
     quality_point,
 )
+from exgs.codec.measuring.viewpoints import Viewpoints
+from exgs.scene.camera import Camera
+from exgs.scene.gaussians import Gaussians
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +44,10 @@ class Prefixes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockErrors:
-    """Squared error and SSIM of one block at each prefix."""
+    """Squared error and SSIM of one block at each prefix, as the mean over all blocks needs them.
+
+    Of photographs, what a block makes up of the mean over whole pictures, times the blocks.
+    """
 
     error: tuple[float, ...]
     ssim: tuple[float, ...]
@@ -89,7 +97,8 @@ def measure_block(job: Job, number: int) -> None:
     scored: Scored = job.load("scored", number)
     scene = job.spill.block(number)
     rasterizer = block_rasterizer(job, number)
-    cameras = scored.viewpoints.held_out
+    cameras, part = _held_out(job, number, scene, scored.viewpoints)
+    pixels = [camera.width * camera.height for camera in cameras]
     references = clipped_pictures(scene, cameras, rasterizer)
     builder = SceneBuilder(prefixes.facts)
     refs = [_ref(place, chunk) for place, chunk in rows]
@@ -103,10 +112,23 @@ def measure_block(job: Job, number: int) -> None:
                 done += 1
             drawn = builder.drawn().gaussians
             drawn = drawn.select(job.spill.tree.locate(drawn.means) == number)
-            error, structure = errors_of(clipped_pictures(drawn, cameras, rasterizer), references)
-            errors.append(float(error))
-            structures.append(float(structure))
+            pictures = clipped_pictures(drawn, cameras, rasterizer)
+            error, structure = errors_of(pictures, references, pixels) if cameras else (0.0, 1.0)
+            errors.append(part * float(error))
+            structures.append(1 - part * (1 - float(structure)))
     job.save("measured", number, BlockErrors(tuple(errors), tuple(structures)))
+
+
+def _held_out(
+    job: Job, number: int, scene: Gaussians, viewpoints: Viewpoints
+) -> tuple[Sequence[Camera], float]:
+    """The held-out views of a block, and the factor on what they differ by; see `BlockErrors`."""
+    if not job.overviews.photographs:
+        return viewpoints.held_out, 1.0
+    seen: BlockCameras = job.load("cameras", number)
+    windows = [window(camera, scene) for camera in seen.held_out]
+    pixels = sum(camera.width * camera.height for camera in windows)
+    return windows, job.blocks * pixels / seen.held_out_pixels
 
 
 def quality_of(prefixes: Prefixes, blocks: Sequence[BlockErrors]) -> list[QualityPoint]:

@@ -18,7 +18,7 @@ from exgs.codec.blocks.effort import block_effort
 from exgs.codec.blocks.job import Job
 from exgs.codec.blocks.plan import score_histogram, summary_count
 from exgs.codec.blocks.summary import Summary, summarise
-from exgs.codec.blocks.views import OVERVIEW_SHARE, block_viewpoints, window
+from exgs.codec.blocks.views import block_viewpoints, shared_views, window
 from exgs.codec.encoding.klt import residual_vectors, second_moments
 from exgs.codec.encoding.progressive import floored_energy
 from exgs.codec.encoding.tiles import TileBoxes, TileTree, build_tiles
@@ -83,7 +83,7 @@ def score_block(job: Job, number: int) -> None:
     fine_tile = tiles.locate(scene.means)
     own = max(job.region_level - job.spill.level, 0)
     regions = fine_tile >> (level - own)
-    importance = _importance(job, scene, viewpoints, rasterizer, regions, 1 << own)
+    importance = _importance(job, number, scene, viewpoints, rasterizer, regions, 1 << own)
     removal, energy = float(importance.removal.sum()), float(importance.energy.sum())
     score = importance.energy if job.options.score == "energy" else importance.combined
     score = _with_prior(scene, score)
@@ -114,24 +114,26 @@ def score_block(job: Job, number: int) -> None:
 
 def _importance(
     job: Job,
+    number: int,
     scene: Gaussians,
     viewpoints: Viewpoints,
     rasterizer: Rasterizer,
     regions: npt.NDArray[np.int64],
     region_count: int,
 ) -> Importance:
-    """Importance in views from near, and in those of the whole scene.
+    """Importance in views from near, and in those that show other blocks, too.
 
-    Of the latter each block is one of many; of the former all belong to this block. With these
-    weights the sums are those over views of which a share sees the whole scene.
+    Of the latter each block is one of many; of the former all belong to this block.
     """
-    near = measure_importance(scene, viewpoints.scoring, rasterizer, regions, region_count)
-    if not job.overviews.measured:
-        return near
-    windows = [window(camera, scene) for camera in job.overviews.measured]
-    over = measure_importance(scene, windows, rasterizer, regions, region_count)
-    part = _pixels(windows) / _pixels(job.overviews.measured)
-    return _mixed(near, 1 - OVERVIEW_SHARE, over, part * OVERVIEW_SHARE * job.blocks)
+    measured = measure_importance(scene, viewpoints.scoring, rasterizer, regions, region_count)
+    weight, shared = shared_views(job, number)
+    for views in shared:
+        windows = [window(camera, scene) for camera in views.cameras]
+        found = measure_importance(scene, windows, rasterizer, regions, region_count)
+        part = _pixels(windows) / _pixels(views.cameras)
+        measured = _mixed(measured, weight, found, views.weight * part)
+        weight = 1.0
+    return measured
 
 
 def _pixels(cameras: Sequence[Camera]) -> int:

@@ -1,27 +1,28 @@
 """Views of a block: near views as for a scene, and views from farther away.
 
-Importance and gains are also measured on views of the whole scene. So all parts of a scene are seen
-from near and far.
+Importance and gains are also measured on views of the whole scene, and on photographs if there are
+any. So all parts of a scene are seen from near and far.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exgs.codec.blocks.job import Job, Overviews
+from exgs.codec.blocks.job import BlockCameras, Job, Overviews
+from exgs.codec.blocks.photographs import PHOTOGRAPH_SHARE
 from exgs.codec.encoding.efforts import Effort
-from exgs.codec.measuring.picture_error import thinned, zoomed
+from exgs.codec.measuring.picture_error import evenly_spaced, thinned, zoomed
 from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-OVERVIEW_SHARE = 0.75  # of all views; the others are near one block each
+_OVERVIEW_SHARE = 0.75  # of all generated views; the others are near one block each
 _EXPOSED = "exposed"
 _EXPOSED_SHARE = 4  # one view in four shows the block without occluders
 _AROUND = 0.5  # margin of the neighbourhood, relative to the block's diagonal
@@ -41,19 +42,52 @@ _WINDOW_MIN = 16  # pixels
 _BEHIND = 0.01  # share of a block behind the camera from which on the whole picture is used
 
 
+@dataclass(frozen=True, slots=True)
+class SharedViews:
+    """Views of one kind that show several blocks each. A block is measured in windows of them."""
+
+    weight: float  # of the sum over the pixels of a view
+    cameras: tuple[Camera, ...]  # one or more
+
+
+def shared_views(
+    job: Job, number: int, gain_views: int | None = None
+) -> tuple[float, list[SharedViews]]:
+    """The weight of a block's own views, and the shared views on which it is measured.
+
+    With these weights, each block counts by what all views show of it. With `gain_views`, there are
+    at most so many of each kind, for gains.
+    """
+    seen: BlockCameras = job.load("cameras", number)
+    made, photographs = job.overviews.measured, seen.measured
+    if gain_views is not None:
+        made, photographs = (
+            tuple(evenly_spaced(some, gain_views)) for some in (made, seen.for_gains)
+        )
+    generated = 1 - PHOTOGRAPH_SHARE if job.overviews.photographs else 1.0
+    kinds = (
+        (generated * _OVERVIEW_SHARE, made),
+        ((1 - generated) * seen.seen_share, photographs),
+    )
+    shared = [SharedViews(job.blocks * share, cameras) for share, cameras in kinds if cameras]
+    return generated * (1 - _OVERVIEW_SHARE), shared
+
+
 def block_viewpoints(
     job: Job, number: int, scene: Gaussians, context: Gaussians, effort: Effort
 ) -> Viewpoints:
     """The viewpoints of a block whose Gaussians are `scene`, in its `context`.
 
     Most are views of its neighbourhood that show much of the block. The others omit occluders, so
-    that every part of the block is seen.
+    that every part of the block is seen. Photographs take the place of some training views.
     """
     seed = 3 * (job.options.seed * job.blocks + number)
     alone = SceneViews(scene, up=job.up)
     around = _Neighbourhood(job, number, context)
+    photographs: BlockCameras = job.load("cameras", number)
+    generated = effort.training_views - len(photographs.fitted)
     sets = []
-    for kind, count in enumerate((effort.views, effort.held_out_views, effort.training_views)):
+    for kind, count in enumerate((effort.views, effort.held_out_views, generated)):
         far, bare = count // _FAR_SHARE, count // _EXPOSED_SHARE
         exposed = _named(alone.views(bare, seed + kind), _EXPOSED)
         near = _interleaved(around.views(count - far - bare, seed + kind), exposed)
@@ -62,20 +96,40 @@ def block_viewpoints(
         away = _far_views(job, number, far, seed + kind)
         sets.append(_interleaved(near, away))
     scoring, held_out, training = sets
-    over = [window(camera, scene) for camera in job.overviews.fitted]
+    over = [window(camera, scene) for camera in (*photographs.fitted, *job.overviews.fitted)]
     return viewpoints_of(scoring, [*training, *over], held_out)
 
 
 def overviews(
-    sample: Gaussians, up: tuple[float, float, float], measured: int, fitted: int, drawn: int
+    sample: Gaussians,
+    up: tuple[float, float, float],
+    measured: int,
+    fitted: int,
+    drawn: int,
+    photographs: Sequence[Camera] = (),
 ) -> Overviews:
-    """So many views of the whole scene, of which `sample` is a sample, for each purpose."""
+    """So many views of the whole scene, of which `sample` is a sample, for each purpose.
+
+    Some of the `photographs` take the place of generated views to which coarse layers are fitted.
+    """
     made = SceneViews(sample, up=up)
     return Overviews(
         _named(made.views(measured, 0), "overview"),
         _named(made.views(fitted, 2), "overview"),
-        tuple(thinned(camera, _DRAWN_PIXELS) for camera in made.views(drawn, 2)),
+        tuple(
+            thinned(camera, _DRAWN_PIXELS)
+            for camera in with_photographs(lambda count: made.views(count, 2), photographs, drawn)
+        ),
+        tuple(photographs),
     )
+
+
+def with_photographs(
+    generate: Callable[[int], Sequence[Camera]], photographs: Sequence[Camera], count: int
+) -> list[Camera]:
+    """`count` views, most of them photographs as far as there are any, evenly mixed."""
+    taken = evenly_spaced(photographs, round(PHOTOGRAPH_SHARE * count))
+    return _interleaved(generate(count - len(taken)), taken)
 
 
 def window(camera: Camera, scene: Gaussians) -> Camera:

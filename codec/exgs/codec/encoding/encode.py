@@ -312,7 +312,7 @@ def _layered(
     importance = measure_importance(
         scene, views, rasterizer, regions, 1 << level, progress=stages.report
     )
-    _require_seen(importance.contribution, cameras is not None)
+    require_seen(importance.contribution, photographed=cameras is not None)
     sensitivity = Sensitivity.of(importance)
     if cameras is not None:
         check_cameras(scene, cameras.cameras, importance)
@@ -402,7 +402,7 @@ def _warn_of_size(scene: Gaussians) -> None:
         )
 
 
-def _require_seen(contribution: npt.NDArray[np.floating], photographed: bool) -> None:
+def require_seen(contribution: npt.NDArray[np.floating], *, photographed: bool) -> None:
     """Raise SceneError if no Gaussian contributes to a view."""
     if not contribution.any():
         raise SceneError(

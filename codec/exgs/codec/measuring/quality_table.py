@@ -74,13 +74,14 @@ def clipped_pictures(
 
 
 def errors_of(
-    pictures: Sequence[FloatArray], references: Sequence[FloatArray]
+    pictures: Sequence[FloatArray],
+    references: Sequence[FloatArray],
+    weights: Sequence[float] | None = None,
 ) -> tuple[np.floating, np.floating]:
-    """The mean squared error and the mean SSIM of pictures [H, W, 3]."""
+    """The mean squared error and the mean SSIM of pictures [H, W, 3], by `weights`."""
     pairs = list(zip(pictures, references, strict=True))
-    return np.mean([np.mean((p - r) ** 2) for p, r in pairs]), np.mean(
-        [ssim(p, r) for p, r in pairs]
-    )
+    error = np.average([np.mean((p - r) ** 2) for p, r in pairs], weights=weights)
+    return error, np.average([ssim(p, r) for p, r in pairs], weights=weights)
 
 
 def quality_point(end: int, error: np.floating, structure: np.floating) -> QualityPoint:

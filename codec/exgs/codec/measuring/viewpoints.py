@@ -16,7 +16,7 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
-_WIDTH = 640  # pixels; larger pictures are scaled down
+PICTURE_WIDTH = 640  # pixels; larger pictures are scaled down
 _SIDE_MIN = 16  # pixels; SSIM uses windows of 11 pixels
 _TRAINING_VIEWS_MIN = 80
 _BOUND_VIEWS = 16
@@ -78,7 +78,9 @@ def made_up_viewpoints(
 
 def bound_views(scene: Gaussians, seed: int) -> list[Camera]:
     """16 generated views that bound the sensitivity where given cameras are not plausible."""
-    return [scaled(camera, _WIDTH) for camera in SceneViews(scene).views(_BOUND_VIEWS, 3 * seed)]
+    return [
+        scaled(camera, PICTURE_WIDTH) for camera in SceneViews(scene).views(_BOUND_VIEWS, 3 * seed)
+    ]
 
 
 def viewpoints_of(
@@ -86,7 +88,8 @@ def viewpoints_of(
 ) -> Viewpoints:
     """These views, reduced to 640 pixels; every second scoring view is for gains."""
     scoring, training, held_out = (
-        [scaled(camera, _WIDTH) for camera in cameras] for cameras in (scoring, training, held_out)
+        [scaled(camera, PICTURE_WIDTH) for camera in cameras]
+        for cameras in (scoring, training, held_out)
     )
     return Viewpoints(scoring, scoring[1::2] or scoring, training, [_enlarged(c) for c in held_out])
 
