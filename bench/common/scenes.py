@@ -7,7 +7,7 @@ used. Real scenes are read from EXGS_DATA or from shared/data beside the reposit
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,14 +32,13 @@ _FOV_Y_DEG = 32.6  # 55 across
 
 # Bytes: of playbot those of the shipped streamed SOG's levels, of fox and donut the 107th, 50th,
 # 25th, 15th, 8th and 5th part of the PLY; of tower and flowers the 1,600th to the 30th, about.
-BUDGETS: dict[str, tuple[int, ...]] = {
+_BUDGETS: dict[str, tuple[int, ...]] = {
     "playbot": (64_138, 284_594, 778_235, 2_986_860, 4_866_412, 8_499_863),
     "fox": (106_107, 227_070, 454_141, 756_901, 1_419_190, 2_270_705),
     "donut": (23_881, 51_106, 102_212, 170_353, 319_413, 511_061),
     "sample": (50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000),
     **dict.fromkeys(
-        ("tower", "tower inside", "flowers", "flowers inside"),
-        (61_000, 102_000, 191_000, 489_000, 1_225_000, 3_000_000),
+        ("tower", "flowers"), (61_000, 102_000, 191_000, 489_000, 1_225_000, 3_000_000)
     ),
 }
 
@@ -123,9 +122,9 @@ def _donut(cache: Path) -> BenchScene:
     return BenchScene("donut", path, scene, held_out)
 
 
-def _captured(folder: str, cache: Path, *, inside: bool) -> BenchScene:
-    """A capture that is shipped as SOG, seen from orbits or from made-up views (`inside`)."""
-    name, path = folder, cache / f"{folder}.ply"
+def _captured(folder: str, cache: Path) -> BenchScene:
+    """A capture that is shipped as SOG, seen from orbits."""
+    path = cache / f"{folder}.ply"
     if (shipped := data_dir() / folder / "lod-meta.json").exists():
         scene = read_sog_level(shipped, 0).gaussians
         streamed: Path | None = shipped
@@ -134,14 +133,8 @@ def _captured(folder: str, cache: Path, *, inside: bool) -> BenchScene:
         streamed = None
     if not path.exists():
         write_ply(path, scene)
-    if inside:
-        name += " inside"
-        held_out = synthesise_views(
-            scene, HELD_OUT_VIEWS, width=WIDTH, height=HEIGHT, seed=HELD_OUT_SEED
-        )
-    else:
-        held_out = orbit_views(scene, HELD_OUT_VIEWS, HELD_OUT_SEED, up=(0, -1, 0), distance=2.0)
-    return BenchScene(name, path, scene, held_out, streamed_sog=streamed)
+    held_out = orbit_views(scene, HELD_OUT_VIEWS, HELD_OUT_SEED, up=(0, -1, 0), distance=2.0)
+    return BenchScene(folder, path, scene, held_out, streamed_sog=streamed)
 
 
 def _sample(cache: Path) -> BenchScene:
@@ -150,20 +143,43 @@ def _sample(cache: Path) -> BenchScene:
     path = cache / "sample.ply"
     scene = sample_scene()
     write_ply(path, scene)
-    held_out = synthesise_views(
-        scene, HELD_OUT_VIEWS, width=WIDTH, height=HEIGHT, seed=HELD_OUT_SEED
+    return BenchScene("sample", path, scene, _generated(scene))
+
+
+def _sample_orbits(cache: Path) -> BenchScene:
+    scene = _sample(cache)
+    views = orbit_views(scene.gaussians, HELD_OUT_VIEWS, HELD_OUT_SEED, up=(0, -1, 0), distance=2.0)
+    return replace(scene, name="sample orbits", held_out=views)
+
+
+def _generated(scene: Gaussians) -> tuple[Camera, ...]:
+    return synthesise_views(scene, HELD_OUT_VIEWS, width=WIDTH, height=HEIGHT, seed=HELD_OUT_SEED)
+
+
+def _inside(outside: Callable[[Path], BenchScene], cache: Path) -> BenchScene:
+    """The same scene without cameras, seen from generated views."""
+    scene = outside(cache)
+    return BenchScene(
+        f"{scene.name} inside",
+        scene.path,
+        scene.gaussians,
+        _generated(scene.gaussians),
+        streamed_sog=scene.streamed_sog,
     )
-    return BenchScene("sample", path, scene, held_out)
 
 
-_LOADERS: dict[str, Callable[[Path], BenchScene]] = {
+_OUTSIDE: dict[str, Callable[[Path], BenchScene]] = {
     "playbot": _playbot,
     "fox": _fox,
     "donut": _donut,
+    "tower": partial(_captured, "tower"),
+    "flowers": partial(_captured, "flowers"),
+}
+_LOADERS: dict[str, Callable[[Path], BenchScene]] = {
+    **_OUTSIDE,
     "sample": _sample,
-    "tower": partial(_captured, "tower", inside=False),
-    "tower inside": partial(_captured, "tower", inside=True),
-    "flowers": partial(_captured, "flowers", inside=False),
-    "flowers inside": partial(_captured, "flowers", inside=True),
+    **{f"{name} inside": partial(_inside, load) for name, load in _OUTSIDE.items()},
+    "sample orbits": _sample_orbits,
 }
 SCENES = tuple(_LOADERS)
+BUDGETS = {name: _BUDGETS[name.split()[0]] for name in SCENES}
