@@ -40,6 +40,7 @@ from exgs.scene.errors import SceneWarning
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
 from exgs.scene.sources.source import MemorySource
+from exgs.wire.plan import PartPlan
 from tests.codec.encoding import UP, ball, ring
 
 COUNT = 3200
@@ -110,6 +111,17 @@ def test_every_prefix_is_a_scene_and_better_than_the_one_before(
         psnr.append(-10 * np.log10(np.mean((np.stack(pictures) - np.stack(wanted)) ** 2)))
     assert all(after > before - 0.3 for before, after in itertools.pairwise(psnr))
     assert psnr[-1] > psnr[0] + 12
+
+
+def test_no_cell_holds_back_better_ones(encoded: tuple[Path, EncodeReport]) -> None:
+    """A scheduler compares what can be sent now by gain per byte."""
+    file = open_scene(encoded[0])
+    units = PartPlan(file.head, file.table).units
+    pairs = [(units[unit.needs], unit) for unit in units if unit.needs is not None]
+    assert len(pairs) > 10
+    for before, after in pairs:
+        density = after.gain / after.packed_bytes
+        assert before.gain / before.packed_bytes >= density - 1e-6 * abs(density)
 
 
 def test_layers_hold_coarse_proxies_of_the_whole_scene_first(

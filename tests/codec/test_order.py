@@ -39,7 +39,7 @@ def allowed(jobs: list[Job], order: tuple[int, ...] | list[int]) -> bool:
 @settings(deadline=None, max_examples=150)
 @given(trees(6))
 def test_no_allowed_order_is_better(jobs: list[Job]) -> None:
-    order = best_order(jobs)
+    order = best_order(jobs).jobs
     assert sorted(order) == list(range(len(jobs)))
     assert allowed(jobs, order)
     everything = permutations(range(len(jobs)))
@@ -50,18 +50,31 @@ def test_no_allowed_order_is_better(jobs: list[Job]) -> None:
 @settings(deadline=None)
 @given(trees(60))
 def test_parents_come_first_in_larger_trees(jobs: list[Job]) -> None:
-    order = best_order(jobs)
+    order = best_order(jobs).jobs
     assert sorted(order) == list(range(len(jobs)))
     assert allowed(jobs, order)
 
 
+@settings(deadline=None)
+@given(trees(60))
+def test_densities_never_rise_and_sum_to_the_gains(jobs: list[Job]) -> None:
+    """So what can be sent now, compared by densities alone, comes in the best order."""
+    order = best_order(jobs)
+    densities = [order.densities[index] for index in order.jobs]
+    assert densities == sorted(densities, reverse=True)
+    for job, density in zip(jobs, order.densities, strict=True):
+        assert job.parent is None or order.densities[job.parent] >= density
+    shared = sum(job.cost * density for job, density in zip(jobs, order.densities, strict=True))
+    assert shared == pytest.approx(sum(job.gain for job in jobs), abs=1e-6)
+
+
 def test_ties_keep_the_given_order() -> None:
-    assert best_order([Job(1, 1, None)] * 8) == list(range(8))
+    assert best_order([Job(1, 1, None)] * 8).jobs == list(range(8))
 
 
 def test_long_chains_do_not_recurse() -> None:
     chain = [Job(index, 1, index - 1 if index else None) for index in range(3000)]
-    assert best_order(chain) == list(range(3000))
+    assert best_order(chain).jobs == list(range(3000))
 
 
 def test_a_parent_behind_its_child_is_refused() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ class Order:
 def order_chunks(
     job: Job, coarse: Packed, blocks: Sequence[Packed], transform: ShTransform | None
 ) -> Order:
-    """Every chunk by gain per byte, parents before children."""
+    """Every chunk by gain per byte, parents before children; gains are shared as in one piece."""
     steps: list[Step] = []
     ordered: list[OrderedJob] = []
     cells: dict[tuple[int, int], int] = {}  # cells of the coarse layers
@@ -56,7 +56,12 @@ def order_chunks(
                 parent = cells[job.first - 1, cell.tile >> above]
             ordered.append(OrderedJob(step.gain, step.cost, parent))
             steps.append(step)
-    chunks = [chunk for number in best_order(ordered) for chunk in steps[number].chunks]
+    order = best_order(ordered)
+    chunks = [
+        replace(chunk, gain=order.densities[number] * chunk.packed_bytes)
+        for number in order.jobs
+        for chunk in steps[number].chunks
+    ]
     if transform is None:
         return Order(chunks, b"")
     first = next(n for n, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)

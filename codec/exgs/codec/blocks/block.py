@@ -16,12 +16,10 @@ from exgs.codec.encoding.gains import jobs_of, states
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
 from exgs.codec.encoding.layered_scene import LayeredScene
-from exgs.codec.encoding.progressive import gain_views, pack_scene
+from exgs.codec.encoding.progressive import GAIN_WIDTH, gain_views, pack_scene
 from exgs.codec.measuring.picture_error import TileErrors, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.codec.threads import ahead
-
-_SHARED_WIDTH = 480  # pixels, of views that show several blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +63,7 @@ def encode_block(job: Job, number: int) -> None:
     weight, shared = shared_views(job, number, effort.gain_views)
     books = [(weight, gain_views(scored.viewpoints, effort))]
     for views in shared:
-        windows = [window(scaled(camera, _SHARED_WIDTH), scene) for camera in views.cameras]
+        windows = [window(scaled(camera, GAIN_WIDTH), scene) for camera in views.cameras]
         books.append((views.weight, windows))
     coarse = job.load("coarse", number)
     measured = []

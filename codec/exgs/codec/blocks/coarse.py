@@ -1,6 +1,7 @@
 """The coarse layers of a large scene: proxies for all of it, from summaries of all blocks.
 
-They are fitted to pictures of the whole scene.
+They are fitted to pictures of the whole scene, which are put together from those of the blocks, and
+gain what they have in common with others of these pictures.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.first_picture import first_chunk_room, pack_first
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
-from exgs.codec.encoding.progressive import gain_views
+from exgs.codec.encoding.progressive import GAIN_WIDTH
 from exgs.codec.encoding.quantization import Precision, geometry_steps, layer_precision
 from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
 from exgs.codec.encoding.tiles import TileTree
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced
+from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
-from exgs.codec.measuring.viewpoints import viewpoints_of
+from exgs.codec.measuring.viewpoints import PICTURE_WIDTH
 from exgs.codec.threads import ahead
 from exgs.scene.backends import default_rasterizer
-from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.made_up import SceneViews
 
+_GAIN_STEP = 5  # one of so many drawn views of the whole scene is for gains
 _BLOCK_VIEWS = 4  # one scoring view of a block for every four of the whole scene
 
 
@@ -56,10 +57,8 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
         job.overviews.photographs,
         effort.views,
     )
-    scoring = [*whole, *near]
-    viewpoints = viewpoints_of(_mixed(scoring), [], scoring[:1])
-
-    importance = measure_importance(summary, viewpoints.scoring, rasterizer)
+    scoring = [scaled(camera, PICTURE_WIDTH) for camera in (*whole, *near)]
+    importance = measure_importance(summary, scoring, rasterizer)
     level = job.plan[job.first].tile_level
     layers = [replace(layer, proxies=min(layer.proxies, len(summary))) for layer in job.plan]
     layered = LayeredScene(
@@ -72,7 +71,7 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
         np.full(len(summary), len(layers)),
     )
     clusters = divide_remainders(layered, effort.proxies)
-    training = FitViews(job.overviews.drawn, composed(job))
+    training, held_out = _divided(FitViews(job.overviews.drawn, composed(job)))
     fit = training.some(effort.fit_views)
     precision = layer_precision(len(summary), 0.0, sh=False)
     results = []
@@ -91,14 +90,26 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
         results.append(PackedLayer(cells, empty, [], {}, precision, energies))
 
     plan = layers[: job.first]
-    book = TileErrors(summary, tile, 1 << level, gain_views(viewpoints, effort), rasterizer)
+    some = held_out.some(effort.gain_views)
+    book = TileErrors(
+        summary, tile, 1 << level, some.cameras, rasterizer, references=some.references
+    )
     for state in ahead(states(plan, results)):
         book.add_state(state)
-    jobs = jobs_of(plan, results, None, book.by_tile(), level)
+    # Pictures of blocks for gains are larger.
+    enlarged = np.mean([(GAIN_WIDTH / camera.width) ** 2 for camera in some.cameras])
+    jobs = jobs_of(plan, results, None, float(enlarged) * book.by_tile(), level)
     steps = store(job, job.blocks, jobs, layer=0, levels=[layer.tile_level for layer in plan])
     _keep_drawn(job, results[-1])
     counts = [sum(len(cell.members) for cell in result.proxies) for result in results]
     return Packed(steps, [0] * job.first, counts)
+
+
+def _divided(views: FitViews) -> tuple[FitViews, FitViews]:
+    """Views for fits, and others for gains."""
+    numbers = range(len(views.cameras))
+    for_gains = [number for number in numbers if number % _GAIN_STEP == 0]
+    return views.select(sorted({*numbers} - {*for_gains})), views.select(for_gains)
 
 
 def _empty_cells(
@@ -118,12 +129,6 @@ def _empty_cells(
         False,
         extra_tiles=missing,
     )
-
-
-def _mixed(cameras: list[Camera]) -> list[Camera]:
-    """`cameras` in an order in which every second one is representative of all."""
-    half = (len(cameras) + 1) // 2
-    return [camera for pair in zip(cameras[:half], cameras[half:], strict=False) for camera in pair]
 
 
 def _keep_drawn(job: Job, last: PackedLayer) -> None:

@@ -59,10 +59,10 @@ from exgs.scene.sources.source import GaussianSource
 
 LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
-_MOST_DRAWN = 64  # views of the whole scene to which coarse layers are fitted, and photographs
+_MOST_DRAWN = 80  # views of the whole scene for fits and gains of coarse layers, and photographs
 
 _SPILL = "spill.pkl"
-_LAYOUT = 5  # version of the files in the work folder
+_LAYOUT = 6  # version of the files in the work folder
 
 
 @dataclass(frozen=True, slots=True)

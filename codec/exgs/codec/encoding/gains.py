@@ -4,6 +4,9 @@ A gain is the reduction of the squared error, summed over the pixels and channel
 averaged over views. Gains of leaves and proxies are measured by rendering. What all refinements
 (fine SH and FINE) gain together is measured too, once everything else has arrived. A model of
 quantization errors divides it among them: alone, each would be far below the other errors.
+
+A chunk that makes better ones possible shares their gain, so that gain per byte never rises from a
+cell to those that need it. A scheduler that compares what can be sent now would starve them.
 """
 
 from __future__ import annotations
@@ -96,7 +99,12 @@ def in_order(
         tile_errors.add_state(state)
     errors = tile_errors.by_tile()
     found = jobs_of(plan, layers, transform, errors, tile_level)
-    chunks = [chunk for job in best_order(found.jobs) for chunk in found.chunks[job]]
+    order = best_order(found.jobs)
+    chunks = [
+        replace(chunk, gain=order.densities[job] * len(chunk.packed))
+        for job in order.jobs
+        for chunk in found.chunks[job]
+    ]
     if transform is not None:
         first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
         chunks.insert(first, basis_chunk(transform, chunks[first].gain))

@@ -21,10 +21,21 @@ class Job:
     parent: int | None  # index of the job that must come before; less than this job's index
 
 
-def best_order(jobs: Sequence[Job]) -> list[int]:
-    """Indices of `jobs` by descending gain per cost, with parents first; ties keep their order.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The best sequence of jobs."""
 
-    Raises ValueError if the index of a parent is not less than that of its child.
+    jobs: list[int]  # indices
+    densities: list[float]  # of each job: gain per cost of its block
+
+
+def best_order(jobs: Sequence[Job]) -> Order:
+    """`jobs` by descending gain per cost, with parents first; ties keep their order.
+
+    A block is a job together with what it makes possible, as far as that is better than itself. So
+    no density is less than that of a job that needs it: by densities alone, jobs that can be done
+    come in the same order. Raises ValueError if the index of a parent is not less than that of its
+    child.
     """
     children: list[list[int]] = [[] for _ in jobs]
     for index, job in enumerate(jobs):
@@ -60,9 +71,12 @@ def best_order(jobs: Sequence[Job]) -> list[int]:
         if job.parent is None and block is not None:
             heapq.heappush(ready, block)
     order: list[int] = []
+    densities = [0.0] * len(jobs)
     while ready:
-        _, head, _, _, members = heapq.heappop(ready)
+        negative, head, _, _, members = heapq.heappop(ready)
         order += members
+        for member in members:
+            densities[member] = -negative
         for block in following[head]:
             heapq.heappush(ready, block)
-    return order
+    return Order(order, densities)

@@ -42,7 +42,7 @@ _ENERGY_FLOOR = 0.01
 _PIXELS_PER_PROXY = 3.5  # of a training view, for the largest number of proxies in a layer
 _TRAINING_PIXELS_MIN = 20_000
 _TRAINING_PIXELS_MAX = {False: 20_000, True: 60_000}  # by `Effort.thorough`
-_GAIN_WIDTH = 480  # pixels
+GAIN_WIDTH = 480  # pixels, of pictures on which gains are measured
 
 
 def encode_chunks(
@@ -73,7 +73,7 @@ def encode_chunks(
 def gain_views(viewpoints: Viewpoints, effort: Effort) -> list[Camera]:
     """The views on which gains are measured."""
     chosen = evenly_spaced(viewpoints.gains, effort.gain_views)
-    return [scaled(camera, _GAIN_WIDTH) for camera in chosen]
+    return [scaled(camera, GAIN_WIDTH) for camera in chosen]
 
 
 def pack_scene(

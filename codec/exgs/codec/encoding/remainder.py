@@ -54,10 +54,13 @@ class FitViews:
 
     def some(self, count: int) -> FitViews:
         """At most `count` of the views, evenly spaced."""
-        picked = evenly_spaced(range(len(self.cameras)), count)
+        return self.select(evenly_spaced(range(len(self.cameras)), count))
+
+    def select(self, numbers: Sequence[int]) -> FitViews:
+        """The views with these numbers."""
         return FitViews(
-            [self.cameras[number] for number in picked],
-            [self.references[number] for number in picked],
+            [self.cameras[number] for number in numbers],
+            [self.references[number] for number in numbers],
         )
 
 

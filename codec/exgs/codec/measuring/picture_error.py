@@ -26,7 +26,8 @@ _ASPECT_MAX = 2  # height of a scaled picture over the maximum width
 class TileErrors:
     """Squared errors by finest tile, for several states of a scene against the whole scene.
 
-    `fine_tile` [N] is the tile of each Gaussian of `scene`, in [0, tiles).
+    `fine_tile` [N] is the tile of each Gaussian of `scene`, in [0, tiles). `references` [H, W, 3]
+    are the pictures to compare with, by default those of `scene`.
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class TileErrors:
         tiles: int,
         cameras: Sequence[Camera],
         rasterizer: Rasterizer,
+        references: Sequence[FloatArray] | None = None,
     ) -> None:
         self._scene = scene
         self._fine_tile = fine_tile
         self._tiles = tiles
         self._cameras = cameras
         self._rasterizer = rasterizer
-        self._references = [self._picture(scene, camera) for camera in cameras]
+        self._references = references or [self._picture(scene, camera) for camera in cameras]
         self._errors: list[list[FloatArray]] = []
 
     def add_state(self, state: Gaussians) -> None:
