@@ -18,7 +18,7 @@ from exgs.scene.errors import SceneError
 from exgs.scene.formats.ply import read_ply
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.views.home import choose_home
-from exgs.scene.views.made_up import camera_path, synthesise_views
+from exgs.scene.views.made_up import SceneViews, camera_path, synthesise_views
 from exgs.scene.views.survey import survey
 from tests.strategies import gaussians
 
@@ -164,6 +164,15 @@ def test_views_of_a_room_see_nearly_all_of_it() -> None:
     for camera in views(room):
         seen |= rasterizer.contributions(scene, camera).max > 0.01
     assert seen.mean() > 0.85  # what stands on the floor hides a part of it for good
+
+
+def test_a_share_of_the_views_of_a_room_are_from_outside() -> None:
+    made = SceneViews(room())
+    cameras = made.views(20, outside=0.2)
+    outside = ~inside(positions(cameras), ROOM, 0.1)
+    assert outside.sum() == 4
+    assert np.diff(np.flatnonzero(outside)).max() <= 6  # not all of them at one end
+    assert inside(positions(made.views(20)), ROOM).all()
 
 
 def test_views_of_a_landscape_stand_above_the_ground_and_not_in_the_sky() -> None:

@@ -25,7 +25,7 @@ from exgs.codec.measuring.camera_check import are_plausible
 from exgs.codec.measuring.importance import measure_importance
 from exgs.codec.measuring.picture_error import evenly_spaced, scaled, zoomed
 from exgs.codec.measuring.quality_table import clipped_pictures
-from exgs.codec.measuring.viewpoints import without
+from exgs.codec.measuring.viewpoints import OUTSIDE_SHARE, without
 from exgs.codec.merging.descent import Descent, descend
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
@@ -135,10 +135,11 @@ def final_views(
         if are_plausible(scene, some, measure_importance(scene, some, rasterizer)):
             return FinalViews(training, ViewLoss.of(scene, held_back, rasterizer))
     made = SceneViews(scene)
-    return FinalViews(
-        _mixed(made.views(_TRAINING_VIEWS, _SEED + 2 * seed)),
-        ViewLoss.of(scene, _mixed(made.views(_ERROR_VIEWS, _SEED + 2 * seed + 1)), rasterizer),
+    training, held_back = (
+        _mixed(made.views(count, _SEED + 2 * seed + kind, outside=OUTSIDE_SHARE))
+        for kind, count in enumerate((_TRAINING_VIEWS, _ERROR_VIEWS))
     )
+    return FinalViews(training, ViewLoss.of(scene, held_back, rasterizer))
 
 
 def _mixed(cameras: Sequence[Camera]) -> list[Camera]:

@@ -20,6 +20,9 @@ PICTURE_WIDTH = 640  # pixels; larger pictures are scaled down
 _SIDE_MIN = 16  # pixels; SSIM uses windows of 11 pixels
 _TRAINING_VIEWS_MIN = 80
 _BOUND_VIEWS = 16
+# Share of generated views from outside of a room, where a viewer may go too. Not one in an even
+# number, since every second view is for gains.
+OUTSIDE_SHARE = 1 / 7
 TRAINING_ZOOM = 1.5  # of generated views: they are far away, and proxies need detail
 
 
@@ -65,13 +68,13 @@ def made_up_viewpoints(
 ) -> Viewpoints:
     """Generate viewpoints for a scene without cameras; arguments as in `photographed_viewpoints`.
 
-    Scoring, held-out and training views have different seeds, which follow from `seed`.
+    Scoring, held-out and training views have different seeds, which follow from `seed`. Some of a
+    room show it from outside; the held-out views do not, so that the table tells what is usual.
     """
     generated = SceneViews(scene)
-    counts = views, held_out, training
-    scoring, held_out_views, training_views = (
-        generated.views(count, 3 * seed + kind) for kind, count in enumerate(counts)
-    )
+    scoring = generated.views(views, 3 * seed, outside=OUTSIDE_SHARE)
+    held_out_views = generated.views(held_out, 3 * seed + 1)
+    training_views = generated.views(training, 3 * seed + 2, outside=OUTSIDE_SHARE)
     zoomed_views = [zoomed(camera, TRAINING_ZOOM) for camera in training_views]
     return viewpoints_of(scoring, zoomed_views, held_out_views)
 

@@ -87,8 +87,11 @@ class SceneViews:
             return []
         return _from_within(self._stage, count, np.random.default_rng(0))
 
-    def views(self, count: int, seed: int = 0) -> tuple[Camera, ...]:
-        """The result of `synthesise_views`."""
+    def views(self, count: int, seed: int = 0, *, outside: float = 0.0) -> tuple[Camera, ...]:
+        """The result of `synthesise_views`.
+
+        If the scene surrounds its viewer, the share `outside` of the views are orbits around it.
+        """
         if count < 0:
             raise ValueError(f"{count} views can't be made")
         if not count:
@@ -97,11 +100,19 @@ class SceneViews:
         wanted = _CANDIDATES * count + 16
         chosen: list[Camera] = []
         if self._surrounds:
-            chosen = self._prober.best(_from_within(self._stage, wanted, rng), count)
+            inside = count - round(outside * count)
+            chosen = self._prober.best(_from_within(self._stage, wanted, rng), inside)
         if len(chosen) < count:
-            more = _orbits(self._stage, wanted, rng)
-            chosen += self._prober.best(more, count - len(chosen))
+            orbits = _orbits(self._stage, wanted, rng)
+            chosen = _interspersed(chosen, self._prober.best(orbits, count - len(chosen)))
         return _named(chosen)
+
+
+def _interspersed(most: Sequence[Camera], few: Sequence[Camera]) -> list[Camera]:
+    """All of them, with those of each kind evenly spaced."""
+    places = [(i + 0.5) / len(kind) for kind in (most, few) for i in range(len(kind))]
+    cameras = [*most, *few]
+    return [cameras[number] for number in np.argsort(places, kind="stable")]
 
 
 def camera_path(
