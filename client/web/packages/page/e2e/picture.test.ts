@@ -61,7 +61,8 @@ describe.skipIf(!findChromium())('pictures', () => {
   test('at rest are sharpened as by --painter sharpen where that is switched on', async () => {
     const bytes = 64_000;
     const front = await serveFront(SAMPLE, bytes);
-    const { page } = browser;
+    const own = await Browser.launch({ viewport: SMALL }); // that has kept nothing of the whole scene
+    const { page } = own;
     const pairs = [];
     for (const query of ['noui', 'noui&sharpen']) {
       await page.goto('about:blank');
@@ -74,6 +75,7 @@ describe.skipIf(!findChromium())('pictures', () => {
       fs.writeFileSync(picture, Buffer.from(shown.png, 'base64'));
       pairs.push({ file: SAMPLE, bytes, view: shown.view, picture, sharpen: true });
     }
+    await own.close();
     await front.stop();
     const [raw = 0, sharp = 0] = compare(pairs);
     console.log(`sample, sharpened: ${sharp} dB, raw ${raw} dB`);
