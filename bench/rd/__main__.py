@@ -190,8 +190,8 @@ def _ahead(rows: Sequence[Row]) -> Iterator[str]:
             "",
             "PSNR in dB of exgs, minus that of SPZ after `--decimate-adaptive`. The SPZ are"
             " separate files, with 90 to 100% of these bytes; exgs is one file, cut. The cameras of"
-            " 'sample orbits' stand behind the walls of a closed room or in them. No generated view"
-            " stands there, so the encoder sends last what only they see.",
+            " 'sample orbits' stand behind the walls of a closed room or in them, as one generated"
+            " view in seven does.",
             "",
             "| scene | smallest |" + " |" * (width - 2) + " largest |",
             "|---|" + "---:|" * width,
