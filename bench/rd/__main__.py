@@ -33,7 +33,7 @@ _TABLES = _CSV.with_suffix(".md")
 _PLOT = _ROOT / "docs" / "rate-distortion.png"
 _QUICK_VIEWS = 3
 _COLORS = (  # of each of PEERS, the same in every panel
-    *(
+    *[
         "C0",
         "C9",
         "navy",
@@ -46,7 +46,7 @@ _COLORS = (  # of each of PEERS, the same in every panel
         "green",
         "olive",
         "C5",
-    ),
+    ],
     *("C6", "black"),
 )
 _SLOW_PEERS = ("exgs high", "SPZ decimated", "SPZ decimated adaptively", "SOG")

@@ -60,8 +60,8 @@ def encode_block(job: Job, number: int) -> None:
         layered, scored.viewpoints, rasterizer, effort, transform, lambda stage: None
     )
 
-    weight, shared = shared_views(job, number, effort.gain_views)
-    books = [(weight, gain_views(scored.viewpoints, effort))]
+    own_weight, shared = shared_views(job, number, effort.gain_views)
+    books = [(own_weight, gain_views(scored.viewpoints, effort))]
     for views in shared:
         windows = [window(scaled(camera, GAIN_WIDTH), scene) for camera in views.cameras]
         books.append((views.weight, windows))

@@ -20,7 +20,7 @@ class StoredChunk:
     layer: int
     tile: int
     count: int
-    gain: float
+    gain: float  # 0 until all chunks are in order
     raw_bytes: int
     packed_bytes: int
     hash: bytes
@@ -72,23 +72,21 @@ def store(
             for chunk in parcel:
                 file.write(chunk.packed)
                 tile = (block << levels[chunk.layer]) + chunk.tile
-                chunks.append(_stored(chunk, layer, tile, gain_factor, number, start))
-                start += len(chunk.packed)
+                chunks.append(_stored(chunk, layer, tile, number, start))
+                start += chunk.packed_bytes
             steps.append(
                 Step(entry.gain * gain_factor, int(entry.cost), entry.parent, tuple(chunks))
             )
     return steps
 
 
-def _stored(
-    chunk: PackedChunk, layer: int, tile: int, gain_factor: float, source: int, start: int
-) -> StoredChunk:
+def _stored(chunk: PackedChunk, layer: int, tile: int, source: int, start: int) -> StoredChunk:
     return StoredChunk(
         chunk.kind,
         chunk.layer + layer,
         tile,
         chunk.count,
-        chunk.gain * gain_factor,
+        chunk.gain,
         chunk.raw_bytes,
         chunk.packed_bytes,
         chunk.hash,

@@ -64,18 +64,16 @@ class PackedLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Jobs:
-    """The steps of a file's order, and the chunks of each with their gains."""
+    """The steps of a file's order, and the chunks of each, which have no gains yet."""
 
     jobs: list[Job]
     chunks: list[list[PackedChunk]]
 
     def add(self, chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
         """Add a step that sends `chunks`; returns its number."""
-        size = sum(len(chunk.packed) for chunk in chunks)
+        size = sum(chunk.packed_bytes for chunk in chunks)
         self.jobs.append(Job(gain, size, parent))
-        self.chunks.append(
-            [replace(chunk, gain=gain * len(chunk.packed) / size) for chunk in chunks]
-        )
+        self.chunks.append(chunks)
         return len(self.jobs) - 1
 
 
@@ -101,7 +99,7 @@ def in_order(
     found = jobs_of(plan, layers, transform, errors, tile_level)
     order = best_order(found.jobs)
     chunks = [
-        replace(chunk, gain=order.densities[job] * len(chunk.packed))
+        replace(chunk, gain=order.densities[job] * chunk.packed_bytes)
         for job in order.jobs
         for chunk in found.chunks[job]
     ]

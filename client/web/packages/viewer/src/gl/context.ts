@@ -91,19 +91,32 @@ function plain(gl: WebGL2RenderingContext, target: number): void {
   gl.texParameteri(target, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
 }
 
-/** A framebuffer that draws into these textures at once. */
+/** One layer of a texture that has several. */
+export interface TextureLayer {
+  readonly of: WebGLTexture;
+  readonly number: number;
+}
+
+/** A framebuffer that draws into these textures, or layers of textures, at once. */
 export function framebuffer(
   gl: WebGL2RenderingContext,
-  textures: readonly WebGLTexture[],
+  targets: readonly (WebGLTexture | TextureLayer)[],
 ): WebGLFramebuffer {
   const handle = gl.createFramebuffer();
   gl.bindFramebuffer(gl.FRAMEBUFFER, handle);
-  const attachments = textures.map((_, i) => gl.COLOR_ATTACHMENT0 + i);
-  textures.forEach((item, i) => {
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, attachments[i]!, gl.TEXTURE_2D, item, 0);
+  const attachments = targets.map((_, i) => gl.COLOR_ATTACHMENT0 + i);
+  targets.forEach((target, i) => {
+    const to = attachments[i]!;
+    if ('of' in target) gl.framebufferTextureLayer(gl.FRAMEBUFFER, to, target.of, 0, target.number);
+    else gl.framebufferTexture2D(gl.FRAMEBUFFER, to, gl.TEXTURE_2D, target, 0);
   });
   gl.drawBuffers(attachments);
   return handle;
+}
+
+/** Layers of a texture from `first` on. */
+export function layers(of: WebGLTexture, first: number, count: number): TextureLayer[] {
+  return Array.from({ length: count }, (_, i) => ({ of, number: first + i }));
 }
 
 /** Whether what is bound can be drawn into. */

@@ -1,6 +1,6 @@
 // The network of exgs.painter.detail on the GPU: layers of four channels, one value for each cell.
 
-import { bind, compile, layered, type Program } from '../gl/context.ts';
+import { bind, compile, framebuffer, layered, layers, type Program } from '../gl/context.ts';
 import { FULL_VERTEX } from '../gl/shaders.ts';
 import { ViewerError } from '../errors.ts';
 import { convolution, FEATURE_LAYERS, LAYERS_AT_ONCE, type Convolution } from './shaders.ts';
@@ -114,26 +114,11 @@ export class Network {
     const gl = this.#gl;
     gl.activeTexture(gl.TEXTURE0);
     const handle = layered(gl, gl.RGBA16F, columns, rows, buffers.length * LAYERS_AT_ONCE);
-    const framebuffers = buffers.map((_, draw) => layersOf(gl, handle, LAYERS_AT_ONCE * draw, LAYERS_AT_ONCE));
+    const framebuffers = buffers.map((_, draw) =>
+      framebuffer(gl, layers(handle, LAYERS_AT_ONCE * draw, LAYERS_AT_ONCE)),
+    );
     return { texture: handle, framebuffers };
   }
-}
-
-/** A framebuffer that draws into layers of a texture at once. */
-export function layersOf(
-  gl: WebGL2RenderingContext,
-  texture: WebGLTexture,
-  first: number,
-  count: number,
-): WebGLFramebuffer {
-  const handle = gl.createFramebuffer();
-  gl.bindFramebuffer(gl.FRAMEBUFFER, handle);
-  const attachments = Array.from({ length: count }, (_, i) => gl.COLOR_ATTACHMENT0 + i);
-  attachments.forEach((attachment, i) => {
-    gl.framebufferTextureLayer(gl.FRAMEBUFFER, attachment, texture, 0, first + i);
-  });
-  gl.drawBuffers(attachments);
-  return handle;
 }
 
 /**

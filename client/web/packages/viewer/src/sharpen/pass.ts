@@ -2,11 +2,21 @@
 // a network chooses gains of bands of detail for cells of 4x4 pixels, from the picture and from what the
 // renderer knows of it. Loaded only where it is switched on.
 
-import { bind, compile, framebuffer, isComplete, layered, texture, type Program } from '../gl/context.ts';
+import {
+  bind,
+  compile,
+  framebuffer,
+  isComplete,
+  layered,
+  layers,
+  texture,
+  type Program,
+  type TextureLayer,
+} from '../gl/context.ts';
 import type { PictureKinds } from '../gl/kinds.ts';
 import { PresentPass, type KindsSource, type PicturePass, type SplatPicture } from '../gl/picture.ts';
 import { FULL_VERTEX, PRESENT_FRAGMENT } from '../gl/shaders.ts';
-import { layersOf, Network } from './network.ts';
+import { Network } from './network.ts';
 import {
   BLUR,
   CELL,
@@ -165,24 +175,16 @@ export class SharpenPass implements PicturePass {
     });
     const [first, second, contrast] = [make(), make(), make()];
     this.#to([first, second], columns, rows, () => this.#run('CELL_KINDS', { shares, sizes }, { median }));
-    const layers = (from: number, count: number, draw: () => void): void => {
-      const target = layersOf(gl, features, from, count);
-      gl.viewport(0, 0, columns, rows);
-      draw();
-      gl.deleteFramebuffer(target);
-    };
-    layers(0, 4, () => this.#run('DETAIL', levels));
-    const target = layersOf(gl, features, 4, 3);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT3, gl.TEXTURE_2D, contrast, 0);
-    gl.drawBuffers([0, 1, 2, 3].map((i) => gl.COLOR_ATTACHMENT0 + i));
-    this.#run('ENERGIES', { ...levels, first });
-    gl.deleteFramebuffer(target);
-    layers(7, 2, () => this.#run('OTHERS', { first, second }));
+    this.#to(layers(features, 0, 4), columns, rows, () => this.#run('DETAIL', levels));
+    this.#to([...layers(features, 4, 3), contrast], columns, rows, () => {
+      this.#run('ENERGIES', { ...levels, first });
+    });
+    this.#to(layers(features, 7, 2), columns, rows, () => this.#run('OTHERS', { first, second }));
     return contrast;
   }
 
-  /** Draws into textures. */
-  #to(textures: readonly WebGLTexture[], width: number, height: number, draw: () => void): void {
+  /** Draws into textures, or layers of textures. */
+  #to(textures: readonly (WebGLTexture | TextureLayer)[], width: number, height: number, draw: () => void): void {
     const gl = this.#gl!;
     const target = framebuffer(gl, textures);
     gl.viewport(0, 0, width, height);
