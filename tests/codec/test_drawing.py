@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,10 +38,11 @@ def _part(rng: np.random.Generator, part: Part) -> DrawnPart:
 
 def _rows(drawn: DrawnScene) -> np.ndarray:
     of = drawn.gaussians
-    count = len(of)
     columns = [of.means, of.quats, of.scales, of.opacities, of.sh0, of.shN]
     flags = [drawn.is_proxy, drawn.sh_pending]
-    table = np.hstack([column.reshape(count, -1) for column in (*columns, *flags)])
+    table = np.column_stack(
+        [c.reshape(len(of), math.prod(c.shape[1:])) for c in (*columns, *flags)]
+    )
     return table[np.lexsort(table.T)]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.format.cells import CellNumbers
+from exgs.codec.format.cell_numbers import CellNumbers
 from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.container import FileHead
 from exgs.codec.format.index import ChunkTable

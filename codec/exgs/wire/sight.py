@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exgs.codec.format.cells import CellNumbers
+from exgs.codec.format.cell_numbers import CellNumbers
 from exgs.scene.camera import Camera
 from exgs.wire.scores import share_of_coverage
 from exgs.wire.sketch import Sketch

@@ -19,7 +19,7 @@ from exgs.codec.encoding.encode import write_pieces
 from exgs.codec.encoding.gains import basis_chunk
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.precedence import Job as OrderedJob
-from exgs.codec.encoding.precedence import best_order
+from exgs.codec.encoding.precedence import in_best_order
 from exgs.codec.encoding.tiles import TileBoxes
 from exgs.codec.format.container import file_pieces
 from exgs.codec.format.frame import content_hash
@@ -56,12 +56,8 @@ def order_chunks(
                 parent = cells[job.first - 1, cell.tile >> above]
             ordered.append(OrderedJob(step.gain, step.cost, parent))
             steps.append(step)
-    order = best_order(ordered)
-    chunks = [
-        replace(chunk, gain=order.densities[number] * chunk.packed_bytes)
-        for number in order.jobs
-        for chunk in steps[number].chunks
-    ]
+    arranged = in_best_order(ordered, [step.chunks for step in steps])
+    chunks = [replace(chunk, gain=gain) for chunk, gain in arranged]
     if transform is None:
         return Order(chunks, b"")
     first = next(n for n, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)

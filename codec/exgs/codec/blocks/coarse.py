@@ -17,14 +17,14 @@ from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.scoring import Found
 from exgs.codec.blocks.views import with_photographs
 from exgs.codec.constants import ChunkKind
-from exgs.codec.encoding.cells import PackedCell, pack_cells
 from exgs.codec.encoding.efforts import EFFORTS
-from exgs.codec.encoding.first_picture import first_chunk_room, pack_first
+from exgs.codec.encoding.first_picture import first_chunk_room, pack_proxies
 from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
 from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.packed_cells import PackedCell, pack_cells
 from exgs.codec.encoding.progressive import GAIN_WIDTH
 from exgs.codec.encoding.quantization import Precision, geometry_steps, layer_precision
-from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
+from exgs.codec.encoding.remainder import FitViews, ProxyFit, divide_remainders
 from exgs.codec.encoding.tiles import TileTree
 from exgs.codec.measuring.importance import measure_importance
 from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
@@ -72,19 +72,15 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
     )
     clusters = divide_remainders(layered, effort.proxies)
     training, held_out = _divided(FitViews(job.overviews.drawn, composed(job)))
-    fit = training.some(effort.fit_views)
+    fit = ProxyFit(training.some(effort.fit_views), training, rasterizer, effort.proxies)
     precision = layer_precision(len(summary), 0.0, sh=False)
     results = []
     options = job.options
     texts = (options.name, options.credit, options.license, job.spill.facts.crs)
     room_bytes = first_chunk_room(job.plan, texts, effort.quality_points)
     for number in range(job.first):
-        fitted = fit, training, rasterizer, effort.proxies
-        if number == 0:
-            cells = pack_first(layered, clusters[0], *fitted, room_bytes)
-        else:
-            drawn = Gaussians.empty()
-            cells = pack_remainder(layered, number, clusters[number], drawn, *fitted)
+        drawn = Gaussians.empty()
+        cells = pack_proxies(layered, number, clusters[number], drawn, fit, room_bytes)
         empty = _empty_cells(layered, number, cells, precision)
         energies: list[npt.NDArray[np.floating]] = [np.zeros(0) for _ in empty]
         results.append(PackedLayer(cells, empty, [], {}, precision, energies))

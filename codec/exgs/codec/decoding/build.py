@@ -17,19 +17,18 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.drawing import DrawnPart, Part, assemble
 from exgs.codec.decoding.drawing import DrawnScene as DrawnScene
 from exgs.codec.decoding.own_pages import own_copy, own_gaussians
+from exgs.codec.decoding.top_layers import TopLayers
 from exgs.codec.errors import DamagedError, FormatError
 from exgs.codec.format.container import unpack_chunk
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.frame import Buffer, check_hash
 from exgs.codec.format.index import ChunkTable, joined_sh
-from exgs.codec.format.rows import ChunkRef
+from exgs.codec.format.rows import Cell, ChunkRef
 from exgs.codec.payload.fine import unpack_fine
 from exgs.codec.payload.geometry import unpack_geometry
 from exgs.codec.payload.proxy_sh import unpack_proxies
 from exgs.codec.payload.sh import ShBasis, unpack_basis, unpack_sh
 from exgs.scene.gaussians import FloatArray, Gaussians
-
-Cell = tuple[int, int]  # (layer, tile)
 
 
 def is_complete(drawn: DrawnScene, facts: SceneFacts) -> bool:
@@ -94,8 +93,7 @@ class SceneBuilder:
         self._cells: dict[Cell, _Cell] = {}
         self._received: set[int] = set()
         self._basis: ShBasis | None = None
-        self._top = np.full(1 << facts.tile_level, -1, np.int8)  # layer, per finest tile
-        self._factors = np.array([layer.amplification for layer in facts.layers], np.float32)
+        self._tops = TopLayers(facts)
         self._shown: dict[Part, _Shown] = {}  # as of the last `take_changes`
         self._dirty: set[Cell] = set()  # cells whose drawing may have changed
         self._drawn: tuple[int, DrawnScene] | None = None
@@ -103,7 +101,7 @@ class SceneBuilder:
     @property
     def layer(self) -> int:
         """The highest layer whose cells are all active; -1 if there is none."""
-        return int(self._top.min())
+        return self._tops.lowest
 
     def has(self, chunk_id: int) -> bool:
         """Whether this chunk has been added."""
@@ -223,21 +221,21 @@ class SceneBuilder:
     def part(self, part: Part) -> DrawnPart:
         """The drawn content of a part. Raises KeyError if the part is not drawn."""
         cell = self._cells[part.layer, part.tile]
-        top = self._child_tops(part.layer, part.tile)
+        tops = self._tops.of_children(part.layer, part.tile)
         if part.is_proxy:
             if cell.proxies is None or cell.proxy_counts is None:
                 raise KeyError(part)
-            shown = top == part.layer
+            shown = tops == part.layer
             rows = None if shown.all() else np.flatnonzero(np.repeat(shown, cell.proxy_counts))
             return DrawnPart(cell.proxies, vectors=cell.proxy_vectors, shown=rows)
         if cell.leaves is None or cell.leaf_counts is None:
             raise KeyError(part)
-        factors = self._factors[top]
+        factors = self._tops.amplification(tops)
         return DrawnPart(
             cell.leaves,
             sh_pending=not cell.sh_expected <= cell.sh_applied,
             vectors=cell.sh_sum,
-            factors=np.repeat(factors, cell.leaf_counts) if (factors != 1).any() else None,
+            factors=None if factors is None else np.repeat(factors, cell.leaf_counts),
         )
 
     def _how(self, part: Part) -> _Shown | None:
@@ -245,14 +243,14 @@ class SceneBuilder:
         cell = self._cells.get((part.layer, part.tile))
         if cell is None or not cell.active:
             return None
-        top = self._child_tops(part.layer, part.tile)
+        tops = self._tops.of_children(part.layer, part.tile)
         if not part.is_proxy:
-            factors = self._factors[top]
-            how = factors.tobytes() if (factors != 1).any() else b""
+            factors = self._tops.amplification(tops)
+            how = b"" if factors is None else factors.tobytes()
             return (cell.version, how) if cell.leaves is not None and len(cell.leaves) else None
         if cell.proxy_counts is None:
             return None
-        shown = top == part.layer
+        shown = tops == part.layer
         return (cell.version, shown.tobytes()) if cell.proxy_counts[shown].any() else None
 
     def _learn_table(self) -> None:
@@ -335,7 +333,7 @@ class SceneBuilder:
                 continue
             cell.active = True
             self._cells[layer, tile] = cell
-            self._fine_tops(layer, tile)[:] = layer
+            self._tops.within(layer, tile)[:] = layer
             self._changed(layer, tile)
             pending += self._children(layer, tile)
 
@@ -349,7 +347,7 @@ class SceneBuilder:
                 cell.active = False
                 self._changed(*above)
                 pending += self._children(*above)
-        tops = self._fine_tops(layer, tile)
+        tops = self._tops.within(layer, tile)
         np.minimum(tops, layer - 1, out=tops)
 
     def _children(self, layer: int, tile: int) -> list[Cell]:
@@ -371,17 +369,6 @@ class SceneBuilder:
             return True
         below = self._cells.get((layer - 1, tile >> self.facts.child_shift(layer - 1)))
         return below is not None and below.active
-
-    def _fine_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
-        """The highest active layer of each finest tile in a cell, as a writable view."""
-        span = 1 << (self.facts.tile_level - self.facts.layers[layer].tile_level)
-        return self._top[tile * span : (tile + 1) * span]
-
-    def _child_tops(self, layer: int, tile: int) -> npt.NDArray[np.int8]:
-        """The top layer of each child of a cell."""
-        tops = self._fine_tops(layer, tile).reshape(self.facts.child_count(layer), -1)
-        lowest: npt.NDArray[np.int8] = tops.min(axis=1)
-        return lowest
 
 
 def _once(chunk: ChunkRef, before: object | None) -> None:

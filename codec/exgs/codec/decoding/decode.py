@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from exgs.codec.decoding.build import DrawnScene, SceneBuilder
-from exgs.codec.decoding.cells import CellReader
+from exgs.codec.decoding.cell_reader import CellReader
 from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import (
     FileHead,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exgs.codec.decoding.cells import CellReader
+from exgs.codec.decoding.cell_reader import CellReader
 from exgs.codec.format.container import open_table
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from exgs.codec.constants import HEADER_BYTES
-from exgs.codec.encoding.cells import PackedCell
 from exgs.codec.encoding.layer_plan import LayerPlan, most_chunks
 from exgs.codec.encoding.layered_scene import Index, LayeredScene
+from exgs.codec.encoding.packed_cells import PackedCell
 from exgs.codec.encoding.poster import POSTER_BYTES
-from exgs.codec.encoding.remainder import FitViews, ProxyEffort, pack_remainder
+from exgs.codec.encoding.remainder import ProxyEffort, ProxyFit, pack_remainder
 from exgs.scene.gaussians import Gaussians
-from exgs.scene.rasterizer import Rasterizer
 
 FIRST_PICTURE_BYTES = 20_000  # of scenes of up to about 30 million Gaussians
 
@@ -76,36 +75,41 @@ def poster_room(root_bytes: int, points: int, chunk_bytes: int) -> int:
     return min(left, POSTER_BYTES) if left > 0 else POSTER_BYTES
 
 
-def pack_first(
+def pack_proxies(
     layered: LayeredScene,
+    layer: int,
     clusters: Index,
-    views: FitViews,
-    training: FitViews,
-    rasterizer: Rasterizer,
-    effort: ProxyEffort,
-    room_bytes: int,
+    drawn: Gaussians,
+    fit: ProxyFit,
+    room_bytes: int | None,
 ) -> list[PackedCell]:
-    """The PROXY cell of layer 0, with as many proxies as planned or as fit into `room_bytes`.
+    """The PROXY cells of `layer`; those of layer 0 have at most `room_bytes`.
 
     The other arguments are those of `pack_remainder`.
     """
+    if layer == 0 and room_bytes is not None:
+        return _pack_first(layered, clusters, fit, room_bytes)
+    return pack_remainder(layered, layer, clusters, drawn, fit)
+
+
+def _pack_first(
+    layered: LayeredScene, clusters: Index, fit: ProxyFit, room_bytes: int
+) -> list[PackedCell]:
+    """The PROXY cell of layer 0, with as many proxies as planned or as fit into `room_bytes`."""
     drawn = Gaussians.empty(layered.scene.sh_degree)
 
     def pack(effort: ProxyEffort, count: int) -> tuple[list[PackedCell], float]:
         """The cells, and the part of the room that they take."""
-        cells = pack_remainder(
-            layered, 0, clusters, drawn, views, training, rasterizer, effort, count
-        )
+        cells = pack_remainder(layered, 0, clusters, drawn, replace(fit, effort=effort), count)
         return cells, sum(cell.chunk.packed_bytes for cell in cells) / room_bytes
 
     count = layered.plan[0].proxies
-    trial = replace(
-        effort, distill_steps=effort.distill_steps // _TRIAL_SHARE, fit_missing=math.inf
-    )
+    steps = fit.effort.distill_steps // _TRIAL_SHARE
+    trial = replace(fit.effort, distill_steps=steps, fit_missing=math.inf)
     taken = _DISTILLED * pack(trial, count)[1]
     while True:
         if taken > 1:
             count = max(int(_STEP * count / taken), 1)
-        cells, taken = pack(effort, count)
+        cells, taken = pack(fit.effort, count)
         if taken <= 1 or count == 1:
             return cells

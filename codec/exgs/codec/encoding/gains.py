@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.encoding.cells import PackedCell, PackedFine, PackedSh
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import LayerPlan
-from exgs.codec.encoding.precedence import Job, best_order
+from exgs.codec.encoding.packed_cells import PackedCell, PackedFine, PackedSh
+from exgs.codec.encoding.precedence import Job, in_best_order
 from exgs.codec.encoding.quantization import Precision
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.format.frame import pack_frame
@@ -97,12 +97,8 @@ def in_order(
         tile_errors.add_state(state)
     errors = tile_errors.by_tile()
     found = jobs_of(plan, layers, transform, errors, tile_level)
-    order = best_order(found.jobs)
-    chunks = [
-        replace(chunk, gain=order.densities[job] * chunk.packed_bytes)
-        for job in order.jobs
-        for chunk in found.chunks[job]
-    ]
+    ordered = in_best_order(found.jobs, found.chunks)
+    chunks = [replace(chunk, gain=gain) for chunk, gain in ordered]
     if transform is not None:
         first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
         chunks.insert(first, basis_chunk(transform, chunks[first].gain))

@@ -10,6 +10,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+
+class _Sized(Protocol):
+    @property
+    def packed_bytes(self) -> int: ...
+
+
+_Chunk = TypeVar("_Chunk", bound=_Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,18 @@ class Order:
 
     jobs: list[int]  # indices
     densities: list[float]  # of each job: gain per cost of its block
+
+
+def in_best_order(
+    jobs: Sequence[Job], chunks: Sequence[Sequence[_Chunk]]
+) -> list[tuple[_Chunk, float]]:
+    """The `chunks` of all jobs in the best order, each with its share of the gain of its block."""
+    order = best_order(jobs)
+    return [
+        (chunk, order.densities[number] * chunk.packed_bytes)
+        for number in order.jobs
+        for chunk in chunks[number]
+    ]
 
 
 def best_order(jobs: Sequence[Job]) -> Order:

@@ -13,7 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.encoding.cells import (
+from exgs.codec.encoding.efforts import Effort
+from exgs.codec.encoding.first_picture import pack_proxies
+from exgs.codec.encoding.gains import PackedLayer, in_order
+from exgs.codec.encoding.klt import ShTransform, fit_transform, residual_vectors
+from exgs.codec.encoding.layered_scene import LayeredScene
+from exgs.codec.encoding.packed_cells import (
     Members,
     PackedCell,
     PackedSh,
@@ -21,13 +26,8 @@ from exgs.codec.encoding.cells import (
     pack_fine_cells,
     pack_sh_cells,
 )
-from exgs.codec.encoding.efforts import Effort
-from exgs.codec.encoding.first_picture import pack_first
-from exgs.codec.encoding.gains import PackedLayer, in_order
-from exgs.codec.encoding.klt import ShTransform, fit_transform, residual_vectors
-from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
-from exgs.codec.encoding.remainder import FitViews, divide_remainders, pack_remainder
+from exgs.codec.encoding.remainder import FitViews, ProxyFit, divide_remainders
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, thinned
 from exgs.codec.measuring.viewpoints import Viewpoints
@@ -101,17 +101,14 @@ def pack_scene(
 
     drawn = Gaussians.empty(scene.sh_degree)
     training = training_views(layered, viewpoints.training, rasterizer, effort)
-    fitted = (training.some(effort.fit_views), training, rasterizer, effort.proxies)
+    fit = ProxyFit(training.some(effort.fit_views), training, rasterizer, effort.proxies)
     layers: list[PackedLayer] = []
     for number, layer in enumerate(plan):
         drawn = Gaussians.concatenate([drawn, packed[number].drawn_leaves(refined=True)])
         proxies: list[PackedCell] = []
         if layer.proxies:
             enter_stage(f"proxies of layer {number}")
-            if number == 0 and room_bytes is not None:
-                proxies = pack_first(layered, clusters[0], *fitted, room_bytes)
-            else:
-                proxies = pack_remainder(layered, number, clusters[number], drawn, *fitted)
+            proxies = pack_proxies(layered, number, clusters[number], drawn, fit, room_bytes)
         layers.append(replace(packed[number], proxies=proxies))
     return layers
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.constants import ChunkKind
-from exgs.codec.encoding.cells import PackedCell, pack_cells
 from exgs.codec.encoding.klt import residual_vectors
 from exgs.codec.encoding.layered_scene import Index, LayeredScene
+from exgs.codec.encoding.packed_cells import PackedCell, pack_cells
 from exgs.codec.encoding.proxy_sh import code_proxy_sh
 from exgs.codec.encoding.quantization import geometry_steps
 from exgs.codec.measuring.importance import Importance
@@ -86,6 +86,16 @@ def more_steps(steps: float, count: int) -> int:
     return round(steps * min(max(_FULL_COUNT / count, 1.0), _STEPS_FACTOR_MAX))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ProxyFit:
+    """The pictures that proxies are fitted to, and the time to spend."""
+
+    views: FitViews  # for the colour fit and the quantization steps
+    training: FitViews  # for distillation
+    rasterizer: Rasterizer
+    effort: ProxyEffort
+
+
 def divide_remainders(layered: LayeredScene, effort: ProxyEffort) -> dict[int, Index]:
     """For each layer with proxies, the cluster labels [R] of its remainder.
 
@@ -115,10 +125,7 @@ def pack_remainder(
     layer: int,
     clusters: Index,
     drawn: Gaussians,
-    views: FitViews,
-    training: FitViews,
-    rasterizer: Rasterizer,
-    effort: ProxyEffort,
+    fit: ProxyFit,
     count: int | None = None,
 ) -> list[PackedCell]:
     """The PROXY cells of `layer`, with about as many proxies as planned, or about `count`.
@@ -128,12 +135,10 @@ def pack_remainder(
         layer: number of the layer.
         clusters: [R] cluster labels of its remainder, from `divide_remainders`.
         drawn: the decoded leaves of this and all earlier layers.
-        views: for the colour fit and the quantization steps.
-        training: for distillation.
-        rasterizer: draws the views.
-        effort: time to spend.
+        fit: the pictures to fit to.
         count: number of proxies, where it is not the planned one.
     """
+    views, rasterizer, effort = fit.views, fit.rasterizer, fit.effort
     leaves, remainder = len(layered.scene), layered.remainder(layer)
     count = count or layered.plan[layer].proxies
     proxies, labels = _merged(layered, layer, remainder, clusters, count)
@@ -150,8 +155,8 @@ def pack_remainder(
         proxies = distill(
             drawn,
             _resized(proxies, merged, _START_SIZE),
-            training.cameras,
-            training.references,
+            fit.training.cameras,
+            fit.training.references,
             rasterizer,
             steps=distil_steps,
         )

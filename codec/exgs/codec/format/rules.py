@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from exgs.codec.constants import MAX_FREE_COUNT, MAX_SH_CHUNKS, ChunkKind
 from exgs.codec.errors import DamagedError, FormatError, LimitError
-from exgs.codec.format.cells import CellNumbers
+from exgs.codec.format.cell_numbers import CellNumbers
 from exgs.codec.format.chunk_rows import ChunkRows
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.rows import ChunkRef, PageRef

@@ -7,14 +7,15 @@ once, and not kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.drawing import DrawnPart
-from exgs.codec.format.cells import CellNumbers
+from exgs.codec.decoding.top_layers import TopLayers
+from exgs.codec.format.cell_numbers import CellNumbers
 from exgs.codec.format.container import ReadRange, read_chunk
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.index import ChunkTable
@@ -80,7 +81,7 @@ class CellReader:
         if self._basis_row < 0:
             for cell in self._cells.values():
                 cell.missing |= not cell.has_basis
-        self._top = np.full(1 << facts.tile_level, -1, np.int8)
+        self._tops = TopLayers(facts)
         self._active: list[Cell] = []
         self._activate()
 
@@ -109,27 +110,25 @@ class CellReader:
                 continue
             active[numbers.starts[layer] + tile] = True
             self._active.append((layer, tile))
-            span = 1 << (self._facts.tile_level - self._facts.layers[layer].tile_level)
-            self._top[tile * span : (tile + 1) * span] = layer
+            self._tops.within(layer, tile)[:] = layer
 
     def drawn(self) -> Iterator[Drawn]:
         """The drawn Gaussians, cell by cell, leaves before proxies. Raises FormatError, OSError."""
         for layer, tile in self._active:
             cell = self._cells[layer, tile]
-            tops = self._child_tops(layer, tile)
-            factors = np.array([one.amplification for one in self._facts.layers], np.float32)[tops]
+            tops = self._tops.of_children(layer, tile)
             if cell.leaf >= 0:
                 part, counts = self._leaves(layer, cell)
-                scales = np.repeat(factors, counts) if (factors != 1).any() else None
-                part = DrawnPart(part.decoded, vectors=part.vectors, factors=scales)
+                factors = self._tops.amplification(tops)
+                if factors is not None:
+                    part = replace(part, factors=np.repeat(factors, counts))
                 if len(part):
                     yield Drawn((layer, tile), self._gaussians(part), False)
             if cell.proxy >= 0:
                 part, counts = self._proxies(layer, cell)
                 shown = np.flatnonzero(np.repeat(tops == layer, counts))
                 if len(shown):
-                    part = DrawnPart(part.decoded, vectors=part.vectors, shown=shown)
-                    yield Drawn((layer, tile), self._gaussians(part), True)
+                    yield Drawn((layer, tile), self._gaussians(replace(part, shown=shown)), True)
 
     def count(self) -> int:
         """The number of Gaussians that `drawn` yields. Reads the proxies of cells that are split.
@@ -142,7 +141,7 @@ class CellReader:
             if cell.leaf >= 0:
                 total += self._table[cell.leaf].count
             if cell.proxy >= 0:
-                shown = self._child_tops(layer, tile) == layer
+                shown = self._tops.of_children(layer, tile) == layer
                 if shown.all():
                     total += self._table[cell.proxy].count
                 elif shown.any():
@@ -185,12 +184,6 @@ class CellReader:
 
     def _gaussians(self, part: DrawnPart) -> Gaussians:
         return part.gaussians(self._facts.sh_degree if part.vectors is not None else 0)
-
-    def _child_tops(self, layer: int, tile: int) -> np.ndarray:
-        span = 1 << (self._facts.tile_level - self._facts.layers[layer].tile_level)
-        own = self._top[tile * span : (tile + 1) * span]
-        lowest: np.ndarray = own.reshape(self._facts.child_count(layer), -1).min(axis=1)
-        return lowest
 
     def _leaves(self, layer: int, cell: _Rows) -> tuple[DrawnPart, np.ndarray]:
         row = self._table[cell.leaf]
