@@ -1,11 +1,12 @@
 """PSNR of prefixes of several files of one scene, mean and worst view, as a Markdown table.
 
     python -m bench.scale.prefixes SCENE FILE.exgs [FILE.exgs ...] [--kilobytes 20 200 2000]
-        [--views whole|street] [--count 8]
+        [--views whole|street] [--count 8] [--cameras cameras.json]
 
 Views of the whole scene come from no generator seed that an encoder uses; those of the street are
-near and low. PSNR is that of the mean squared error over all views; the worst view is in brackets.
-If SCENE is a streamed SOG, its levels are a column, and their sizes are the default sizes.
+near and low. With --cameras, the held-out cameras of that file are the views. PSNR is that of the
+mean squared error over all views; the worst view is in brackets. If SCENE is a streamed SOG, its
+levels are a column, and their sizes are the default sizes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 
 from bench.scale.street import street_views
 from exgs.codec.decoding.decode import decode
+from exgs.codec.measuring.picture_error import scaled
 from exgs.codec.measuring.quality_table import clipped_pictures
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
+from exgs.scene.cameras import read_cameras
 from exgs.scene.formats import read_scene
 from exgs.scene.formats.sog_lod import META_NAME, read_sog_level, sog_level_folders, sog_levels
 from exgs.scene.gaussians import Gaussians
@@ -79,11 +82,15 @@ def main() -> None:
     parser.add_argument("--kilobytes", type=float, nargs="+", metavar="KB", default=[])
     parser.add_argument("--views", choices=VIEWS, default="whole")
     parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--cameras", type=Path)
     arguments = parser.parse_args()
     scene = read_scene(arguments.scene)
     meta = arguments.scene / META_NAME
     sizes = level_sizes(meta) if meta.exists() else {}
-    cameras = views_of(scene.gaussians, arguments.views, arguments.count)
+    if arguments.cameras:
+        cameras = [scaled(camera, _WIDTH) for camera in read_cameras(arguments.cameras).held_out]
+    else:
+        cameras = views_of(scene.gaussians, arguments.views, arguments.count)
     comparison = Comparison(scene.gaussians, cameras, antialiased=scene.antialiased)
     at = {size: level for level, size in sizes.items()}
     budgets = sorted({*at, *(round(1000 * kilobytes) for kilobytes in arguments.kilobytes)})
