@@ -185,7 +185,7 @@ def test_what_is_null_is_as_if_left_out(tmp_path: Path) -> None:
     assert_same(one(save(tmp_path / "transforms.json", data)), VIEW)
 
 
-def test_zero_distortion_is_not_worth_a_word(tmp_path: Path) -> None:
+def test_zero_distortion_gives_no_warning(tmp_path: Path) -> None:
     data = transforms(VIEW, k1=0.0, k2=0, p1=0.0, camera_model="OPENCV")
     assert_same(one(save(tmp_path / "transforms.json", data)), VIEW)
 
