@@ -6,6 +6,8 @@ that bytes with similar statistics are adjacent. Signed integers are zigzag-code
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +38,17 @@ def split_planes(values: npt.NDArray[np.unsignedinteger], width: int) -> list[by
     """`width` byte planes of a column, least significant first."""
     raw = np.ascontiguousarray(values, "<u8").view(np.uint8).reshape(len(values), 8)
     return [raw[:, plane].tobytes() for plane in range(width)]
+
+
+def planes_of(
+    columns: Iterable[npt.NDArray[np.unsignedinteger]], widths: Iterable[int]
+) -> list[bytes]:
+    """The byte planes of several columns of these widths, column by column."""
+    return [
+        plane
+        for column, width in zip(columns, widths, strict=True)
+        for plane in split_planes(column, width)
+    ]
 
 
 class PlaneReader:

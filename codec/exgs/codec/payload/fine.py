@@ -13,7 +13,7 @@ import numpy as np
 
 from exgs.codec.constants import FINE_COLUMNS, SCALE_LOG_MAX, SCALE_LOG_MIN
 from exgs.codec.errors import DamagedError, UnsupportedError
-from exgs.codec.payload.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
+from exgs.codec.payload.columns import PlaneReader, column_width, planes_of, unzigzag, zigzag
 from exgs.codec.payload.geometry import (
     GeometrySteps,
     canonical_axes,
@@ -50,12 +50,7 @@ def pack_fine(target: Gaussians, coarse: Gaussians, steps: GeometrySteps) -> lis
     levels = np.clip(np.rint(corrections), -_MAX_LEVEL, _MAX_LEVEL).astype(np.int64)
     columns = list(zigzag(levels).T)
     widths = [column_width(column) for column in columns]
-    planes = [
-        plane
-        for column, width in zip(columns, widths, strict=True)
-        for plane in split_planes(column, width)
-    ]
-    return [_HEAD.pack(*widths, 0, *lengths), *planes]
+    return [_HEAD.pack(*widths, 0, *lengths), *planes_of(columns, widths)]
 
 
 def unpack_fine(payload: bytes, coarse: Gaussians, *, section: str) -> Gaussians:

@@ -25,7 +25,7 @@ from exgs.codec.constants import (
     SCALE_LOG_MIN,
 )
 from exgs.codec.errors import DamagedError, UnsupportedError
-from exgs.codec.payload.columns import PlaneReader, column_width, split_planes, unzigzag, zigzag
+from exgs.codec.payload.columns import PlaneReader, column_width, planes_of, unzigzag, zigzag
 from exgs.codec.payload.morton import morton_decode, morton_encode
 from exgs.codec.payload.scale_levels import SizeSteps, size_levels
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -118,14 +118,15 @@ def pack_geometry(
     color = np.rint(scene.sh0[order].astype(np.float64) @ _COLOR_TRANSFORM.T / color_steps)
     color = np.clip(color, -_MAX_LEVEL, _MAX_LEVEL)
 
-    columns = [
+    numbers = (
         delta,
         *sizes,
         *(zigzag(turns[:, i]) for i in range(3)),
-        opacity.astype(np.uint64),
+        opacity,
         *(zigzag(color[:, i].astype(np.int64)) for i in range(3)),
-    ]
-    widths = [column_width(c.astype(np.uint64)) for c in columns]
+    )
+    columns = [column.astype(np.uint64) for column in numbers]
+    widths = [column_width(column) for column in columns]
     if len(scene) and not any(widths):
         widths[0] = 1  # at least one byte per Gaussian; see MAX_FREE_COUNT
     head = _HEAD.pack(
@@ -142,13 +143,8 @@ def pack_geometry(
         color_steps[0],
         color_steps[1],
     )
-    planes = [
-        plane
-        for column, width in zip(columns, widths, strict=True)
-        for plane in split_planes(column.astype(np.uint64), width)
-    ]
     is_rough = scene is not given or position_step > _ROUGH * steps.position
-    return PackedGeometry([head + counts.tobytes(), *planes], order, is_rough)
+    return PackedGeometry([head + counts.tobytes(), *planes_of(columns, widths)], order, is_rough)
 
 
 def _brought_near(scene: Gaussians, step: float) -> Gaussians:

@@ -22,6 +22,7 @@ from exgs.codec.payload.columns import (
     PlaneReader,
     Unsigned,
     column_width,
+    planes_of,
     split_planes,
     unzigzag,
     zigzag,
@@ -88,19 +89,15 @@ def pack_sh(coefficients: npt.NDArray[np.integer], step: float, basis: int = 0) 
     widths = [column_width(column) for column in columns]
     for i in sparse:
         widths[i] = SPARSE_COLUMN
-    dense = [
-        plane
-        for column, width in zip(columns, widths, strict=True)
-        if width != SPARSE_COLUMN
-        for plane in split_planes(column, width)
-    ]
+    dense = [i for i in range(components) if i not in sparse]
+    planes = planes_of([columns[i] for i in dense], [widths[i] for i in dense])
     bits = np.packbits(shown[:, sparse], axis=1)
     flags = [bits[:, i].tobytes() for i in range(bits.shape[1])]
     parts: list[Unsigned] = [columns[i][shown[:, i]] for i in sparse]
     values = np.concatenate([np.empty(0, np.uint64), *parts]) - np.uint64(1)
     value_width = column_width(values)
     head = _HEAD.pack(components, value_width, basis, step) + bytes(widths)
-    return [head, *dense, *flags, *split_planes(values, value_width)]
+    return [head, *planes, *flags, *split_planes(values, value_width)]
 
 
 def unpack_sh(payload: bytes, basis: ShBasis, *, count: int, section: str) -> FloatArray:
