@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _log = logging.getLogger(__name__)
 _settings: Any = numba_config
+_njit: Any = numba.njit  # its types do not know `_nrt`, which switches reference counts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -71,18 +72,27 @@ def _keep_on_disk(dispatcher: Any, source: Path) -> None:
         _settings.CACHE_DIR = before
 
 
-def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
+def kernel(
+    *, parallel: bool = False, allocates: bool = False, inlined: bool = False
+) -> Callable[[Function], Function]:
     """Compile with numba at the first call, without the GIL, and cache the machine code on disk.
 
-    Only one parallel kernel runs at a time. Kernels can't call parallel kernels.
+    Only one parallel kernel runs at a time. Kernels can't call parallel kernels. Only kernels
+    with `allocates` can make arrays: in these, numba counts references to arrays, which costs two
+    atomic operations per view. `inlined` is for small kernels that are called in loops.
     The body of a `prange` loop must only call a function: numba drops stores to the arrays of a
     named tuple inside such a loop.
     """
 
     def decorate(function: Function) -> Function:
         source = Path(inspect.getfile(function))
-        dispatcher: Any = numba.njit(
-            nogil=True, parallel=parallel, fastmath=_FASTMATH, error_model="numpy"
+        dispatcher = _njit(
+            nogil=True,
+            parallel=parallel,
+            fastmath=_FASTMATH,
+            error_model="numpy",
+            forceinline=inlined,
+            _nrt=allocates,
         )(function)
         try:
             _keep_on_disk(dispatcher, source)

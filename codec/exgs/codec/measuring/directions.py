@@ -105,7 +105,7 @@ def _add_view(
         _add_block(block, means, eye, weights, squares, sums)
 
 
-@kernel()
+@kernel(allocates=True)
 def _add_block(
     block: int, means: FloatArray, eye: Doubles, weights: Doubles, squares: Doubles, sums: _Sums
 ) -> None:

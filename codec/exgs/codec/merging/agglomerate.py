@@ -163,7 +163,7 @@ def _overlap_2d(xx: float, xy: float, yy: float, x: float, y: float) -> float:
     return math.exp(-0.5 * (yy * x * x - 2 * xy * x * y + xx * y * y) / det) / math.sqrt(det)
 
 
-@kernel()
+@kernel(allocates=True)
 def _self_overlaps(covariances: Floats) -> Floats:
     overlaps = np.empty(covariances.shape[0])
     for i in range(covariances.shape[0]):
@@ -180,7 +180,7 @@ def _find_best(
         _find_best_in_block(block, order, mixture, tile, self_overlap, best, least)
 
 
-@kernel()
+@kernel(allocates=True)
 def _find_best_in_block(
     block: int,
     order: Ints,
@@ -248,7 +248,7 @@ def _merge_error(
     return error
 
 
-@kernel()
+@kernel(allocates=True)
 def _match(rank: Ints, best: Ints, limit: int) -> Ints:
     """Pairs of i and best[i], in the order of `rank`, if both are still free: partners [N]."""
     partner = np.full(rank.shape[0], -1, np.int64)

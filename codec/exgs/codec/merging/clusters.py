@@ -72,7 +72,7 @@ def _numbered_by_tile(slot: Ints, tile: Ints) -> Ints:
     return labels
 
 
-@kernel()
+@kernel(allocates=True)
 def _divide(
     features: Floats,
     weights: Floats,
@@ -149,7 +149,7 @@ def _dot(a: Floats, b: Floats) -> float:
     return total
 
 
-@kernel()
+@kernel(allocates=True)
 def _times(matrix: Floats, vector: Floats) -> Floats:
     product = np.empty(len(vector))
     for d in range(len(vector)):
@@ -157,7 +157,7 @@ def _times(matrix: Floats, vector: Floats) -> Floats:
     return product
 
 
-@kernel()
+@kernel(allocates=True)
 def _mean(features: Floats, weights: Floats, order: Ints, start: int, stop: int) -> Floats:
     total = 0.0
     mean = np.zeros(features.shape[1])
@@ -169,7 +169,7 @@ def _mean(features: Floats, weights: Floats, order: Ints, start: int, stop: int)
     return mean / max(total, 1e-300)
 
 
-@kernel()
+@kernel(allocates=True)
 def _principal_axis(
     features: Floats,
     weights: Floats,

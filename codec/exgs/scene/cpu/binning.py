@@ -78,7 +78,7 @@ def _fill_blocks(projected: Projected, lists: Lists, width: int, ticket: Longs) 
         block = take_ticket(ticket)
 
 
-@kernel()
+@kernel(allocates=True)
 def sort_entries(entries: Entries, spare: Entries) -> None:
     """Sort one tile's entries by depth, in place and stable; `spare` is at least as long.
 

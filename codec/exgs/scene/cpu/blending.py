@@ -61,7 +61,7 @@ def blend(
         _blend_tiles(records, lists, lists.spares[worker], background, picture, ticket)
 
 
-@kernel()
+@kernel(allocates=True)
 def _blend_tiles(
     records: Floats,
     lists: Lists,

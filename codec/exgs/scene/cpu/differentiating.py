@@ -75,7 +75,7 @@ def differentiate(
         )
 
 
-@kernel()
+@kernel(allocates=True)
 def _differentiate_tiles(
     records: Floats,
     sources: Ints,

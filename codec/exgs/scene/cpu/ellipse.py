@@ -30,7 +30,7 @@ HALF = np.float32(0.5)
 ZERO = np.float32(0)
 
 
-@kernel()
+@kernel(inlined=True)
 def columns_of_row(record: Floats, rect: Ints, row: int, width: int) -> tuple[int, int]:
     """Tile columns [first, end) in which a Gaussian reaches a pixel centre of a tile row.
 
@@ -51,7 +51,7 @@ def columns_of_row(record: Floats, rect: Ints, row: int, width: int) -> tuple[in
     return first // TILE, last // TILE + 1
 
 
-@kernel()
+@kernel(inlined=True)
 def strip_rows(record: Floats, mean_x: Scalar, mean_y: Scalar, strip: int) -> tuple[int, int]:
     """Rows [first, end) of a tile in which a Gaussian reaches a pixel of a strip of LANES columns.
 
@@ -70,7 +70,7 @@ def strip_rows(record: Floats, mean_x: Scalar, mean_y: Scalar, strip: int) -> tu
     return int(first), int(last) + 1
 
 
-@kernel()
+@kernel(inlined=True)
 def _chord(
     low: Scalar, high: Scalar, extent: Scalar, peak: Scalar, lean: Scalar, chord: Scalar
 ) -> tuple[Scalar, Scalar]:

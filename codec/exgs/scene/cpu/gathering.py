@@ -74,7 +74,7 @@ def gather(
         )
 
 
-@kernel()
+@kernel(allocates=True)
 def _gather_tiles(
     records: Floats,
     lists: Lists,

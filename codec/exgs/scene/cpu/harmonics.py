@@ -23,7 +23,7 @@ TWO, THREE, FOUR = F(2), F(3), F(4)
 HALF, ZERO = F(0.5), F(0)
 
 
-@kernel()
+@kernel(inlined=True)
 def write_sh_color(
     sh0: Floats, shN: Floats, i: int, dx: float, dy: float, dz: float, record: Floats
 ) -> None:

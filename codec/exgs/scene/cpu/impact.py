@@ -141,7 +141,7 @@ def measure_impact(
         )
 
 
-@kernel()
+@kernel(allocates=True)
 def _measure_tiles(
     records: Floats,
     lists: Lists,

@@ -185,14 +185,14 @@ def _project_range(
     return k - begin
 
 
-@kernel()
+@kernel(inlined=True)
 def tangents(size: int, focal: float, center: float) -> tuple[float, float]:
     """Minimum and maximum tangent along one axis at which the projection is linearised."""
     margin = MARGIN * size / focal
     return -center / focal - margin, (size - center) / focal + margin
 
 
-@kernel()
+@kernel(inlined=True)
 def axes_of(quat: Floats) -> tuple[Vector, Vector, Vector]:
     """Unit axes of a Gaussian: the columns of the rotation matrix of `quat`, of any length."""
     w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
@@ -204,7 +204,7 @@ def axes_of(quat: Floats) -> tuple[Vector, Vector, Vector]:
     )
 
 
-@kernel()
+@kernel(inlined=True)
 def screen_row(R: Doubles, axis: int, pixels: float, toward: float) -> Vector:
     """The gradient of one screen coordinate: pixels per world unit along x, y and z.
 
@@ -218,7 +218,7 @@ def screen_row(R: Doubles, axis: int, pixels: float, toward: float) -> Vector:
     )
 
 
-@kernel()
+@kernel(inlined=True)
 def _screen_covariance(
     quat: Floats,
     scale: Floats,

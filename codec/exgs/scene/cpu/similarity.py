@@ -12,7 +12,7 @@ from exgs.scene.cpu.layout import Doubles, Floats
 from exgs.scene.kernel import kernel
 
 
-@kernel()
+@kernel(allocates=True)
 def mean_ssim(a: Floats, b: Floats, window: Doubles, channels: int, c1: float, c2: float) -> float:
     """Mean SSIM of two pictures [H, W * channels] over all windows inside them.
 
