@@ -88,7 +88,7 @@ def test_a_file_of_something_else_is_named_as_what_it_is(
         ("render none.ply -o o.png", "none.ply: has no Gaussian that can be seen"),
         ("render faint.ply -o o.png", "faint.ply: has no Gaussian that can be seen"),
         ("render . -o o.png", "a folder without"),
-        ("encode ftp://host/box.ply out.exgs", "only http and https URLs are read"),
+        ("encode nowhere://host/box.ply out.exgs", "Protocol not known: nowhere"),
         ("export box.exgs -o o.txt", "output must end in .html or .htm"),
         ("encode . out.exgs", "a folder without"),
         ("render empty.splat -o o.png", "empty.splat: 0 bytes"),

@@ -55,6 +55,7 @@ def test_repaired_rows_are_counted_once(tmp_path: Path) -> None:
     rows[start : start + 4] = np.float32(np.nan).tobytes()
     (tmp_path / "flat.ply").write_bytes(rows)
     source = open_source(tmp_path / "flat.ply")
+    sample(source, 30, ranges=10)
     assert len(read_by(source, 7)) == 39
     with pytest.warns(SceneWarning, match="1 Gaussians dropped"):
         source.finish()

@@ -22,7 +22,11 @@ _VIEWS = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("first", metavar="A", help=f".exgs, {SCENE_FORMATS}; or its http(s) URL")
+    parser.add_argument(
+        "first",
+        metavar="A",
+        help=f".exgs, {SCENE_FORMATS}; or its URL (http, https, or a store such as s3)",
+    )
     parser.add_argument("second", metavar="B", help="the reference scene")
     parser.add_argument(
         "--cameras",

@@ -25,7 +25,9 @@ _LARGE_BYTES = 8_000_000  # of a file or prefix that is decoded cell by cell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    parser.add_argument(
+        "file", metavar="FILE.exgs", help="a file or its URL (http, https, or a store such as s3)"
+    )
     parser.add_argument("out", metavar="OUT.ply", type=Path, help=f"or {', '.join(WRITABLE[1:])}")
     part = parser.add_mutually_exclusive_group()
     part.add_argument(

@@ -18,7 +18,13 @@ from exgs.cli.arguments import (
     vector,
     view_count,
 )
-from exgs.cli.encode_blocks import add_blocks, encode_large, wanted_blocks
+from exgs.cli.encode_blocks import (
+    DESCRIBING,
+    add_blocks,
+    encode_large,
+    wanted_blocks,
+    whole_scene,
+)
 from exgs.cli.info import file_as_json
 from exgs.cli.inputs import local_file, require_output, require_scene
 from exgs.cli.interrupt import interruptible
@@ -27,14 +33,14 @@ from exgs.cli.outputs import add_overwrite, check_output
 from exgs.cli.progress import ENCODING, FINAL_ENCODING
 from exgs.cli.scene_inputs import load_cameras
 from exgs.cli.view import home_argument, home_of, up_direction
-from exgs.codec.encoding.encode import EncodeOptions, encode
+from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, encode
 from exgs.codec.encoding.final import FINAL_MAX_DB, PHOTO_DB
 from exgs.scene.formats import READABLE, read_scene
 from exgs.scene.scene import Scene
+from exgs.scene.stores import Place, is_store, place, versions
 from exgs.scene.transform import cropped, joined, transformed
 
-_DESCRIBING = (".json", ".lcc")  # extensions of files that describe a scene of several files
-_PARTS = (*_DESCRIBING, ".webp", ".sog", ".bin")
+_PARTS = (*DESCRIBING, ".webp", ".sog", ".bin")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "scenes",
         metavar="IN.ply",
         nargs="+",
-        help=f"a scene ({SCENE_FORMATS}) or its http(s) URL; several scenes are joined into one",
+        help=f"a scene ({SCENE_FORMATS}) or its URL: http(s), or of a store that fsspec reaches, as"
+        " in s3://bucket/scene.ply; several scenes are joined into one",
     )
-    parser.add_argument("out", metavar="OUT.exgs", type=Path, help="the file to write")
+    parser.add_argument(
+        "out", metavar="OUT.exgs", type=place, help="the file to write, also in a store"
+    )
     parser.add_argument(
         "--cameras",
         metavar="FILE",
@@ -164,18 +173,30 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         output.progress(FINAL_ENCODING if arguments.final else ENCODING) as progress,
         ExitStack() as inputs_here,
     ):
-        paths = [inputs_here.enter_context(local_file(n, report=progress)) for n in names]
+
+        def here(name: str) -> Path:
+            return inputs_here.enter_context(local_file(name, report=progress))
+
+        paths = [place(name) if is_store(name) else here(name) for name in names]
         input_bytes = sum(map(_input_bytes, paths))
         blocks = wanted_blocks(paths, arguments)
         if blocks is not None:
             rotation = _rotation(arguments.rotate) if arguments.rotate else None
             report = encode_large(paths, arguments, options, blocks, rotation, progress)
         else:
+            local = [here(str(path)) for path in paths]
             progress("reading", 0.0)
-            scenes = (read_scene(path, frame=arguments.frame) for path in paths)
+            scenes = (read_scene(path, frame=arguments.frame) for path in local)
             report = encode(  # no variable here holds the scene, so `encode` can drop it
                 _placed(joined(list(scenes)), arguments), arguments.out, options, progress
             )
+    _tell(arguments, output, report, input_bytes)
+
+
+def _tell(
+    arguments: argparse.Namespace, output: Output, report: EncodeReport, input_bytes: int
+) -> None:
+    """Print what was encoded."""
     if arguments.json:
         output.json(
             {
@@ -200,6 +221,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         )
     if not report.is_up_known:
         output.note("no floor is found to tell which way is up; if pictures are rolled, give --up")
+    names = arguments.scenes
     inputs = names[0] if len(names) == 1 else f"the {len(names)} scenes"
     output.note(
         f"{report.gaussians:,} Gaussians in {len(report.layers)} layers,"
@@ -216,13 +238,12 @@ def _check_final(arguments: argparse.Namespace) -> None:
         arguments.usage_error("--final takes its own time: give --quality instead of --seconds")
 
 
-def _input_bytes(path: Path) -> int:
+def _input_bytes(path: Place) -> int:
     """The size of a scene: of its file, or of all its files in a folder."""
-    if path.is_file() and path.suffix.lower() not in _DESCRIBING:
-        return path.stat().st_size
-    folder = path if path.is_dir() else path.parent
-    parts = [part for part in folder.rglob("*") if part.suffix.lower() in _PARTS]
-    return sum(part.stat().st_size for part in parts if part.is_file())
+    found = versions(whole_scene(path))
+    if len(found) > 1:
+        found = [part for part in found if part[0].lower().endswith(_PARTS)]
+    return sum(size for _, size, _ in found)
 
 
 def _compared(input_bytes: int, file_bytes: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,9 @@ from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, encode
 from exgs.scene.sources.files import count_rows, open_source
 from exgs.scene.sources.placing import JoinedSource, PlacedSource, collect
 from exgs.scene.sources.source import GaussianSource
+from exgs.scene.stores import Place, place, versions
+
+DESCRIBING = (".json", ".lcc")  # extensions of files that describe a scene of several files
 
 
 def add_blocks(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +45,15 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="encode blocks on this Dask cluster, whose workers see --work under the same path",
+        help="encode blocks on this Dask cluster, whose workers see --work under the same path, or"
+        " the same store",
     )
     group.add_argument(
         "--work",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="folder for intermediate files (default: OUT.exgs.work)",
+        help="folder for intermediate files, also in a store (default: OUT.exgs.work; if OUT is in"
+        " a store and there is no --dask, in the current folder)",
     )
     group.add_argument(
         "--resume",
@@ -58,7 +62,7 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> BlockOptions | None:
+def wanted_blocks(paths: Sequence[Place], arguments: argparse.Namespace) -> BlockOptions | None:
     """The division of the scenes of `paths` into blocks; None if they are encoded in one piece."""
     rows = 0
     if arguments.block is None:
@@ -89,7 +93,7 @@ def wanted_blocks(paths: Sequence[Path], arguments: argparse.Namespace) -> Block
 
 
 def encode_large(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     arguments: argparse.Namespace,
     options: EncodeOptions,
     blocks: BlockOptions,
@@ -119,17 +123,15 @@ def encode_large(
     )
 
 
-def _identity(paths: Sequence[Path], arguments: argparse.Namespace) -> str:
-    """The identity of the input: names, sizes, modification times, placing."""
-    files: list[tuple[str, int, int]] = []
-    for path in paths:
-        folder = path if path.is_dir() else path.parent
-        named = path.is_dir() or path.suffix == ".json"
-        for part in sorted(folder.rglob("*")) if named else [path]:
-            if part.is_file():
-                facts = part.stat()
-                files.append((str(part.resolve()), facts.st_size, facts.st_mtime_ns))
+def _identity(paths: Sequence[Place], arguments: argparse.Namespace) -> str:
+    """The identity of the input: names, sizes, versions, placing."""
+    files = [facts for path in paths for facts in versions(whole_scene(path))]
     placing = [
         str(getattr(arguments, name)) for name in ("frame", "rotate", "scale", "translate", "crop")
     ]
     return json.dumps([files, placing])
+
+
+def whole_scene(path: Place) -> Place:
+    """The file of a scene, or the folder of a scene of several files."""
+    return path.parent if path.suffix.lower() in DESCRIBING else path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from exgs.cli.arguments import add_ca
@@ -14,11 +13,14 @@ from exgs.cli.urls import is_url
 from exgs.codec.constants import FORMAT_MAJOR
 from exgs.codec.errors import TruncatedError
 from exgs.codec.format.container import FileHead, open_head, open_table
+from exgs.scene.stores import Place, place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    parser.add_argument(
+        "file", metavar="FILE.exgs", help="a file or its URL (http, https, or a store such as s3)"
+    )
     add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
         _print(arguments.file, head, layer_bytes, output)
 
 
-def file_as_json(path: Path) -> dict[str, Any]:
+def file_as_json(path: Place) -> dict[str, Any]:
     """The output of `exgs info --json` for a file. Raises FormatError, OSError."""
     with open_input(str(path)) as source:
         return _as_json(str(path), *_read(source))
@@ -98,7 +100,7 @@ def _print(name: str, head: FileHead, layer_bytes: list[int] | None, output: Out
         f" {facts.sh_degree}, {format_bytes(head.header.file_bytes)} in {head.root.chunk_count}"
         " chunks"
     )
-    if not is_url(name) and (there := Path(name).stat().st_size) < head.header.file_bytes:
+    if not is_url(name) and (there := place(name).stat().st_size) < head.header.file_bytes:
         output.result(f"cut: only its first {format_bytes(there)} are here")
     for label, text in (("credit", facts.credit), ("license", facts.license)):
         if text:

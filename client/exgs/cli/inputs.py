@@ -1,4 +1,4 @@
-"""Inputs of commands: files and http(s) URLs, of which only the needed bytes are fetched.
+"""Inputs of commands: files, http(s) URLs and stores, of which only the needed bytes are fetched.
 
 For servers that require a token, $EXGS_TOKEN or the name and password of the URL are sent.
 
@@ -8,7 +8,6 @@ a path for readers that need one, and fetches only the bytes that they may use.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,13 +21,13 @@ from exgs.cli.urls import Answer, InputError, extension_of, get, is_url, named
 from exgs.codec.errors import ExgsError
 from exgs.scene.beginnings import kind_of
 from exgs.scene.formats import READABLE, UNSUPPORTED
+from exgs.scene.stores import Place, is_store, local_copy, place
 
 _BLOCK_BYTES = 256 << 10
-_OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class Input(Protocol):
-    """A file or URL with random access."""
+    """A file, or one at a URL, with random access."""
 
     name: str
 
@@ -49,8 +48,6 @@ def require_extension(text: str, *known: str) -> str:
     """The extension of an input. Raises InputError, with a hint, if it is not in `known`."""
     if not text:
         raise InputError("the name of the input is empty")
-    if _OTHER_URL.match(text) and not is_url(text):
-        raise InputError(f"{text}: only http and https URLs are read")
     found = extension(text)
     if found in known:
         return found
@@ -60,14 +57,15 @@ def require_extension(text: str, *known: str) -> str:
         raise InputError(f"{text}: is encoded already; make a scene file of it with `exgs decode`")
     if found in UNSUPPORTED and ".ply" in known:
         raise InputError(f"{text}: {UNSUPPORTED[found]}")
+    hint = ""
     if is_url(text):
         hint = "" if found else ", nor do its first bytes tell what it is"
-    else:
+    elif not is_store(text):
         hint = _hint(Path(text))
     raise InputError(f"{text}: expected a name that ends in {one_of(known)}{hint}")
 
 
-def require_output(path: Path, *known: str) -> None:
+def require_output(path: Place, *known: str) -> None:
     """Raise InputError if the name of an output does not end in one of `known`."""
     if not path.name.lower().endswith(known):
         raise InputError(f"{path}: the name of the output must end in {one_of(known)}")
@@ -89,7 +87,8 @@ def _hint(path: Path) -> str:
 
 def require_scene(text: str, *known: str) -> None:
     """Raise InputError if `text` is no folder, and its extension is not in `known`."""
-    if text and not is_url(text) and Path(text).is_dir():
+    may_be_folder = text and not is_url(text) and not (is_store(text) and extension(text))
+    if may_be_folder and place(text).is_dir():
         return
     if require_extension(text, *known) in (".json", ".lcc") and is_url(text):
         raise InputError(
@@ -99,11 +98,11 @@ def require_scene(text: str, *known: str) -> None:
 
 @contextmanager
 def open_input(text: str) -> Iterator[Input]:
-    """Random access to a file or URL. Raises InputError, OSError."""
+    """Random access to a file or URL. Raises InputError, OSError, StoreError."""
     if is_url(text):
         yield _Url(text)
         return
-    with Path(text).open("rb") as file:
+    with place(text).open("rb") as file:
         yield _File(text, file)
 
 
@@ -116,10 +115,16 @@ def local_file(
 ) -> Iterator[Path]:
     """A path with the content of a file, or with the first `max_bytes` bytes of a URL.
 
-    `report` is called with the progress of fetching a URL. Raises InputError.
+    `report` is called with the progress of fetching a URL. Raises InputError, StoreError.
     """
     if not is_url(text):
-        yield Path(text)
+        with local_copy(
+            place(text),
+            with_folder=True,
+            max_bytes=max_bytes,
+            report=lambda share: report("fetching", share),
+        ) as path:
+            yield path
         return
     with tempfile.TemporaryDirectory(prefix="exgs-") as folder:
         path = Path(folder) / f"input{extension(text)}"

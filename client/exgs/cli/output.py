@@ -17,7 +17,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exgs.cli.progress import Job, Spans
+from exgs.scene.stores import Place
 
 Report = Callable[[str, float], None]  # (stage, fraction done in [0, 1])
 
@@ -110,7 +110,7 @@ class Output:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 print(without_codes(line), file=sys.stderr)
 
-    def done(self, *paths: Path, what: str = "") -> None:
+    def done(self, *paths: Place, what: str = "") -> None:
         """Print the last line: the written files, their size, time and peak memory."""
         if self.quiet:
             return

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import tempfile
 from pathlib import Path
 
 from exgs.codec.errors import ExgsError
+from exgs.scene.files import atomic_write
+from exgs.scene.stores import Place, StoreError, StorePath
 
 
 class OutputError(ExgsError):
@@ -18,7 +21,7 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--overwrite", action="store_true", help="overwrite existing files")
 
 
-def check_output(path: Path, arguments: argparse.Namespace) -> None:
+def check_output(path: Place, arguments: argparse.Namespace) -> None:
     """Raise OutputError if `path` exists without -w, or can't be written."""
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file in it")
@@ -26,9 +29,23 @@ def check_output(path: Path, arguments: argparse.Namespace) -> None:
         raise OutputError(f"{path}: exists already; overwrite it with -w")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: is not a regular file; name another")
+    if isinstance(path, StorePath):
+        _check_store(path)
+        return
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
     _check_writable(path.resolve().parent, path)
+
+
+def _check_store(path: StorePath) -> None:
+    """Raise OutputError if nothing can be written beside `path`: this writes and deletes a file."""
+    probe = path.with_name(f".exgs-{secrets.token_hex(8)}.tmp")
+    try:
+        with atomic_write(probe):
+            pass
+        probe.parent.remove([probe.name])
+    except (StoreError, OSError) as error:
+        raise OutputError(str(error).replace(str(probe), str(path))) from error
 
 
 def check_folder(folder: Path, arguments: argparse.Namespace, results: tuple[str, ...]) -> None:

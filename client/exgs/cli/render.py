@@ -31,7 +31,9 @@ from exgs.scene.pictures import encode_png, to_pixels
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "scene", metavar="SCENE", help=f".exgs, {SCENE_FORMATS}; or its http(s) URL"
+        "scene",
+        metavar="SCENE",
+        help=f".exgs, {SCENE_FORMATS}; or its URL (http, https, or a store such as s3)",
     )
     parser.add_argument(
         "-o", "--out", metavar="OUT.png", type=Path, required=True, help="the picture to write"

@@ -12,7 +12,9 @@ from exgs.codec.decoding.decode import open_scene, verify
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", metavar="FILE.exgs", help="a file or its http(s) URL")
+    parser.add_argument(
+        "file", metavar="FILE.exgs", help="a file or its URL (http, https, or a store such as s3)"
+    )
     add_ca(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 

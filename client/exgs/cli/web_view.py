@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from exgs.cli.arguments import port
 from exgs.cli.extras import require
-from exgs.cli.inputs import open_input
+from exgs.cli.inputs import local_file, open_input
 from exgs.cli.output import Output
 from exgs.cli.urls import InputError, address_and_headers, is_url, trusted
 from exgs.codec.format.container import open_head
@@ -80,9 +80,10 @@ def run(arguments: argparse.Namespace, output: Output) -> None:
 
 @contextmanager
 def _root(scene: str) -> Iterator[Path]:
-    """The file to serve; an empty folder if the scene is at a URL."""
+    """The file to serve, copied from a store; an empty folder if the scene is at a URL."""
     if not is_url(scene):
-        yield Path(scene)
+        with local_file(scene) as path:
+            yield path
         return
     with tempfile.TemporaryDirectory(prefix="exgs-") as empty:
         yield Path(empty)

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from exgs.codec.errors import ExgsError
+from exgs.scene.stores import StoreError, connect, reason, version_of
 
 SUFFIX = ".exgs"
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _BLOCK_BYTES = 1 << 20
 _CACHED_BLOCKS = 64  # per store
-_TELLS_VERSION = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 
 
 class RootError(ExgsError):
@@ -184,14 +184,9 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         try:
-            import fsspec
-
-            self.files, self._prefix = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise RootError(
-                f"{url}: {error}; pip install 'exgs[s3]' (in a source folder '.[s3]'), or the"
-                " fsspec package of its kind"
-            ) from error
+            self.files, self._prefix = connect(url)
+        except StoreError as error:
+            raise RootError(str(error)) from error
         self._url = url
         self._prefix = self._prefix.rstrip("/")
         self.blocks: OrderedDict[Hashable, bytes] = OrderedDict()
@@ -202,7 +197,7 @@ class ObjectStore:
             self.files.invalidate_cache()
             entries = self.files.ls(self._prefix, detail=True)
         except Exception as error:  # stores raise the errors of their libraries
-            raise RootError(f"{self._url}: {_reason(error)}") from error
+            raise RootError(f"{self._url}: {reason(error)}") from error
         found: dict[str, Hashable] = {}
         for entry in entries:
             name = str(entry["name"]).rsplit("/", 1)[-1]
@@ -238,7 +233,7 @@ class RemoteFile:
         try:
             data: bytes = self._store.files.cat_file(self._path, start=offset, end=end)
         except Exception as error:  # stores raise the errors of their libraries
-            raise UnreadableError(f"{self._path}: {_reason(error)}") from error
+            raise UnreadableError(f"{self._path}: {reason(error)}") from error
         if _version(self._look()) != self._version:
             raise UnreadableError(f"{self._path} has changed while it is served")
         return data
@@ -272,16 +267,10 @@ class RemoteFile:
             self._store.files.invalidate_cache(self._path)
             entry: Mapping[str, Any] = self._store.files.info(self._path)
         except Exception as error:  # stores raise the errors of their libraries
-            raise UnreadableError(f"{self._path}: {_reason(error)}") from error
+            raise UnreadableError(f"{self._path}: {reason(error)}") from error
         return entry
 
 
 def _version(entry: Mapping[str, Any]) -> Hashable:
     """A value that changes with an object."""
-    marks = (str(entry[key]) for key in _TELLS_VERSION if key in entry)
-    return (entry["size"], next(marks, ""))
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return (entry["size"], version_of(entry))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from exgs.codec.format.container import file_pieces
 from exgs.codec.format.frame import content_hash
 from exgs.codec.format.packing import PackedIndex
 from exgs.codec.format.rows import EMPTY_BOX, Box
+from exgs.scene.stores import Place, local_copy
 
 _OPEN_FILES = 64
 
@@ -101,9 +103,9 @@ def _around(one: Box, other: Box) -> Box:
 
 
 def write_file(
-    out: Path, job: Job, index: PackedIndex, order: Order, poster: bytes
+    out: Place, job: Job, index: PackedIndex, order: Order, poster: bytes
 ) -> tuple[int, bytes]:
-    """Write the file, and return its length and its scene hash. Raises OSError."""
+    """Write the file, and return its length and its scene hash. Raises OSError, StoreError."""
     with Payloads(job, order) as payloads:
         read = payloads.read
         return write_pieces(
@@ -112,12 +114,17 @@ def write_file(
 
 
 class Payloads:
-    """Reads chunks from the files of their blocks. Few files are open at a time."""
+    """Reads chunks from the files of their blocks, each copied once from a store.
+
+    Few files are open at a time.
+    """
 
     def __init__(self, job: Job, order: Order) -> None:
         self._job = job
         self._basis = order.basis
         self._files: dict[int, int] = {}
+        self._paths: dict[int, Path] = {}
+        self._copies = ExitStack()
 
     def __enter__(self) -> Payloads:
         return self
@@ -126,6 +133,7 @@ class Payloads:
         for file in self._files.values():
             os.close(file)
         self._files.clear()
+        self._copies.close()
 
     def read(self, chunk: StoredChunk) -> bytes:
         """The packed bytes of a chunk. Raises OSError if the file has changed."""
@@ -134,8 +142,10 @@ class Payloads:
         if chunk.source not in self._files:
             if len(self._files) >= _OPEN_FILES:
                 os.close(self._files.pop(next(iter(self._files))))
-            path = self._job.payload_path(chunk.source)
-            self._files[chunk.source] = os.open(path, os.O_RDONLY)
+            if chunk.source not in self._paths:
+                copied = local_copy(self._job.payload_path(chunk.source))
+                self._paths[chunk.source] = self._copies.enter_context(copied)
+            self._files[chunk.source] = os.open(self._paths[chunk.source], os.O_RDONLY)
         data = os.pread(self._files[chunk.source], chunk.packed_bytes, chunk.start)
         if content_hash(data) != chunk.hash:
             raise OSError(f"{self._job.payload_path(chunk.source)} has changed; encode again")

@@ -6,6 +6,8 @@ earlier one. Gaussians that reach into another block are drawn with their own.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 
 from exgs.codec.blocks.job import Job
@@ -14,6 +16,7 @@ from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Matrix
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.stores import local_copy
 
 
 def draw_block(job: Job, number: int, scene: Gaussians) -> None:
@@ -36,14 +39,16 @@ def composed(job: Job) -> list[FloatArray]:
     left = [np.ones((camera.height, camera.width, 1), np.float32) for camera in cameras]
     places = [front_to_back(job.spill.tree, camera.position) for camera in cameras]
     ends = np.cumsum([camera.width * camera.height for camera in cameras])
-    for rank in range(job.blocks):
-        for view, order in enumerate(places):
-            kept = np.load(job.picture_path(order[rank]), mmap_mode="r")
-            shape = *left[view].shape[:2], 4
-            layer = kept[ends[view] - shape[0] * shape[1] : ends[view]]
-            layer = layer.astype(np.float32).reshape(shape)
-            drawn[view] += left[view] * layer[..., :3]
-            left[view] *= 1 - layer[..., 3:]
+    with ExitStack() as copies:
+        paths = [copies.enter_context(local_copy(job.picture_path(n))) for n in range(job.blocks)]
+        for rank in range(job.blocks):
+            for view, order in enumerate(places):
+                kept = np.load(paths[order[rank]], mmap_mode="r")
+                shape = *left[view].shape[:2], 4
+                layer = kept[ends[view] - shape[0] * shape[1] : ends[view]]
+                layer = layer.astype(np.float32).reshape(shape)
+                drawn[view] += left[view] * layer[..., :3]
+                left[view] *= 1 - layer[..., 3:]
     return [np.clip(picture, 0, 1) for picture in drawn]
 
 

@@ -126,8 +126,6 @@ def surroundings(job: Job, number: int) -> Gaussians:
     gaps = np.maximum(np.maximum(low - high[number], low[number] - high), 0)
     reach = _NEAR * float(np.linalg.norm(high[number] - low[number]))
     near = np.linalg.norm(gaps, axis=1) <= reach
-    parts = [Gaussians.empty()]
-    for other in range(job.blocks):
-        if other != number:
-            parts.append(job.load("outline" if near[other] else "far", other))
-    return Gaussians.concatenate(parts)
+    others = [other for other in range(job.blocks) if other != number]
+    parts = job.load_all(("outline" if near[other] else "far", other) for other in others)
+    return Gaussians.concatenate([Gaussians.empty(), *parts])

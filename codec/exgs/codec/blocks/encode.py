@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +55,7 @@ from exgs.scene.cameras import CameraSet
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.sources.source import GaussianSource
+from exgs.scene.stores import AnyPath, Place, StorePath, place
 
 LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
@@ -71,15 +71,16 @@ class BlockOptions:
 
     Only `block_count`, the maximum number of Gaussians per block, changes the bytes of the file.
     `workers` is the number of processes on this machine; `dask` is the address of a cluster
-    instead, whose workers must see `work` under the same path. `work` is the folder for
-    intermediate files, by default a folder beside the output. It is deleted at the end, unless the
-    encoder fails. With `resume`, its files for the same scene and options are used again.
+    instead, whose workers must see `work` under the same path, or the same store. `work` is the
+    folder for intermediate files, by default a folder beside the output; if that is in a store and
+    no cluster is used, in the current folder. It is deleted at the end, unless the encoder fails.
+    With `resume`, its files for the same scene and options are used again.
     """
 
     block_count: int = BLOCK_COUNT
     workers: int = 1
     dask: str | None = None
-    work: Path | None = None
+    work: AnyPath | None = None
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class BlockOptions:
 
 def encode_by_blocks(
     source: GaussianSource,
-    out_path: str | os.PathLike[str],
+    out_path: AnyPath,
     options: EncodeOptions | None = None,
     blocks: BlockOptions | None = None,
     progress: Progress | None = None,
@@ -103,7 +104,7 @@ def encode_by_blocks(
     `encode` does; SceneError for a scene that is too small to be cut; WorkerError.
     """
     options, blocks = options or EncodeOptions(), blocks or BlockOptions()
-    out = Path(out_path)
+    out = place(out_path)
     _check(source, out, options)
     stages = Stages(progress or (lambda stage, share: None))
     key = _key(source, options, blocks, identity)
@@ -122,7 +123,7 @@ def encode_by_blocks(
 
 def _finish(
     job: Job,
-    out: Path,
+    out: Place,
     found: list[Found],
     transform: ShTransform | None,
     run: Runner,
@@ -167,7 +168,7 @@ def _finish(
     )
 
 
-def _check(source: GaussianSource, out: Path, options: EncodeOptions) -> None:
+def _check(source: GaussianSource, out: Place, options: EncodeOptions) -> None:
     check_request(source.count, source.facts.crs, out, options)
     if options.final is not None:
         raise SceneError("a scene that is encoded by blocks can't be reduced: leave final out")
@@ -189,9 +190,9 @@ def _key(
 
 
 @contextmanager
-def _work_folder(out: Path, blocks: BlockOptions, key: str) -> Iterator[Path]:
-    """The work folder. It is deleted when the work is done."""
-    folder = blocks.work or out.absolute().with_name(f"{out.name}.work")
+def _work_folder(out: Place, blocks: BlockOptions, key: str) -> Iterator[Place]:
+    """The work folder. It is deleted when the work is done, or can't be done with this input."""
+    folder = _place_of_work(out, blocks)
     note = folder / "key.pkl"
     if folder.exists():
         if not note.exists():
@@ -203,17 +204,25 @@ def _work_folder(out: Path, blocks: BlockOptions, key: str) -> Iterator[Path]:
         with atomic_write(note) as file:
             file.write(key.encode())
     try:
-        yield folder.resolve()
-    except BaseException:
-        if not (folder / _SPILL).exists():  # there is nothing to resume
-            remove_tree(folder)
+        yield folder.resolve() if isinstance(folder, Path) else folder
+    except BaseException as error:
+        if isinstance(error, SceneError) or not (folder / _SPILL).exists():
+            remove_tree(folder)  # there is nothing to resume
         raise
     remove_tree(folder)
 
 
+def _place_of_work(out: Place, blocks: BlockOptions) -> Place:
+    if blocks.work is not None:
+        return place(blocks.work)
+    if isinstance(out, StorePath) and blocks.dask is None:
+        out = Path(out.name)  # files of the work folder are read several times
+    return (out.absolute() if isinstance(out, Path) else out).with_name(f"{out.name}.work")
+
+
 def _spilled(
     source: GaussianSource,
-    folder: Path,
+    folder: Place,
     options: EncodeOptions,
     blocks: BlockOptions,
     stages: Stages,

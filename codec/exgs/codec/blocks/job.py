@@ -1,13 +1,16 @@
 """The job of encoding one large scene: common values for all workers, and the folder of its files.
 All steps of a block are functions of a job and the number of the block, and write files to the
-folder. So they can run on any machine with the folder, in any order, and again after a failure.
+folder. So they can run on any machine with the folder, in any order, and again after a failure. The
+folder is a local one or a prefix in a store.
 """
 
 from __future__ import annotations
 
 import pickle
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +23,18 @@ from exgs.scene.camera import Camera
 from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene, Vector
+from exgs.scene.stores import Place, StorePath, local_copy
+
+_OURS = re.compile(r"(?:[a-z]+/)?(?:\d{5,}\.(?:f32|pkl|npy|bin)|[a-z]+\.pkl|\.exgs-\w+\.tmp)")
+_AT_ONCE = 16
+_LAST = "key.pkl"  # which tells that a folder is ours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spill:
     """A scene on disk, divided into blocks: one file for each tile of a level."""
 
-    folder: Path
+    folder: Place
     tree: TileTree  # the finest tiles are the blocks
     counts: tuple[int, ...]  # Gaussians of each block
     low: npt.NDArray[np.float64]  # [B, 3] bounds of most Gaussians of each block
@@ -46,14 +54,14 @@ class Spill:
 
     def sample(self) -> Gaussians:
         """A sample of the scene without SH, enlarged so that it covers about the same area."""
-        with sample_path(self.folder).open("rb") as file:
-            sampled: Gaussians = pickle.load(file)
+        sampled: Gaussians = _unpickled(sample_path(self.folder))
         return sampled
 
     def block(self, number: int) -> Gaussians:
         """The Gaussians of a block."""
         k = self.facts.gaussians.shN.shape[1]
-        rows = np.fromfile(block_path(self.folder, number), "<f4").reshape(-1, 14 + 3 * k)
+        with local_copy(block_path(self.folder, number)) as path:
+            rows = np.fromfile(path, "<f4").reshape(-1, 14 + 3 * k)
         parts = np.split(rows.astype(np.float32), (3, 7, 10, 11, 14), axis=1)
         means, quats, scales, opacities, sh0, rest = parts
         return Gaussians(means, quats, scales, opacities[:, 0], sh0, rest.reshape(len(rows), k, 3))
@@ -89,7 +97,7 @@ class BlockCameras:
 class Job:
     """Everything that the steps of an encoding share."""
 
-    folder: Path
+    folder: Place
     spill: Spill
     plan: tuple[LayerPlan, ...]  # of the whole scene
     first: int  # the first layer that is encoded block by block
@@ -120,36 +128,46 @@ class Job:
 
         The folder contains files of this program only.
         """
-        with self._path(step, number).open("rb") as file:
-            return pickle.load(file)
+        return _unpickled(self._path(step, number))
+
+    def load_all(self, results: Iterable[tuple[str, int]]) -> list[Any]:
+        """Load several results, from a store several at a time, since each takes a round trip."""
+        at_once = _AT_ONCE if isinstance(self.folder, StorePath) else 1
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda result: self.load(*result), results))
 
     def has(self, step: str, number: int) -> bool:
         """Whether a step of a block is done."""
         return self._path(step, number).exists()
 
-    def payload_path(self, number: int) -> Path:
+    def payload_path(self, number: int) -> Place:
         """The file with the chunks of a block.
 
         The number of the coarse layers is the number of blocks.
         """
         return self.folder / "chunks" / f"{number:05d}.bin"
 
-    def picture_path(self, number: int) -> Path:
+    def picture_path(self, number: int) -> Place:
         """The file with the pictures of a block in the drawn views."""
         return self.folder / "drawn" / f"{number:05d}.npy"
 
-    def _path(self, step: str, number: int) -> Path:
+    def _path(self, step: str, number: int) -> Place:
         return self.folder / step / f"{number:05d}.pkl"
 
 
-def block_path(folder: Path, number: int) -> Path:
+def block_path(folder: Place, number: int) -> Place:
     """The file with the Gaussians of a block."""
     return folder / "blocks" / f"{number:05d}.f32"
 
 
-def sample_path(folder: Path) -> Path:
+def sample_path(folder: Place) -> Place:
     """The file with the sample of a scene."""
     return folder / "sample.pkl"
+
+
+def _unpickled(path: Place) -> Any:
+    with local_copy(path) as here, here.open("rb") as file:
+        return pickle.load(file)
 
 
 def rows_of(part: Gaussians) -> npt.NDArray[np.float32]:
@@ -165,8 +183,14 @@ def rows_of(part: Gaussians) -> npt.NDArray[np.float32]:
     return np.concatenate(columns, axis=1).astype("<f4", copy=False)
 
 
-def remove_tree(folder: Path) -> None:
+def remove_tree(folder: Place) -> None:
     """Delete a work folder with the files that this package has made, and nothing else."""
+    if isinstance(folder, StorePath):
+        names = [str(file.relative_to(folder)) for file in folder.files()]
+        ours = [name for name in names if _OURS.fullmatch(name)]
+        folder.remove(name for name in ours if name != _LAST)
+        folder.remove([_LAST])
+        return
     for sub in sorted(path for path in folder.glob("*") if path.is_dir()):
         for path in sub.glob("*.*"):
             path.unlink()

@@ -6,12 +6,11 @@ block, in the order of the source.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -24,24 +23,25 @@ from exgs.scene.files import atomic_write
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.repair import require_sound
 from exgs.scene.sources.source import GaussianSource, empty_scene, sample
+from exgs.scene.stores import Place
 from exgs.scene.transform import rebased
 
 _SAMPLE = 1 << 19  # positions for the cuts
 _PART_ROWS = 1 << 17  # read at once
-_BUFFER_BYTES = 1 << 18  # of each block's file
 _BOUNDS = (2, 98)  # percentiles that bound most of a block
 
 
 def spill_scene(
     source: GaussianSource,
     block_count: int,
-    folder: Path,
+    folder: Place,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Spill:
     """Divide `source` into blocks of at most about `block_count` Gaussians, in `folder`.
 
-    It needs memory for the sample and one part. Gaussians that are too transparent to be drawn are
-    left out. Raises SceneError if no Gaussian is left or a block is empty; OSError.
+    It needs memory for the sample and one part, and space for temporary files if the folder is in a
+    store. Gaussians that are too transparent to be drawn are left out. Raises SceneError if no
+    Gaussian is left or a block is empty; OSError, StoreError.
     """
     chosen, count = sample(source, _SAMPLE)
     if not len(chosen):
@@ -53,12 +53,12 @@ def spill_scene(
     with atomic_write(sample_path(folder)) as kept:
         pickle.dump(_enlarged(facts.gaussians, count), kept, protocol=5)
     shift = np.array(source.facts.origin) - np.array(facts.origin)
-    (folder / "blocks").mkdir(parents=True, exist_ok=True)
+    (folder / "blocks").mkdir(exist_ok=True)
     counts = np.zeros(tree.count, np.int64)
+    low, high = np.empty((tree.count, 3)), np.empty((tree.count, 3))
     with ExitStack() as stack:
         files = [
-            stack.enter_context(block_path(folder, n).open("wb", buffering=_BUFFER_BYTES))
-            for n in range(tree.count)
+            stack.enter_context(atomic_write(block_path(folder, n))) for n in range(tree.count)
         ]
         for start in range(0, source.count, _PART_ROWS):
             part = source.rows(start, min(start + _PART_ROWS, source.count))
@@ -72,28 +72,24 @@ def spill_scene(
                     files[number].write(piece.tobytes())
                     counts[number] += len(piece)
             progress(min(start + _PART_ROWS, source.count) / source.count)
-        for file in files:
-            file.flush()
-            os.fsync(file.fileno())
+        if not counts.all():
+            raise SceneError(
+                f"{source.name}: {np.count_nonzero(counts == 0)} of {len(counts)} blocks are empty:"
+                " choose larger blocks"
+            )
+        for number, file in enumerate(files):
+            means = _means(file, rows.shape[1])
+            low[number], high[number] = np.percentile(means, _BOUNDS, axis=0)
     source.finish()
-    if not counts.all():
-        raise SceneError(
-            f"{source.name}: {np.count_nonzero(counts == 0)} of {len(counts)} blocks are empty:"
-            " choose larger blocks"
-        )
-    spill = Spill(
-        folder,
-        tree,
-        tuple(counts.tolist()),
-        np.empty((tree.count, 3)),
-        np.empty((tree.count, 3)),
-        empty_scene(facts),
-        source.count - int(counts.sum()),
-    )
-    for number in range(tree.count):
-        means = spill.block(number).means
-        spill.low[number], spill.high[number] = np.percentile(means, _BOUNDS, axis=0)
-    return spill
+    dropped = source.count - int(counts.sum())
+    return Spill(folder, tree, tuple(counts.tolist()), low, high, empty_scene(facts), dropped)
+
+
+def _means(file: BinaryIO, columns: int) -> np.ndarray:
+    """The positions [N, 3] in the open file of a block."""
+    file.flush()
+    file.seek(0)
+    return np.fromfile(file, "<f4").reshape(-1, columns)[:, :3].astype(np.float32)
 
 
 def _enlarged(chosen: Gaussians, count: float) -> Gaussians:

@@ -163,7 +163,7 @@ def _work(pipe: Connection, threads: int) -> None:
 
 
 class Cluster:
-    """Runs steps on a Dask cluster whose workers see the work folder under the same path."""
+    """Runs steps on a Dask cluster whose workers see the work folder under the same path or URL."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

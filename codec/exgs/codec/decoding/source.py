@@ -16,8 +16,10 @@ from exgs.scene.scene import Scene
 class ExgsSource:
     """The leaves of a whole file with all their chunks, in order of cells.
 
-    `name`, `count`, `facts`, `rows` and `finish` are those of `exgs.scene.sources.source`.
+    Names and methods are those of `exgs.scene.sources.source`.
     """
+
+    at_once = 1
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Read the index. Raises FormatError, OSError."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,6 +67,7 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 from exgs.scene.repair import require_sound
 from exgs.scene.scene import Scene, Vector
+from exgs.scene.stores import AnyPath, Place, place
 
 Score = Literal["combined", "energy", "contribution", "ugc"]
 
@@ -159,7 +159,7 @@ class EncodeReport:
 
 def encode(
     scene: Scene | Gaussians,
-    out_path: str | os.PathLike[str],
+    out_path: AnyPath,
     options: EncodeOptions | None = None,
     progress: Progress | None = None,
     *,
@@ -174,7 +174,7 @@ def encode(
 
     Args:
         scene: the scene, or its Gaussians.
-        out_path: the file to write, in an existing folder.
+        out_path: the file to write, in an existing folder, or its URL in a store (s3://...).
         options: defaults are used if None.
         progress: called with the name of the stage and the share of it that is done.
         rasterizer: the default rasterizer if None.
@@ -182,11 +182,11 @@ def encode(
     Raises:
         SceneError: the scene has no visible or too many Gaussians, the cameras see none of them, or
             a text can't be stored.
-        OSError: the file can't be written.
+        OSError, StoreError: the file can't be written.
     """
-    options = options or EncodeOptions()
+    options, out = options or EncodeOptions(), place(out_path)
     given = scene if isinstance(scene, Scene) else Scene(scene)
-    check_request(len(given.gaussians), given.crs, Path(out_path), options)
+    check_request(len(given.gaussians), given.crs, out, options)
     stages = Stages(progress or (lambda stage, share: None))
     rasterizer = rasterizer or default_rasterizer(antialiased=given.antialiased)
     whole = _visible(given.gaussians, options)
@@ -243,7 +243,7 @@ def encode(
 
     stages.enter("writing")
     pieces = build_file(facts, chunks, boxes.box, poster)
-    file_bytes, scene_hash = write_pieces(Path(out_path), pieces)
+    file_bytes, scene_hash = write_pieces(out, pieces)
     return EncodeReport(
         gaussians=len(gaussians),
         dropped=dropped,
@@ -258,13 +258,13 @@ def encode(
     )
 
 
-def check_request(count: int, crs: str, out_path: Path, options: EncodeOptions) -> None:
+def check_request(count: int, crs: str, out: Place, options: EncodeOptions) -> None:
     """Raise for requests that would otherwise fail only when the file is written.
 
     `count` and `crs` are the number of Gaussians and the coordinate reference system of the scene.
     """
-    if not out_path.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(out_path.parent))
+    if isinstance(out, Path) and not out.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(out.parent))
     _check_texts(options, crs)
     if count > MAX_SCENE_COUNT:
         raise SceneError(f"the scene has {count:,} Gaussians, a file can hold {MAX_SCENE_COUNT:,}")
@@ -377,11 +377,11 @@ def scene_facts(
     )
 
 
-def write_pieces(out_path: Path, pieces: Iterator[bytes]) -> tuple[int, bytes]:
+def write_pieces(out: Place, pieces: Iterator[bytes]) -> tuple[int, bytes]:
     """Write a file; return its length in bytes and its scene hash [16]."""
     size = 0
     head = hashlib.sha256()
-    with atomic_write(out_path) as file:
+    with atomic_write(out) as file:
         for number, piece in enumerate(pieces):
             if number < 2:  # the header and the root index
                 head.update(piece)

@@ -28,6 +28,7 @@ from exgs.scene.formats.spz import read_spz, write_spz
 from exgs.scene.frames import LUF, RDF, to_rdf
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
+from exgs.scene.stores import AnyPath, local_copy, place
 from exgs.scene.transform import transformed
 
 __all__ = [
@@ -81,14 +82,19 @@ UNSUPPORTED = {
 }
 
 
-def read_scene(path: str | os.PathLike[str], *, frame: str | None = None) -> Scene:
+def read_scene(path: AnyPath, *, frame: str | None = None) -> Scene:
     """Read a scene file in a format of READABLE, or a folder with a SOG or a .lcc.
 
     `frame`, one of `exgs.scene.frames.FRAMES`, overrides the axes that the format or the file
     states. A streamed SOG is read at its finest level. Raises SceneError if the extension is
-    unknown or the file can't be used, OSError. A SceneWarning counts repaired values.
+    unknown or the file can't be used, OSError. A SceneWarning counts repaired values. A scene in a
+    store (s3://bucket/scene.ply) is copied to a temporary file first; StoreError.
     """
-    path = Path(path)
+    with local_copy(place(path), with_folder=True) as here:
+        return _read(here, frame)
+
+
+def _read(path: Path, frame: str | None) -> Scene:
     if path.is_dir():
         path = _described(path)
     ending = path.suffix.lower()

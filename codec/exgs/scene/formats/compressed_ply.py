@@ -24,6 +24,7 @@ from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.repair import SH_CUT, SH_KEPT, repaired
 from exgs.scene.rotations import join_smallest_three, split_smallest_three
 from exgs.scene.scene import Scene
+from exgs.scene.stores import AnyPath, place
 from exgs.scene.transform import rebased
 
 _CHUNK_ROWS = 256
@@ -38,9 +39,9 @@ Rows = npt.NDArray[Any]  # structured, one field a property
 Words = npt.NDArray[np.uint32]
 
 
-def is_compressed_ply(path: str | os.PathLike[str]) -> bool:
-    """Whether the header of a PLY declares an element 'chunk'. Raises OSError."""
-    with Path(path).open("rb") as file:
+def is_compressed_ply(path: AnyPath) -> bool:
+    """Whether the header of a PLY declares an element 'chunk'. Raises OSError, StoreError."""
+    with place(path).open("rb") as file:
         head = file.read(MAX_HEADER_BYTES)
     return head.startswith(b"ply") and b"\nelement chunk " in head.partition(b"end_header")[0]
 

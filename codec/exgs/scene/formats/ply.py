@@ -5,6 +5,7 @@ Rows are converted block by block into the final arrays, so memory holds a large
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -44,6 +45,7 @@ from exgs.scene.repair import (
     are_sane,
 )
 from exgs.scene.scene import Scene, Vector
+from exgs.scene.stores import AnyPath, StorePath, place
 from exgs.scene.transform import rebased
 
 _BLOCK_ROWS = 1 << 14
@@ -139,15 +141,17 @@ def write_ply_parts(
 class PlyReader:
     """Reads the vertices of a binary PLY by range, as `read_ply` reads all of them."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Read the header. Raises SceneError, OSError."""
+    def __init__(self, path: AnyPath) -> None:
+        """Read the header. Raises SceneError, OSError, StoreError."""
         self.name = str(path)
-        self._path = Path(path)
+        found = place(path)
+        self._path = found.pinned() if isinstance(found, StorePath) else found
         with self._path.open("rb") as file:
             self._layout = read_layout(file, self.name)
         layout = self._layout
         self.count = layout.count
         self.is_text = layout.is_text
+        self.is_remote = isinstance(self._path, StorePath)
         if layout.sh_coefficients > SH_KEPT:
             warnings.warn(f"{self.name}: {SH_CUT}", SceneWarning, stacklevel=2)
         self._origin: Vector | None = None
@@ -170,10 +174,16 @@ class PlyReader:
             file.seek(layout.header_bytes + layout.skip + start * layout.dtype.itemsize)
             for first in range(start, stop, _BLOCK_ROWS):
                 end = min(first + _BLOCK_ROWS, stop)
-                rows = np.fromfile(file, layout.dtype, end - first)
+                rows = _read_rows(file, layout.dtype, end - first)
                 _check_length(first + len(rows), end, layout, self.name)
                 reading.append(rows)
         return reading
+
+
+def _read_rows(file: io.BufferedReader, dtype: np.dtype[Any], count: int) -> Rows:
+    """The next `count` rows, or those before the end of the file."""
+    rows: Rows = np.empty(count, dtype)
+    return rows[: file.readinto(rows.view(np.uint8).data) // dtype.itemsize]
 
 
 def _crs(layout: Layout) -> str:

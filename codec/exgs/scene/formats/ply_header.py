@@ -68,7 +68,8 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
 
     Raises SceneError if it is not a splat PLY, or states more than the file holds.
     """
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     header = parse_header(file.read(MAX_HEADER_BYTES), name)
     data, counts, header_bytes = header.data, header.counts, header.header_bytes
     elements: Sequence[PlyElement] = data.elements

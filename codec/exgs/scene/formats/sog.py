@@ -6,9 +6,7 @@ for SH: https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/
 
 from __future__ import annotations
 
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +26,7 @@ from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.repair import SH_CUT, SH_KEPT, check_count, repaired
 from exgs.scene.rotations import join_smallest_three
 from exgs.scene.scene import Scene
+from exgs.scene.stores import AnyPath, place
 from exgs.scene.transform import rebased
 
 _PALETTE_COLUMNS = 64  # palette entries per row of the image of centroids
@@ -40,13 +39,13 @@ Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
 
-def read_sog(path: str | os.PathLike[str]) -> Scene:
+def read_sog(path: AnyPath) -> Scene:
     """Read a .sog file, a folder with meta.json, or that meta.json. Versions 1 and 2.
 
     Raises SceneError if it is not a SOG, or if parts are missing or too small for the count;
     OSError.
     """
-    path = Path(path)
+    path = place(path)
     if path.is_dir():
         return _read_parts(open_folder(path / "meta.json"))
     if path.suffix == ".json":

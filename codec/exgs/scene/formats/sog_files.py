@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from exgs.scene.beginnings import kind_of
 from exgs.scene.errors import SceneError
+from exgs.scene.stores import AnyPath, Place, local_copy, place
 
 _MAX_META_BYTES = 1 << 26
 _SPARE_PIXELS = 1 << 16  # an image may have this many more than twice the needed pixels
@@ -41,14 +41,15 @@ class Parts(Protocol):
 
 
 @contextmanager
-def open_bundle(path: str | os.PathLike[str]) -> Iterator[Parts]:
+def open_bundle(path: AnyPath) -> Iterator[Parts]:
     """The parts in a .sog file. Raises SceneError if it is not a zip, OSError."""
+    found = place(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield _Bundle(str(path), Path(path).stat().st_size, archive)
+        with local_copy(found) as file, zipfile.ZipFile(file) as archive:
+            yield _Bundle(str(path), file.stat().st_size, archive)
     except zipfile.BadZipFile as error:
-        with Path(path).open("rb") as file:
-            kind = kind_of(file.read(64))
+        with found.open("rb") as damaged:
+            kind = kind_of(damaged.read(64))
         raise SceneError(f"{path}: not a .sog, or cut short: {kind}") from error
     except (zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise SceneError(
@@ -57,9 +58,9 @@ def open_bundle(path: str | os.PathLike[str]) -> Iterator[Parts]:
         ) from error
 
 
-def open_folder(meta_path: str | os.PathLike[str]) -> Parts:
+def open_folder(meta_path: AnyPath) -> Parts:
     """The parts beside a meta.json."""
-    return _Folder(Path(meta_path))
+    return _Folder(place(meta_path))
 
 
 class _Bundle:
@@ -79,7 +80,7 @@ class _Bundle:
 
 
 class _Folder:
-    def __init__(self, meta_path: Path) -> None:
+    def __init__(self, meta_path: Place) -> None:
         self.name = str(meta_path)
         self._folder = meta_path.parent
         self.total_bytes = sum(p.stat().st_size for p in self._folder.iterdir() if p.is_file())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from exgs.scene.errors import SceneError
 from exgs.scene.formats.sog import read_sog
 from exgs.scene.formats.sog_files import Meta, inner_name, open_folder, read_meta
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
+from exgs.scene.stores import AnyPath, Place, place
 from exgs.scene.transform import joined
 
 META_NAME = "lod-meta.json"
@@ -32,13 +33,13 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
     meta = _read_meta(path)
     folders = _units(meta, path)
     loaded: dict[int, Scene] = {}
-    parts = [read_sog(_environment(meta, path))] if "environment" in meta else []
+    parts = [read_sog(path.parent / _environment(meta, path))] if "environment" in meta else []
     count = 0
     for file, start, rows in _rows(meta, level):
         if file >= len(folders):
             raise SceneError(f"{path}: region in folder {file} of {len(folders)}; export it again")
         if file not in loaded:
-            loaded[file] = read_sog(folders[file])
+            loaded[file] = read_sog(path.parent / folders[file])
         scene = loaded[file]
         count += rows
         if start + rows > len(scene) or count > sum(map(len, loaded.values())):
@@ -55,27 +56,27 @@ def read_sog_level(path: str | os.PathLike[str], level: int = 0) -> Scene:
 class FolderRows:
     """A range of the rows of a SOG folder or bundle."""
 
-    folder: Path
+    folder: Place
     start: int
     count: int
 
 
-def read_sog_ranges(path: str | os.PathLike[str], level: int = 0) -> list[FolderRows]:
+def read_sog_ranges(path: AnyPath, level: int = 0) -> list[FolderRows]:
     """The ranges of rows that `read_sog_level` reads, in its order, without reading them.
 
-    Raises SceneError, OSError.
+    Raises SceneError, OSError, StoreError.
     """
-    path = Path(path)
+    path = place(path)
     meta = _read_meta(path)
     folders = _units(meta, path)
     ranges = []
     if "environment" in meta:
-        environment = _environment(meta, path)
+        environment = path.parent / _environment(meta, path)
         ranges.append(FolderRows(environment, 0, len(read_sog(environment))))
     for file, start, rows in _rows(meta, level):
         if file >= len(folders):
             raise SceneError(f"{path}: region in folder {file} of {len(folders)}; export it again")
-        ranges.append(FolderRows(folders[file], start, rows))
+        ranges.append(FolderRows(path.parent / folders[file], start, rows))
     return ranges
 
 
@@ -88,7 +89,8 @@ def sog_level_folders(path: str | os.PathLike[str], level: int = 0) -> list[Path
     meta = _read_meta(path)
     units = _units(meta, path)
     used = dict.fromkeys(units[file] for file, _, _ in _rows(meta, level) if file < len(units))
-    return [*([_environment(meta, path)] if "environment" in meta else []), *used]
+    named = [*([_environment(meta, path)] if "environment" in meta else []), *used]
+    return [path.parent / unit for unit in named]
 
 
 def sog_levels(path: str | os.PathLike[str]) -> int:
@@ -96,21 +98,21 @@ def sog_levels(path: str | os.PathLike[str]) -> int:
     return _read_meta(Path(path))["lodLevels"].integer(least=1)
 
 
-def _read_meta(path: Path) -> Meta:
+def _read_meta(path: Place) -> Meta:
     return read_meta(open_folder(path), path.name)
 
 
-def _units(meta: Meta, path: Path) -> list[Path]:
+def _units(meta: Meta, path: Place) -> list[PurePosixPath]:
     return [_unit(name.text(), path) for name in meta["filenames"].items()]
 
 
-def _environment(meta: Meta, path: Path) -> Path:
+def _environment(meta: Meta, path: Place) -> PurePosixPath:
     return _unit(meta["environment"].text(), path)
 
 
-def _unit(name: str, path: Path) -> Path:
-    """The folder of a meta.json or the bundle named `name`, next to `path`."""
-    file = path.parent / inner_name(name, str(path))
+def _unit(name: str, path: Place) -> PurePosixPath:
+    """The folder of a meta.json or the bundle named `name`, relative to the folder of `path`."""
+    file = inner_name(name, str(path))
     return file.parent if file.suffix == ".json" else file
 
 
@@ -156,9 +158,9 @@ def read_sog_nodes(path: str | os.PathLike[str]) -> tuple[list[Path], list[SogNo
     """
     path = Path(path)
     meta = _read_meta(path)
-    units = _units(meta, path)
+    units = [path.parent / unit for unit in _units(meta, path)]
     kept = [number for number, unit in enumerate(units) if unit.exists()]
-    place = {number: new for new, number in enumerate(kept)}
+    place_of = {number: new for new, number in enumerate(kept)}
     nodes = []
     waiting = [meta["tree"]]
     while waiting:
@@ -170,9 +172,9 @@ def read_sog_nodes(path: str | os.PathLike[str]) -> tuple[list[Path], list[SogNo
             levels = {}
             for key in lods.names():
                 rows = lods[key]
-                if key.isdecimal() and (file := rows["file"].integer()) in place:
+                if key.isdecimal() and (file := rows["file"].integer()) in place_of:
                     levels[int(key)] = SogRows(
-                        place[file], rows["offset"].integer(), rows["count"].integer()
+                        place_of[file], rows["offset"].integer(), rows["count"].integer()
                     )
             if levels:
                 low, high = (tuple(bound[name].numbers(3).tolist()) for name in ("min", "max"))

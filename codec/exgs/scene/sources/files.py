@@ -1,16 +1,15 @@
 """Opens scene files as sources. The extension of the name determines the format.
 
 Binary PLY and streamed SOG are read range by range; gzipped .spz is unpacked to a temporary file.
+All of them may be in a store.
 """
 
 from __future__ import annotations
 
 import gzip
-import os
 import warnings
 import zlib
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -26,15 +25,15 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
 from exgs.scene.sources.source import GaussianSource, MemorySource, empty_scene
 from exgs.scene.sources.spz import SpzSource, is_gzipped
+from exgs.scene.stores import AnyPath, Place, StorePath, place
 
+_REQUESTS = 16  # to a store at the same time
 _SOG_KEPT = 2  # folders of a streamed SOG in memory at once
 
 
-def open_source(path: str | os.PathLike[str], *, frame: str | None = None) -> GaussianSource:
+def open_source(path: AnyPath, *, frame: str | None = None) -> GaussianSource:
     """Open a scene file or folder as `read_scene` does, with the same arguments and errors."""
-    path = Path(path)
-    if path.is_dir() and (path / META_NAME).exists():
-        path = path / META_NAME
+    path = _named(path)
     if path.suffix.lower() == ".spz" and is_gzipped(path):
         return SpzSource(path, frame)
     if frame in (None, RDF):
@@ -54,13 +53,16 @@ class PlySource:
         self.name = reader.name
         self.count = reader.count
         self.facts = reader.facts
+        self.at_once = _REQUESTS if reader.is_remote else 1
         self._reader = reader
         self._faults: Counter[str] = Counter()
 
     def rows(self, start: int, stop: int) -> Gaussians:
         """See GaussianSource."""
         gaussians, faults = self._reader.read(start, min(stop, self.count))
-        self._faults += faults
+        if start == 0:  # a new pass, after a sample for example
+            self._faults.clear()
+        self._faults.update(faults)
         return gaussians
 
     def finish(self) -> None:
@@ -73,13 +75,15 @@ class PlySource:
 class SogSource:
     """A streamed SOG at its finest level, folder by folder."""
 
-    def __init__(self, path: Path) -> None:
+    at_once = 1
+
+    def __init__(self, path: Place) -> None:
         self.name = str(path)
         self._ranges = read_sog_ranges(path)
         ends = np.cumsum([rows.count for rows in self._ranges], dtype=np.int64)
         self._ends = ends
         self.count = int(ends[-1]) if len(ends) else 0
-        self._kept: dict[Path, Scene] = {}
+        self._kept: dict[Place, Scene] = {}
         self.facts = Scene(Gaussians.empty())
         if self._ranges:
             first = empty_scene(self._folder(self._ranges[0].folder))
@@ -115,10 +119,10 @@ class SogSource:
     def finish(self) -> None:
         """See GaussianSource. The reader of a folder warns by itself."""
 
-    def _degree(self, folder: Path) -> int:
+    def _degree(self, folder: Place) -> int:
         return self._folder(folder).gaussians.sh_degree
 
-    def _folder(self, folder: Path) -> Scene:
+    def _folder(self, folder: Place) -> Scene:
         if folder not in self._kept:
             while len(self._kept) >= _SOG_KEPT:
                 self._kept.pop(next(iter(self._kept)))
@@ -126,18 +130,16 @@ class SogSource:
         return self._kept[folder]
 
 
-def count_rows(path: str | os.PathLike[str], *, frame: str | None = None) -> int:
+def count_rows(path: AnyPath, *, frame: str | None = None) -> int:
     """The number of rows of a file that `open_source` reads range by range, else 0.
 
-    Reads headers only. Raises SceneError, OSError.
+    Reads headers only. Raises SceneError, OSError, StoreError.
     """
-    path = Path(path)
-    if path.is_dir() and (path / META_NAME).exists():
-        path = path / META_NAME
+    path = _named(path)
     if path.suffix.lower() == ".spz" and is_gzipped(path):
         try:
-            with gzip.open(path, "rb") as file:
-                head = file.read(HEADER_BYTES)
+            with path.open("rb") as file, gzip.GzipFile(fileobj=file) as packed:
+                head = packed.read(HEADER_BYTES)
         except (zlib.error, EOFError, gzip.BadGzipFile):
             return 0  # its reader reports the fault
         return read_header(head, path.stat().st_size, (1, 2, 3), str(path)).layout.count
@@ -149,3 +151,11 @@ def count_rows(path: str | os.PathLike[str], *, frame: str | None = None) -> int
     if path.name == META_NAME:
         return sum(rows.count for rows in read_sog_ranges(path))
     return 0
+
+
+def _named(path: AnyPath) -> Place:
+    """The path, or the lod-meta.json in it."""
+    found = place(path)
+    if isinstance(found, StorePath) and found.suffix:
+        return found  # not asked for
+    return found / META_NAME if (found / META_NAME).exists() else found

@@ -25,6 +25,7 @@ class JoinedSource:
         self.name = sources[0].name
         self.count = sum(source.count for source in sources)
         self.facts = joined([source.facts for source in sources])
+        self.at_once = min(source.at_once for source in sources)
         self._sources = sources
 
     def rows(self, start: int, stop: int) -> Gaussians:
@@ -59,6 +60,7 @@ class PlacedSource:
         """Raises SceneError as `transformed` does."""
         self.name = source.name
         self.count = source.count
+        self.at_once = source.at_once
         self._source = source
         self._rotation, self._scale, self._translation = rotation, scale, translation
         self._box = box

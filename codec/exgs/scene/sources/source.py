@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ class GaussianSource(Protocol):
     name: str
     count: int  # rows, including those that `rows` leaves out
     facts: Scene  # no Gaussians; SH degree, origin, mode and CRS
+    at_once: int  # ranges that may be read at the same time, by threads
 
     def rows(self, start: int, stop: int) -> Gaussians:
         """The Gaussians of the rows from `start` to `stop`, relative to the origin of `facts`.
@@ -36,6 +38,8 @@ class GaussianSource(Protocol):
 
 class MemorySource:
     """A scene in memory as a source."""
+
+    at_once = 1
 
     def __init__(self, name: str, scene: Scene) -> None:
         self.name = name
@@ -67,6 +71,7 @@ def sample(source: GaussianSource, count: int, ranges: int = 4096) -> tuple[Gaus
         return whole, float(len(whole))
     length = max(count // ranges, 1)
     starts = np.linspace(0, source.count - length, ranges).astype(np.int64)
-    parts = [source.rows(int(start), int(start) + length) for start in starts]
+    with ThreadPoolExecutor(source.at_once) as pool:
+        parts = list(pool.map(lambda start: source.rows(start, start + length), starts.tolist()))
     chosen = Gaussians.concatenate(parts)
     return chosen, len(chosen) / (length * ranges) * source.count

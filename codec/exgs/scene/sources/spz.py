@@ -7,7 +7,6 @@ import tempfile
 import weakref
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 from exgs.scene.errors import SceneError
 from exgs.scene.formats.spz import (
@@ -24,14 +23,16 @@ from exgs.scene.formats.spz_records import read_frame
 from exgs.scene.frames import RDF, to_rdf
 from exgs.scene.gaussians import Gaussians
 from exgs.scene.scene import Scene
+from exgs.scene.stores import Place
 from exgs.scene.transform import turned
 
 _COPY_BYTES = 1 << 20
+_AHEAD_BYTES = 1 << 23  # of the packed file, read at once
 _VERSIONS = (1, 2, 3)  # those in gzip
 _FIRST_ROWS = 1 << 17  # looked at for which way is up
 
 
-def is_gzipped(path: Path) -> bool:
+def is_gzipped(path: Place) -> bool:
     """Whether a file is an .spz of version 1 to 3 in gzip. Raises OSError."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
@@ -40,7 +41,9 @@ def is_gzipped(path: Path) -> bool:
 class SpzSource:
     """The Gaussians of an .spz file of version 1 to 3."""
 
-    def __init__(self, path: Path, frame: str | None = None) -> None:
+    at_once = 1
+
+    def __init__(self, path: Place, frame: str | None = None) -> None:
         """Unpack the file; `frame` and errors as for `read_spz`."""
         self.name = str(path)
         self._columns = tempfile.TemporaryFile()  # noqa: SIM115
@@ -76,9 +79,9 @@ class SpzSource:
     def finish(self) -> None:
         """See GaussianSource. Every part warns by itself."""
 
-    def _unpack(self, path: Path) -> bytes:
+    def _unpack(self, path: Place) -> bytes:
         """Write the columns to the temporary file; returns the records behind them."""
-        with gzip.open(path, "rb") as packed:
+        with path.open("rb", _AHEAD_BYTES) as file, gzip.GzipFile(fileobj=file) as packed:
             size = path.stat().st_size
             header = read_header(packed.read(HEADER_BYTES), size, _VERSIONS, self.name)
             self._layout, self._flags = header.layout, header.flags
