@@ -19,7 +19,7 @@ import pytest
 from exgs.codec.constants import MAX_FREE_COUNT, ChunkKind
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.decoding.decode import decode, open_scene, verify
-from exgs.codec.encoding import cells
+from exgs.codec.encoding import packed_cells
 from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import DamagedError, SceneError, TruncatedError
 from exgs.codec.format.container import unpack_chunk
@@ -263,7 +263,7 @@ def test_many_splats_that_are_alike_encode(tmp_path: Path) -> None:
 def test_more_splats_in_one_place_than_a_chunk_holds_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "MAX_CHUNK_COUNT", 99)
+    monkeypatch.setattr(packed_cells, "MAX_CHUNK_COUNT", 99)
     with pytest.raises(SceneError, match="100 Gaussians lie in one place"):
         encode(ball(100), tmp_path / "a.exgs", TINY)
     assert not list(tmp_path.iterdir())
