@@ -21,6 +21,10 @@ from exgs.codec.measuring.picture_error import TileErrors, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
 from exgs.codec.threads import ahead
 
+# Factor on the squared errors of quantization, so that files are about as large as in one piece:
+# smaller cells take more bytes.
+_COARSENESS = 1.1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockTransform(ShTransform):
@@ -50,6 +54,7 @@ def encode_block(job: Job, number: int) -> None:
         scored.tiles,
         scored.fine_tile,
         layer_of,
+        coarseness=_COARSENESS,
     )
     transform: ShTransform | None = job.load("transform", 0)
     if transform is not None:

@@ -11,7 +11,7 @@ _VIEWS = {"low": 8, "default": 20, "high": 30}
 _FIT_VIEWS = {"low": 12, "default": 20, "high": 40}
 _TRAINING_VIEWS = {"low": 40, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
-_OVERVIEWS = {"low": 10, "default": 20, "high": 30}
+_OVERVIEWS = {"low": 16, "default": 40, "high": 60}
 _FITTED_OVERVIEWS = {"low": 20, "default": 20, "high": 30}
 _HELD_OUT_CAMERAS = {"low": 8, "default": 8, "high": 16}
 
@@ -41,7 +41,7 @@ def fitted_overview_count(quality: Quality) -> int:
 def camera_counts(quality: Quality, views: int | None = None) -> CameraCounts:
     """The numbers of photographs' cameras; `views` replaces that of the measured ones."""
     return CameraCounts(
-        2 * _VIEWS[quality] if views is None else views,
+        _OVERVIEWS[quality] if views is None else views,
         round(PHOTOGRAPH_SHARE * _TRAINING_VIEWS[quality]),
         _HELD_OUT_CAMERAS[quality],
     )
