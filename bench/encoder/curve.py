@@ -100,7 +100,7 @@ def _plot(rows: list[Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scene", choices=SCENES)
-    parser.add_argument("label", help="of the curve, as 'before'")
+    parser.add_argument("label", help="of the curve, as 'default'")
     parser.add_argument("file", type=Path, help="the .exgs file of the scene")
     parser.add_argument("--cache", type=Path, default=CACHE)
     options = parser.parse_args()
@@ -114,7 +114,7 @@ def main() -> None:
             rows = [read_row(Row, cells) for cells in csv.DictReader(file)]
     rows = [row for row in rows if (row.scene, row.label) != (options.scene, options.label)]
     rows += measured
-    rows.sort(key=lambda row: (SCENES.index(row.scene), row.label != "before", row.label))
+    rows.sort(key=lambda row: (SCENES.index(row.scene), row.label))
     with _CSV.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Row))
