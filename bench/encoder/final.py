@@ -29,7 +29,7 @@ from exgs.codec.decoding.decode import decode
 from exgs.codec.encoding.efforts import EFFORTS, Quality
 from exgs.codec.encoding.encode import EncodeOptions
 from exgs.codec.errors import TruncatedError
-from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.formats import read_scene
 from exgs.scene.gaussians import FloatArray, Gaussians

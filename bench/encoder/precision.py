@@ -27,7 +27,7 @@ from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.decoding.decode import ExgsFile, open_scene
 from exgs.codec.format.container import unpack_chunk
 from exgs.codec.format.rows import ChunkRef
-from exgs.codec.measuring.picture_error import scaled
+from exgs.codec.measuring.pictures import scaled
 from exgs.codec.payload.geometry import canonical_axes
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera

@@ -19,8 +19,7 @@ import numpy as np
 
 from bench.scale.street import street_views
 from exgs.codec.decoding.decode import decode
-from exgs.codec.measuring.picture_error import scaled
-from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.pictures import clipped_pictures, scaled
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import read_cameras

@@ -20,7 +20,7 @@ import numpy as np
 from bench.scale.prefixes import VIEWS, views_of
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.decoding.decode import open_scene
-from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.formats import read_scene

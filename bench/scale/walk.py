@@ -26,7 +26,7 @@ from bench.scale.street import street_views
 from exgs.client.link import Link, parse_link
 from exgs.client.receiver import receive_in_thread
 from exgs.codec.decoding.decode import decode, open_scene
-from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.lab.viewers.made import Place
 from exgs.lab.viewers.path import ViewPath
 from exgs.lab.viewers.recorded import read_eyenavgs

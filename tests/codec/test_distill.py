@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from exgs.codec.measuring.pictures import FitViews
 from exgs.codec.merging.distill import distill
 from exgs.scene.camera import Camera
 from exgs.scene.cpu.rasterizer import CpuRasterizer
@@ -56,19 +57,19 @@ def test_pictures_come_nearer_to_the_scene(scene: Gaussians, blurred: Gaussians)
     def drawn(proxies: Gaussians) -> Gaussians:
         return Gaussians.concatenate([fixed, proxies])
 
-    got = distill(fixed, blurred, CAMERAS, references, RASTERIZER, steps=60, seed=1)
+    got = distill(fixed, blurred, FitViews(CAMERAS, references), RASTERIZER, steps=60, seed=1)
     assert error(drawn(got), references) < 0.25 * error(drawn(blurred), references)
     assert len(got) == len(blurred)
     assert got.opacities.min() >= 0.0099
     assert got.opacities.max() <= 0.9951
     np.testing.assert_allclose(np.linalg.norm(got.quats, axis=1), 1, rtol=1e-5)
-    again = distill(fixed, blurred, CAMERAS, references, RASTERIZER, steps=60, seed=1)
+    again = distill(fixed, blurred, FitViews(CAMERAS, references), RASTERIZER, steps=60, seed=1)
     for field in fields(Gaussians):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(got, field.name))
 
 
 def test_proxies_without_error_stay_unchanged(scene: Gaussians) -> None:
-    got = distill(Gaussians.empty(), scene, CAMERAS, pictures(scene), RASTERIZER, steps=8)
+    got = distill(Gaussians.empty(), scene, FitViews(CAMERAS, pictures(scene)), RASTERIZER, steps=8)
     assert got is scene
 
 
@@ -77,6 +78,6 @@ def test_without_proxies_steps_or_validation_view_nothing_changes(
 ) -> None:
     references = pictures(scene)
     nothing, one = Gaussians.empty(), list[Camera](CAMERAS[:1])
-    assert distill(scene, nothing, CAMERAS, references, RASTERIZER, steps=9) is nothing
-    assert distill(scene, blurred, CAMERAS, references, RASTERIZER, steps=0) is blurred
-    assert distill(scene, blurred, one, references[:1], RASTERIZER, steps=9) is blurred
+    assert distill(scene, nothing, FitViews(CAMERAS, references), RASTERIZER, steps=9) is nothing
+    assert distill(scene, blurred, FitViews(CAMERAS, references), RASTERIZER, steps=0) is blurred
+    assert distill(scene, blurred, FitViews(one, references[:1]), RASTERIZER, steps=9) is blurred

@@ -9,7 +9,8 @@ import pytest
 
 from exgs.codec.measuring.directions import sh_basis
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
+from exgs.codec.measuring.pictures import FitViews, evenly_spaced, scaled
+from exgs.codec.measuring.tile_errors import TileErrors
 from exgs.codec.merging.colorfit import fit_colors
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
@@ -93,7 +94,7 @@ def test_the_colour_fit_is_the_least_squares_solution(channel: int) -> None:
     start = replace(truth, sh0=np.full_like(truth.sh0, 0.2))
     references = [rasterizer.render(truth, camera).rgb for camera in CAMERAS]
     free = np.arange(10) % 3 > 0
-    got = fit_colors(start, free, CAMERAS, references, rasterizer, iterations=12)
+    got = fit_colors(start, free, FitViews(CAMERAS, references), rasterizer, iterations=12)
     np.testing.assert_array_equal(got[~free], start.sh0[~free])
     a = np.concatenate([weights_of(start, camera) for camera in CAMERAS])[:, free]
     pictures = [rasterizer.render(start, camera).rgb for camera in CAMERAS]

@@ -16,7 +16,7 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.decoding.decode import decode, open_scene, verify
 from exgs.codec.encoding.encode import EncodeOptions, encode
 from exgs.codec.errors import SceneError
-from exgs.codec.measuring.picture_error import scaled
+from exgs.codec.measuring.pictures import scaled
 from exgs.codec.merging.agglomerate import agglomerate, as_mixture
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, pinhole

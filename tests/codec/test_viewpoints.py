@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exgs.codec.errors import SceneError
-from exgs.codec.measuring.picture_error import zoomed
+from exgs.codec.measuring.pictures import zoomed
 from exgs.codec.measuring.viewpoints import Viewpoints, made_up_viewpoints, photographed_viewpoints
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from exgs.codec.measuring.pictures import FitViews
 from exgs.codec.merging.descent import gradient_of_squares
 from exgs.codec.merging.distill import distill
 from exgs.painter.stretch import find_candidates, find_neighbours
@@ -61,7 +62,9 @@ def densified(
             wanted *= growth
             gradients = _positional_gradients(fitted, posed, pictures, rasterizer)
             fitted = _split(fitted, gradients, round(wanted), rng)
-        fitted = distill(nothing, fitted, posed, pictures, rasterizer, steps=_STEPS, seed=number)
+        fitted = distill(
+            nothing, fitted, FitViews(posed, pictures), rasterizer, steps=_STEPS, seed=number
+        )
     return fitted
 
 

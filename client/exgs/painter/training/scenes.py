@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from exgs.codec.errors import ExgsError
+from exgs.codec.measuring.pictures import FitViews, clipped_pictures
 from exgs.codec.merging.distill import distill
 from exgs.painter.training.captures import Capture, seen_from
 from exgs.painter.training.densified import densified
@@ -155,9 +156,8 @@ def _trained(
         start, means=start.means + astray.astype(np.float32), scales=scales, opacities=faint
     )
     rasterizer = default_rasterizer()
-    pictures = [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in train_views]
-    nothing = Gaussians.empty(0)
-    return distill(nothing, start, train_views, pictures, rasterizer, steps=_TRAINING_STEPS)
+    views = FitViews(train_views, clipped_pictures(scene, train_views, rasterizer))
+    return distill(Gaussians.empty(0), start, views, rasterizer, steps=_TRAINING_STEPS)
 
 
 def _captured(

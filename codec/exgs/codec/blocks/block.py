@@ -17,8 +17,9 @@ from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.progressive import GAIN_WIDTH, gain_views, pack_scene
-from exgs.codec.measuring.picture_error import TileErrors, scaled
+from exgs.codec.measuring.pictures import scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
+from exgs.codec.measuring.tile_errors import TileErrors
 from exgs.codec.threads import ahead
 
 # Factor on the squared errors of quantization, so that files are about as large as in one piece:

@@ -24,11 +24,12 @@ from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.packed_cells import PackedCell, pack_cells
 from exgs.codec.encoding.progressive import GAIN_WIDTH
 from exgs.codec.encoding.quantization import Precision, geometry_steps, layer_precision
-from exgs.codec.encoding.remainder import FitViews, ProxyFit, divide_remainders
+from exgs.codec.encoding.remainder import ProxyFit, divide_remainders
 from exgs.codec.encoding.tiles import TileTree
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled
+from exgs.codec.measuring.pictures import FitViews, evenly_spaced, scaled
 from exgs.codec.measuring.sensitivity import Sensitivity
+from exgs.codec.measuring.tile_errors import TileErrors
 from exgs.codec.measuring.viewpoints import PICTURE_WIDTH
 from exgs.codec.threads import ahead
 from exgs.scene.backends import default_rasterizer

@@ -48,7 +48,7 @@ from exgs.codec.errors import SceneError
 from exgs.codec.format.facts import SceneFacts
 from exgs.codec.format.packing import pack_index
 from exgs.codec.measuring.home_view import Home, find_home, find_up
-from exgs.codec.measuring.picture_error import evenly_spaced
+from exgs.codec.measuring.pictures import evenly_spaced
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet

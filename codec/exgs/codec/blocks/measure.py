@@ -21,8 +21,8 @@ from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.format.facts import QualityPoint, SceneFacts
 from exgs.codec.format.packing import PackedIndex
 from exgs.codec.format.rows import ChunkRef
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.codec.measuring.quality_table import (
-    clipped_pictures,
     errors_of,
     measured_chunks,
     quality_point,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from exgs.codec.blocks.job import BlockCameras, Job
 from exgs.codec.encoding.encode import require_seen
 from exgs.codec.measuring.camera_check import check_cameras
-from exgs.codec.measuring.picture_error import evenly_spaced, scaled
+from exgs.codec.measuring.pictures import evenly_spaced, scaled
 from exgs.codec.measuring.viewpoints import PICTURE_WIDTH, without
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera

@@ -15,7 +15,7 @@ import numpy as np
 from exgs.codec.blocks.job import BlockCameras, Job, Overviews
 from exgs.codec.blocks.photographs import PHOTOGRAPH_SHARE
 from exgs.codec.encoding.efforts import Effort
-from exgs.codec.measuring.picture_error import evenly_spaced, thinned, zoomed
+from exgs.codec.measuring.pictures import evenly_spaced, thinned, zoomed
 from exgs.codec.measuring.viewpoints import TRAINING_ZOOM, Viewpoints, viewpoints_of
 from exgs.scene.backends import default_rasterizer
 from exgs.scene.camera import Camera, look_at, pinhole

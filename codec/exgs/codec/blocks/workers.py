@@ -1,4 +1,5 @@
 """Runs the steps of blocks in this process, in processes of this machine, or on a Dask cluster.
+
 Steps write their results to the work folder. If a process dies, its block is given to another one.
 """
 

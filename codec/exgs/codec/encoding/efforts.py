@@ -17,7 +17,7 @@ import numpy as np
 
 from exgs.codec.encoding.layer_plan import LayerPlan
 from exgs.codec.encoding.remainder import ProxyEffort
-from exgs.codec.measuring.picture_error import thinned
+from exgs.codec.measuring.pictures import thinned
 from exgs.codec.merging.descent import gradient_of_squares
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import Gaussians

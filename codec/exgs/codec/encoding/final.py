@@ -23,8 +23,7 @@ from exgs.codec.encoding.remainder import more_steps
 from exgs.codec.encoding.row_order import value_order
 from exgs.codec.measuring.camera_check import are_plausible
 from exgs.codec.measuring.importance import measure_importance
-from exgs.codec.measuring.picture_error import evenly_spaced, scaled, zoomed
-from exgs.codec.measuring.quality_table import clipped_pictures
+from exgs.codec.measuring.pictures import FitViews, clipped_pictures, evenly_spaced, scaled, zoomed
 from exgs.codec.measuring.viewpoints import OUTSIDE_SHARE, without
 from exgs.codec.merging.descent import Descent, descend
 from exgs.scene.camera import Camera
@@ -168,10 +167,8 @@ def reduce_scene(
     training, loss = views.training, views.loss
     allowed_db = _REDUCTION_SHARE * loss_db
     steps = more_steps(effort.final_steps, len(scene))
-    references = [
-        np.clip(rasterizer.render(scene, camera).rgb, 0, 1).astype(np.float16)
-        for camera in training
-    ]
+    pictures = (clipped_pictures(scene, [camera], rasterizer)[0] for camera in training)
+    fit = FitViews(training, [picture.astype(np.float16) for picture in pictures])
     order = _ranked(scene, training, rasterizer)
     enough, first = (
         _pruned_count(scene, order, loss, factor * allowed_db) for factor in (1.0, _FIRST_LOSS)
@@ -180,7 +177,7 @@ def reduce_scene(
     order = np.arange(enough)
     while kept < _LAST_KEPT and (wanted := max(round(kept * len(best)), 1)) < len(best):
         pruned = best.select(np.sort(order[:wanted]))
-        candidate = _refitted(pruned, training, references, rasterizer, steps)
+        candidate = _refitted(pruned, fit, rasterizer, steps)
         if loss(candidate) <= allowed_db:
             best, kept = candidate, max(kept, _NEXT_KEPT)
             order = _ranked(best, training, rasterizer)
@@ -250,18 +247,19 @@ def _pruned_count(
 
 def _refitted(
     start: Gaussians,
-    cameras: Sequence[Camera],
-    references: Sequence[npt.NDArray[np.float16]],
+    views: FitViews,
     rasterizer: Rasterizer,
     steps: int,
 ) -> Gaussians:
     """`start` after `steps` of gradient descent on the squared error of pictures."""
     rng = np.random.default_rng(0)
     descent = Descent(
-        Gaussians.empty(start.sh_degree), start, evenly_spaced(cameras, 24), _OPACITIES
+        Gaussians.empty(start.sh_degree), start, evenly_spaced(views.cameras, 24), _OPACITIES
     )
-    views = (np.arange(len(cameras)), cameras, references)
+    numbers = np.arange(len(views.cameras))
     rates = _RATE, _LAST_RATE
-    for _ in descend(descent, *views, rasterizer, rng, steps=steps, rates=rates, fit_sh=True):
+    for _ in descend(
+        descent, numbers, views, rasterizer, rng, steps=steps, rates=rates, fit_sh=True
+    ):
         pass
     return descent.current()

@@ -26,7 +26,7 @@ from exgs.codec.encoding.precedence import Job, in_best_order
 from exgs.codec.encoding.quantization import Precision
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.format.frame import pack_frame
-from exgs.codec.measuring.picture_error import TileErrors
+from exgs.codec.measuring.tile_errors import TileErrors
 from exgs.codec.payload.sh import pack_basis, with_vectors
 from exgs.codec.threads import ahead
 from exgs.scene.gaussians import Gaussians

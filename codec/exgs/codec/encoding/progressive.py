@@ -27,9 +27,10 @@ from exgs.codec.encoding.packed_cells import (
     pack_sh_cells,
 )
 from exgs.codec.encoding.quantization import geometry_steps, layer_precision, sh_step
-from exgs.codec.encoding.remainder import FitViews, ProxyFit, divide_remainders
+from exgs.codec.encoding.remainder import ProxyFit, divide_remainders
 from exgs.codec.format.container import PackedChunk
-from exgs.codec.measuring.picture_error import TileErrors, evenly_spaced, scaled, thinned
+from exgs.codec.measuring.pictures import FitViews, clipped_pictures, evenly_spaced, scaled, thinned
+from exgs.codec.measuring.tile_errors import TileErrors
 from exgs.codec.measuring.viewpoints import Viewpoints
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.scene.camera import Camera
@@ -229,5 +230,4 @@ def training_views(
     most_pixels = _TRAINING_PIXELS_MAX[effort.thorough]
     pixels = min(max(round(_PIXELS_PER_PROXY * most), _TRAINING_PIXELS_MIN), most_pixels)
     small = [thinned(camera, pixels) for camera in cameras]
-    pictures = [np.clip(rasterizer.render(layered.scene, c).rgb, 0, 1) for c in small]
-    return FitViews(small, pictures)
+    return FitViews(small, clipped_pictures(layered.scene, small, rasterizer))

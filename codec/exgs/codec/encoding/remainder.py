@@ -7,7 +7,6 @@ quantization of proxies may add 10% to the squared error that merging causes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +19,7 @@ from exgs.codec.encoding.packed_cells import PackedCell, pack_cells
 from exgs.codec.encoding.proxy_sh import code_proxy_sh
 from exgs.codec.encoding.quantization import geometry_steps
 from exgs.codec.measuring.importance import Importance
-from exgs.codec.measuring.picture_error import evenly_spaced
+from exgs.codec.measuring.pictures import FitViews, clipped_pictures
 from exgs.codec.merging.agglomerate import agglomerate, as_mixture, merge_components
 from exgs.codec.merging.clusters import cluster
 from exgs.codec.merging.colorfit import fit_colors
@@ -29,7 +28,6 @@ from exgs.codec.merging.moments import cluster_means
 from exgs.codec.merging.proxies import mean_area, merge
 from exgs.codec.payload.geometry import GeometrySteps
 from exgs.codec.payload.sh import with_vectors
-from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
@@ -43,25 +41,6 @@ _SIZE_VIEWS = 2  # on which the sizes are compared
 _FULL_COUNT = 500_000  # Gaussians; smaller scenes are faster to draw, so they get more steps
 _STEPS_FACTOR_MAX = 1.5  # on the steps, for smaller scenes
 _CONTRIBUTION_FLOOR = 1e-3  # relative to the mean; for Gaussians that no view sees
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FitViews:
-    """Cameras with the pictures [H, W, 3] of the whole scene."""
-
-    cameras: Sequence[Camera]
-    references: Sequence[FloatArray]
-
-    def some(self, count: int) -> FitViews:
-        """At most `count` of the views, evenly spaced."""
-        return self.select(evenly_spaced(range(len(self.cameras)), count))
-
-    def select(self, numbers: Sequence[int]) -> FitViews:
-        """The views with these numbers."""
-        return FitViews(
-            [self.cameras[number] for number in numbers],
-            [self.references[number] for number in numbers],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +134,7 @@ def pack_remainder(
         proxies = distill(
             drawn,
             _resized(proxies, merged, _START_SIZE),
-            fit.training.cameras,
-            fit.training.references,
+            fit.training,
             rasterizer,
             steps=distil_steps,
         )
@@ -202,8 +180,7 @@ def pack_remainder(
     fitted = fit_colors(
         everything,
         free,
-        views.cameras,
-        views.references,
+        views,
         rasterizer,
         iterations=effort.fit_iterations,
     )
@@ -296,11 +273,9 @@ def _best_size(
 
 def _error(scene: Gaussians, views: FitViews, rasterizer: Rasterizer) -> float:
     """Mean squared error of the pictures."""
-    residuals = [
-        np.clip(rasterizer.render(scene, camera).rgb, 0, 1) - reference
-        for camera, reference in zip(views.cameras, views.references, strict=True)
-    ]
-    return float(np.mean([np.mean(residual * residual) for residual in residuals]))
+    pictures = clipped_pictures(scene, views.cameras, rasterizer)
+    pairs = zip(pictures, views.references, strict=True)
+    return float(np.mean([np.mean((picture - reference) ** 2) for picture, reference in pairs]))
 
 
 def _resized(proxies: Gaussians, merged: npt.NDArray[np.bool_], size: float) -> Gaussians:

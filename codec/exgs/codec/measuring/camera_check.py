@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exgs.codec.measuring.importance import Importance
-from exgs.codec.measuring.picture_error import evenly_spaced
+from exgs.codec.measuring.pictures import evenly_spaced
 from exgs.scene.camera import Camera
 from exgs.scene.errors import SceneWarning
 from exgs.scene.gaussians import Gaussians

@@ -9,6 +9,7 @@ import numpy as np
 from exgs.codec.decoding.build import SceneBuilder
 from exgs.codec.format.container import FilePusher
 from exgs.codec.format.facts import QualityPoint
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.codec.threads import ahead
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import FloatArray, Gaussians
@@ -64,13 +65,6 @@ def measure_quality(
         rows.append(quality_point(end, error, structure))
         progress(end / ends[-1])
     return rows
-
-
-def clipped_pictures(
-    scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer
-) -> list[FloatArray]:
-    """The pictures [H, W, 3] of a scene, with values in [0, 1]."""
-    return [np.clip(rasterizer.render(scene, camera).rgb, 0, 1) for camera in cameras]
 
 
 def errors_of(

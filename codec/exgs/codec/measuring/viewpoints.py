@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exgs.codec.errors import SceneError
-from exgs.codec.measuring.picture_error import evenly_spaced, scaled, zoomed
+from exgs.codec.measuring.pictures import evenly_spaced, scaled, zoomed
 from exgs.scene.camera import Camera
 from exgs.scene.cameras import CameraSet
 from exgs.scene.gaussians import Gaussians

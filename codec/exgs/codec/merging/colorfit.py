@@ -7,12 +7,10 @@ weights, which is the diagonal of A^T A.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from exgs.scene.camera import Camera
+from exgs.codec.measuring.pictures import FitViews
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
@@ -24,8 +22,7 @@ _REGULARIZATION = 2.0
 def fit_colors(
     scene: Gaussians,
     free: npt.NDArray[np.bool_],
-    cameras: Sequence[Camera],
-    references: Sequence[FloatArray],
+    views: FitViews,
     rasterizer: Rasterizer,
     *,
     iterations: int = 5,
@@ -37,8 +34,7 @@ def fit_colors(
     Args:
         scene: N Gaussians with their start colours.
         free: [N] mask of the Gaussians to fit.
-        cameras: training views, one or more.
-        references: the pictures [H, W, 3] to match, one for each camera.
+        views: training views, one or more, and the pictures to match.
         rasterizer: draws and backprojects.
         iterations: of conjugate gradients.
     """
@@ -48,7 +44,7 @@ def fit_colors(
     gradient = np.zeros((len(target), 3))
     squares = np.zeros(len(target))
     residuals = []
-    for camera, reference in zip(cameras, references, strict=True):
+    for camera, reference in zip(views.cameras, views.references, strict=True):
         residual = reference - rasterizer.render(scene, camera).rgb
         back = rasterizer.backproject(no_sh, camera, residual)
         gradient += back.sums[target]
@@ -62,7 +58,8 @@ def fit_colors(
     for iteration in range(iterations):
         direction_colors[target] = direction
         images = [
-            rasterizer.render(no_sh, camera, colors=direction_colors).rgb for camera in cameras
+            rasterizer.render(no_sh, camera, colors=direction_colors).rgb
+            for camera in views.cameras
         ]
         energy = sum(np.einsum("hwc,hwc->c", m, m, dtype=np.float64) for m in images)
         energy = energy + _REGULARIZATION * np.sum(direction * direction, axis=0)
@@ -71,7 +68,7 @@ def fit_colors(
         if iteration + 1 == iterations:
             break
         gradient = -_REGULARIZATION * change
-        for residual, image, camera in zip(residuals, images, cameras, strict=True):
+        for residual, image, camera in zip(residuals, images, views.cameras, strict=True):
             residual -= (alpha * image).astype(np.float32)
             gradient += rasterizer.backproject(no_sh, camera, residual).sums[target]
         preconditioned = gradient / diagonal

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import prange
 
 from exgs.codec.measuring.directions import sh_basis
+from exgs.codec.measuring.pictures import FitViews
 from exgs.scene.camera import Camera
 from exgs.scene.gaussians import SH_C0, FloatArray, Gaussians
 from exgs.scene.kernel import kernel
@@ -147,8 +148,7 @@ class Descent:
 def descend(
     descent: Descent,
     numbers: npt.NDArray[np.integer],
-    cameras: Sequence[Camera],
-    references: Sequence[npt.NDArray[np.floating]],
+    views: FitViews,
     rasterizer: Rasterizer,
     rng: np.random.Generator,
     *,
@@ -160,23 +160,23 @@ def descend(
 
     Args:
         descent: the Gaussians and the state of their fit.
-        numbers: the views to fit to, in random order; all are used before one is used again.
-        cameras: of the views, also of others.
-        references: the pictures [H, W, 3] to match, one for each camera.
+        numbers: which of the `views` to fit to; all are used in random order before one is used
+            again.
+        views: cameras, and the pictures to match.
         rasterizer: draws and differentiates.
         rng: gives the order of the views.
         steps: how many.
         rates: of the first and after the last step; between them they follow a cosine.
         fit_sh: whether SH above degree 0 are fitted as well.
     """
-    views: list[int] = []
+    left: list[int] = []
     first_rate, last_rate = rates
     for step in range(steps):
-        if not views:
-            views = rng.permutation(numbers).tolist()
-        view = views.pop()
-        camera = cameras[view]
-        reference = np.asarray(references[view], np.float32)
+        if not left:
+            left = rng.permutation(numbers).tolist()
+        view = left.pop()
+        camera = views.cameras[view]
+        reference = np.asarray(views.references[view], np.float32)
         gradient = partial(gradient_of_squares, reference=reference)
         gradients = rasterizer.render_gradients(
             descent.scene, camera, gradient, first=descent.first

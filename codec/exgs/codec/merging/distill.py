@@ -9,13 +9,12 @@ is returned, which may be the start.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
+from exgs.codec.measuring.pictures import FitViews, clipped_pictures
 from exgs.codec.merging.descent import Descent, descend
-from exgs.scene.camera import Camera
-from exgs.scene.gaussians import FloatArray, Gaussians
+from exgs.scene.gaussians import Gaussians
 from exgs.scene.rasterizer import Rasterizer
 
 _LAST_RATE = 0.05  # of the first; rates follow a cosine schedule
@@ -28,8 +27,7 @@ _CHECKS = (0.75, 1.0)  # shares of the steps after which the validation error is
 def distill(
     fixed: Gaussians,
     proxies: Gaussians,
-    cameras: Sequence[Camera],
-    references: Sequence[FloatArray],
+    views: FitViews,
     rasterizer: Rasterizer,
     *,
     steps: int,
@@ -42,42 +40,35 @@ def distill(
     Args:
         fixed: leaves that are drawn together with the proxies.
         proxies: the start; their SH above degree 0 stay unchanged.
-        cameras: training views; one in 12 of them is a validation view.
-        references: the pictures [H, W, 3] to match, one for each camera.
+        views: training views; one in 12 of them is a validation view.
         rasterizer: draws and differentiates.
         steps: of gradient descent.
         seed: of the order of the views.
     """
-    if not len(proxies) or not steps or len(cameras) < 2:
+    if not len(proxies) or not steps or len(views.cameras) < 2:
         return proxies
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(cameras))
-    validation, training = np.split(order, [math.ceil(len(cameras) / _VALIDATION)])
+    order = rng.permutation(len(views.cameras))
+    held_back, training = np.split(order, [math.ceil(len(order) / _VALIDATION)])
+
+    validation = views.select(held_back.tolist())
 
     def error(candidate: Gaussians) -> float:
         """Mean over the validation views of the log of the mean squared error."""
         scene = Gaussians.concatenate([fixed, candidate])
-        logs = []
-        for view in validation:
-            residual = _residual(rasterizer, scene, cameras[view], references[view])
-            logs.append(math.log(float(np.mean(np.square(residual))) + _EPSILON))
-        return float(np.mean(logs))
+        pictures = clipped_pictures(scene, validation.cameras, rasterizer)
+        pairs = zip(pictures, validation.references, strict=True)
+        errors = [float(np.mean(np.square(picture - reference))) for picture, reference in pairs]
+        return float(np.mean([math.log(error + _EPSILON) for error in errors]))
 
-    descent = Descent(fixed, proxies, cameras)
+    descent = Descent(fixed, proxies, views.cameras)
     best, least = proxies, error(proxies)
     checks = {round(share * steps) for share in _CHECKS}
-    views = (training, cameras, references)
-    for step in descend(descent, *views, rasterizer, rng, steps=steps, rates=(1.0, _LAST_RATE)):
+    rates = 1.0, _LAST_RATE
+    for step in descend(descent, training, views, rasterizer, rng, steps=steps, rates=rates):
         if step in checks:
             candidate = descent.current()
             candidate_error = error(candidate)
             if candidate_error < least:
                 best, least = candidate, candidate_error
     return best
-
-
-def _residual(
-    rasterizer: Rasterizer, scene: Gaussians, camera: Camera, reference: FloatArray
-) -> FloatArray:
-    residual: FloatArray = np.clip(rasterizer.render(scene, camera).rgb, 0, 1) - reference
-    return residual
