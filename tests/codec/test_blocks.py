@@ -364,3 +364,15 @@ def test_a_cluster_gives_the_same_file(encoded: tuple[Path, EncodeReport], tmp_p
     ) as cluster:
         encode(tmp_path / "cluster.exgs", dask=cluster.scheduler_address)
     assert (tmp_path / "cluster.exgs").read_bytes() == encoded[0].read_bytes()
+
+
+def test_workers_fit_into_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(workers, "_MEMORY_LIMIT", limit)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    limit.write_text("4000000000\n")
+    assert workers.fitting_workers(500_000) == 2
+    assert workers.fitting_workers(2_000_000) == 1
+    assert workers.fitting_workers(1900) == 1
+    limit.write_text("max\n")
+    assert 1 <= workers.fitting_workers(100_000) <= 8

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from exgs.cli.arguments import count, positive
 from exgs.cli.output import Report
 from exgs.codec.blocks.encode import BLOCK_COUNT, LARGE_COUNT, BlockOptions, encode_by_blocks
+from exgs.codec.blocks.workers import fitting_workers
 from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, encode
 from exgs.scene.sources.files import count_rows, open_source
 from exgs.scene.sources.placing import JoinedSource, PlacedSource, collect
@@ -38,9 +39,8 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workers",
         type=positive,
-        default=1,
         metavar="N",
-        help="processes that encode blocks (default: 1)",
+        help="processes that encode blocks (default: one per core, as far as memory allows)",
     )
     group.add_argument(
         "--dask",
@@ -83,9 +83,10 @@ def wanted_blocks(paths: Sequence[Place], arguments: argparse.Namespace) -> Bloc
             "--seconds is for scenes that are encoded in one piece: give --quality instead, or"
             " --block 0"
         )
+    block_count = arguments.block or BLOCK_COUNT
     return BlockOptions(
-        block_count=arguments.block or BLOCK_COUNT,
-        workers=arguments.workers,
+        block_count=block_count,
+        workers=arguments.workers or fitting_workers(block_count),
         dask=arguments.dask,
         work=arguments.work,
         resume=arguments.resume,

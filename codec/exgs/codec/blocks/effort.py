@@ -13,6 +13,7 @@ _TRAINING_VIEWS = {"low": 40, "default": 56, "high": 120}
 _GAIN_VIEWS = {"low": 4, "default": 8, "high": 15}
 _OVERVIEWS = {"low": 16, "default": 40, "high": 60}
 _FITTED_OVERVIEWS = {"low": 20, "default": 20, "high": 30}
+_DRAWN = {"low": 40, "default": 80, "high": 80}
 _HELD_OUT_CAMERAS = {"low": 8, "default": 8, "high": 16}
 
 
@@ -36,6 +37,11 @@ def overview_count(quality: Quality) -> int:
 def fitted_overview_count(quality: Quality) -> int:
     """The number of views of the whole scene to which each block is fitted."""
     return _FITTED_OVERVIEWS[quality]
+
+
+def drawn_count(quality: Quality) -> int:
+    """The number of views of the whole scene for fits and gains of coarse layers."""
+    return _DRAWN[quality]
 
 
 def camera_counts(quality: Quality, views: int | None = None) -> CameraCounts:

@@ -24,6 +24,7 @@ from exgs.codec.blocks.coarse import encode_coarse
 from exgs.codec.blocks.effort import (
     block_effort,
     camera_counts,
+    drawn_count,
     fitted_overview_count,
     overview_count,
 )
@@ -37,7 +38,6 @@ from exgs.codec.blocks.spill import spill_scene
 from exgs.codec.blocks.views import overviews
 from exgs.codec.blocks.workers import RESULTS, Runner, runner
 from exgs.codec.constants import MAX_BASES
-from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.encode import EncodeOptions, EncodeReport, check_request, scene_facts
 from exgs.codec.encoding.first_picture import poster_room
 from exgs.codec.encoding.klt import ShTransform, transform_of_moments
@@ -57,9 +57,8 @@ from exgs.scene.gaussians import Gaussians
 from exgs.scene.sources.source import GaussianSource
 from exgs.scene.stores import AnyPath, Place, StorePath, place
 
-LARGE_COUNT = 5_000_000  # Gaussians; by default, larger scenes are encoded by blocks
+LARGE_COUNT = 2_000_000  # Gaussians; by default, larger scenes are encoded by blocks
 BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
-_MOST_DRAWN = 80  # views of the whole scene for fits and gains of coarse layers, and photographs
 
 _SPILL = "spill.pkl"
 _LAYOUT = 6  # version of the files in the work folder
@@ -249,17 +248,17 @@ def _prepared(job: Job, cameras: CameraSet | None, run: Runner, stages: Stages) 
     _run(run, "outline", job, stages, "outlining")
     sample = job.spill.sample()
     quality = job.options.quality
+    drawn = drawn_count(quality)
     photographs: tuple[Camera, ...] = ()
     if cameras is not None:
         cameras = cameras.relative_to(job.spill.facts.origin)
         fit = share_cameras(job, cameras, camera_counts(quality, job.options.views))
-        photographs = tuple(evenly_spaced(fit, _MOST_DRAWN))
+        photographs = tuple(evenly_spaced(fit, drawn))
     else:
         for number in range(job.blocks):
             job.save("cameras", number, BlockCameras())
     up = job.options.up or find_up(sample, photographs)
-    drawn = min(EFFORTS[quality].training_views, _MOST_DRAWN) if job.first else 0
-    counts = overview_count(quality), fitted_overview_count(quality), drawn
+    counts = overview_count(quality), fitted_overview_count(quality), drawn if job.first else 0
     return replace(job, up=up, overviews=overviews(sample, up, *counts, photographs))
 
 

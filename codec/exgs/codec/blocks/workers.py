@@ -10,9 +10,10 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Protocol
 
 from exgs.codec.blocks.errors import WorkerError
@@ -27,6 +28,15 @@ STEPS = {
 RESULTS = {"outline": "far", "score": "found", "encode": "packed", "measure": "measured"}
 Progress = Callable[[float], None]
 
+_WORKER_BYTES, _GAUSSIAN_BYTES = (
+    300_000_000,
+    1500,
+)  # memory of a worker, and per Gaussian of a block
+_SMALL_BLOCK = 50_000  # Gaussians; starting a process for smaller blocks takes longer than it saves
+_STARTER_BYTES = 600_000_000  # of the process that starts the workers
+_MEMORY_SHARE = 0.75  # of the machine's memory, for all of them
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+
 
 class Runner(Protocol):
     """Runs a step for many blocks."""
@@ -40,6 +50,18 @@ def run_step(step: str, job: Any, number: int) -> None:
     """Run one step of one block here."""
     module, _, name = STEPS[step].partition(":")
     getattr(importlib.import_module(module), name)(job, number)
+
+
+def fitting_workers(block_count: int) -> int:
+    """The number of workers for blocks of this size: as many as cores and memory allow."""
+    if block_count < _SMALL_BLOCK:
+        return 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        memory = min(memory, int(_MEMORY_LIMIT.read_text()))
+    each = _WORKER_BYTES + _GAUSSIAN_BYTES * block_count
+    most = int((_MEMORY_SHARE * memory - _STARTER_BYTES) / each)
+    return max(1, min(os.cpu_count() or 1, most))
 
 
 class Here:
