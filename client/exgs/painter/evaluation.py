@@ -18,6 +18,7 @@ import numpy as np
 from exgs.codec.decoding.build import is_complete
 from exgs.codec.decoding.decode import decode, read_facts
 from exgs.codec.errors import TruncatedError
+from exgs.codec.measuring.pictures import clipped_pictures
 from exgs.painter.confidence import Confidence, look_at_scene
 from exgs.painter.flicker import flicker
 from exgs.painter.inputs import gate
@@ -72,7 +73,7 @@ def evaluate(
     before it is measured. Raises FormatError, OSError.
     """
     facts = read_facts(path)
-    targets = [np.clip(rasterizer.render(reference, camera).rgb, 0, 1) for camera in cameras]
+    targets = clipped_pictures(reference, cameras, rasterizer)
     steps = [rasterizer.render(reference, camera) for camera in walk]
     meters = stlpips_meters(targets)
     spread = any(painter is not None and painter.spreads for painter in painters.values())

@@ -64,13 +64,13 @@ class PackedLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Jobs:
-    """The steps of a file's order, and the chunks of each, which have no gains yet."""
+    """The jobs of a file's order, and the chunks of each, which have no gains yet."""
 
     jobs: list[Job]
     chunks: list[list[PackedChunk]]
 
     def add(self, chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
-        """Add a step that sends `chunks`; returns its number."""
+        """Add a job that sends `chunks`; returns its number."""
         size = sum(chunk.packed_bytes for chunk in chunks)
         self.jobs.append(Job(gain, size, parent))
         self.chunks.append(chunks)
@@ -118,7 +118,7 @@ def jobs_of(
     errors: npt.NDArray[np.float64],
     tile_level: int,
 ) -> Jobs:
-    """The steps that send `layers`.
+    """The jobs that send `layers`, with their gains.
 
     Args:
         plan: the layers of the scene.

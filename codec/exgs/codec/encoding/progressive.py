@@ -132,8 +132,13 @@ def sh_transform(layered: LayeredScene) -> ShTransform | None:
 
 def floored_energy(energy: FloatArray) -> FloatArray:
     """`energy` [N] plus 1% of its mean."""
-    raised: FloatArray = energy + (_ENERGY_FLOOR * energy.mean() + 1e-12)
+    raised: FloatArray = energy + _floor_of(energy)
     return raised
+
+
+def _floor_of(energy: FloatArray) -> np.floating:
+    floor: np.floating = _ENERGY_FLOOR * energy.mean() + 1e-12
+    return floor
 
 
 def _pack_layers(
@@ -141,8 +146,8 @@ def _pack_layers(
 ) -> list[PackedLayer]:
     """All layers without proxies."""
     sensitivity = layered.sensitivity
-    floor = _ENERGY_FLOOR * sensitivity.energy.mean() + 1e-12
-    energy, contrast = sensitivity.energy + floor, sensitivity.contrast + floor
+    energy = floored_energy(sensitivity.energy)
+    contrast = sensitivity.contrast + _floor_of(sensitivity.energy)
     return [
         _pack_leaves(layered, number, energy, contrast, transform, effort)
         for number in range(len(layered.plan))
