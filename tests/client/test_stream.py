@@ -21,6 +21,7 @@ from exgs.client.link_proxy import LinkProxy
 from exgs.present.stream import StreamOptions, stream
 from exgs.scene.camera import look_at, pinhole
 from tests.client.scenes import write_box
+from tests.client.threads import on_thread
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
 OPTIONS = StreamOptions(choose_camera=lambda *_: CAMERA)
@@ -99,18 +100,8 @@ def _part(data: bytes, wanted: slice) -> web.Response:
 def served(folder: Path) -> Iterator[Site]:
     """A Site on a thread of its own."""
     site = Site(folder)
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(site.run(ready, stop)))
-    thread.start()
-    ready.wait(10)
-    try:
+    with on_thread(site.run):
         yield site
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from exgs.wire.events import View
 from exgs.wire.plan import PartPlan
 from exgs.wire.server import ServerSession
 from tests.client.scenes import write_box
+from tests.client.threads import on_thread
 from tests.wire.padding import padded
 
 CAMERA = look_at((0, 0, -3), (0, 0, 0), (0, -1, 0), pinhole(96, 64, 70), 96, 64)
@@ -130,18 +131,8 @@ async def _flush(session: ServerSession, socket: web.WebSocketResponse) -> None:
 @contextmanager
 def streaming(box: Path, *faults: str) -> Iterator[Server]:
     server = Server(box.read_bytes(), list(faults))
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(server.run(ready, stop)))
-    thread.start()
-    ready.wait(10)
-    try:
+    with on_thread(server.run):
         yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture(scope="module")
