@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from exgs.codec.blocks.job import Job
-from exgs.codec.blocks.packing import Packed, Step, StoredChunk
+from exgs.codec.blocks.packing import Packed, StoredChunk
 from exgs.codec.constants import MAX_MAGNITUDE, ChunkKind
 from exgs.codec.encoding.encode import write_pieces
 from exgs.codec.encoding.gains import basis_chunk
 from exgs.codec.encoding.klt import ShTransform
-from exgs.codec.encoding.precedence import Job as OrderedJob
-from exgs.codec.encoding.precedence import in_best_order
+from exgs.codec.encoding.precedence import Step, in_best_order
 from exgs.codec.encoding.tiles import TileBoxes
 from exgs.codec.format.container import file_pieces
 from exgs.codec.format.frame import content_hash
@@ -43,8 +42,7 @@ def order_chunks(
     job: Job, coarse: Packed, blocks: Sequence[Packed], transform: ShTransform | None
 ) -> Order:
     """Every chunk by gain per byte, parents before children; gains are shared as in one piece."""
-    steps: list[Step] = []
-    ordered: list[OrderedJob] = []
+    steps: list[Step[StoredChunk]] = []
     cells: dict[tuple[int, int], int] = {}  # cells of the coarse layers
     for packed in (coarse, *blocks):
         start = len(steps)
@@ -56,10 +54,8 @@ def order_chunks(
             elif parent is None and job.first:
                 above = job.plan[job.first].tile_level - job.plan[job.first - 1].tile_level
                 parent = cells[job.first - 1, cell.tile >> above]
-            ordered.append(OrderedJob(step.gain, step.cost, parent))
-            steps.append(step)
-    arranged = in_best_order(ordered, [step.chunks for step in steps])
-    chunks = [replace(chunk, gain=gain) for chunk, gain in arranged]
+            steps.append(replace(step, parent=parent))
+    chunks = [replace(chunk, gain=gain) for chunk, gain in in_best_order(steps)]
     if transform is None:
         return Order(chunks, b"")
     first = next(n for n, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)

@@ -12,7 +12,7 @@ from exgs.codec.blocks.packing import Packed, store
 from exgs.codec.blocks.plan import block_plan
 from exgs.codec.blocks.scoring import Scored, block_rasterizer
 from exgs.codec.blocks.views import shared_views, window
-from exgs.codec.encoding.gains import jobs_of, states
+from exgs.codec.encoding.gains import states, steps_of
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import assign_layers
 from exgs.codec.encoding.layered_scene import LayeredScene
@@ -78,15 +78,15 @@ def encode_block(job: Job, number: int) -> None:
         for state in ahead(states(plan, results, coarse)):
             book.add_state(state)
         measured.append(weight * book.by_tile())
-    jobs = jobs_of(plan, results, transform, np.sum(measured, axis=0), scored.tiles.level)
-    steps = store(
+    steps = steps_of(plan, results, transform, np.sum(measured, axis=0), scored.tiles.level)
+    stored = store(
         job,
         number,
-        jobs,
+        steps,
         layer=job.first,
         levels=[layer.tile_level for layer in plan],
         block=number,
         gain_factor=1 / job.blocks,
     )
     proxies = [sum(len(cell.members) for cell in result.proxies) for result in results]
-    job.save("packed", number, Packed(steps, [layer.leaves for layer in plan], proxies))
+    job.save("packed", number, Packed(stored, [layer.leaves for layer in plan], proxies))

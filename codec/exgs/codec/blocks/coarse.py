@@ -19,7 +19,7 @@ from exgs.codec.blocks.views import with_photographs
 from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.efforts import EFFORTS
 from exgs.codec.encoding.first_picture import first_chunk_room, pack_proxies
-from exgs.codec.encoding.gains import PackedLayer, jobs_of, states
+from exgs.codec.encoding.gains import PackedLayer, states, steps_of
 from exgs.codec.encoding.layered_scene import LayeredScene
 from exgs.codec.encoding.packed_cells import PackedCell, pack_cells
 from exgs.codec.encoding.progressive import GAIN_WIDTH
@@ -95,11 +95,11 @@ def encode_coarse(job: Job, found: list[Found]) -> Packed:
         book.add_state(state)
     # Pictures of blocks for gains are larger.
     enlarged = np.mean([(GAIN_WIDTH / camera.width) ** 2 for camera in some.cameras])
-    jobs = jobs_of(plan, results, None, float(enlarged) * book.by_tile(), level)
-    steps = store(job, job.blocks, jobs, layer=0, levels=[layer.tile_level for layer in plan])
+    steps = steps_of(plan, results, None, float(enlarged) * book.by_tile(), level)
+    stored = store(job, job.blocks, steps, layer=0, levels=[layer.tile_level for layer in plan])
     _keep_drawn(job, results[-1])
     counts = [sum(len(cell.members) for cell in result.proxies) for result in results]
-    return Packed(steps, [0] * job.first, counts)
+    return Packed(stored, [0] * job.first, counts)
 
 
 def _divided(views: FitViews) -> tuple[FitViews, FitViews]:

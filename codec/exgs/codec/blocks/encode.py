@@ -58,7 +58,7 @@ from exgs.scene.sources.source import GaussianSource
 from exgs.scene.stores import AnyPath, Place, StorePath, place
 
 LARGE_COUNT = 2_000_000  # Gaussians; by default, larger scenes are encoded by blocks
-BLOCK_COUNT = 500_000  # approximate maximum of Gaussians per block
+BLOCK_COUNT = 600_000  # approximate maximum of Gaussians per block
 
 _SPILL = "spill.pkl"
 _LAYOUT = 6  # version of the files in the work folder

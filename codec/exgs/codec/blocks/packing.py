@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exgs.codec.blocks.job import Job
 from exgs.codec.constants import ChunkKind
-from exgs.codec.encoding.gains import Jobs
+from exgs.codec.encoding.precedence import Step
 from exgs.codec.format.container import PackedChunk
 from exgs.scene.files import atomic_write
 
@@ -28,21 +28,11 @@ class StoredChunk:
     start: int  # offset in the file of that source
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Chunks that are sent together."""
-
-    gain: float
-    cost: int  # bytes
-    parent: int | None  # step of the same block; None for a cell of its first layer
-    chunks: tuple[StoredChunk, ...]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
     """All chunks of a block, or of the coarse layers."""
 
-    steps: list[Step]
+    steps: list[Step[StoredChunk]]  # a parent is a step of the same block
     leaves: list[int]  # of each layer from the first of the block
     proxies: list[int]
 
@@ -50,34 +40,32 @@ class Packed:
 def store(
     job: Job,
     number: int,
-    found: Jobs,
+    steps: Sequence[Step[PackedChunk]],
     *,
     layer: int,
     levels: Sequence[int],
     block: int = 0,
     gain_factor: float = 1.0,
-) -> list[Step]:
-    """Write the chunks of `found` to the work folder.
+) -> list[Step[StoredChunk]]:
+    """Write the chunks of `steps` to the work folder.
 
     The number of the first layer becomes `layer`, tiles become those of the whole scene: `levels`
     are the tile levels of the layers within the block, and `block` is the number of its tile.
     """
     path = job.payload_path(number)
     path.parent.mkdir(exist_ok=True)
-    steps = []
+    written = []
     start = 0
     with atomic_write(path) as file:
-        for entry, parcel in zip(found.jobs, found.chunks, strict=True):
+        for step in steps:
             chunks = []
-            for chunk in parcel:
+            for chunk in step.chunks:
                 file.write(chunk.packed)
                 tile = (block << levels[chunk.layer]) + chunk.tile
                 chunks.append(_stored(chunk, layer, tile, number, start))
                 start += chunk.packed_bytes
-            steps.append(
-                Step(entry.gain * gain_factor, int(entry.cost), entry.parent, tuple(chunks))
-            )
-    return steps
+            written.append(Step(step.gain * gain_factor, step.parent, tuple(chunks)))
+    return written
 
 
 def _stored(chunk: PackedChunk, layer: int, tile: int, source: int, start: int) -> StoredChunk:

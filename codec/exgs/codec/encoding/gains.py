@@ -22,7 +22,7 @@ from exgs.codec.constants import ChunkKind
 from exgs.codec.encoding.klt import ShTransform
 from exgs.codec.encoding.layer_plan import LayerPlan
 from exgs.codec.encoding.packed_cells import PackedCell, PackedFine, PackedSh
-from exgs.codec.encoding.precedence import Job, in_best_order
+from exgs.codec.encoding.precedence import Step, in_best_order
 from exgs.codec.encoding.quantization import Precision
 from exgs.codec.format.container import PackedChunk
 from exgs.codec.format.frame import pack_frame
@@ -62,21 +62,6 @@ class PackedLayer:
         return Gaussians.concatenate(parts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Jobs:
-    """The jobs of a file's order, and the chunks of each, which have no gains yet."""
-
-    jobs: list[Job]
-    chunks: list[list[PackedChunk]]
-
-    def add(self, chunks: list[PackedChunk], gain: float, parent: int | None) -> int:
-        """Add a job that sends `chunks`; returns its number."""
-        size = sum(chunk.packed_bytes for chunk in chunks)
-        self.jobs.append(Job(gain, size, parent))
-        self.chunks.append(chunks)
-        return len(self.jobs) - 1
-
-
 def in_order(
     plan: Sequence[LayerPlan],
     layers: Sequence[PackedLayer],
@@ -96,8 +81,7 @@ def in_order(
     for state in ahead(states(plan, layers)):
         tile_errors.add_state(state)
     errors = tile_errors.by_tile()
-    found = jobs_of(plan, layers, transform, errors, tile_level)
-    ordered = in_best_order(found.jobs, found.chunks)
+    ordered = in_best_order(steps_of(plan, layers, transform, errors, tile_level))
     chunks = [replace(chunk, gain=gain) for chunk, gain in ordered]
     if transform is not None:
         first = next(i for i, chunk in enumerate(chunks) if chunk.kind is ChunkKind.SH)
@@ -111,14 +95,14 @@ def basis_chunk(transform: ShTransform, gain: float) -> PackedChunk:
     return PackedChunk(ChunkKind.BASIS, 0, 0, 0, gain, raw_bytes, packed)
 
 
-def jobs_of(
+def steps_of(
     plan: Sequence[LayerPlan],
     layers: Sequence[PackedLayer],
     transform: ShTransform | None,
     errors: npt.NDArray[np.float64],
     tile_level: int,
-) -> Jobs:
-    """The jobs that send `layers`, with their gains.
+) -> list[Step[PackedChunk]]:
+    """The steps that send `layers`, with their gains; the chunks have none yet.
 
     Args:
         plan: the layers of the scene.
@@ -127,8 +111,8 @@ def jobs_of(
         errors: [states, tiles] squared error of each of the `states`.
         tile_level: level of the finest tiles.
     """
-    found = Jobs([], [])
-    job_of: dict[tuple[int, int], int] = {}
+    steps: list[Step[PackedChunk]] = []
+    step_of: dict[tuple[int, int], int] = {}
     refinements: list[_Refinement] = []
     for number, (layer, packed) in enumerate(zip(plan, layers, strict=True)):
         span = 1 << (tile_level - layer.tile_level)
@@ -143,8 +127,9 @@ def jobs_of(
         gains = _smoothed(_by_tile(errors[number] - errors[number + 1], span), counts)
         for tile, chunks in sorted(cells.items()):
             shift = layer.tile_level - plan[number - 1].tile_level if number else 0
-            parent = job_of[number - 1, tile >> shift] if number else None
-            job_of[number, tile] = found.add(chunks, gains[tile], parent)
+            parent = step_of[number - 1, tile >> shift] if number else None
+            step_of[number, tile] = len(steps)
+            steps.append(Step(gains[tile], parent, tuple(chunks)))
 
         refinements += _refinements_of(packed, transform, number)
     modelled = sum(gain for _, gain, _ in refinements)
@@ -152,8 +137,8 @@ def jobs_of(
         measured = float((errors[-2] - errors[-1]).sum())
         factor = max(measured / modelled, 0.0)
         for chunks, gain, refined in refinements:
-            found.add(chunks, gain * factor, job_of[refined])
-    return found
+            steps.append(Step(gain * factor, step_of[refined], tuple(chunks)))
+    return steps
 
 
 def _refinements_of(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 
 class _Sized(Protocol):
@@ -18,81 +18,76 @@ class _Sized(Protocol):
     def packed_bytes(self) -> int: ...
 
 
-_Chunk = TypeVar("_Chunk", bound=_Sized)
+Chunk = TypeVar("Chunk", bound=_Sized)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Step(Generic[Chunk]):
     """One element of the sequence: chunks that are drawn only together."""
 
     gain: float  # reduction of the squared error
-    cost: float  # bytes, > 0
-    parent: int | None  # index of the job that must come before; less than this job's index
+    parent: int | None  # number of the step that must come before; less than this step's number
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def cost(self) -> int:
+        """The bytes of the chunks."""
+        return sum(chunk.packed_bytes for chunk in self.chunks)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The best sequence of jobs."""
-
-    jobs: list[int]  # indices
-    densities: list[float]  # of each job: gain per cost of its block
-
-
-def in_best_order(
-    jobs: Sequence[Job], chunks: Sequence[Sequence[_Chunk]]
-) -> list[tuple[_Chunk, float]]:
-    """The `chunks` of all jobs in the best order, each with its share of the gain of its block."""
-    order = best_order(jobs)
+def in_best_order(steps: Sequence[Step[Chunk]]) -> list[tuple[Chunk, float]]:
+    """The chunks of all steps in the best order, each with its share of the gain of its block."""
+    numbers, densities = best_order(steps)
     return [
-        (chunk, order.densities[number] * chunk.packed_bytes)
-        for number in order.jobs
-        for chunk in chunks[number]
+        (chunk, densities[number] * chunk.packed_bytes)
+        for number in numbers
+        for chunk in steps[number].chunks
     ]
 
 
-def best_order(jobs: Sequence[Job]) -> Order:
-    """`jobs` by descending gain per cost, with parents first; ties keep their order.
+def best_order(steps: Sequence[Step[Chunk]]) -> tuple[list[int], list[float]]:
+    """Numbers of `steps` by descending gain per byte, parents first, and the density of each.
 
-    A block is a job together with what it makes possible, as far as that is better than itself. So
-    no density is less than that of a job that needs it: by densities alone, jobs that can be done
-    come in the same order. Raises ValueError if the index of a parent is not less than that of its
-    child.
+    A block is a step together with what it makes possible, as far as that is better than itself.
+    The density of a step is the gain per byte of its block. So no density is less than that of a
+    step that needs it: by densities alone, steps that can be done come in the same order. Ties keep
+    their order. Raises ValueError if the number of a parent is not less than that of its child.
     """
-    children: list[list[int]] = [[] for _ in jobs]
-    for index, job in enumerate(jobs):
-        if job.parent is not None:
-            if not 0 <= job.parent < index:
-                raise ValueError(f"job {index} has the parent {job.parent}")
-            children[job.parent].append(index)
+    children: list[list[int]] = [[] for _ in steps]
+    for number, step in enumerate(steps):
+        if step.parent is not None:
+            if not 0 <= step.parent < number:
+                raise ValueError(f"step {number} has the parent {step.parent}")
+            children[step.parent].append(number)
 
-    # Bottom up, each job is the head of a block of jobs. `following` holds the blocks behind it.
-    Block = tuple[float, int, float, float, list[int]]  # -ratio, head, gain, cost, jobs
-    following: list[list[Block]] = [[] for _ in jobs]
-    heads: list[Block | None] = [None] * len(jobs)
-    for index in reversed(range(len(jobs))):
-        job = jobs[index]
+    # Bottom up, each step is the head of a block of steps. `following` holds the blocks behind it.
+    Block = tuple[float, int, float, float, list[int]]  # -ratio, head, gain, cost, steps
+    following: list[list[Block]] = [[] for _ in steps]
+    heads: list[Block | None] = [None] * len(steps)
+    for number in reversed(range(len(steps))):
+        step = steps[number]
         waiting: list[Block] = []
-        for child in children[index]:
+        for child in children[number]:
             block = heads[child]
             if block is not None:
                 heapq.heappush(waiting, block)
-        gain, cost, members = job.gain, job.cost, [index]
+        gain, cost, members = step.gain, float(step.cost), [number]
         while waiting and -waiting[0][0] > gain / cost:
             _, head, more_gain, more_cost, more = heapq.heappop(waiting)
             gain, cost = gain + more_gain, cost + more_cost
             members += more
             for block in following[head]:
                 heapq.heappush(waiting, block)
-        following[index] = waiting
-        heads[index] = (-gain / cost, index, gain, cost, members)
+        following[number] = waiting
+        heads[number] = (-gain / cost, number, gain, cost, members)
 
     ready: list[Block] = []
-    for index, job in enumerate(jobs):
-        block = heads[index]
-        if job.parent is None and block is not None:
+    for number, step in enumerate(steps):
+        block = heads[number]
+        if step.parent is None and block is not None:
             heapq.heappush(ready, block)
     order: list[int] = []
-    densities = [0.0] * len(jobs)
+    densities = [0.0] * len(steps)
     while ready:
         negative, head, _, _, members = heapq.heappop(ready)
         order += members
@@ -100,4 +95,4 @@ def best_order(jobs: Sequence[Job]) -> Order:
             densities[member] = -negative
         for block in following[head]:
             heapq.heappush(ready, block)
-    return Order(order, densities)
+    return order, densities
