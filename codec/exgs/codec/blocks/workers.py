@@ -34,7 +34,7 @@ _WORKER_BYTES, _GAUSSIAN_BYTES = (
 )  # memory of a worker, and per Gaussian of a block
 _SMALL_BLOCK = 50_000  # Gaussians; starting a process for smaller blocks takes longer than it saves
 _STARTER_BYTES = 600_000_000  # of the process that starts the workers
-_MEMORY_SHARE = 0.75  # of the machine's memory, for all of them
+_MEMORY_SHARE = 0.8  # of the machine's memory, for all of them
 _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
