@@ -33,21 +33,20 @@ _TABLES = _CSV.with_suffix(".md")
 _PLOT = _ROOT / "docs" / "rate-distortion.png"
 _QUICK_VIEWS = 3
 _COLORS = (  # of each of PEERS, the same in every panel
-    *[
-        "C0",
-        "C9",
-        "navy",
-        "steelblue",
-        "C4",
-        "C7",
-        "C1",
-        "C3",
-        "lightgreen",
-        "green",
-        "olive",
-        "C5",
-    ],
-    *("C6", "black"),
+    "C0",
+    "C9",
+    "navy",
+    "steelblue",
+    "C4",
+    "C7",
+    "C1",
+    "C3",
+    "lightgreen",
+    "green",
+    "olive",
+    "C5",
+    "C6",
+    "black",
 )
 _SLOW_PEERS = ("exgs high", "SPZ decimated", "SPZ decimated adaptively", "SOG")
 _RIVAL = "SPZ decimated adaptively"

@@ -23,6 +23,12 @@ QUICK = ("--quality", "low", "--views", "2", "--no-proxies", "-q")
 BUCKET = StorePath("s3://bucket")
 
 
+@pytest.fixture(autouse=True)
+def here(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a store, and works in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def put(path: Path) -> StorePath:
     """Upload a file to the bucket."""
     with atomic_write(BUCKET / path.name) as file:
@@ -40,11 +46,9 @@ def error_of(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return captured.err.rstrip()
 
 
-@pytest.mark.usefixtures("s3")
 def test_a_scene_is_encoded_by_blocks_from_a_store_to_a_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     write_scene("ball.ply", ball(2400))
     monkeypatch.setattr(encode_blocks, "LARGE_COUNT", 2000)
     monkeypatch.setattr(encode_blocks, "BLOCK_COUNT", 1300)
@@ -60,11 +64,9 @@ def test_a_scene_is_encoded_by_blocks_from_a_store_to_a_store(
         assert path.read_bytes() == Path("here.exgs").read_bytes()
 
 
-@pytest.mark.usefixtures("s3")
 def test_scenes_and_cameras_in_a_store_are_read_by_commands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     write_scene("ball.spz", ball(300))
     write_cameras(Path("cameras.json"), ring(9).cameras)
     scene, cameras = put(Path("ball.spz")), put(Path("cameras.json"))
@@ -84,11 +86,9 @@ def test_scenes_and_cameras_in_a_store_are_read_by_commands(
         assert main(words) == 0, words
 
 
-@pytest.mark.usefixtures("s3")
 def test_an_object_is_overwritten_on_demand_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     write_scene("ball.ply", ball(300))
     write_box(Path("old.exgs"), 500)
     old = put(Path("old.exgs"))
@@ -114,11 +114,9 @@ def test_an_object_is_overwritten_on_demand_only(
     assert read_facts(Path("new.exgs")).leaf_count == 300
 
 
-@pytest.mark.usefixtures("s3")
 def test_mistakes_with_stores_end_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     write_scene("ball.ply", ball(300))
     (tmp_path / "page.ply").write_bytes(b"\n<!DOCTYPE html><title>404</title>")
     page = put(tmp_path / "page.ply")

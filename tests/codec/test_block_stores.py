@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +16,7 @@ from exgs.codec.encoding.encode import encode
 from exgs.codec.encoding.stages import Progress
 from exgs.scene.files import atomic_write
 from exgs.scene.stores import StoreError, StorePath, place
-from tests.codec.blocks import OPTIONS, source
+from tests.codec.blocks import OPTIONS, killing_one_worker, source
 from tests.codec.encoding import ball
 
 fsspec = pytest.importorskip("fsspec", reason="the extra s3 is not installed")
@@ -53,19 +50,7 @@ def test_a_store_as_work_folder_gives_the_same_file_and_is_emptied(
 def test_workers_in_other_processes_use_the_store_and_may_die(
     wanted: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[int] = []
-    start = workers.Processes._start
-
-    def watched(self: workers.Processes) -> Any:
-        worker = start(self)
-        started.append(worker.process.pid)
-        return worker
-
-    def kill_one(stage: str, share: float) -> None:
-        if stage == "encoding blocks" and share == 0 and len(started) == 2:
-            threading.Timer(0.5, os.kill, (started[0], signal.SIGKILL)).start()
-
-    monkeypatch.setattr(workers.Processes, "_start", watched)
+    started, kill_one = killing_one_worker(monkeypatch)
     work = StorePath(f"file://{tmp_path}/work")
     assert encode_blocks(tmp_path / "two.exgs", kill_one, workers=2, work=work) == wanted
     assert len(started) == 3

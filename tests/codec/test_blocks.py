@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,7 +32,7 @@ from exgs.codec.payload.sh import with_vectors
 from exgs.scene.cpu.rasterizer import CpuRasterizer
 from exgs.scene.gaussians import Gaussians
 from exgs.wire.plan import PartPlan
-from tests.codec.blocks import COUNT, OPTIONS, source
+from tests.codec.blocks import COUNT, OPTIONS, killing_one_worker, source
 from tests.codec.encoding import ball, ring
 
 
@@ -131,20 +129,7 @@ def test_workers_do_not_change_the_file(encoded: tuple[Path, EncodeReport], tmp_
 def test_a_killed_worker_costs_its_block_only(
     encoded: tuple[Path, EncodeReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[int] = []
-    start = workers.Processes._start
-
-    def watched(self: workers.Processes) -> Any:
-        worker = start(self)
-        started.append(worker.process.pid)
-        return worker
-
-    monkeypatch.setattr(workers.Processes, "_start", watched)
-
-    def kill_one(stage: str, share: float) -> None:
-        if stage == "encoding blocks" and share == 0 and len(started) == 2:
-            threading.Timer(0.5, os.kill, (started[0], signal.SIGKILL)).start()
-
+    started, kill_one = killing_one_worker(monkeypatch)
     encode(tmp_path / "killed.exgs", kill_one, workers=2)
     assert len(started) == 3
     assert (tmp_path / "killed.exgs").read_bytes() == encoded[0].read_bytes()

@@ -1,4 +1,5 @@
 """The job of encoding one large scene: common values for all workers, and the folder of its files.
+
 All steps of a block are functions of a job and the number of the block, and write files to the
 folder. So they can run on any machine with the folder, in any order, and again after a failure. The
 folder is a local one or a prefix in a store.

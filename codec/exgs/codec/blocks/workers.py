@@ -28,10 +28,8 @@ STEPS = {
 RESULTS = {"outline": "far", "score": "found", "encode": "packed", "measure": "measured"}
 Progress = Callable[[float], None]
 
-_WORKER_BYTES, _GAUSSIAN_BYTES = (
-    300_000_000,
-    1500,
-)  # memory of a worker, and per Gaussian of a block
+_WORKER_BYTES = 300_000_000  # memory of a worker without a block
+_GAUSSIAN_BYTES = 1500  # more for each Gaussian of its block
 _SMALL_BLOCK = 50_000  # Gaussians; starting a process for smaller blocks takes longer than it saves
 _STARTER_BYTES = 600_000_000  # of the process that starts the workers
 _MEMORY_SHARE = 0.8  # of the machine's memory, for all of them
